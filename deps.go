@@ -1,0 +1,36 @@
+//go:build deps
+
+package deps
+
+import (
+ _ "github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
+ _ "github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+ _ "github.com/mesos/mesos-go/api/v1/lib/executor/calls"
+ _ "github.com/mesos/mesos-go/api/v1/lib/executor/config"
+ _ "github.com/mesos/mesos-go/api/v1/lib/recordio"
+ _ "github.com/mesos/mesos-go/api/v1/lib/resources"
+ _ "github.com/mesos/mesos-go/api/v1/lib/master"
+ _ "github.com/mesos/mesos-go/api/v1/lib/agent"
+ _ "github.com/containerd/cgroups/v3/cgroup1"
+ _ "github.com/containerd/cgroups/v3/cgroup2"
+ _ "github.com/opencontainers/runtime-spec/specs-go"
+ _ "github.com/sirupsen/logrus"
+ _ "google.golang.org/protobuf/types/dynamicpb"
+ _ "connectrpc.com/connect"
+ _ "github.com/spf13/cobra"
+ _ "go.etcd.io/bbolt"
+ _ "github.com/go-zookeeper/zk"
+ _ "github.com/prometheus/client_golang/prometheus/promhttp"
+ _ "go.yaml.in/yaml/v4"
+ _ "github.com/google/uuid"
+ _ "github.com/google/go-cmp/cmp"
+ _ "pgregory.net/rapid"
+ _ "github.com/klauspost/compress/zstd"
+ _ "github.com/ulikunitz/xz"
+ _ "github.com/robfig/cron/v3"
+ _ "golang.org/x/term"
+ _ "golang.org/x/sys/unix"
+ _ "golang.org/x/sync/errgroup"
+ _ "github.com/agnivade/levenshtein"
+ _ "golang.org/x/tools/go/packages"
+)
