@@ -1,0 +1,30 @@
+// Package cgroup makes, limits, watches, empties and removes Linux control
+// groups, with one vocabulary over cgroup v1 and v2.
+//
+// Three layers, each usable without the next:
+//
+//   - What the machine has: [ParseHost] and [ParseMembership] turn
+//     /proc/<pid>/mountinfo and /proc/<pid>/cgroup into a [Host] and the cgroups
+//     that a process is in. [Values] turns an OCI runtime-spec LinuxResources
+//     into the files to write and their contents. All of these are pure.
+//   - A [Group]: one cgroup, which on v1 is a directory in each of several
+//     hierarchies and on v2 a single directory. It is created, entered, limited,
+//     measured, killed and removed as one thing.
+//   - A [Container]: the cgroup that a Mesos agent gave to an executor, and the
+//     only place below which the executor may make cgroups for its tasks.
+//
+// # What it must never do
+//
+// A Group writes no file outside its own directories. A Container never writes
+// a file of the agent's own cgroup except, on v2, by adding children in the one
+// shape that an agent can recover from; and on v1 it makes nothing in a
+// hierarchy in which the agent did not place the executor, because nobody would
+// clean up there.
+//
+// # The library beneath
+//
+// github.com/containerd/cgroups/v3 does the work where it is sound: parsing
+// /proc/<pid>/cgroup, attaching processes, and reading v2 statistics. Its
+// conversion of limits, its freezing, its killing and its deletion are not
+// used; where this package does one of these itself, a comment says why.
+package cgroup
