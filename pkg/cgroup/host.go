@@ -69,14 +69,19 @@ type Hierarchy struct {
 // group. It fails where that cgroup is not below the part of the hierarchy
 // that is mounted.
 func (h Hierarchy) Dir(group string) (string, error) {
-	if !strings.HasPrefix(group, "/") || group == "/.." || strings.HasPrefix(group, "/../") {
-		return "", fmt.Errorf("cannot find cgroup %q below %s: it is outside of what is mounted there", group, h.Mount)
+	// The kernel writes /.. for what is above the reader's cgroup namespace.
+	if outside(group) || outside(h.Root) {
+		return "", fmt.Errorf("cannot find cgroup %q below %s: it is in another cgroup namespace", group, h.Mount)
 	}
 	rel, err := filepath.Rel(h.Root, path.Clean(group))
 	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
 		return "", fmt.Errorf("cannot find cgroup %q below %s: only %q is mounted there", group, h.Mount, h.Root)
 	}
 	return filepath.Join(h.Mount, rel), nil
+}
+
+func outside(group string) bool {
+	return !strings.HasPrefix(group, "/") || group == "/.." || strings.HasPrefix(group, "/../")
 }
 
 // Has says whether the v1 hierarchy carries the controller.
@@ -116,7 +121,7 @@ func ParseHost(r io.Reader) (Host, error) {
 	for _, m := range mounts {
 		h := Hierarchy{
 			Mount:    m.Mountpoint,
-			Root:     path.Clean("/" + m.Root),
+			Root:     m.Root,
 			Unified:  m.FSType == "cgroup2",
 			ReadOnly: slices.Contains(strings.Split(m.Options, ","), "ro"),
 		}

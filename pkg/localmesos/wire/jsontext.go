@@ -125,8 +125,8 @@ func (p *jsonParser) match(rest string) bool {
 // syntaxError names the line, and what is left of it.
 func (p *jsonParser) syntaxError() string {
 	line := 1
-	for i := 0; i+1 < p.pos; i++ {
-		if p.text[i] == '\n' {
+	for _, ch := range p.text[:p.pos] {
+		if ch == '\n' {
 			line++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"slices"
 
 	gogoproto "github.com/gogo/protobuf/proto"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -46,10 +47,8 @@ type messagePlan struct {
 	fields []*fieldPlan // in order of declaration, which is the order in JSON
 	byNum  map[protowire.Number]*fieldPlan
 	byName map[string]*fieldPlan
-	// required fields, in order of declaration; nested tells whether any field
-	// is a message, which has to be looked into for further ones.
-	required []*fieldPlan
-	nested   []*fieldPlan
+	required []*fieldPlan // in order of declaration
+	nested   []*fieldPlan // the messages among the fields, in order of number
 }
 
 type fieldPlan struct {
@@ -167,6 +166,7 @@ func (s *Schema) plan(desc protoreflect.MessageDescriptor) *messagePlan {
 		p.byNum[f.num] = f
 		p.byName[f.name] = f
 	}
+	slices.SortFunc(p.nested, func(a, b *fieldPlan) int { return int(a.num) - int(b.num) })
 	for nested, i := desc.Messages(), 0; i < nested.Len(); i++ {
 		s.plan(nested.Get(i))
 	}

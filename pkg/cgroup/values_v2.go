@@ -1,0 +1,118 @@
+package cgroup
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/containerd/cgroups/v3/cgroup2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// v2 lists the writes for cgroup v2.
+func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
+	if c := r.CPU; c != nil {
+		if c.Cpus != "" {
+			t.add("cpuset", "cpuset.cpus", c.Cpus)
+		}
+		if c.Mems != "" {
+			t.add("cpuset", "cpuset.mems", c.Mems)
+		}
+		if c.Shares != nil {
+			t.add("cpu", "cpu.weight", strconv.FormatUint(Weight(*c.Shares), 10))
+		}
+		if c.Quota != nil || c.Period != nil {
+			t.add("cpu", "cpu.max", "")
+			max := &t.values[len(t.values)-1]
+			quota := c.Quota
+			if quota == nil || *quota < 0 {
+				quota, max.Unlimited = nil, true
+			}
+			max.Content = string(cgroup2.NewCPUMax(quota, c.Period))
+		}
+		t.count(c.Burst, "cpu", "cpu.max.burst")
+		if c.Idle != nil {
+			t.add("cpu", "cpu.idle", strconv.FormatInt(*c.Idle, 10))
+		}
+		t.refuse(c.RealtimePeriod != nil, "cpu.realtimePeriod")
+		t.refuse(c.RealtimeRuntime != nil, "cpu.realtimeRuntime")
+	}
+	t.memoryV2(r.Memory, options)
+	if p := r.Pids; p != nil && p.Limit != nil {
+		t.limit("pids", "pids.max", *p.Limit, "max")
+	}
+	t.blockIOv2(r.BlockIO)
+	for _, h := range r.HugepageLimits {
+		t.add("hugetlb", "hugetlb."+h.Pagesize+".max", strconv.FormatUint(h.Limit, 10))
+	}
+	t.rdma(r)
+	t.refuse(r.Network != nil, "network")
+	t.refuse(len(r.Devices) > 0, "devices")
+	t.unified(r)
+}
+
+func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
+	if m == nil {
+		return
+	}
+	// What is protected first, what is limited after.
+	if m.Reservation != nil {
+		t.limit("memory", "memory.low", *m.Reservation, "max")
+		t.values[len(t.values)-1].Unlimited = false // it asks for all the protection there is
+	}
+	if m.Limit != nil {
+		file := "memory.max"
+		if options.SoftMemory {
+			file = "memory.high"
+		}
+		if options.GroupOOM && *m.Limit >= 0 {
+			t.values = append(t.values, Value{Controller: "memory", File: "memory.oom.group", Content: "1"})
+		}
+		t.limit("memory", file, *m.Limit, "max")
+	}
+	// OCI counts memory and swap together, v2 counts swap alone.
+	if m.Swap != nil {
+		swap := *m.Swap
+		if swap >= 0 {
+			swap -= *m.Limit
+		}
+		t.limit("memory", "memory.swap.max", swap, "max")
+		t.values[len(t.values)-1].Swap = true
+	}
+	t.refuse(m.Kernel != nil, "memory.kernel")
+	t.refuse(m.KernelTCP != nil, "memory.kernelTCP")
+	t.refuse(m.Swappiness != nil, "memory.swappiness")
+	t.refuse(m.DisableOOMKiller != nil && *m.DisableOOMKiller, "memory.disableOOMKiller")
+	t.refuse(m.UseHierarchy != nil && !*m.UseHierarchy, "memory.useHierarchy")
+}
+
+func (t *translation) blockIOv2(b *specs.LinuxBlockIO) {
+	if b == nil {
+		return
+	}
+	if b.Weight != nil {
+		// BFQ has its own file with v1's range; the kernel's io.weight runs
+		// from 1 to 10000.
+		t.values = append(t.values, Value{
+			Controller: "io", File: "io.bfq.weight", Content: strconv.FormatUint(uint64(*b.Weight), 10),
+			Else: &Value{Controller: "io", File: "io.weight", Content: "default " + strconv.FormatUint(ioWeight(*b.Weight), 10)},
+		})
+	}
+	for _, d := range b.WeightDevice {
+		if d.Weight != nil {
+			t.values = append(t.values, Value{
+				Controller: "io", File: "io.bfq.weight", Content: fmt.Sprintf("%d:%d %d", d.Major, d.Minor, *d.Weight),
+				Else: &Value{Controller: "io", File: "io.weight", Content: fmt.Sprintf("%d:%d %d", d.Major, d.Minor, ioWeight(*d.Weight))},
+			})
+		}
+		t.refuse(d.LeafWeight != nil, "blockIO.weightDevice.leafWeight")
+	}
+	t.refuse(b.LeafWeight != nil, "blockIO.leafWeight")
+	for _, f := range throttles(b) {
+		for _, d := range f.devices {
+			t.add("io", "io.max", fmt.Sprintf("%d:%d %s=%d", d.Major, d.Minor, f.v2, d.Rate))
+		}
+	}
+}
+
+// ioWeight maps 10..1000 linearly to 1..10000, as the OCI runtimes do.
+func ioWeight(w uint16) uint64 { return 1 + (uint64(w)-10)*9999/990 }

@@ -1,0 +1,221 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// maxCompletedExecutors and maxCompletedTasks and maxCompletedFrameworks bound
+// what the agent remembers of the past, as a real agent's flags do.
+const (
+	maxCompletedFrameworks = 50
+	maxCompletedExecutors  = 150
+	maxCompletedTasks      = 200
+)
+
+// framework is a framework that has something on this agent.
+type framework struct {
+	id   mesos.FrameworkID
+	info mesos.FrameworkInfo
+	// ending says that the master shut the framework down: nothing more is
+	// launched or reported for it.
+	ending    bool
+	executors table[mesos.ExecutorID, *executorState]
+	completed []*executorState
+}
+
+func newFramework(info mesos.FrameworkInfo) *framework {
+	return &framework{
+		id:        *info.ID,
+		info:      info,
+		executors: newTable[mesos.ExecutorID, *executorState](),
+	}
+}
+
+func (f *framework) partitionAware() bool {
+	return slices.ContainsFunc(f.info.Capabilities, func(c mesos.FrameworkInfo_Capability) bool {
+		return c.Type == mesos.FrameworkInfo_Capability_PARTITION_AWARE
+	})
+}
+
+// lost is the state of a task that never reached its executor.
+func (f *framework) lost() mesos.TaskState {
+	if f.partitionAware() {
+		return mesos.TASK_DROPPED
+	}
+	return mesos.TASK_LOST
+}
+
+// gone is the state of a task that the agent itself ended.
+func (f *framework) gone() mesos.TaskState {
+	if f.partitionAware() {
+		return mesos.TASK_GONE
+	}
+	return mesos.TASK_LOST
+}
+
+// executorOf returns the executor that holds a task which is not completed.
+func (f *framework) executorOf(id mesos.TaskID) *executorState {
+	for _, e := range f.executors.all() {
+		if e.queued.has(id) || e.launched.has(id) || e.ended.has(id) {
+			return e
+		}
+	}
+	return nil
+}
+
+// executorPhase is how far an executor is.
+type executorPhase int
+
+const (
+	// registering: launched, and not subscribed yet.
+	registering executorPhase = iota
+	// running: subscribed once; its stream may have ended since.
+	running
+	// terminating: told to shut down, or being destroyed.
+	terminating
+	// terminated: its container is gone, but updates of its tasks wait for
+	// acknowledgement.
+	terminated
+)
+
+// executorState is one run of an executor.
+type executorState struct {
+	framework *framework
+	info      mesos.ExecutorInfo
+	container string
+	state     executorPhase
+	stream    StreamID
+	pid       uint32
+	hasPID    bool
+
+	queued    table[mesos.TaskID, mesos.TaskInfo]
+	queuedFor []mesos.TaskGroupInfo // the groups among the queued, in order
+	launched  table[mesos.TaskID, *task]
+	ended     table[mesos.TaskID, *task] // terminal, with updates to be acknowledged
+	completed []*task
+	everSent  bool
+
+	// afterLimit is what waits for the answers to Limit, in order.
+	afterLimit []afterLimit
+	// verdict says why the agent ended the container, for the tasks' updates.
+	verdict *Verdict
+	// registerBy is when the executor must have subscribed; destroyAt when
+	// the grace period of its shutdown ends.
+	registerBy time.Time
+	destroyAt  time.Time
+}
+
+// Verdict explains the end of a container in the updates of its tasks.
+type Verdict struct {
+	State   mesos.TaskState
+	Reason  mesos.TaskStatus_Reason
+	Message string
+}
+
+// task is a task that was sent to its executor, or that ended before.
+type task struct {
+	info     mesos.TaskInfo
+	state    mesos.TaskState
+	statuses []mesos.TaskStatus
+	// updateState and updateUUID are of the update that was last forwarded.
+	updateState *mesos.TaskState
+	updateUUID  []byte
+}
+
+func newExecutor(f *framework, info mesos.ExecutorInfo, container string) *executorState {
+	return &executorState{
+		framework: f,
+		info:      info,
+		container: container,
+		queued:    newTable[mesos.TaskID, mesos.TaskInfo](),
+		launched:  newTable[mesos.TaskID, *task](),
+		ended:     newTable[mesos.TaskID, *task](),
+	}
+}
+
+func (e *executorState) id() mesos.ExecutorID { return e.info.ExecutorID }
+
+// incomplete says that the executor has tasks whose last update is not
+// acknowledged.
+func (e *executorState) incomplete() bool {
+	return e.queued.len()+e.launched.len()+e.ended.len() > 0
+}
+
+// groupOf returns the queued group of a task, or nil.
+func (e *executorState) groupOf(id mesos.TaskID) *mesos.TaskGroupInfo {
+	for i := range e.queuedFor {
+		if inGroup(e.queuedFor[i], id) {
+			return &e.queuedFor[i]
+		}
+	}
+	return nil
+}
+
+func inGroup(g mesos.TaskGroupInfo, id mesos.TaskID) bool {
+	return slices.ContainsFunc(g.Tasks, func(t mesos.TaskInfo) bool { return t.TaskID == id })
+}
+
+// dequeue takes a task out of the queue, and its group once the group has none
+// left.
+func (e *executorState) dequeue(id mesos.TaskID) (mesos.TaskInfo, bool) {
+	info, ok := e.queued.get(id)
+	if !ok {
+		return info, false
+	}
+	e.queued.remove(id)
+	e.queuedFor = slices.DeleteFunc(e.queuedFor, func(g mesos.TaskGroupInfo) bool {
+		return inGroup(g, id) && !slices.ContainsFunc(g.Tasks, func(t mesos.TaskInfo) bool {
+			return e.queued.has(t.TaskID)
+		})
+	})
+	return info, true
+}
+
+// remember keeps an ended task among the completed ones.
+func (e *executorState) remember(t *task) {
+	e.completed = appendBounded(e.completed, t, maxCompletedTasks)
+}
+
+func appendBounded[T any](all []T, one T, most int) []T {
+	all = append(all, one)
+	if len(all) > most {
+		all = slices.Delete(all, 0, len(all)-most)
+	}
+	return all
+}
+
+// reported returns the tasks as a returning agent reports them to the master.
+func (e *executorState) reported(id mesos.FrameworkID) []mesos.Task {
+	var ts []mesos.Task
+	for _, info := range e.queued.all() {
+		ts = append(ts, (&task{info: info, state: mesos.TASK_STAGING}).message(id, e.id()))
+	}
+	for _, t := range append(e.launched.all(), e.ended.all()...) {
+		ts = append(ts, t.message(id, e.id()))
+	}
+	return ts
+}
+
+func (t *task) message(framework mesos.FrameworkID, executor mesos.ExecutorID) mesos.Task {
+	state := t.state
+	return mesos.Task{
+		Name:              t.info.Name,
+		TaskID:            t.info.TaskID,
+		FrameworkID:       framework,
+		ExecutorID:        &executor,
+		AgentID:           t.info.AgentID,
+		State:             &state,
+		Resources:         t.info.Resources,
+		Statuses:          slices.Clone(t.statuses),
+		StatusUpdateState: t.updateState,
+		StatusUpdateUUID:  t.updateUUID,
+		Labels:            t.info.Labels,
+		Discovery:         t.info.Discovery,
+		Container:         t.info.Container,
+		HealthCheck:       t.info.HealthCheck,
+		KillPolicy:        t.info.KillPolicy,
+	}
+}

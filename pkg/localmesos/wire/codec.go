@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MediaType is one of the two codings of the v1 APIs.
+type MediaType string
+
+// The codings, as they stand in Content-Type and Accept.
+const (
+	JSON     MediaType = "application/json"
+	Protobuf MediaType = "application/x-protobuf"
+)
+
+// Presence tells which fields of a decoded message were there. mesos-go's types
+// cannot always tell: a Call holds its type by value, and a message may have
+// fields that they do not know.
+type Presence struct {
+	plan *messagePlan
+	raw  []byte
+}
+
+// Has tells whether the field at the end of the path of field names is set; an
+// enum whose value is unknown is not. Only singular fields can be on the path.
+func (p Presence) Has(path ...string) bool {
+	_, ok := p.find(path)
+	return ok
+}
+
+// Raw returns the protobuf bytes of the message at the end of the path, and
+// whether it is there.
+func (p Presence) Raw(path ...string) ([]byte, bool) {
+	f, ok := p.find(path)
+	return f.bytes, ok
+}
+
+// WriteJSON writes the message at the end of the path, or an empty object when
+// it is not there.
+func (p Presence) WriteJSON(w *Writer, path ...string) error {
+	f, ok := p.find(path)
+	if !ok {
+		w.BeginObject()
+		w.EndObject()
+		return nil
+	}
+	return f.plan.message.write(w, f.bytes)
+}
+
+func (p Presence) find(path []string) (rawField, bool) {
+	plan, raw := p.plan, p.raw
+	for i, name := range path {
+		if plan == nil {
+			return rawField{}, false
+		}
+		fields, err := scan(plan, raw)
+		if err != nil {
+			return rawField{}, false
+		}
+		want := plan.byName[name]
+		found := rawField{}
+		for _, f := range fields {
+			if f.plan == want {
+				found = f
+			}
+		}
+		if want == nil || found.plan == nil {
+			return rawField{}, false
+		}
+		if i == len(path)-1 {
+			return found, true
+		}
+		plan, raw = want.message, found.bytes
+	}
+	return rawField{}, false
+}
+
+// Decode fills in a message from a body. Its errors are the texts of a 400
+// answer; name is how they call the message, such as Call.
+func (s *Schema) Decode(media MediaType, body []byte, into Message, name string) (Presence, error) {
+	plan, err := s.planOf(into)
+	if err != nil {
+		return Presence{}, err
+	}
+	if media == Protobuf {
+		if missing, err := plan.missing(nil, "", body); err != nil || len(missing) > 0 || into.Unmarshal(body) != nil {
+			return Presence{}, fmt.Errorf("Failed to parse body into %s protobuf", name) //nolint:staticcheck // wire text
+		}
+		return Presence{plan, body}, nil
+	}
+	v, err := parseJSON(body)
+	if err != nil {
+		return Presence{}, fmt.Errorf("Failed to parse body into JSON: %w", err) //nolint:staticcheck // wire text
+	}
+	raw, err := jsonToProto(plan, v)
+	var missing []string
+	if err == nil {
+		missing, err = plan.missing(nil, "", raw)
+	}
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("Missing required fields: %s", strings.Join(missing, ", ")) //nolint:staticcheck // wire text
+	}
+	if err == nil {
+		err = into.Unmarshal(raw)
+	}
+	if err != nil {
+		return Presence{}, fmt.Errorf("Failed to convert JSON into %s protobuf: %w", name, err) //nolint:staticcheck // wire text
+	}
+	return Presence{plan, raw}, nil
+}
+
+// Encode returns a message in one of the codings.
+func (s *Schema) Encode(media MediaType, m Message) ([]byte, error) {
+	raw, err := m.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("cannot marshal a %T: %w", m, err)
+	}
+	if media == Protobuf {
+		return raw, nil
+	}
+	plan, err := s.planOf(m)
+	if err != nil {
+		return nil, err
+	}
+	w := new(Writer)
+	if err := plan.write(w, raw); err != nil {
+		return nil, fmt.Errorf("cannot write a %T as JSON: %w", m, err)
+	}
+	return w.Bytes(), nil
+}
+
+// WriteJSON writes a message into a larger JSON text.
+func (s *Schema) WriteJSON(w *Writer, m Message) error {
+	raw, err := m.Marshal()
+	if err != nil {
+		return fmt.Errorf("cannot marshal a %T: %w", m, err)
+	}
+	plan, err := s.planOf(m)
+	if err != nil {
+		return err
+	}
+	return plan.write(w, raw)
+}
+
+// missing appends the paths of all required fields that are not set: those of
+// the message itself in order of declaration, then those of its messages in
+// order of their numbers, as protobuf's own check lists them.
+func (p *messagePlan) missing(found []string, prefix string, raw []byte) ([]string, error) {
+	if len(p.required) == 0 && len(p.nested) == 0 {
+		return found, nil
+	}
+	fields, err := scan(p, raw)
+	if err != nil {
+		return nil, err
+	}
+required:
+	for _, want := range p.required {
+		for i := range fields {
+			if fields[i].plan == want {
+				continue required
+			}
+		}
+		found = append(found, prefix+want.name)
+	}
+	for _, f := range p.nested {
+		index := 0
+		for i := range fields {
+			if fields[i].plan != f {
+				continue
+			}
+			path := prefix + f.name
+			if f.list || f.isMap {
+				path = fmt.Sprintf("%s[%d]", path, index)
+				index++
+			}
+			if found, err = f.message.missing(found, path+".", fields[i].bytes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,156 @@
+// Package core decides. It holds the jobs, instances, attempts and offers of
+// one scheduler, and for each input says what is to be saved, called and shown.
+//
+// It is pure: Step depends on the core's state, the given time and the input
+// only, so that a whole cluster with all its faults can be run from one seed.
+// It must never read a clock, draw a random number that was not seeded by its
+// Config, do input or output, or start a goroutine; and it imports none of net,
+// os, sync and log. A Core is not safe for concurrent use: package loop owns it.
+package core
+
+import (
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// Effects is what one Step asks for. Its parts happen in the order of the
+// fields, and each only when the one before is complete: nothing is called,
+// answered or shown that is not durable. When saving fails nothing else may
+// happen: the process ends, and starts again from what is saved.
+type Effects struct {
+	// Save is written in one transaction.
+	Save []state.Change
+	// Calls go to the master in this order. One that fails comes back as
+	// CallFailed. framework_id is filled in by whoever sends.
+	Calls []*scheduler.Call
+	// Replies answer Commands.
+	Replies []Reply
+	// Show is what readers see next, beyond Save.
+	Show []Notice
+}
+
+// Input is something that has happened. The types below are all there are.
+type Input interface{ isInput() }
+
+type (
+	// Subscribed: the master has accepted the subscription.
+	Subscribed struct {
+		FrameworkID mesos.FrameworkID
+		Master      mesos.MasterInfo
+	}
+	// Disconnected: the subscription has ended; calls fail until the next
+	// Subscribed, and all offers are void.
+	Disconnected struct{}
+	// Offers: event OFFERS.
+	Offers struct{ Offers []mesos.Offer }
+	// InverseOffers: event INVERSE_OFFERS.
+	InverseOffers struct{ Offers []mesos.InverseOffer }
+	// Rescinded: event RESCIND.
+	Rescinded struct{ OfferID mesos.OfferID }
+	// Updated: event UPDATE.
+	Updated struct{ Status mesos.TaskStatus }
+	// Failed: event FAILURE, of an executor or, without ExecutorID, an agent.
+	Failed struct {
+		AgentID    *mesos.AgentID
+		ExecutorID *mesos.ExecutorID
+		Status     *int32
+	}
+	// CallFailed: a call did not reach the master or was refused by it.
+	// Uncertain says that it may have taken effect all the same.
+	CallFailed struct {
+		Call      *scheduler.Call
+		Reason    string
+		Uncertain bool
+	}
+	// Ticked: time has passed; see Core.Next.
+	Ticked struct{}
+	// Command: somebody asks for a change. ID is given back with the Reply.
+	Command struct {
+		ID     uint64
+		Submit *Submit
+		Stop   *Stop
+	}
+)
+
+// Submit makes a job be as its spec says. The spec has been validated, and has
+// every default written out.
+type Submit struct {
+	Job *tandemv1.Job
+	// ExpectedVersion refuses the command unless the job has it; 0 means that
+	// there must be no such job. Nil expects nothing.
+	ExpectedVersion *uint64
+}
+
+// Stop ends a job's tasks and keeps its record, unless Purge is set: then the
+// record goes as soon as nothing of the job runs.
+type Stop struct {
+	JobID           string
+	Purge           bool
+	ExpectedVersion *uint64
+}
+
+// Reply answers a Command, with its ID.
+type Reply struct {
+	ID uint64
+	// Refused is nil when the command was carried out.
+	Refused *Refused
+	Version uint64
+	Changed bool
+}
+
+// Code classes a refusal.
+type Code int
+
+// The classes of refusals.
+const (
+	NotFound Code = iota + 1
+	StaleVersion
+	Conflict
+)
+
+// Refused is why a command was not carried out.
+type Refused struct {
+	Code   Code
+	Reason string
+}
+
+// Error returns the reason.
+func (r *Refused) Error() string { return r.Reason }
+
+// Notice is a fact for the log, one line: what was decided about what, and why.
+type Notice struct {
+	// Level is how much a person should care.
+	Level NoticeLevel
+	Text  string
+	// Job, Instance, Attempt and Task name what it is about; empty where they
+	// do not apply.
+	Job     string
+	Slot    int32
+	Attempt uint64
+	Task    string
+	Agent   string
+}
+
+// NoticeLevel is how much a person should care about a Notice.
+type NoticeLevel int
+
+// The levels of notices.
+const (
+	Debug NoticeLevel = iota
+	Info
+	Warn
+)
+
+func (Subscribed) isInput()    {}
+func (Disconnected) isInput()  {}
+func (Offers) isInput()        {}
+func (InverseOffers) isInput() {}
+func (Rescinded) isInput()     {}
+func (Updated) isInput()       {}
+func (Failed) isInput()        {}
+func (CallFailed) isInput()    {}
+func (Ticked) isInput()        {}
+func (Command) isInput()       {}

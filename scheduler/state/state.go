@@ -1,0 +1,173 @@
+// Package state is what a scheduler saves, watches and shows: the records of
+// proto/tandem/v1, the keys that they are stored under, and the names of things
+// as typed strings.
+//
+// A record is never changed once it stands in a Change or a Snapshot: whoever
+// wants another makes a copy. The package must never do input or output, and
+// decides nothing.
+package state
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// Kind is a kind of record.
+type Kind string
+
+// The kinds of records. Their names are the names of the buckets or folders
+// that a store keeps them in.
+const (
+	KindFramework Kind = "framework"
+	KindJob       Kind = "job"
+	KindInstance  Kind = "instance"
+	KindAttempt   Kind = "attempt"
+)
+
+// Kinds are all kinds, in the order in which records refer to each other.
+var Kinds = [...]Kind{KindFramework, KindJob, KindInstance, KindAttempt}
+
+// New returns an empty record of the kind, for decoding into.
+func (k Kind) New() (proto.Message, error) {
+	switch k {
+	case KindFramework:
+		return &tandemv1.FrameworkRecord{}, nil
+	case KindJob:
+		return &tandemv1.JobRecord{}, nil
+	case KindInstance:
+		return &tandemv1.InstanceRecord{}, nil
+	case KindAttempt:
+		return &tandemv1.AttemptRecord{}, nil
+	}
+	return nil, fmt.Errorf("unknown kind of record %q", string(k))
+}
+
+// Change puts one record in its place, or removes it.
+type Change struct {
+	Kind Kind
+	Key  string
+	// Record is nil to remove what the key holds.
+	Record proto.Message
+}
+
+// FrameworkKey is the one key of KindFramework.
+const FrameworkKey = "self"
+
+// JobKey is the key of a job: its ID.
+func JobKey(job string) string { return job }
+
+// InstanceKey is the key of an instance: its job's ID, "#" and its slot in ten
+// digits, so that keys sort as instances do.
+func InstanceKey(job string, slot int32) string { return fmt.Sprintf("%s#%010d", job, slot) }
+
+// AttemptKey is the key of an attempt: its instance's key, "#" and its number
+// in twenty digits.
+func AttemptKey(job string, slot int32, attempt uint64) string {
+	return fmt.Sprintf("%s#%010d#%020d", job, slot, attempt)
+}
+
+// PutFramework saves who the scheduler is to Mesos.
+func PutFramework(r *tandemv1.FrameworkRecord) Change {
+	return Change{KindFramework, FrameworkKey, r}
+}
+
+// PutJob saves a job.
+func PutJob(r *tandemv1.JobRecord) Change { return Change{KindJob, JobKey(r.GetSpec().GetId()), r} }
+
+// PutInstance saves an instance.
+func PutInstance(r *tandemv1.InstanceRecord) Change {
+	return Change{KindInstance, InstanceKey(r.JobId, r.Slot), r}
+}
+
+// PutAttempt saves an attempt.
+func PutAttempt(r *tandemv1.AttemptRecord) Change {
+	return Change{KindAttempt, AttemptKey(r.JobId, r.Slot, r.Attempt), r}
+}
+
+// Removal removes the record under the same key as c.
+func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
+
+// Snapshot is everything that a scheduler has saved. Slices are in the order of
+// their keys.
+type Snapshot struct {
+	Framework *tandemv1.FrameworkRecord
+	Jobs      []*tandemv1.JobRecord
+	Instances []*tandemv1.InstanceRecord
+	Attempts  []*tandemv1.AttemptRecord
+}
+
+// Add puts a record that a store has decoded into the snapshot. Records of one
+// kind must come in the order of their keys.
+func (s *Snapshot) Add(m proto.Message) {
+	switch r := m.(type) {
+	case *tandemv1.FrameworkRecord:
+		s.Framework = r
+	case *tandemv1.JobRecord:
+		s.Jobs = append(s.Jobs, r)
+	case *tandemv1.InstanceRecord:
+		s.Instances = append(s.Instances, r)
+	case *tandemv1.AttemptRecord:
+		s.Attempts = append(s.Attempts, r)
+	}
+}
+
+// TaskName is a Mesos task ID in parts. As text it reads
+// job.instance.attempt.workload, the job's slashes written as "_" and its
+// first slash left out: payments_api.0.3.web. Neither job IDs nor names of
+// workloads hold "_" or ".", so that the parts can be told again.
+type TaskName struct {
+	Job      string
+	Slot     int32
+	Attempt  uint64
+	Workload string
+}
+
+// String returns the task ID.
+func (n TaskName) String() string {
+	job := strings.ReplaceAll(strings.TrimPrefix(n.Job, "/"), "/", "_")
+	return job + "." + strconv.FormatInt(int64(n.Slot), 10) + "." + strconv.FormatUint(n.Attempt, 10) + "." + n.Workload
+}
+
+// ParseTaskName takes a task ID apart. It reports false for an ID that no
+// TaskName has, such as another framework's.
+func ParseTaskName(id string) (TaskName, bool) {
+	parts := strings.Split(id, ".")
+	if len(parts) != 4 || parts[0] == "" || parts[3] == "" {
+		return TaskName{}, false
+	}
+	slot, err := strconv.ParseInt(parts[1], 10, 32)
+	if err != nil || slot < 0 {
+		return TaskName{}, false
+	}
+	attempt, err := strconv.ParseUint(parts[2], 10, 64)
+	if err != nil || attempt == 0 {
+		return TaskName{}, false
+	}
+	n := TaskName{
+		Job:      "/" + strings.ReplaceAll(parts[0], "_", "/"),
+		Slot:     int32(slot),
+		Attempt:  attempt,
+		Workload: parts[3],
+	}
+	return n, n.String() == id
+}
+
+// Terminal reports whether a task in this state has ended for good and will not
+// be heard of again. UNREACHABLE, LOST, UNKNOWN and GONE_BY_OPERATOR are not
+// certain ends (mesos.v1.TaskState): of these only GONE_BY_OPERATOR counts,
+// since the operator vouches for it; LOST counts, as the master has given the
+// task up, though it may come back.
+func Terminal(s tandemv1.TaskState) bool {
+	switch s {
+	case tandemv1.TaskState_TASK_FINISHED, tandemv1.TaskState_TASK_FAILED, tandemv1.TaskState_TASK_KILLED,
+		tandemv1.TaskState_TASK_ERROR, tandemv1.TaskState_TASK_LOST, tandemv1.TaskState_TASK_DROPPED,
+		tandemv1.TaskState_TASK_GONE, tandemv1.TaskState_TASK_GONE_BY_OPERATOR:
+		return true
+	}
+	return false
+}
