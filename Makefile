@@ -1,0 +1,61 @@
+# Tandem's own make targets. `make help` lists them.
+
+GO      ?= go
+TOOLS    = $(GO) tool -modfile=.ci/tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X github.com/tandem-mesos/tandem/pkg/version.Version=$(VERSION)
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+# What a benchmark or a fuzz target is run for.
+BENCHTIME ?= 1s
+FUZZTIME  ?= 10s
+
+.PHONY: help run build test test-short lint proto proto-check tidy-check bench fuzz clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build both programs and run examples/hello.yaml on an embedded Mesos
+	./bin/tandem local --wait examples/hello.yaml
+
+build: ## build bin/tandem and bin/tandem-executor
+	$(BUILD) -o bin/tandem ./scheduler
+	$(BUILD) -o bin/tandem-executor ./executor
+
+test: setup lint proto-check tidy-check ## every test, with the race detector; installs what it needs
+	$(GO) test -race -timeout 20m ./...
+
+test-short: ## the tests of the packages alone, without race detector and whole-system tests
+	$(GO) test -short ./pkg/... ./scheduler/... ./executor/... ./proto/...
+
+.PHONY: setup
+setup: # Debian packages that tests use, when root; says what is missing otherwise
+	@.ci/setup
+
+lint: ## gofmt, go vet, staticcheck and, where its database can be reached, govulncheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOLS) staticcheck ./...
+	@.ci/vulncheck
+
+proto: ## generate Go from proto/
+	$(TOOLS) buf lint
+	$(TOOLS) buf generate
+
+proto-check: ## fail when the Go beside proto/ is not what `make proto` writes
+	$(TOOLS) buf lint
+	@old=$$(mktemp -d) && cp -r proto "$$old" && $(TOOLS) buf generate && \
+	  if ! diff -r proto "$$old/proto" >/dev/null; then \
+	    echo "the Go in proto/ was stale; it is fresh now: commit it"; rm -rf "$$old"; exit 1; fi; rm -rf "$$old"
+
+tidy-check: ## fail when go.mod or go.sum is not what `go mod tidy` writes
+	$(GO) mod tidy -diff
+
+bench: ## run every benchmark once (BENCHTIME=1s)
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
+
+clean: ## remove what was built
+	rm -rf bin
