@@ -19,9 +19,9 @@ type Value struct {
 	Content    string
 	// Else is written where File does not exist, nil for none.
 	Else *Value
-	// Unlimited marks a content that asks for no limit, which a missing
-	// controller or file satisfies too.
-	Unlimited bool
+	// Optional marks a write that a missing controller or file makes
+	// needless, such as one that asks for no limit.
+	Optional bool
 	// Swap marks a limit that a machine without swap satisfies too.
 	Swap bool
 }
@@ -100,7 +100,7 @@ func (t *translation) add(controller, file, content string) {
 // limit adds a number of which -1 means no limit, spelled as the file wants it.
 func (t *translation) limit(controller, file string, n int64, unlimited string) {
 	if n < 0 {
-		t.values = append(t.values, Value{Controller: controller, File: file, Content: unlimited, Unlimited: true})
+		t.values = append(t.values, Value{Controller: controller, File: file, Content: unlimited, Optional: true})
 		return
 	}
 	t.add(controller, file, strconv.FormatInt(n, 10))

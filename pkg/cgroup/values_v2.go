@@ -25,7 +25,7 @@ func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
 			max := &t.values[len(t.values)-1]
 			quota := c.Quota
 			if quota == nil || *quota < 0 {
-				quota, max.Unlimited = nil, true
+				quota, max.Optional = nil, true
 			}
 			max.Content = string(cgroup2.NewCPUMax(quota, c.Period))
 		}
@@ -57,7 +57,7 @@ func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
 	// What is protected first, what is limited after.
 	if m.Reservation != nil {
 		t.limit("memory", "memory.low", *m.Reservation, "max")
-		t.values[len(t.values)-1].Unlimited = false // it asks for all the protection there is
+		t.values[len(t.values)-1].Optional = false // it asks for all the protection there is
 	}
 	if m.Limit != nil {
 		file := "memory.max"
@@ -65,7 +65,7 @@ func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
 			file = "memory.high"
 		}
 		if options.GroupOOM && *m.Limit >= 0 {
-			t.values = append(t.values, Value{Controller: "memory", File: "memory.oom.group", Content: "1"})
+			t.values = append(t.values, Value{Controller: "memory", File: "memory.oom.group", Content: "1", Optional: true})
 		}
 		t.limit("memory", file, *m.Limit, "max")
 	}

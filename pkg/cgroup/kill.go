@@ -1,0 +1,92 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Kill sends SIGKILL to every process in the group and below it, also to
+// those that are forked meanwhile, until none is left. It blocks until then or
+// until the context ends; processes in the kernel's hands can take a while to
+// die. Killing an empty or a removed group succeeds at once. The caller stays
+// responsible for reaping its own children.
+//
+// After Kill the group admits no new process on v1 where it has the pids
+// controller; it is good for reading its usage and for removal.
+//
+// The library has no kill for v1, and its kill for v2 may wait for the
+// processes and so take their exit statuses away from their owner.
+func (g *Group) Kill(ctx context.Context) error {
+	if g.version == V2 {
+		err := write(filepath.Join(g.dirs[0].Path, "cgroup.kill"), "1")
+		if gone(err) { // a kernel before 5.14, or no group any more
+			return g.killEach(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot kill cgroup %s: %w", g.name, errno(err))
+		}
+		return g.emptied(ctx, func() error { return nil })
+	}
+	return g.killEach(ctx)
+}
+
+// killEach signals process by process. A fork bomb would outrun that, so
+// forking is stopped first: by a limit of no processes where there is the pids
+// controller, which cannot get stuck, and by the freezer otherwise.
+func (g *Group) killEach(ctx context.Context) error {
+	freezer := g.freezers()
+	defer thaw(freezer)
+	if dir, ok := g.dir("pids"); ok {
+		err := eachDir(dir, func(d string) error { return write(filepath.Join(d, "pids.max"), "0") })
+		if err == nil || gone(err) {
+			freezer = nil
+		}
+	}
+	return g.emptied(ctx, func() error {
+		if len(freezer) > 0 {
+			freeze(ctx, freezer)
+		}
+		pids, err := g.Processes()
+		for _, pid := range pids {
+			if kerr := syscall.Kill(pid, syscall.SIGKILL); kerr != nil && !errors.Is(kerr, syscall.ESRCH) {
+				err = errors.Join(err, fmt.Errorf("cannot kill process %d of cgroup %s: %w", pid, g.name, kerr))
+			}
+		}
+		// Frozen processes die only when they are thawed; a task may have
+		// frozen some of its own.
+		thaw(g.freezers())
+		return err
+	})
+}
+
+// emptied calls kill and looks until the group is empty.
+func (g *Group) emptied(ctx context.Context, kill func() error) error {
+	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
+		populated, err := g.Populated()
+		if err == nil && !populated {
+			return nil
+		}
+		if err = errors.Join(err, kill()); err != nil {
+			return err
+		}
+		if err := pause(ctx, wait); err != nil {
+			pids, _ := g.Processes()
+			return fmt.Errorf("cannot kill cgroup %s: processes %v are still there: %w", g.name, pids, err)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

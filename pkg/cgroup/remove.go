@@ -1,0 +1,90 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// RemoveTime bounds how long [Group.Remove] tries. The kernel can call a
+// cgroup busy for more than a second after its last process has gone.
+const RemoveTime = 5 * time.Second
+
+// Remove removes the group and all below it. It kills nothing: a group with
+// processes stays and gives EBUSY in the end. It blocks while the kernel calls
+// the group busy, up to [RemoveTime] or the context's end. A group that is gone
+// already is no error. The library would give up after 150 ms.
+//
+// On v1 the CPU quota is taken off first: the kernel counts the quota of a
+// removed cgroup against its parent for some milliseconds more, and an agent
+// that lowers the parent's quota in that moment is refused and destroys the
+// container.
+func (g *Group) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, RemoveTime)
+	defer cancel()
+	if dir, ok := g.dir("cpu"); ok && g.version == V1 {
+		// Children first: a parent without a quota bounds them no more.
+		for _, d := range slices.Backward(subdirs(dir)) {
+			_ = write(filepath.Join(d, "cpu.cfs_quota_us"), "-1")
+		}
+	}
+	var errs []error
+	for _, d := range g.dirs {
+		if err := removeTree(ctx, d.Path); err != nil {
+			errs = append(errs, fmt.Errorf("cannot remove cgroup %s (%s): %w", g.name, strings.Join(d.Controllers, ","), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeTree(ctx context.Context, dir string) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		var err error
+		for _, d := range slices.Backward(subdirs(dir)) {
+			if e := unlinkDir(d); e != nil && !gone(e) {
+				err = e
+			}
+		}
+		// A child that was made meanwhile gives ENOTEMPTY.
+		busy := errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.ENOTEMPTY)
+		if !busy {
+			return err
+		}
+		if pause(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+// unlinkDir is os.Remove without its second attempt at unlinking a file.
+func unlinkDir(dir string) error {
+	for {
+		err := syscall.Rmdir(dir)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			return &fs.PathError{Op: "rmdir", Path: dir, Err: err}
+		}
+	}
+}
+
+// subdirs lists a directory and those below it, parents first.
+func subdirs(dir string) []string {
+	if _, err := os.Lstat(dir); err != nil {
+		return nil
+	}
+	var all []string
+	_ = eachDir(dir, func(d string) error {
+		all = append(all, d)
+		return nil
+	})
+	return all
+}

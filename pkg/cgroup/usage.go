@@ -1,0 +1,232 @@
+package cgroup
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/cgroups/v3/cgroup2"
+)
+
+// Unlimited is the limit of a group that has none.
+const Unlimited = math.MaxUint64
+
+// Usage is what a group, with all below it, has used so far. A part whose
+// controller the group does not have is nil.
+type Usage struct {
+	CPU    *CPUUsage
+	Memory *MemoryUsage
+	Pids   *PidsUsage
+}
+
+// CPUUsage is processor time. User and System are the kernel's estimate of
+// how Total divides.
+type CPUUsage struct {
+	Total, User, System time.Duration
+	// Periods is how often a CPU quota was measured, ThrottledPeriods how
+	// often it was used up, Throttled for how long that held threads back.
+	Periods, ThrottledPeriods uint64
+	Throttled                 time.Duration
+}
+
+// MemoryUsage counts bytes, page cache included.
+type MemoryUsage struct {
+	Current uint64
+	// Peak is 0 where the kernel keeps none (v2 before 5.19).
+	Peak uint64
+	// Limit is [Unlimited] where there is none.
+	Limit uint64
+	// OOMKills is how many processes the kernel killed for want of memory,
+	// whosever limit was hit.
+	OOMKills uint64
+}
+
+// PidsUsage counts processes and threads.
+type PidsUsage struct {
+	Current uint64
+	// Limit is [Unlimited] where there is none.
+	Limit uint64
+}
+
+// Usage reads about ten small files. It must be called before the group is
+// removed.
+func (g *Group) Usage() (Usage, error) {
+	var (
+		u   Usage
+		err error
+	)
+	if g.version == V1 {
+		u, err = g.usageV1()
+	} else {
+		u, err = g.usageV2()
+	}
+	if err != nil {
+		return Usage{}, fmt.Errorf("cannot read the usage of cgroup %s: %w", g.name, err)
+	}
+	return u, nil
+}
+
+// OOMKills returns how many processes of the group and below the kernel has
+// killed for want of memory since the group was made. It is 0 for a group
+// without the memory controller.
+//
+// This counter is the truth about an out-of-memory kill; notifications can be
+// lost, late, or meant for a relative.
+func (g *Group) OOMKills() (uint64, error) {
+	dir, ok := g.dir("memory")
+	if !ok {
+		return 0, nil
+	}
+	file := "memory.events"
+	if g.version == V1 {
+		file = "memory.oom_control"
+	}
+	counts, err := keyed(filepath.Join(dir, file))
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the out-of-memory kills of cgroup %s: %w", g.name, err)
+	}
+	return counts["oom_kill"], nil
+}
+
+func (g *Group) usageV1() (Usage, error) {
+	var u Usage
+	r := reader{}
+	if dir, ok := g.dir("cpuacct"); ok {
+		// cpuacct.stat would give user and system in hundredths of a second.
+		u.CPU = &CPUUsage{
+			Total:  time.Duration(r.number(dir, "cpuacct.usage")),
+			User:   time.Duration(r.number(dir, "cpuacct.usage_user")),
+			System: time.Duration(r.number(dir, "cpuacct.usage_sys")),
+		}
+	}
+	if dir, ok := g.dir("cpu"); ok {
+		if u.CPU == nil {
+			u.CPU = &CPUUsage{}
+		}
+		stat := r.keyed(dir, "cpu.stat")
+		u.CPU.Periods = stat["nr_periods"]
+		u.CPU.ThrottledPeriods = stat["nr_throttled"]
+		u.CPU.Throttled = time.Duration(stat["throttled_time"])
+	}
+	if dir, ok := g.dir("memory"); ok {
+		u.Memory = &MemoryUsage{
+			Current:  r.number(dir, "memory.usage_in_bytes"),
+			Peak:     r.number(dir, "memory.max_usage_in_bytes"),
+			Limit:    r.number(dir, "memory.limit_in_bytes"),
+			OOMKills: r.keyed(dir, "memory.oom_control")["oom_kill"],
+		}
+		if u.Memory.Limit >= math.MaxInt64&^0xffff {
+			u.Memory.Limit = Unlimited // the largest multiple of any page size
+		}
+	}
+	if dir, ok := g.dir("pids"); ok {
+		u.Pids = &PidsUsage{Current: r.number(dir, "pids.current"), Limit: r.number(dir, "pids.max")}
+	}
+	return u, r.err
+}
+
+func (g *Group) usageV2() (Usage, error) {
+	var u Usage
+	dir := g.dirs[0].Path
+	// StatMemory is left out of the mask: it reads eight files and forty
+	// lines for the four numbers below.
+	var mask cgroup2.StatMask = cgroup2.StatCPU
+	if g.Has("memory") {
+		mask |= cgroup2.StatMemoryEvents
+	}
+	manager, err := cgroup2.Load("/", cgroup2.WithMountpoint(dir))
+	if err != nil {
+		return Usage{}, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return Usage{}, err // the library takes a missing file for zero
+	}
+	stat, err := manager.StatFiltered(mask)
+	if err != nil {
+		return Usage{}, err
+	}
+	u.CPU = &CPUUsage{
+		Total:            time.Duration(stat.CPU.GetUsageUsec()) * time.Microsecond,
+		User:             time.Duration(stat.CPU.GetUserUsec()) * time.Microsecond,
+		System:           time.Duration(stat.CPU.GetSystemUsec()) * time.Microsecond,
+		Periods:          stat.CPU.GetNrPeriods(),
+		ThrottledPeriods: stat.CPU.GetNrThrottled(),
+		Throttled:        time.Duration(stat.CPU.GetThrottledUsec()) * time.Microsecond,
+	}
+	r := reader{}
+	if g.Has("memory") {
+		u.Memory = &MemoryUsage{
+			Current:  r.number(dir, "memory.current"),
+			Limit:    r.number(dir, "memory.max"),
+			OOMKills: stat.MemoryEvents.GetOomKill(),
+		}
+		if peak, err := number(filepath.Join(dir, "memory.peak")); err == nil {
+			u.Memory.Peak = peak
+		}
+		if high, err := number(filepath.Join(dir, "memory.high")); err == nil {
+			u.Memory.Limit = min(u.Memory.Limit, high)
+		}
+	}
+	if g.Has("pids") {
+		u.Pids = &PidsUsage{Current: r.number(dir, "pids.current"), Limit: r.number(dir, "pids.max")}
+	}
+	return u, r.err
+}
+
+// reader reads files and keeps the first error.
+type reader struct{ err error }
+
+func (r *reader) number(dir, file string) uint64 {
+	n, err := number(filepath.Join(dir, file))
+	r.err = errors.Join(r.err, err)
+	return n
+}
+
+func (r *reader) keyed(dir, file string) map[string]uint64 {
+	m, err := keyed(filepath.Join(dir, file))
+	r.err = errors.Join(r.err, err)
+	return m
+}
+
+// number reads a file with one number, or "max" for [Unlimited].
+func number(file string) (uint64, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	s := strings.TrimSpace(string(data))
+	if s == "max" {
+		return Unlimited, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read %s: %w", file, err)
+	}
+	return n, nil
+}
+
+// keyed reads a file of lines of a name and a number.
+func keyed(file string) (map[string]uint64, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	m := make(map[string]uint64)
+	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 64); err == nil {
+			m[name] = n
+		}
+	}
+	return m, nil
+}
