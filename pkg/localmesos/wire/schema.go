@@ -43,10 +43,10 @@ type Schema struct {
 
 // messagePlan is a message descriptor as the codecs need it.
 type messagePlan struct {
-	desc   protoreflect.MessageDescriptor
-	fields []*fieldPlan // in order of declaration, which is the order in JSON
-	byNum  map[protowire.Number]*fieldPlan
-	byName map[string]*fieldPlan
+	desc     protoreflect.MessageDescriptor
+	fields   []*fieldPlan // in order of declaration, which is the order in JSON
+	byNum    map[protowire.Number]*fieldPlan
+	byName   map[string]*fieldPlan
 	required []*fieldPlan // in order of declaration
 	nested   []*fieldPlan // the messages among the fields, in order of number
 }
@@ -166,11 +166,34 @@ func (s *Schema) plan(desc protoreflect.MessageDescriptor) *messagePlan {
 		p.byNum[f.num] = f
 		p.byName[f.name] = f
 	}
+	p.orderAsDeclared()
 	slices.SortFunc(p.nested, func(a, b *fieldPlan) int { return int(a.num) - int(b.num) })
 	for nested, i := desc.Messages(), 0; i < nested.Len(); i++ {
 		s.plan(nested.Get(i))
 	}
 	return p
+}
+
+// orderAsDeclared puts the fields in the order of Mesos's files. mesos-go's
+// descriptors list them by number; its structs keep the order of declaration.
+func (p *messagePlan) orderAsDeclared() {
+	goType := gogoproto.MessageType(string(p.desc.FullName()))
+	if goType == nil {
+		return // a map entry, or one of our additions
+	}
+	position := make(map[string]int)
+	for i, property := range gogoproto.GetProperties(goType.Elem()).Prop {
+		position[property.OrigName] = i + 1
+	}
+	byDeclaration := func(a, b *fieldPlan) int {
+		i, j := position[a.name], position[b.name]
+		if i == 0 || j == 0 { // additions come last
+			return j - i
+		}
+		return i - j
+	}
+	slices.SortStableFunc(p.fields, byDeclaration)
+	slices.SortStableFunc(p.required, byDeclaration)
 }
 
 // heldByValue tells whether gogoproto's option nullable (field 65001 of the

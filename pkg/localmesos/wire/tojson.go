@@ -46,7 +46,7 @@ func scan(p *messagePlan, raw []byte) ([]rawField, error) {
 			return nil, fmt.Errorf("cannot read %s: %w", p.desc.FullName(), protowire.ParseError(n))
 		}
 		raw = raw[n:]
-		if f.plan != nil && f.plan.fits(typ) && !f.plan.absent(f.bits) {
+		if f.plan != nil && f.plan.fits(typ) && (typ != protowire.VarintType || !f.plan.absent(f.bits)) {
 			fields = append(fields, f)
 		}
 	}
@@ -70,7 +70,7 @@ func (f *fieldPlan) fits(typ protowire.Type) bool {
 // absent tells whether an enum's number counts as none: it has no name, or it
 // stands for absence in mesos-go's types.
 func (f *fieldPlan) absent(bits uint64) bool {
-	if f.kind != protoreflect.EnumKind || f.list {
+	if f.kind != protoreflect.EnumKind {
 		return false
 	}
 	return f.unknownIsAbsent && bits == 0 ||
@@ -181,6 +181,9 @@ func (f *fieldPlan) writeItem(w *Writer, r rawField) error {
 			return fmt.Errorf("cannot read the packed field %s: %w", f.desc.FullName(), protowire.ParseError(n))
 		}
 		packed = packed[n:]
+		if f.absent(item.bits) {
+			continue
+		}
 		if err := f.writeScalar(w, item); err != nil {
 			return err
 		}

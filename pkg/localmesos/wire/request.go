@@ -1,0 +1,130 @@
+package wire
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// StreamIDHeader ties a call to the stream that its framework subscribed with.
+const StreamIDHeader = "Mesos-Stream-Id"
+
+// header returns the last of the headers of a name, which is the one that
+// libprocess keeps, and whether there is one.
+func header(r *http.Request, name string) (string, bool) {
+	all := r.Header.Values(name)
+	if len(all) == 0 {
+		return "", false
+	}
+	return all[len(all)-1], true
+}
+
+// StreamID returns the request's stream ID, if it has one.
+func StreamID(r *http.Request) (string, bool) { return header(r, StreamIDHeader) }
+
+// ReadCall reads a call into a message, with the checks that all v1 APIs have
+// in common, in Mesos's order: method, Content-Type, syntax, required fields.
+// A mistake is returned as *Error, ready to be written.
+func (s *Schema) ReadCall(r *http.Request, into Message) (Presence, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return Presence{}, err
+	}
+	if r.Method != http.MethodPost {
+		return Presence{}, MethodNotAllowed(r.Method, http.MethodPost)
+	}
+	contentType, ok := header(r, "Content-Type")
+	if !ok {
+		return Presence{}, BadRequest("Expecting 'Content-Type' to be present")
+	}
+	media := MediaType(contentType)
+	if media != JSON && media != Protobuf {
+		return Presence{}, &Error{
+			Status: http.StatusUnsupportedMediaType,
+			Text:   fmt.Sprintf("Expecting 'Content-Type' of %s or %s", JSON, Protobuf),
+		}
+	}
+	presence, err := s.Decode(media, body, into, "Call")
+	if err != nil {
+		return Presence{}, BadRequest("%s", err)
+	}
+	return presence, nil
+}
+
+// readBody reads a whole body, unzipped if it says that it is zipped.
+func readBody(r *http.Request) ([]byte, error) {
+	undecodable := Internal("failed to decode body")
+	body, err := io.ReadAll(r.Body)
+	if err != nil || len(r.Trailer) > 0 {
+		return nil, undecodable
+	}
+	if coding, _ := header(r, "Content-Encoding"); coding != "gzip" {
+		return body, nil
+	}
+	unzip, err := gzip.NewReader(strings.NewReader(string(body)))
+	if err != nil {
+		return nil, undecodable
+	}
+	if body, err = io.ReadAll(unzip); err != nil {
+		return nil, undecodable
+	}
+	return body, nil
+}
+
+// Accept returns the coding in which the client takes an answer. JSON wins
+// whenever it is acceptable, whatever else is preferred; a request without the
+// header takes anything. The error is a 406.
+func Accept(r *http.Request) (MediaType, error) {
+	switch {
+	case AcceptsMedia(r, string(JSON)):
+		return JSON, nil
+	case AcceptsMedia(r, string(Protobuf)):
+		return Protobuf, nil
+	}
+	return "", &Error{
+		Status: http.StatusNotAcceptable,
+		Text:   fmt.Sprintf("Expecting 'Accept' to allow '%s' or '%s'", Protobuf, JSON),
+	}
+}
+
+// AcceptsMedia tells whether the Accept header allows a media type, itself or
+// by a wildcard. The first entry that matches decides.
+func AcceptsMedia(r *http.Request, media string) bool {
+	accept, ok := header(r, "Accept")
+	if !ok {
+		return true
+	}
+	family, _, _ := strings.Cut(media, "/")
+	return acceptable(accept, media, family+"/*", "*/*")
+}
+
+func acceptsEncoding(r *http.Request, coding string) bool {
+	accept, ok := header(r, "Accept-Encoding")
+	return ok && acceptable(accept, coding, "*")
+}
+
+// acceptable looks for the candidates, in their order, in the list of an Accept
+// or Accept-Encoding header, and returns whether the first found has a weight
+// above zero.
+func acceptable(list string, candidates ...string) bool {
+	list = strings.NewReplacer(" ", "", "\t", "", "\n", "").Replace(list)
+	for _, candidate := range candidates {
+		for entry := range strings.SplitSeq(list, ",") {
+			name, parameters, _ := strings.Cut(entry, ";")
+			if !strings.EqualFold(name, candidate) {
+				continue
+			}
+			for parameter := range strings.SplitSeq(parameters, ";") {
+				if weight, ok := strings.CutPrefix(parameter, "q="); ok {
+					q, err := strconv.ParseFloat(weight, 64)
+					return err == nil && q > 0
+				}
+			}
+			return true
+		}
+	}
+	return false
+}
