@@ -24,6 +24,19 @@ var controllers = []string{"cpu", "cpuacct", "memory", "pids", "freezer"}
 
 func ptr[T any](v T) *T { return &v }
 
+// bombArg makes the test binary a fork bomb. A shell would not do: it exits
+// when it cannot fork.
+const bombArg = "fork-bomb"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == bombArg {
+		for {
+			_, _, _ = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		}
+	}
+	os.Exit(m.Run())
+}
+
 // v1Host returns the machine's v1 hierarchies, or skips.
 func v1Host(t *testing.T) cgroup.Host {
 	t.Helper()
