@@ -25,12 +25,13 @@ type Kind string
 const (
 	KindFramework Kind = "framework"
 	KindJob       Kind = "job"
+	KindVersion   Kind = "version"
 	KindInstance  Kind = "instance"
 	KindAttempt   Kind = "attempt"
 )
 
 // Kinds are all kinds, in the order in which records refer to each other.
-var Kinds = [...]Kind{KindFramework, KindJob, KindInstance, KindAttempt}
+var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt}
 
 // New returns an empty record of the kind, for decoding into.
 func (k Kind) New() (proto.Message, error) {
@@ -39,6 +40,8 @@ func (k Kind) New() (proto.Message, error) {
 		return &tandemv1.FrameworkRecord{}, nil
 	case KindJob:
 		return &tandemv1.JobRecord{}, nil
+	case KindVersion:
+		return &tandemv1.VersionRecord{}, nil
 	case KindInstance:
 		return &tandemv1.InstanceRecord{}, nil
 	case KindAttempt:
@@ -61,6 +64,10 @@ const FrameworkKey = "self"
 // JobKey is the key of a job: its ID.
 func JobKey(job string) string { return job }
 
+// VersionKey is the key of a version of a job: the job's ID, "#" and the number
+// in twenty digits.
+func VersionKey(job string, version uint64) string { return fmt.Sprintf("%s#%020d", job, version) }
+
 // InstanceKey is the key of an instance: its job's ID, "#" and its slot in ten
 // digits, so that keys sort as instances do.
 func InstanceKey(job string, slot int32) string { return fmt.Sprintf("%s#%010d", job, slot) }
@@ -71,6 +78,16 @@ func AttemptKey(job string, slot int32, attempt uint64) string {
 	return fmt.Sprintf("%s#%010d#%020d", job, slot, attempt)
 }
 
+// ParseKey takes the key of a job, an instance or an attempt apart. Parts that
+// the key has not are zero.
+func ParseKey(key string) (job string, slot int32, attempt uint64) {
+	job, rest, _ := strings.Cut(key, "#")
+	first, second, _ := strings.Cut(rest, "#")
+	s, _ := strconv.ParseInt(first, 10, 32)
+	attempt, _ = strconv.ParseUint(second, 10, 64)
+	return job, int32(s), attempt
+}
+
 // PutFramework saves who the scheduler is to Mesos.
 func PutFramework(r *tandemv1.FrameworkRecord) Change {
 	return Change{KindFramework, FrameworkKey, r}
@@ -78,6 +95,11 @@ func PutFramework(r *tandemv1.FrameworkRecord) Change {
 
 // PutJob saves a job.
 func PutJob(r *tandemv1.JobRecord) Change { return Change{KindJob, JobKey(r.GetSpec().GetId()), r} }
+
+// PutVersion saves a version of a job.
+func PutVersion(r *tandemv1.VersionRecord) Change {
+	return Change{KindVersion, VersionKey(r.JobId, r.Version), r}
+}
 
 // PutInstance saves an instance.
 func PutInstance(r *tandemv1.InstanceRecord) Change {
@@ -97,6 +119,7 @@ func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
 type Snapshot struct {
 	Framework *tandemv1.FrameworkRecord
 	Jobs      []*tandemv1.JobRecord
+	Versions  []*tandemv1.VersionRecord
 	Instances []*tandemv1.InstanceRecord
 	Attempts  []*tandemv1.AttemptRecord
 }
@@ -109,6 +132,8 @@ func (s *Snapshot) Add(m proto.Message) {
 		s.Framework = r
 	case *tandemv1.JobRecord:
 		s.Jobs = append(s.Jobs, r)
+	case *tandemv1.VersionRecord:
+		s.Versions = append(s.Versions, r)
 	case *tandemv1.InstanceRecord:
 		s.Instances = append(s.Instances, r)
 	case *tandemv1.AttemptRecord:

@@ -113,33 +113,37 @@ const (
 	InstancePhase_INSTANCE_PHASE_UNREACHABLE InstancePhase = 8
 	// It was stopped.
 	InstancePhase_INSTANCE_PHASE_STOPPED InstancePhase = 9
+	// It has used up its restarts, and is tried again at long intervals.
+	InstancePhase_INSTANCE_PHASE_CRASH_LOOPING InstancePhase = 10
 )
 
 // Enum value maps for InstancePhase.
 var (
 	InstancePhase_name = map[int32]string{
-		0: "INSTANCE_PHASE_UNSPECIFIED",
-		1: "INSTANCE_PHASE_WAITING",
-		2: "INSTANCE_PHASE_BACKOFF",
-		3: "INSTANCE_PHASE_LAUNCHING",
-		4: "INSTANCE_PHASE_RUNNING",
-		5: "INSTANCE_PHASE_STOPPING",
-		6: "INSTANCE_PHASE_FINISHED",
-		7: "INSTANCE_PHASE_FAILED",
-		8: "INSTANCE_PHASE_UNREACHABLE",
-		9: "INSTANCE_PHASE_STOPPED",
+		0:  "INSTANCE_PHASE_UNSPECIFIED",
+		1:  "INSTANCE_PHASE_WAITING",
+		2:  "INSTANCE_PHASE_BACKOFF",
+		3:  "INSTANCE_PHASE_LAUNCHING",
+		4:  "INSTANCE_PHASE_RUNNING",
+		5:  "INSTANCE_PHASE_STOPPING",
+		6:  "INSTANCE_PHASE_FINISHED",
+		7:  "INSTANCE_PHASE_FAILED",
+		8:  "INSTANCE_PHASE_UNREACHABLE",
+		9:  "INSTANCE_PHASE_STOPPED",
+		10: "INSTANCE_PHASE_CRASH_LOOPING",
 	}
 	InstancePhase_value = map[string]int32{
-		"INSTANCE_PHASE_UNSPECIFIED": 0,
-		"INSTANCE_PHASE_WAITING":     1,
-		"INSTANCE_PHASE_BACKOFF":     2,
-		"INSTANCE_PHASE_LAUNCHING":   3,
-		"INSTANCE_PHASE_RUNNING":     4,
-		"INSTANCE_PHASE_STOPPING":    5,
-		"INSTANCE_PHASE_FINISHED":    6,
-		"INSTANCE_PHASE_FAILED":      7,
-		"INSTANCE_PHASE_UNREACHABLE": 8,
-		"INSTANCE_PHASE_STOPPED":     9,
+		"INSTANCE_PHASE_UNSPECIFIED":   0,
+		"INSTANCE_PHASE_WAITING":       1,
+		"INSTANCE_PHASE_BACKOFF":       2,
+		"INSTANCE_PHASE_LAUNCHING":     3,
+		"INSTANCE_PHASE_RUNNING":       4,
+		"INSTANCE_PHASE_STOPPING":      5,
+		"INSTANCE_PHASE_FINISHED":      6,
+		"INSTANCE_PHASE_FAILED":        7,
+		"INSTANCE_PHASE_UNREACHABLE":   8,
+		"INSTANCE_PHASE_STOPPED":       9,
+		"INSTANCE_PHASE_CRASH_LOOPING": 10,
 	}
 )
 
@@ -258,8 +262,11 @@ func (TaskState) EnumDescriptor() ([]byte, []int) {
 type FrameworkRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As the master gave it at SUBSCRIBED.
-	FrameworkId   string                 `protobuf:"bytes,1,opt,name=framework_id,json=frameworkId,proto3" json:"framework_id,omitempty"`
-	Created       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
+	FrameworkId string                 `protobuf:"bytes,1,opt,name=framework_id,json=frameworkId,proto3" json:"framework_id,omitempty"`
+	Created     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
+	// At least the number of every attempt of a job that was purged, so that a
+	// new job of the same name uses no task ID again.
+	AttemptFloor  uint64 `protobuf:"varint,3,opt,name=attempt_floor,json=attemptFloor,proto3" json:"attempt_floor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -308,6 +315,13 @@ func (x *FrameworkRecord) GetCreated() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *FrameworkRecord) GetAttemptFloor() uint64 {
+	if x != nil {
+		return x.AttemptFloor
+	}
+	return 0
+}
+
 // JobRecord is one job as it was last submitted.
 type JobRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -323,7 +337,11 @@ type JobRecord struct {
 	// Derived from the instances whenever one changes.
 	Phase JobPhase `protobuf:"varint,6,opt,name=phase,proto3,enum=tandem.v1.JobPhase" json:"phase,omitempty"`
 	// Why the phase is what it is, for a person, where there is something to say.
-	PhaseReason   string `protobuf:"bytes,7,opt,name=phase_reason,json=phaseReason,proto3" json:"phase_reason,omitempty"`
+	PhaseReason string `protobuf:"bytes,7,opt,name=phase_reason,json=phaseReason,proto3" json:"phase_reason,omitempty"`
+	// The job is stopped, and is forgotten once nothing of it runs.
+	Purge bool `protobuf:"varint,8,opt,name=purge,proto3" json:"purge,omitempty"`
+	// At least the number of every attempt of an instance that was scaled away.
+	AttemptFloor  uint64 `protobuf:"varint,9,opt,name=attempt_floor,json=attemptFloor,proto3" json:"attempt_floor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -407,6 +425,91 @@ func (x *JobRecord) GetPhaseReason() string {
 	return ""
 }
 
+func (x *JobRecord) GetPurge() bool {
+	if x != nil {
+		return x.Purge
+	}
+	return false
+}
+
+func (x *JobRecord) GetAttemptFloor() uint64 {
+	if x != nil {
+		return x.AttemptFloor
+	}
+	return 0
+}
+
+// VersionRecord is one version of a job as it was submitted. The versions that
+// instances run, and the last few, are kept.
+type VersionRecord struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	JobId   string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Version uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// With every default written out.
+	Spec          *Job                   `protobuf:"bytes,3,opt,name=spec,proto3" json:"spec,omitempty"`
+	Created       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionRecord) Reset() {
+	*x = VersionRecord{}
+	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionRecord) ProtoMessage() {}
+
+func (x *VersionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionRecord.ProtoReflect.Descriptor instead.
+func (*VersionRecord) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *VersionRecord) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *VersionRecord) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *VersionRecord) GetSpec() *Job {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *VersionRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
 // InstanceRecord is one numbered copy of a job's group.
 type InstanceRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -420,20 +523,27 @@ type InstanceRecord struct {
 	// The number of the latest attempt, from 1; 0 before the first. It only ever
 	// grows, so that a task ID is never used twice.
 	Attempt uint64 `protobuf:"varint,6,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// When the next attempt may be made, in phase BACKOFF.
+	// When the next attempt may be made, in phases BACKOFF and CRASH_LOOPING.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// When the last failures were, the newest last; those outside the restart
 	// policy's interval are dropped.
 	Failures []*timestamppb.Timestamp `protobuf:"bytes,8,rep,name=failures,proto3" json:"failures,omitempty"`
 	// The version of the job that the instance should run.
-	JobVersion    uint64 `protobuf:"varint,9,opt,name=job_version,json=jobVersion,proto3" json:"job_version,omitempty"`
+	JobVersion uint64 `protobuf:"varint,9,opt,name=job_version,json=jobVersion,proto3" json:"job_version,omitempty"`
+	// Failures in a row, with no attempt among them that ran for the restart
+	// policy's interval. The restart delay grows with them.
+	Streak uint32 `protobuf:"varint,10,opt,name=streak,proto3" json:"streak,omitempty"`
+	// Attempts in a row that ended before they ran, for no fault of the
+	// workloads: lost agents, refused launches. They delay the next attempt and
+	// count against no limit.
+	Losses        uint32 `protobuf:"varint,11,opt,name=losses,proto3" json:"losses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InstanceRecord) Reset() {
 	*x = InstanceRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	mi := &file_tandem_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +555,7 @@ func (x *InstanceRecord) String() string {
 func (*InstanceRecord) ProtoMessage() {}
 
 func (x *InstanceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	mi := &file_tandem_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +568,7 @@ func (x *InstanceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceRecord.ProtoReflect.Descriptor instead.
 func (*InstanceRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *InstanceRecord) GetJobId() string {
@@ -524,6 +634,20 @@ func (x *InstanceRecord) GetJobVersion() uint64 {
 	return 0
 }
 
+func (x *InstanceRecord) GetStreak() uint32 {
+	if x != nil {
+		return x.Streak
+	}
+	return 0
+}
+
+func (x *InstanceRecord) GetLosses() uint32 {
+	if x != nil {
+		return x.Losses
+	}
+	return 0
+}
+
 // AttemptRecord is one launch of an instance: one LAUNCH_GROUP. It is stored
 // before the launch is sent.
 type AttemptRecord struct {
@@ -540,15 +664,22 @@ type AttemptRecord struct {
 	Tasks []*TaskRecord `protobuf:"bytes,9,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	// Whether a kill of the attempt was decided, and why.
 	KillReason string `protobuf:"bytes,10,opt,name=kill_reason,json=killReason,proto3" json:"kill_reason,omitempty"`
-	// When its last task ended.
-	Ended         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended,proto3" json:"ended,omitempty"`
+	// When its last task ended, or was given up.
+	Ended *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended,proto3" json:"ended,omitempty"`
+	// What the job's constraints name of the agent: the values of attributes, and
+	// of @region and @zone.
+	Attributes map[string]string `protobuf:"bytes,12,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// When all its tasks ran first.
+	Running *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=running,proto3" json:"running,omitempty"`
+	// When its agent was first found unreachable, while it is.
+	Unreachable   *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AttemptRecord) Reset() {
 	*x = AttemptRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[3]
+	mi := &file_tandem_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +691,7 @@ func (x *AttemptRecord) String() string {
 func (*AttemptRecord) ProtoMessage() {}
 
 func (x *AttemptRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[3]
+	mi := &file_tandem_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +704,7 @@ func (x *AttemptRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecord.ProtoReflect.Descriptor instead.
 func (*AttemptRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AttemptRecord) GetJobId() string {
@@ -653,6 +784,27 @@ func (x *AttemptRecord) GetEnded() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AttemptRecord) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *AttemptRecord) GetRunning() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Running
+	}
+	return nil
+}
+
+func (x *AttemptRecord) GetUnreachable() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
 // TaskRecord is the Mesos task that carries one workload of one attempt.
 type TaskRecord struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -682,7 +834,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[4]
+	mi := &file_tandem_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +846,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[4]
+	mi := &file_tandem_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +859,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TaskRecord) GetTaskId() string {
@@ -798,10 +950,11 @@ var File_tandem_v1_state_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/state.proto\x12\ttandem.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x14tandem/v1/task.proto\"j\n" +
+	"\x15tandem/v1/state.proto\x12\ttandem.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x14tandem/v1/task.proto\"\x8f\x01\n" +
 	"\x0fFrameworkRecord\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x124\n" +
-	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x9d\x02\n" +
+	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12#\n" +
+	"\rattempt_floor\x18\x03 \x01(\x04R\fattemptFloor\"\xd8\x02\n" +
 	"\tJobRecord\x12\"\n" +
 	"\x04spec\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x18\n" +
@@ -809,7 +962,14 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
 	"\aupdated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12)\n" +
 	"\x05phase\x18\x06 \x01(\x0e2\x13.tandem.v1.JobPhaseR\x05phase\x12!\n" +
-	"\fphase_reason\x18\a \x01(\tR\vphaseReason\"\xee\x02\n" +
+	"\fphase_reason\x18\a \x01(\tR\vphaseReason\x12\x14\n" +
+	"\x05purge\x18\b \x01(\bR\x05purge\x12#\n" +
+	"\rattempt_floor\x18\t \x01(\x04R\fattemptFloor\"\x9a\x01\n" +
+	"\rVersionRecord\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\"\n" +
+	"\x04spec\x18\x03 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x124\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x9e\x03\n" +
 	"\x0eInstanceRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12.\n" +
@@ -821,7 +981,10 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"not_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x126\n" +
 	"\bfailures\x18\b \x03(\v2\x1a.google.protobuf.TimestampR\bfailures\x12\x1f\n" +
 	"\vjob_version\x18\t \x01(\x04R\n" +
-	"jobVersion\"\x83\x03\n" +
+	"jobVersion\x12\x16\n" +
+	"\x06streak\x18\n" +
+	" \x01(\rR\x06streak\x12\x16\n" +
+	"\x06losses\x18\v \x01(\rR\x06losses\"\x80\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -837,7 +1000,15 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\vkill_reason\x18\n" +
 	" \x01(\tR\n" +
 	"killReason\x120\n" +
-	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x92\x04\n" +
+	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12H\n" +
+	"\n" +
+	"attributes\x18\f \x03(\v2(.tandem.v1.AttemptRecord.AttributesEntryR\n" +
+	"attributes\x124\n" +
+	"\arunning\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\arunning\x12<\n" +
+	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x04\n" +
 	"\n" +
 	"TaskRecord\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1a\n" +
@@ -866,7 +1037,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x12JOB_PHASE_FINISHED\x10\x03\x12\x14\n" +
 	"\x10JOB_PHASE_FAILED\x10\x04\x12\x16\n" +
 	"\x12JOB_PHASE_STOPPING\x10\x05\x12\x15\n" +
-	"\x11JOB_PHASE_STOPPED\x10\x06*\xb2\x02\n" +
+	"\x11JOB_PHASE_STOPPED\x10\x06*\xd4\x02\n" +
 	"\rInstancePhase\x12\x1e\n" +
 	"\x1aINSTANCE_PHASE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16INSTANCE_PHASE_WAITING\x10\x01\x12\x1a\n" +
@@ -877,7 +1048,9 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x17INSTANCE_PHASE_FINISHED\x10\x06\x12\x19\n" +
 	"\x15INSTANCE_PHASE_FAILED\x10\a\x12\x1e\n" +
 	"\x1aINSTANCE_PHASE_UNREACHABLE\x10\b\x12\x1a\n" +
-	"\x16INSTANCE_PHASE_STOPPED\x10\t*\x8c\x02\n" +
+	"\x16INSTANCE_PHASE_STOPPED\x10\t\x12 \n" +
+	"\x1cINSTANCE_PHASE_CRASH_LOOPING\x10\n" +
+	"*\x8c\x02\n" +
 	"\tTaskState\x12\x11\n" +
 	"\rTASK_STARTING\x10\x00\x12\x10\n" +
 	"\fTASK_RUNNING\x10\x01\x12\x11\n" +
@@ -909,44 +1082,51 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(InstancePhase)(0),            // 1: tandem.v1.InstancePhase
 	(TaskState)(0),                // 2: tandem.v1.TaskState
 	(*FrameworkRecord)(nil),       // 3: tandem.v1.FrameworkRecord
 	(*JobRecord)(nil),             // 4: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 5: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 6: tandem.v1.AttemptRecord
-	(*TaskRecord)(nil),            // 7: tandem.v1.TaskRecord
-	nil,                           // 8: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*Job)(nil),                   // 10: tandem.v1.Job
-	(*TaskReport)(nil),            // 11: tandem.v1.TaskReport
+	(*VersionRecord)(nil),         // 5: tandem.v1.VersionRecord
+	(*InstanceRecord)(nil),        // 6: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 7: tandem.v1.AttemptRecord
+	(*TaskRecord)(nil),            // 8: tandem.v1.TaskRecord
+	nil,                           // 9: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 10: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*Job)(nil),                   // 12: tandem.v1.Job
+	(*TaskReport)(nil),            // 13: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	9,  // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	10, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	9,  // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	9,  // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	11, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	12, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	11, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	11, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
-	1,  // 5: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	9,  // 6: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	9,  // 7: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	9,  // 8: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	9,  // 9: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
-	7,  // 10: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	9,  // 11: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	2,  // 12: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	9,  // 13: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	9,  // 14: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	8,  // 15: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	11, // 16: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	12, // 5: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	11, // 6: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	1,  // 7: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
+	11, // 8: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	11, // 9: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	11, // 10: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	11, // 11: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	8,  // 12: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
+	11, // 13: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	9,  // 14: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	11, // 15: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	11, // 16: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	2,  // 17: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
+	11, // 18: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	11, // 19: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	10, // 20: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	13, // 21: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -956,14 +1136,14 @@ func file_tandem_v1_state_proto_init() {
 	}
 	file_tandem_v1_job_proto_init()
 	file_tandem_v1_task_proto_init()
-	file_tandem_v1_state_proto_msgTypes[4].OneofWrappers = []any{}
+	file_tandem_v1_state_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
