@@ -1,6 +1,10 @@
 package cgroup
 
-import "slices"
+import (
+	"io"
+	"slices"
+	"strings"
+)
 
 // Without returns the group as an agent would have given it that does not
 // isolate with the controller.
@@ -9,3 +13,28 @@ func Without(g *Group, controller string) *Group {
 		return slices.Contains(d.Controllers, controller)
 	})}
 }
+
+// ParseV2 reads a mount table as if it had no v1 hierarchies, so that a
+// hybrid machine can test what it can of v2.
+func ParseV2(r io.Reader) (Host, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return Host{}, err
+	}
+	var kept []string
+	for line := range strings.Lines(string(data)) {
+		if !strings.Contains(line, " - cgroup ") {
+			kept = append(kept, line)
+		}
+	}
+	return ParseHost(strings.NewReader(strings.Join(kept, "")))
+}
+
+// Has says whether the container's tasks can be limited with the controller.
+func (c *Container) Has(controller string) bool { return slices.Contains(c.Controllers(), controller) }
+
+var (
+	DirName      = dirName
+	LowestFree   = lowestFree
+	ChainWeights = chainWeights
+)

@@ -9,19 +9,24 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // Group is one cgroup: on v1 a directory in each of several hierarchies, on
-// v2 one directory. Its methods may be called from several goroutines at once;
-// none keeps state in memory, all is in the kernel.
+// v2 one directory. Its methods may be called from several goroutines at once.
+// What they report is read from the kernel every time.
 type Group struct {
 	version Version
 	name    string
 	dirs    []Dir
 	options ValueOptions
+	removed func() // called once, when the directories are gone; nil for nothing
+	// gone is set with it: another task's group may have the same directories
+	// from then on.
+	gone atomic.Bool
 }
 
 // Dir is one directory of a Group.
@@ -185,8 +190,21 @@ func (g *Group) set(v Value, rest []Value) error {
 		}
 		return g.absent(v, v.File)
 	default:
-		return fmt.Errorf("cannot write %q to %s of cgroup %s: %w", v.Content, v.File, g.name, errno(err))
+		return fmt.Errorf("cannot write %q to %s of cgroup %s: %w%s", v.Content, v.File, g.name, errno(err), hint(dir, v, err))
 	}
+}
+
+// hint tells what the kernel's EINVAL does not.
+func hint(dir string, v Value, err error) string {
+	if v.File != "cpu.cfs_quota_us" || !errors.Is(err, syscall.EINVAL) {
+		return ""
+	}
+	quota, _ := words(filepath.Join(dir, "..", v.File))
+	period, _ := words(filepath.Join(dir, "..", "cpu.cfs_period_us"))
+	if len(quota) != 1 || len(period) != 1 || quota[0] == "-1" {
+		return ""
+	}
+	return fmt.Sprintf("; the cgroup above it is limited to %s us in %s us, and no child may have more", quota[0], period[0])
 }
 
 // makeRoom handles changes of a v1 cgroup that has limits already, where the

@@ -21,6 +21,9 @@ import (
 // The library has no kill for v1, and its kill for v2 may wait for the
 // processes and so take their exit statuses away from their owner.
 func (g *Group) Kill(ctx context.Context) error {
+	if g.gone.Load() {
+		return nil
+	}
 	if g.version == V2 {
 		err := write(filepath.Join(g.dirs[0].Path, "cgroup.kill"), "1")
 		if gone(err) { // a kernel before 5.14, or no group any more

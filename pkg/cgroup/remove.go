@@ -27,6 +27,9 @@ const RemoveTime = 5 * time.Second
 // that lowers the parent's quota in that moment is refused and destroys the
 // container.
 func (g *Group) Remove(ctx context.Context) error {
+	if g.gone.Load() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, RemoveTime)
 	defer cancel()
 	if dir, ok := g.dir("cpu"); ok && g.version == V1 {
@@ -40,6 +43,9 @@ func (g *Group) Remove(ctx context.Context) error {
 		if err := removeTree(ctx, d.Path); err != nil {
 			errs = append(errs, fmt.Errorf("cannot remove cgroup %s (%s): %w", g.name, strings.Join(d.Controllers, ","), err))
 		}
+	}
+	if len(errs) == 0 && !g.gone.Swap(true) && g.removed != nil {
+		g.removed()
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,269 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// NoContainerError says that an executor has no cgroup of its own to make
+// its tasks' cgroups in, so that no per-task limit can be set. Whether tasks
+// may run all the same is the caller's policy.
+type NoContainerError struct{ Reason string }
+
+func (e *NoContainerError) Error() string { return "cannot make cgroups for tasks: " + e.Reason }
+
+// DepthError says that a v2 container has as many live tasks as its chain of
+// cgroups may be deep.
+type DepthError struct{ Depth int }
+
+func (e *DepthError) Error() string {
+	return fmt.Sprintf("cannot make one more cgroup: %d tasks are the most that one executor separates on cgroup v2", e.Depth)
+}
+
+// DefaultDepth is how many live tasks a v2 container separates unless told
+// otherwise. The kernel walks the whole chain for every page that it charges,
+// and six bytes a level count against the 4096 of a path.
+const DefaultDepth = 64
+
+// ContainerOptions say where an executor is.
+type ContainerOptions struct {
+	Host Host
+	// Self is the executor's own membership.
+	Self Membership
+	// ID is the container id that the agent named in SUBSCRIBED. Empty means
+	// that it named none.
+	ID string
+	// Subtree is the path of a v2 cgroup that an operator has delegated to
+	// executors, with no process in it, such as "/tandem". Tasks then get
+	// Subtree/ID/task and no chain. Nobody but the executor cleans up there.
+	// It is not used on v1, where the agent's own cgroup serves.
+	Subtree string
+	// Depth bounds the chain on v2; 0 means [DefaultDepth].
+	Depth int
+}
+
+// Container is the cgroup that a Mesos agent gave to an executor, seen as the
+// place for the cgroups of its tasks. Its methods may be called from several
+// goroutines at once.
+//
+// On v1 a task's cgroup is a child of the container's, in those hierarchies
+// in which the agent made one for the container (its path ends in the container
+// id); in others the executor is wherever the agent is, and nobody would clean
+// up. An agent that restarts leaves such children alone, unless they are called
+// "mesos".
+//
+// On v2 the agent takes every directory below the container's for a nested
+// container, fails to find it, and exits or destroys it when it restarts. The
+// one shape that it reads as the container itself is mesos/leaf,
+// mesos/mesos/leaf and so on, because it skips the word mesos and one leaf at
+// the end. So the tasks hang on a chain, the first at mesos/leaf, the second one
+// level deeper, and no other name is ever made. The weight of each link is the
+// sum of the tasks' below it, which leaves to each task the share that it would
+// have beside the others.
+type Container struct {
+	version Version
+	name    string
+	dirs    []Dir // the container's directories
+	options ValueOptions
+	flat    bool
+
+	mu sync.Mutex // guards chain, and the directories of the chain
+	// chain holds the tasks' weights by level, the first at 0; 0 is free.
+	chain []uint64
+	depth int
+}
+
+// OpenContainer finds the executor's container. It makes nothing yet, but for
+// the directory of a delegated subtree. A [*NoContainerError] says why there is
+// none.
+func OpenContainer(o ContainerOptions) (*Container, error) {
+	if o.Depth == 0 {
+		o.Depth = DefaultDepth
+	}
+	switch {
+	case o.Host.Version == None:
+		return nil, &NoContainerError{"no cgroup file system is mounted"}
+	case o.ID == "":
+		return nil, &NoContainerError{"the agent named no container"}
+	case strings.ContainsRune(o.ID, '/'):
+		return nil, &NoContainerError{fmt.Sprintf("%q is not the id of a container", o.ID)}
+	case o.Host.Version == V1:
+		return openV1Container(o)
+	case o.Subtree != "":
+		return openSubtree(o)
+	default:
+		return openV2Container(o)
+	}
+}
+
+func openV1Container(o ContainerOptions) (*Container, error) {
+	c := &Container{version: V1, flat: true}
+	var denied []string
+	for _, h := range o.Host.Hierarchies {
+		group, ok := o.Self.In(h)
+		// A named hierarchy has no controller and needs no division.
+		if !ok || path.Base(group) != o.ID || strings.HasPrefix(h.Controllers[0], namePrefix) {
+			continue
+		}
+		dir, err := h.Dir(group)
+		if err != nil {
+			return nil, err
+		}
+		// For an executor that is not root the agent chowns the directories
+		// of its isolators' hierarchies, but not the freezer's.
+		if unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS) != nil {
+			denied = append(denied, dir)
+			continue
+		}
+		c.name = group
+		c.dirs = append(c.dirs, Dir{Path: dir, Controllers: h.Controllers})
+	}
+	switch {
+	case len(c.dirs) > 0:
+		return c, nil
+	case len(denied) > 0:
+		return nil, &NoContainerError{fmt.Sprintf("the executor may not write to %s", strings.Join(denied, ", "))}
+	default:
+		return nil, &NoContainerError{fmt.Sprintf("the agent made no cgroup for container %s; it isolates without cgroups", o.ID)}
+	}
+}
+
+func openV2Container(o ContainerOptions) (*Container, error) {
+	h := o.Host.Hierarchies[0]
+	above, ok := strings.CutSuffix(o.Self.Unified, "/leaf")
+	if !ok || path.Base(above) != o.ID {
+		return nil, &NoContainerError{fmt.Sprintf("the agent made no cgroup for container %s; it isolates without cgroups", o.ID)}
+	}
+	dir, err := h.Dir(above)
+	if err != nil {
+		return nil, err
+	}
+	// For an executor that is not root the agent chowns the leaf only, and a
+	// process cannot be moved or born out of it without rights above it.
+	if unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS) != nil {
+		return nil, &NoContainerError{fmt.Sprintf("the executor may not write to %s; on cgroup v2 it has to run as root", dir)}
+	}
+	g, err := openV2(above, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Container{
+		version: V2, name: above, dirs: g.dirs, depth: o.Depth,
+		// Without memory_localevents the container's memory.events counts what
+		// happens below it, and the agent takes a task's out-of-memory kill for
+		// the container's and destroys it. So the kernel must not kill.
+		options: ValueOptions{SoftMemory: !h.LocalEvents, GroupOOM: h.LocalEvents},
+	}, nil
+}
+
+func openSubtree(o ContainerOptions) (*Container, error) {
+	group := path.Join("/", o.Subtree, o.ID)
+	subtree, err := o.Host.Hierarchies[0].Dir(path.Dir(group))
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(subtree, o.ID)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
+	}
+	available, err := words(filepath.Join(subtree, "cgroup.controllers"))
+	if err == nil {
+		err = errors.Join(enable(subtree, available), enable(dir, available))
+	}
+	if err != nil {
+		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
+	}
+	g, err := openV2(group, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Container{version: V2, name: group, dirs: g.dirs, flat: true, options: ValueOptions{GroupOOM: true}}, nil
+}
+
+// String names the container's cgroup.
+func (c *Container) String() string { return c.name }
+
+// Version returns V1 or V2.
+func (c *Container) Version() Version { return c.version }
+
+// Controllers lists what tasks can be limited with.
+func (c *Container) Controllers() []string {
+	var all []string
+	for _, d := range c.dirs {
+		all = append(all, d.Controllers...)
+	}
+	return all
+}
+
+// SoftMemory says that a task's memory limit is one that the kernel reclaims
+// and throttles for but never kills for, so that whoever runs the task has to
+// watch its usage.
+func (c *Container) SoftMemory() bool { return c.options.SoftMemory }
+
+// Create makes an empty cgroup for a task. The limits are only looked at for
+// the task's CPU weight and the controllers it needs; [Group.Limit] sets them. A
+// task of the same name must be gone before. A [*DepthError] means that there
+// are too many tasks.
+func (c *Container) Create(task string, r *specs.LinuxResources) (*Group, error) {
+	if !c.flat {
+		return c.createLink(r)
+	}
+	name := dirName(task)
+	g := &Group{version: c.version, name: path.Join(c.name, name), options: c.options}
+	for i, d := range c.dirs {
+		d := Dir{Path: filepath.Join(d.Path, name), Controllers: d.Controllers}
+		g.dirs = append(g.dirs, d)
+		var err error
+		if _, missing := os.Lstat(d.Path); missing == nil {
+			err = &fs.PathError{Op: "mkdir", Path: d.Path, Err: fs.ErrExist}
+		} else if c.version == V1 {
+			err = makeV1(c.dirs[i].Path, d.Path, d.Controllers)
+		} else {
+			err = os.Mkdir(d.Path, 0o755)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot make a cgroup for task %s: %w", task, err), g.unmake(i))
+		}
+	}
+	return g, nil
+}
+
+// Close removes what the container has made beside the tasks' groups: the
+// executor's own directory in a delegated subtree. It must be empty by then.
+func (c *Container) Close() error {
+	if c.version == V2 && c.flat {
+		if err := unlinkDir(c.dirs[0].Path); err != nil && !gone(err) {
+			return fmt.Errorf("cannot remove cgroup %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// baseControllers are enabled for every task of a chain, for limits and for
+// measuring; others, which cost, when a limit asks for them.
+var baseControllers = []string{"cpu", "memory", "pids"}
+
+// needed lists the controllers that the limits use on v2.
+func needed(r *specs.LinuxResources) []string {
+	all := slices.Clone(baseControllers)
+	values, _, err := Values(V2, r, ValueOptions{})
+	if err != nil {
+		return all // Limit will say so
+	}
+	for _, v := range values {
+		if !slices.Contains(all, v.Controller) {
+			all = append(all, v.Controller)
+		}
+	}
+	return all
+}

@@ -1,0 +1,277 @@
+package cgroup_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+const containerID = "5b6e0c1a-3f04-4a4f-9c43-6c3d7a1f2b10"
+
+// v2Host returns the machine's v2 hierarchy, also where it is hybrid.
+func v2Host(t *testing.T) cgroup.Host {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: makes cgroups at the top of the machine's v2 hierarchy")
+	}
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h, err := cgroup.ParseV2(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Version != cgroup.V2 {
+		t.Skip("needs a cgroup v2 mount; this machine has none")
+	}
+	return h
+}
+
+// v1Container makes a container as an agent does, and opens it as its
+// executor would.
+func v1Container(t *testing.T, controllers ...string) (*cgroup.Container, *cgroup.Group) {
+	t.Helper()
+	h := v1Host(t)
+	x := newGroup(t, h, containerID)
+	self := cgroup.Membership{Controllers: map[string]string{"name=systemd": "/elsewhere/" + containerID}}
+	for _, c := range controllers {
+		self.Controllers[c] = x.String()
+	}
+	for _, c := range []string{"devices", "blkio", "cpuset"} {
+		self.Controllers[c] = "/system.slice/mesos-agent.service"
+	}
+	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, Self: self, ID: containerID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, x
+}
+
+func TestTasksGetCgroupsWhereTheAgentMadeOne(t *testing.T) {
+	c, x := v1Container(t, "cpu", "memory", "pids")
+	g, err := c.Create("hello.0.1.web", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Remove(t.Context()) })
+	var got []string
+	for _, d := range g.Dirs() {
+		got = append(got, d.Controllers...)
+	}
+	if want := []string{"cpu", "memory", "pids"}; !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("controllers = %v, want %v", got, want)
+	}
+	if want := filepath.Join(x.String(), "task-hello.0.1.web"); g.String() != want {
+		t.Errorf("path = %s, want %s", g, want)
+	}
+	for _, d := range x.Dirs() {
+		_, err := os.Stat(filepath.Join(d.Path, "task-hello.0.1.web"))
+		if made := err == nil; made != c.Has(d.Controllers[0]) {
+			t.Errorf("made in %v: %v", d.Controllers, made)
+		}
+	}
+	if _, err := c.Create("hello.0.1.web", nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second group for the same task = %v, want ErrExist", err)
+	}
+	if _, err := os.Stat(g.Dirs()[0].Path); err != nil {
+		t.Errorf("the refusal took the first group away: %v", err)
+	}
+}
+
+func TestTaskNamesNeverMeetTheKernelsOrTheAgents(t *testing.T) {
+	c, _ := v1Container(t, "cpu", "memory")
+	for _, task := range []string{"mesos", "leaf", "memory.max", "tasks", "..", "cgroup.procs", "a b\nc", strings.Repeat("é", 255)} {
+		g, err := c.Create(task, nil)
+		if err != nil {
+			t.Errorf("%.20q: %v", task, err)
+			continue
+		}
+		if err := g.Remove(t.Context()); err != nil {
+			t.Errorf("%.20q: %v", task, err)
+		}
+	}
+}
+
+func TestQuotaAboveTheContainersIsExplained(t *testing.T) {
+	c, x := v1Container(t, "cpu")
+	cpus := func(quota int64) *specs.LinuxResources {
+		return &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: &quota, Period: ptr(uint64(100_000))}}
+	}
+	if _, err := x.Limit(cpus(60_000), cgroup.Require); err != nil {
+		t.Fatal(err)
+	}
+	g, err := c.Create("hello.0.1.web", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Remove(t.Context()) })
+	_, err = g.Limit(cpus(70_000), cgroup.Prefer)
+	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "limited to 60000 us in 100000 us") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestNoContainer(t *testing.T) {
+	hybrid := hostOf(t, "hybrid")
+	unified := hostOf(t, "unified")
+	in := func(group string) cgroup.Membership {
+		return cgroup.Membership{Controllers: map[string]string{"cpu": group, "memory": group}, Unified: group}
+	}
+	for _, c := range []struct {
+		name, want string
+		options    cgroup.ContainerOptions
+	}{
+		{"no cgroups at all", "no cgroup file system", cgroup.ContainerOptions{ID: containerID}},
+		{"no container id", "named no container", cgroup.ContainerOptions{Host: hybrid, Self: in("/mesos/" + containerID)}},
+		{"another's id", "isolates without cgroups", cgroup.ContainerOptions{Host: hybrid, Self: in("/mesos/other"), ID: containerID}},
+		{"the id within a name", "isolates without cgroups", cgroup.ContainerOptions{Host: hybrid, Self: in("/mesos/x" + containerID), ID: containerID}},
+		{"the agent's own cgroup on v2", "isolates without cgroups", cgroup.ContainerOptions{Host: unified, Self: in("/system.slice/mesos-agent.service"), ID: containerID}},
+		{"v2 without a leaf", "isolates without cgroups", cgroup.ContainerOptions{Host: unified, Self: in("/mesos/" + containerID), ID: containerID}},
+		{"an id that is a path", "not the id", cgroup.ContainerOptions{Host: unified, Self: in("/mesos/a/leaf"), ID: "../a"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := cgroup.OpenContainer(c.options)
+			var none *cgroup.NoContainerError
+			if !errors.As(err, &none) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("err = %v, want a NoContainerError about %q", err, c.want)
+			}
+		})
+	}
+}
+
+// chainOf makes a v2 container in the way of an agent.
+func chainOf(t *testing.T, depth int) (*cgroup.Container, string) {
+	t.Helper()
+	h := v2Host(t)
+	x, err := h.Create("/tandem-test/"+containerID, "hugetlb", "memory", "cpu", "pids")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := h.Create("/tandem-test/"+containerID+"/leaf", "hugetlb", "memory", "cpu", "pids")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := x.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+		_ = syscall.Rmdir(filepath.Dir(x.Dirs()[0].Path))
+	})
+	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, Self: cgroup.Membership{Unified: home.String()}, ID: containerID, Depth: depth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, x.Dirs()[0].Path
+}
+
+func TestChainHoldsOnlyNamesThatAnAgentRecovers(t *testing.T) {
+	c, dir := chainOf(t, 3)
+	create := func(task string) *cgroup.Group {
+		t.Helper()
+		g, err := c.Create(task, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	tree := func() string {
+		var names []string
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && p != dir {
+				rel, _ := filepath.Rel(dir, p)
+				names = append(names, rel)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(names, " ")
+	}
+	want := func(when, want string) {
+		t.Helper()
+		if got := tree(); got != want {
+			t.Errorf("%s: %s\nwant %s", when, got, want)
+		}
+	}
+	first, second, third := create("a"), create("b"), create("c")
+	want("three tasks", "leaf mesos mesos/leaf mesos/mesos mesos/mesos/leaf mesos/mesos/mesos mesos/mesos/mesos/leaf")
+	var depth *cgroup.DepthError
+	if _, err := c.Create("d", nil); !errors.As(err, &depth) {
+		t.Errorf("a task too many = %v, want a DepthError", err)
+	}
+	remove := func(g *cgroup.Group) {
+		t.Helper()
+		if err := g.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove(second)
+	want("the second has gone", "leaf mesos mesos/leaf mesos/mesos mesos/mesos/mesos mesos/mesos/mesos/leaf")
+	fourth := create("d")
+	if fourth.String() != second.String() {
+		t.Errorf("the lowest free level is %s, the new task is in %s", second, fourth)
+	}
+	remove(second) // again: it must not take the newcomer's
+	want("again", "leaf mesos mesos/leaf mesos/mesos mesos/mesos/leaf mesos/mesos/mesos mesos/mesos/mesos/leaf")
+	remove(fourth)
+	remove(third)
+	want("the end has gone", "leaf mesos mesos/leaf")
+	remove(first)
+	want("all have gone", "leaf")
+}
+
+func TestLeftoverLeafKeepsItsPlace(t *testing.T) {
+	c, dir := chainOf(t, 8)
+	if err := os.MkdirAll(filepath.Join(dir, "mesos", "leaf"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g, err := c.Create("a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "mesos/mesos/leaf"; !strings.HasSuffix(g.String(), want) {
+		t.Errorf("group = %s, want …%s", g, want)
+	}
+}
+
+func TestDelegatedSubtreeIsFlat(t *testing.T) {
+	h := v2Host(t)
+	s, err := h.Create("/tandem-test-subtree", "hugetlb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, ID: containerID, Subtree: s.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := c.Create("hello.0.1.web", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/tandem-test-subtree/" + containerID + "/task-hello.0.1.web"; g.String() != want {
+		t.Errorf("group = %s, want %s", g, want)
+	}
+	if c.SoftMemory() {
+		t.Error("a subtree that no agent watches needs no soft limits")
+	}
+	if err := errors.Join(g.Remove(t.Context()), c.Close(), c.Close()); err != nil {
+		t.Error(err)
+	}
+}
