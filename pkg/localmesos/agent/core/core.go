@@ -4,6 +4,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
 )
@@ -77,6 +78,10 @@ type Metrics struct {
 	InvalidFrameworkMsgs uint64
 }
 
+// heartbeatInterval is the time between two HEARTBEATs to an executor, and from
+// its subscription to the first (DEFAULT_EXECUTOR_HEARTBEAT_INTERVAL).
+const heartbeatInterval = 30 * time.Minute
+
 // registerBackoffMin and registerBackoffMax bound the time between two requests
 // for registration (--registration_backoff_factor and its cap).
 const (
@@ -124,6 +129,7 @@ func (c *Core) Next() time.Time {
 		for _, e := range f.executors.all() {
 			next = earliest(next, e.registerBy)
 			next = earliest(next, e.destroyAt)
+			next = earliest(next, e.heartbeatAt)
 		}
 	}
 	return next
@@ -139,6 +145,10 @@ func (c *Core) Tick(now time.Time) {
 			if due(e.destroyAt, now) {
 				e.destroyAt = time.Time{}
 				c.emit(Destroy{Container: e.container})
+			}
+			if due(e.heartbeatAt, now) {
+				e.heartbeatAt = now.Add(heartbeatInterval)
+				c.send(e, &executor.Event{Type: executor.Event_HEARTBEAT})
 			}
 		}
 	}
@@ -177,7 +187,7 @@ func (c *Core) register(now time.Time) {
 			// The master never learns of a generated or ended executor, but
 			// of the tasks that still have unacknowledged updates.
 			if e.state != terminated {
-				r.Executors = append(r.Executors, link.ExecutorOf{FrameworkID: f.info.GetID(), Info: e.info})
+				r.Executors = append(r.Executors, link.ExecutorOf{FrameworkID: f.id, Info: e.info})
 			}
 			r.Tasks = append(r.Tasks, e.reported(f.id)...)
 		}

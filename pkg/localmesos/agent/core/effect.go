@@ -36,6 +36,8 @@ type (
 // StreamID names one subscription of an executor.
 type StreamID uint64
 
+const noStream StreamID = 0
+
 // The effects toward an executor.
 type (
 	// Send puts an event on an executor's stream; it is lost when the stream
@@ -56,6 +58,7 @@ type (
 	// Core.Exited comes last, once, when nothing is left of the container.
 	Launch struct {
 		Container string
+		Agent     mesos.AgentID
 		Framework mesos.FrameworkInfo
 		Executor  mesos.ExecutorInfo
 		Limits    Limits

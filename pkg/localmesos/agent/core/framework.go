@@ -7,8 +7,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
-// maxCompletedExecutors and maxCompletedTasks and maxCompletedFrameworks bound
-// what the agent remembers of the past, as a real agent's flags do.
+// What the agent remembers of the past (src/slave/constants.hpp).
 const (
 	maxCompletedFrameworks = 50
 	maxCompletedExecutors  = 150
@@ -106,6 +105,8 @@ type executorState struct {
 	// the grace period of its shutdown ends.
 	registerBy time.Time
 	destroyAt  time.Time
+	// heartbeatAt is when the executor's stream gets its next HEARTBEAT.
+	heartbeatAt time.Time
 }
 
 // Verdict explains the end of a container in the updates of its tasks.

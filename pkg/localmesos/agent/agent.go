@@ -1,0 +1,253 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// Version is the version of Mesos whose behaviour the agent shows.
+const Version = "1.12.0"
+
+// Agent is an agent in this process. Its methods are safe for concurrent use.
+type Agent struct {
+	options Options
+	log     logrus.FieldLogger
+	schema  *wire.Schema
+	ip      string
+	port    int
+	started time.Time
+
+	runtime *container.Runtime
+	fetcher *fetcher.Fetcher
+	files   *files.Files
+	router  *wire.Router
+
+	// inputs are what happened, for the loop.
+	inputs  *mailbox[func(now time.Time)]
+	wake    chan struct{} // a token tells that a time has come
+	quit    chan struct{} // closed to end the loop
+	ended   chan struct{} // closed when the loop has ended
+	workers sync.WaitGroup
+	streams atomic.Uint64
+
+	// What follows belongs to the loop.
+	core       *core.Core
+	containers map[string]*worker
+	events     map[core.StreamID]*wire.Events
+	stopTimer  func() bool
+	timerAt    time.Time
+	down       bool // the agent plays dead
+	held       []func(now time.Time)
+	detached   bool // nothing goes to the master any more
+
+	// up says that the executor API answers.
+	up atomic.Bool
+
+	mu     sync.Mutex // guards what follows
+	server *server
+	stop   sync.Once
+}
+
+var _ link.Agent = (*Agent)(nil)
+
+// New prepares an agent and opens its port; nothing happens until Start. An
+// agent that is not wanted after all has to be stopped, too.
+func New(o Options) (*Agent, error) {
+	p, err := o.validate()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make an agent: %w", err)
+	}
+	a := &Agent{
+		options:    o,
+		log:        o.Log,
+		schema:     o.Schema,
+		started:    o.Clock.Now(),
+		inputs:     newMailbox[func(now time.Time)](),
+		wake:       make(chan struct{}, 1),
+		quit:       make(chan struct{}),
+		ended:      make(chan struct{}),
+		containers: map[string]*worker{},
+		events:     map[core.StreamID]*wire.Events{},
+		stopTimer:  func() bool { return false },
+		files:      files.New(),
+	}
+	if err := a.prepare(p); err != nil {
+		return nil, fmt.Errorf("cannot make an agent: %w", err)
+	}
+	return a, nil
+}
+
+func (a *Agent) prepare(p parsed) error {
+	o := &a.options
+	if err := os.MkdirAll(o.WorkDir, 0o755); err != nil {
+		return fmt.Errorf("cannot use work directory %s: %w", o.WorkDir, err)
+	}
+	resources, err := complete(p.resources, o.WorkDir)
+	if err != nil {
+		return err
+	}
+	if a.schema == nil {
+		if a.schema, err = wire.NewSchema(); err != nil {
+			return err
+		}
+	}
+	if a.runtime, err = a.newRuntime(); err != nil {
+		return err
+	}
+	a.fetcher, err = fetcher.New(fetcher.Options{
+		CacheDir:     filepath.Join(o.WorkDir, "fetch"),
+		StallTimeout: o.FetcherStallTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot listen on %s: %w", o.Listen, err), a.runtime.Close())
+	}
+	address := listener.Addr().(*net.TCPAddr)
+	a.ip, a.port = address.IP.String(), address.Port
+	a.router = a.routes()
+	a.server = newServer(listener, a.router)
+	port := int32(a.port)
+	a.core = core.New(o.Clock.Now(), core.Config{
+		Info: mesos.AgentInfo{
+			Hostname:   o.Hostname,
+			Port:       &port,
+			Resources:  resources,
+			Attributes: p.attributes,
+		},
+		IP:                    a.ip,
+		RegistrationTimeout:   o.ExecutorRegistrationTimeout,
+		ReregistrationTimeout: o.ExecutorReregistrationTimeout,
+		ShutdownGracePeriod:   o.ExecutorShutdownGracePeriod,
+		CFS:                   o.CgroupsEnableCFS,
+		NewContainerID:        uuid.NewString,
+		NewUUID:               newUUID,
+	})
+	return nil
+}
+
+// newRuntime chooses the isolation.
+func (a *Agent) newRuntime() (*container.Runtime, error) {
+	o := container.Options{Root: a.options.CgroupsRoot, CFS: a.options.CgroupsEnableCFS, Log: a.log}
+	if a.options.Isolation == IsolationNone {
+		o.Root = ""
+		return container.New(o)
+	}
+	r, err := container.New(o)
+	if err == nil || a.options.Isolation == IsolationCgroups {
+		return r, err
+	}
+	a.log.WithError(err).Warn("Executors run without limits, because there are no cgroups to be had here")
+	o.Root = ""
+	return container.New(o)
+}
+
+func newUUID() []byte {
+	id := uuid.New()
+	return id[:]
+}
+
+// Start registers the agent and serves its endpoints. It does not wait.
+func (a *Agent) Start() {
+	go a.loop()
+	a.up.Store(true)
+	a.server.start()
+	a.poke()
+}
+
+// Address is where the agent listens: an IP and a port.
+func (a *Agent) Address() string { return net.JoinHostPort(a.ip, strconv.Itoa(a.port)) }
+
+// pid is the agent's libprocess address.
+func (a *Agent) pid() string { return "slave(1)@" + a.Address() }
+
+// Cgroups says which cgroups the executors are in.
+func (a *Agent) Cgroups() cgroup.Version { return a.runtime.Version() }
+
+// Handler serves the agent's endpoints, for those who want them on a listener
+// of their own.
+func (a *Agent) Handler() http.Handler { return a.router }
+
+// Stop ends the agent like a power cut: its executors are killed at once, and
+// the master only sees it go. Nothing is left of it but its work directory.
+// The error says what could not be cleaned up.
+func (a *Agent) Stop(ctx context.Context) error {
+	var err error
+	a.stop.Do(func() { err = a.end(ctx) })
+	return err
+}
+
+func (a *Agent) end(ctx context.Context) error {
+	running := a.inputs.post(func(time.Time) {
+		a.detached = true
+		a.options.Master.AgentDisconnected(a.core.AgentID())
+		for _, w := range a.containers {
+			w.destroy()
+		}
+	})
+	var errs []error
+	if running && a.up.Load() {
+		errs = append(errs, a.wait(ctx, a.workers.Wait, "its executors"))
+	}
+	a.inputs.close()
+	close(a.quit)
+	if a.up.Load() {
+		errs = append(errs, a.wait(ctx, func() { <-a.ended }, "its loop"))
+	}
+	a.mu.Lock()
+	s := a.server
+	a.mu.Unlock()
+	errs = append(errs, a.wait(ctx, s.stop, "its endpoints"))
+	a.fetcher.Close()
+	errs = append(errs, a.runtime.Close())
+	return errors.Join(errs...)
+}
+
+// wait calls a function that blocks, and gives up at the context's end.
+func (a *Agent) wait(ctx context.Context, f func(), what string) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cannot stop the agent on %s: %s did not end: %w", a.Address(), what, ctx.Err())
+	}
+}
+
+func (a *Agent) sandboxPath(l core.Launch) sandbox.Path {
+	return sandbox.Path{
+		WorkDir:   a.options.WorkDir,
+		Agent:     l.Agent.Value,
+		Framework: l.Framework.ID.Value,
+		Executor:  l.Executor.ExecutorID.Value,
+		Container: l.Container,
+	}
+}

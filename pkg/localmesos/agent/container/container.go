@@ -1,0 +1,253 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+)
+
+// Status is a raw wait status; -1 means that nothing ever ran.
+const (
+	StatusNone Status = -1
+	// StatusNotExecuted is what a real agent reports when the executor's
+	// program could not be executed.
+	StatusNotExecuted Status = 1001 << 8
+)
+
+// Status is what wait(2) returned for an executor.
+type Status int32
+
+// Spec describes a container.
+type Spec struct {
+	// ID names it, and its cgroup.
+	ID string
+	// Path is the program, looked up in the PATH of Env unless it has a
+	// slash; a relative one starts at Dir. Args includes its name.
+	Path string
+	Args []string
+	Env  []string
+	// Dir is the working directory.
+	Dir string
+	// Credential is the user to run as; nil means the agent's own.
+	Credential *syscall.Credential
+	// Stdout and Stderr are handed on; they stay open and the caller's.
+	Stdout, Stderr *os.File
+	Limits         core.Limits
+}
+
+// Container is a running executor with all its processes.
+type Container struct {
+	runtime *Runtime
+	group   *cgroup.Group // nil without cgroups
+	command *exec.Cmd
+	done    chan struct{} // closed when the executor has ended
+
+	mu sync.Mutex
+	// hardMB is the hard memory limit in force.
+	hardMB     float64
+	limits     core.Limits
+	destroyed  bool
+	limitation *core.Limitation
+
+	oom     *oomWatch // nil without the memory controller
+	killing sync.WaitGroup
+}
+
+// Start makes a container and starts its executor, which is in its cgroups
+// before its first instruction. The error is a *NotExecutedError if only the
+// program could not be started; nothing is left of the container either way.
+func (r *Runtime) Start(spec Spec) (*Container, error) {
+	c := &Container{runtime: r, done: make(chan struct{}), limits: spec.Limits}
+	processes, err := c.make(spec)
+	if err != nil {
+		return nil, errors.Join(err, c.remove())
+	}
+	c.command, err = start(spec.command, processes, r.options.Log)
+	if err != nil {
+		return nil, errors.Join(err, c.remove())
+	}
+	go c.wait()
+	return c, nil
+}
+
+func (s Spec) command() *exec.Cmd {
+	return &exec.Cmd{
+		Path:   lookup(s.Path, s.Env),
+		Args:   s.Args,
+		Env:    s.Env,
+		Dir:    s.Dir,
+		Stdout: s.Stdout,
+		Stderr: s.Stderr,
+		SysProcAttr: &syscall.SysProcAttr{
+			Setsid:     true,
+			Credential: s.Credential,
+		},
+	}
+}
+
+// wait reaps the executor. Its session is killed before, while its process ID
+// cannot be another's.
+func (c *Container) wait() {
+	defer close(c.done)
+	for {
+		err := unix.Waitid(unix.P_PID, c.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if c.group == nil {
+		killSession(c.PID())
+	}
+	// The error says no more than ProcessState does.
+	_ = c.command.Wait()
+}
+
+// make makes the cgroups and sets the limits; it returns the group that the
+// processes belong in.
+func (c *Container) make(spec Spec) (processes *cgroup.Group, err error) {
+	r := c.runtime
+	if r.root == "" {
+		return nil, nil
+	}
+	c.group, err = r.host.Create(path.Join(r.root, spec.ID), controllers...)
+	if err != nil {
+		return nil, err
+	}
+	processes = c.group
+	if r.host.Version == cgroup.V2 {
+		processes, err = r.host.Create(path.Join(r.root, spec.ID, "leaf"), controllers...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	// The executor may make cgroups of its own below, but not touch the
+	// limits: it owns the directories and none of the files.
+	if spec.Credential != nil {
+		for _, d := range processes.Dirs() {
+			if len(d.Controllers) == 1 && d.Controllers[0] == "freezer" {
+				continue
+			}
+			if err := os.Chown(d.Path, int(spec.Credential.Uid), int(spec.Credential.Gid)); err != nil {
+				return nil, fmt.Errorf("cannot give cgroup %s to the executor's user: %w", d.Path, err)
+			}
+		}
+	}
+	c.oom, err = watchOOM(c.group, c.outOfMemory)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.set(spec.Limits, true); err != nil {
+		return nil, err
+	}
+	return processes, nil
+}
+
+// PID returns the executor's process ID.
+func (c *Container) PID() int { return c.command.Process.Pid }
+
+// Limit changes the limits. It does nothing to a container that is being
+// destroyed.
+func (c *Container) Limit(l core.Limits) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.destroyed {
+		return nil
+	}
+	select {
+	case <-c.done:
+		return nil
+	default:
+	}
+	c.limits = l
+	return c.set(l, false)
+}
+
+// set writes the limits. The caller holds mu, or is the only one.
+func (c *Container) set(l core.Limits, first bool) error {
+	if c.group == nil {
+		return nil
+	}
+	for _, v := range c.runtime.values(l, first, c.hardMB) {
+		err := c.group.Set(v)
+		var absent *cgroup.AbsentError
+		if errors.As(err, &absent) {
+			continue // the machine has no such controller, and so no such isolator
+		}
+		if err != nil {
+			return fmt.Errorf("Failed to update '%s': %w", v.File, errors.Unwrap(err)) //nolint:staticcheck // the text of a real agent, which travels on the wire
+		}
+	}
+	if hard := hardMemory(l); first || hard > c.hardMB {
+		c.hardMB = hard
+	}
+	return nil
+}
+
+// Destroy kills everything in the container. It does not wait.
+func (c *Container) Destroy() {
+	c.mu.Lock()
+	already := c.destroyed
+	c.destroyed = true
+	c.mu.Unlock()
+	if already {
+		return
+	}
+	if c.group == nil {
+		// The rest of the session follows its leader.
+		_ = c.command.Process.Kill() // it may be gone already
+		return
+	}
+	c.killing.Go(func() {
+		if err := c.kill(); err != nil {
+			c.runtime.options.Log.WithError(err).WithField("container", c.group.String()).Error("Cannot kill a container")
+		}
+	})
+}
+
+func (c *Container) kill() error {
+	ctx, cancel := context.WithTimeout(context.Background(), DestroyTimeout)
+	defer cancel()
+	return c.group.Kill(ctx)
+}
+
+// Wait waits until the executor has ended, kills what it left behind, and
+// removes the container. It is called once.
+func (c *Container) Wait() (Status, *core.Limitation, error) {
+	<-c.done
+	status := Status(c.command.ProcessState.Sys().(syscall.WaitStatus))
+	if c.oom != nil {
+		c.oom.close()
+	}
+	c.mu.Lock()
+	c.destroyed = true
+	limitation := c.limitation
+	c.mu.Unlock()
+	c.killing.Wait()
+	return status, limitation, c.remove()
+}
+
+// remove kills what is left and removes the cgroups.
+func (c *Container) remove() error {
+	if c.oom != nil {
+		c.oom.close()
+	}
+	if c.group == nil {
+		return nil
+	}
+	if err := c.kill(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), DestroyTimeout)
+	defer cancel()
+	return c.group.Remove(ctx)
+}

@@ -1,0 +1,251 @@
+package core
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+)
+
+// RunTask launches a single task on its own executor.
+func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
+	if t.Executor == nil {
+		c.refuseCommandTask(now, framework, t)
+		return
+	}
+	c.run(now, framework, *t.Executor, []mesos.TaskInfo{t}, nil)
+}
+
+// RunTaskGroup launches a task group. As a real master does, it fills the
+// executor into each task.
+func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, group mesos.TaskGroupInfo) {
+	tasks := make([]mesos.TaskInfo, len(group.Tasks))
+	for i, t := range group.Tasks {
+		if t.Executor == nil {
+			t.Executor = &info
+		}
+		tasks[i] = t
+	}
+	c.run(now, framework, info, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
+}
+
+// refuseCommandTask answers a task without an executor, for which a real agent
+// starts its built-in command executor. This agent has none yet.
+func (c *Core) refuseCommandTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
+	f := c.framework(framework)
+	c.agentUpdate(now, f.id, nil, t.TaskID, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
+		"Failed to launch container: this agent has no command executor; give the task an executor of its own", nil)
+	c.removeIfIdle(f)
+}
+
+func (c *Core) framework(info mesos.FrameworkInfo) *framework {
+	f, ok := c.frameworks.get(*info.ID)
+	if !ok {
+		f = newFramework(info)
+		c.frameworks.put(f.id, f)
+	}
+	return f
+}
+
+func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo) {
+	if c.phase == Recovering || c.phase == Terminating {
+		return
+	}
+	f := c.framework(framework)
+	if f.ending {
+		return
+	}
+	e, found := f.executors.get(info.ExecutorID)
+	if found && e.state >= terminating {
+		text := "Executor terminating"
+		if e.state == terminated {
+			text = "Executor terminated"
+		}
+		for _, t := range tasks {
+			c.agentUpdate(now, f.id, nil, t.TaskID, f.lost(), mesos.REASON_EXECUTOR_TERMINATED, text, nil)
+		}
+		return
+	}
+	if !found {
+		e = newExecutor(f, info, c.config.NewContainerID())
+		f.executors.put(e.id(), e)
+	}
+	for _, t := range tasks {
+		e.queued.put(t.TaskID, t)
+	}
+	if group != nil {
+		e.queuedFor = append(e.queuedFor, *group)
+	}
+	switch {
+	case !found:
+		c.launch(now, e)
+	case e.state == running:
+		// The limits rise before the executor learns of the tasks.
+		deliver := afterLimit{tasks: tasks}
+		if group != nil {
+			deliver = afterLimit{groups: []mesos.TaskGroupInfo{*group}}
+		}
+		c.limit(e, deliver)
+	}
+}
+
+// launch starts the executor with the limits of its first tasks included.
+func (c *Core) launch(now time.Time, e *executorState) {
+	e.registerBy = now.Add(c.config.RegistrationTimeout)
+	c.emit(Launch{
+		Container:  e.container,
+		Agent:      c.AgentID(),
+		Framework:  e.framework.info,
+		Executor:   e.info,
+		Limits:     c.limits(e),
+		Checkpoint: e.framework.info.GetCheckpoint(),
+	})
+}
+
+// afterLimit is what an executor's next answer to Limit lets go: tasks and
+// groups to deliver, or a terminal update to forward.
+type afterLimit struct {
+	tasks  []mesos.TaskInfo
+	groups []mesos.TaskGroupInfo
+	update *heldUpdate
+}
+
+func (c *Core) limit(e *executorState, then afterLimit) {
+	e.afterLimit = append(e.afterLimit, then)
+	c.emit(Limit{Container: e.container, Limits: c.limits(e)})
+}
+
+// Limited answers Limit: err says why the limits could not be set, and ends the
+// container.
+func (c *Core) Limited(now time.Time, container string, err error) {
+	e := c.executorIn(container)
+	if e == nil || len(e.afterLimit) == 0 {
+		return
+	}
+	then := e.afterLimit[0]
+	e.afterLimit = e.afterLimit[1:]
+	if err != nil {
+		c.emit(Destroy{Container: container})
+		e.verdict = &Verdict{
+			State:   e.framework.gone(),
+			Reason:  mesos.REASON_CONTAINER_UPDATE_FAILED,
+			Message: "Failed to update resources for container: " + err.Error(),
+		}
+	}
+	if then.update != nil {
+		c.store(now, *then.update)
+		return
+	}
+	if err == nil {
+		c.deliver(e, then)
+	}
+}
+
+// deliver sends tasks and groups that are still queued; those killed meanwhile
+// are not.
+func (c *Core) deliver(e *executorState, d afterLimit) {
+	if e.framework.ending || e.state != running {
+		return
+	}
+	for _, t := range d.tasks {
+		if _, ok := e.dequeue(t.TaskID); !ok {
+			continue
+		}
+		e.addLaunched(t)
+		c.send(e, &executor.Event{
+			Type:   executor.Event_LAUNCH,
+			Launch: &executor.Event_Launch{Task: t},
+		})
+	}
+	for _, g := range d.groups {
+		if !e.queued.has(g.Tasks[0].TaskID) {
+			continue
+		}
+		for _, t := range g.Tasks {
+			e.dequeue(t.TaskID)
+			e.addLaunched(t)
+		}
+		c.send(e, &executor.Event{
+			Type:        executor.Event_LAUNCH_GROUP,
+			LaunchGroup: &executor.Event_LaunchGroup{TaskGroup: g},
+		})
+	}
+}
+
+func (e *executorState) addLaunched(t mesos.TaskInfo) {
+	e.everSent = true
+	e.launched.put(t.TaskID, &task{info: t, state: mesos.TASK_STAGING})
+}
+
+// send puts an event on the executor's stream, if it has one.
+func (c *Core) send(e *executorState, ev *executor.Event) {
+	if e.stream != noStream {
+		c.emit(Send{Stream: e.stream, Event: ev})
+	}
+}
+
+// executorIn returns the executor of a container, or nil.
+func (c *Core) executorIn(container string) *executorState {
+	for _, f := range c.frameworks.all() {
+		for _, e := range f.executors.all() {
+			if e.container == container {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// Launched says that a container's executor was started.
+func (c *Core) Launched(container string, pid int) {
+	e := c.executorIn(container)
+	if e == nil {
+		return
+	}
+	e.pid, e.hasPID = uint32(pid), true
+	if e.state == terminating || e.framework.ending {
+		c.emit(Destroy{Container: container})
+	}
+}
+
+// LaunchFailed says that a container could not be launched, and why. Exited
+// follows.
+func (c *Core) LaunchFailed(container, text string) {
+	c.metrics.LaunchErrors++
+	if e := c.executorIn(container); e != nil {
+		e.verdict = &Verdict{
+			State:   mesos.TASK_FAILED,
+			Reason:  mesos.REASON_CONTAINER_LAUNCH_FAILED,
+			Message: "Failed to launch container: " + text,
+		}
+	}
+}
+
+// NoSandbox says that a container's sandbox could not be made: the executor
+// never was. Exited does not follow.
+func (c *Core) NoSandbox(now time.Time, container, text string) {
+	e := c.executorIn(container)
+	if e == nil {
+		return
+	}
+	e.verdict = &Verdict{
+		State:   e.framework.lost(),
+		Reason:  mesos.REASON_EXECUTOR_TERMINATED,
+		Message: text,
+	}
+	c.Exited(now, container, Ending{Status: -1})
+}
+
+func (c *Core) registrationTimedOut(e *executorState) {
+	e.registerBy = time.Time{}
+	if e.state != registering || e.framework.ending {
+		return
+	}
+	e.state = terminating
+	e.verdict = &Verdict{
+		State:   mesos.TASK_FAILED,
+		Reason:  mesos.REASON_EXECUTOR_REGISTRATION_TIMEOUT,
+		Message: "Executor did not register within " + FormatDuration(c.config.RegistrationTimeout),
+	}
+	c.emit(Destroy{Container: e.container})
+}

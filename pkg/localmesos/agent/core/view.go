@@ -1,0 +1,83 @@
+package core
+
+import (
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// View is the agent's state at one moment, for those who only look. It shares
+// messages with the core, which never changes a message that it has.
+type View struct {
+	Info       mesos.AgentInfo
+	Phase      Phase
+	Frameworks []FrameworkView
+	Completed  []FrameworkView
+	Metrics    Metrics
+	// Pending counts the updates that wait for acknowledgement.
+	Pending int
+}
+
+// FrameworkView is a framework and its executors.
+type FrameworkView struct {
+	Info      mesos.FrameworkInfo
+	Executors []ExecutorView
+	Completed []ExecutorView
+}
+
+// ExecutorView is one run of an executor.
+type ExecutorView struct {
+	Info       mesos.ExecutorInfo
+	Container  string
+	PID        uint32 // zero before the executor was started
+	Registered bool
+	Tasks      []mesos.Task
+	Queued     []mesos.TaskInfo
+	// Completed are the tasks in a terminal state, acknowledged or not.
+	Completed []mesos.Task
+}
+
+// View returns a copy of the state.
+func (c *Core) View() View {
+	v := View{Info: c.config.Info, Phase: c.phase, Metrics: c.metrics}
+	v.Metrics.Tasks = make(map[mesos.TaskState]uint64, len(c.metrics.Tasks))
+	for s, n := range c.metrics.Tasks {
+		v.Metrics.Tasks[s] = n
+	}
+	for _, s := range c.streams.all.all() {
+		v.Pending += len(s.pending)
+	}
+	for _, f := range c.frameworks.all() {
+		v.Frameworks = append(v.Frameworks, f.view())
+	}
+	for _, f := range c.completed {
+		v.Completed = append(v.Completed, f.view())
+	}
+	return v
+}
+
+func (f *framework) view() FrameworkView {
+	v := FrameworkView{Info: f.info}
+	for _, e := range f.executors.all() {
+		v.Executors = append(v.Executors, e.view())
+	}
+	for _, e := range f.completed {
+		v.Completed = append(v.Completed, e.view())
+	}
+	return v
+}
+
+func (e *executorState) view() ExecutorView {
+	v := ExecutorView{
+		Info:       e.info,
+		Container:  e.container,
+		PID:        e.pid,
+		Registered: e.state == running,
+		Queued:     e.queued.all(),
+	}
+	for _, t := range e.launched.all() {
+		v.Tasks = append(v.Tasks, t.message(e.framework.id, e.id()))
+	}
+	for _, t := range append(e.ended.all(), e.completed...) {
+		v.Completed = append(v.Completed, t.message(e.framework.id, e.id()))
+	}
+	return v
+}

@@ -1,0 +1,28 @@
+// Package agent is a Mesos agent that lives in the calling process: it speaks
+// the real v1 executor API and the real operator endpoints over HTTP, fetches
+// and starts real executors, and limits them with real cgroups. It has no
+// opinion on who its master is: that is a [link.Master].
+//
+//	       link.Master                        link.Agent
+//	            ▲                                 │
+//	            │ effects                 inputs  ▼
+//	┌───────────┴─────────────────────────────────────────┐
+//	│ loop   one goroutine, owns core.Core                 │
+//	└──┬──────────────────────────────────▲──────────────▲─┘
+//	   │ Launch, Limit, Destroy           │ exits        │ calls
+//	   ▼                                  │              │
+//	worker  one per container ────────────┘      http  executor API, operator
+//	   │ sandbox, fetcher, container                     endpoints, files
+//
+// Everything that decides is in core, which is pure; every other part carries
+// out what it is told, and reports.
+//
+// # What differs from a real agent
+//
+// The command executor and the default executor are not built in: a task
+// without an executor, or with one of type DEFAULT, fails with a message that
+// says so. Containers have no pid or mount namespace, and no image. Sandboxes
+// stay until the work directory is removed.
+//
+// The package must never know what a scheduler or an executor is for.
+package agent

@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+)
+
+// loop owns the core: it hands it what happened, and does what follows.
+func (a *Agent) loop() {
+	defer close(a.ended)
+	for {
+		select {
+		case <-a.inputs.ready:
+		case <-a.wake:
+		case <-a.quit:
+			a.stopTimer()
+			for id := range a.events {
+				a.hangup(id)
+			}
+			return
+		}
+		now := a.options.Clock.Now()
+		for _, input := range a.inputs.take() {
+			input(now)
+			a.perform()
+		}
+		if !a.down {
+			a.core.Tick(now)
+			a.perform()
+		}
+		a.arm(now)
+	}
+}
+
+func (a *Agent) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// arm sets the timer for the next time that the core waits for.
+func (a *Agent) arm(now time.Time) {
+	next := a.core.Next()
+	if next.Equal(a.timerAt) {
+		return
+	}
+	a.stopTimer()
+	a.timerAt, a.stopTimer = next, func() bool { return false }
+	if !next.IsZero() {
+		a.stopTimer = a.options.Clock.AfterFunc(next.Sub(now), a.poke)
+	}
+}
+
+// report is for containers: what they report is not lost on an agent that plays
+// dead, which learns of it when it comes back.
+func (a *Agent) report(input func(now time.Time)) {
+	a.inputs.post(func(now time.Time) {
+		if a.down {
+			a.held = append(a.held, input)
+			return
+		}
+		input(now)
+	})
+}
+
+// receive is for messages of the master: an agent that plays dead loses them.
+func (a *Agent) receive(input func(now time.Time)) {
+	a.inputs.post(func(now time.Time) {
+		if !a.down {
+			input(now)
+		}
+	})
+}
+
+// perform does what the core decided.
+func (a *Agent) perform() {
+	for _, e := range a.core.Effects() {
+		a.do(e)
+	}
+}
+
+func (a *Agent) do(e core.Effect) {
+	switch e := e.(type) {
+	case core.Launch:
+		a.launch(e)
+	case core.Limit:
+		if w := a.containers[e.Container]; w != nil {
+			w.limits.post(e.Limits)
+		}
+	case core.Destroy:
+		if w := a.containers[e.Container]; w != nil {
+			w.destroy()
+		}
+	case core.Send:
+		if events := a.events[e.Stream]; events != nil {
+			events.Send(e.Event)
+		}
+	case core.Hangup:
+		a.hangup(e.Stream)
+	default:
+		if !a.detached {
+			a.tellMaster(e)
+		}
+	}
+}
+
+// launch starts the container's worker. After the end of the agent nothing is
+// started any more, and nobody waits for it.
+func (a *Agent) launch(l core.Launch) {
+	if a.detached {
+		return
+	}
+	w := a.newWorker(l)
+	a.containers[l.Container] = w
+	a.log.WithFields(map[string]any{
+		"framework": l.Framework.ID.Value, "executor": l.Executor.ExecutorID.Value, "container": l.Container,
+	}).Info("Launching an executor")
+	a.workers.Go(func() {
+		w.run()
+		a.inputs.post(func(time.Time) { delete(a.containers, l.Container) })
+	})
+}
+
+func (a *Agent) hangup(id core.StreamID) {
+	if events := a.events[id]; events != nil {
+		events.Close()
+		delete(a.events, id)
+	}
+}
+
+func (a *Agent) tellMaster(e core.Effect) {
+	m, id := a.options.Master, a.core.AgentID()
+	switch e := e.(type) {
+	case core.Register:
+		m.RegisterAgent(a, a.registration(e.Registration))
+	case core.Reregister:
+		m.ReregisterAgent(a, a.registration(e.Registration))
+	case core.Forward:
+		m.StatusUpdate(e.Update)
+	case core.ReportExit:
+		m.ExitedExecutor(id, e.Framework, e.Executor, e.Status)
+	case core.ToFramework:
+		m.ExecutorToFramework(id, e.Framework, e.Executor, e.Data)
+	}
+}
+
+func (a *Agent) registration(r link.Registration) link.Registration {
+	r.PID, r.Version = a.pid(), Version
+	return r
+}
+
+// What follows makes the Agent a link.Agent.
+
+// Registered implements link.Agent.
+func (a *Agent) Registered(id mesos.AgentID, _ link.MasterView) {
+	a.receive(func(now time.Time) { a.core.Registered(now, id) })
+}
+
+// Reregistered implements link.Agent.
+func (a *Agent) Reregistered(id mesos.AgentID, _ link.MasterView, reconcile []mesos.Task) {
+	a.receive(func(now time.Time) { a.core.Reregistered(now, id, reconcile) })
+}
+
+// Shutdown implements link.Agent. The executors end in their grace periods; the
+// agent goes on to answer its endpoints until it is stopped.
+func (a *Agent) Shutdown(reason string) {
+	a.receive(func(now time.Time) {
+		a.log.WithField("reason", reason).Warn("The master shut this agent down")
+		a.core.Shutdown(now)
+	})
+}
+
+// Ping implements link.Agent.
+func (a *Agent) Ping(connected bool) {
+	a.receive(func(now time.Time) {
+		if a.detached {
+			return
+		}
+		a.options.Master.Pong(a.core.AgentID())
+		if !connected && a.core.Phase() == core.Registered {
+			a.core.Disconnect(now)
+		}
+	})
+}
+
+// RunTask implements link.Agent.
+func (a *Agent) RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo) {
+	a.receive(func(now time.Time) { a.core.RunTask(now, framework, task) })
+}
+
+// RunTaskGroup implements link.Agent.
+func (a *Agent) RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo) {
+	a.receive(func(now time.Time) { a.core.RunTaskGroup(now, framework, executor, group) })
+}
+
+// KillTask implements link.Agent.
+func (a *Agent) KillTask(framework mesos.FrameworkID, task mesos.TaskID, policy *mesos.KillPolicy) {
+	a.receive(func(now time.Time) { a.core.KillTask(now, framework, task, policy) })
+}
+
+// ShutdownExecutor implements link.Agent.
+func (a *Agent) ShutdownExecutor(framework mesos.FrameworkID, executor mesos.ExecutorID) {
+	a.receive(func(now time.Time) { a.core.ShutdownExecutor(now, framework, executor) })
+}
+
+// ShutdownFramework implements link.Agent.
+func (a *Agent) ShutdownFramework(framework mesos.FrameworkID) {
+	a.receive(func(now time.Time) { a.core.ShutdownFramework(now, framework) })
+}
+
+// UpdateFramework implements link.Agent.
+func (a *Agent) UpdateFramework(framework mesos.FrameworkInfo) {
+	a.receive(func(time.Time) { a.core.UpdateFramework(framework) })
+}
+
+// FrameworkToExecutor implements link.Agent.
+func (a *Agent) FrameworkToExecutor(framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte) {
+	a.receive(func(time.Time) { a.core.FrameworkMessage(framework, executor, data) })
+}
+
+// AcknowledgeStatusUpdate implements link.Agent.
+func (a *Agent) AcknowledgeStatusUpdate(framework mesos.FrameworkID, task mesos.TaskID, uuid []byte) {
+	a.receive(func(now time.Time) { a.core.Acknowledge(now, framework, task, uuid) })
+}

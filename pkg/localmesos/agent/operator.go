@@ -1,0 +1,62 @@
+package agent
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// routes are the agent's endpoints.
+func (a *Agent) routes() *wire.Router {
+	rt := wire.NewRouter("slave(1)")
+	rt.Handle("/api/v1/executor", a.executorAPI)
+	rt.Handle("/health", func(w http.ResponseWriter, _ *http.Request) error {
+		wire.WriteEmpty(w, http.StatusOK)
+		return nil
+	})
+	rt.Handle("/version", a.json(writeVersion))
+	rt.Handle("/flags", a.json(func(out *wire.Writer) error {
+		out.BeginObject()
+		out.Key("flags")
+		a.writeFlags(out)
+		out.EndObject()
+		return nil
+	}))
+	rt.Handle("/state", a.json(a.writeState))
+	rt.Handle("/containers", a.json(func(out *wire.Writer) error { return a.writeContainers(out, true) }))
+	rt.Handle("/monitor/statistics", a.json(func(out *wire.Writer) error { return a.writeContainers(out, false) }))
+	rt.Handle("/metrics/snapshot", a.json(a.writeMetrics))
+	a.files.Register(rt)
+	return rt
+}
+
+// json makes a handler of what writes the answer.
+func (a *Agent) json(write func(out *wire.Writer) error) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		out := &wire.Writer{}
+		if err := write(out); err != nil {
+			return err
+		}
+		wire.WriteJSON(w, r, out.Bytes())
+		return nil
+	}
+}
+
+// view asks the loop for the state.
+func (a *Agent) view() (core.View, error) {
+	v, ok := ask(a, func(time.Time) core.View { return a.core.View() })
+	if !ok {
+		return v, wire.Unavailable("Agent has not finished recovery")
+	}
+	return v, nil
+}
+
+func writeVersion(out *wire.Writer) error {
+	out.BeginObject()
+	out.Key("version")
+	out.String(Version)
+	out.EndObject()
+	return nil
+}

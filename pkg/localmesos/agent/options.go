@@ -1,0 +1,171 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// Isolation says how executors are kept apart.
+type Isolation int
+
+const (
+	// IsolationAuto uses cgroups where the machine and the user allow it, and
+	// otherwise none, which the agent logs once.
+	IsolationAuto Isolation = iota
+	// IsolationCgroups insists on cgroups.
+	IsolationCgroups
+	// IsolationNone leaves executors without limits, as a real agent's posix
+	// isolators do.
+	IsolationNone
+)
+
+// Options are what an Agent is made of. Names in parentheses are a real
+// agent's flags, whose defaults hold here too unless said otherwise.
+type Options struct {
+	// Master is whom the agent registers with.
+	Master link.Master
+	// Schema codes messages; agents of one process had better share one. Nil
+	// means one of the agent's own.
+	Schema *wire.Schema
+
+	// Listen is the address to listen on; port 0 means any. The default is
+	// 127.0.0.1:0. (--ip, --port)
+	Listen string
+	// Hostname is the name that offers carry; the default is the address's
+	// IP. (--hostname)
+	Hostname string
+	// WorkDir gets the sandboxes and the fetcher's cache. It is made if it
+	// is not there, and never removed. (--work_dir)
+	WorkDir string
+
+	// Resources and Attributes in the text form of Mesos, such as
+	// "cpus:8;mem:8192;disk:20000;ports:[31000-32000]" and "rack:r1;zone:a".
+	// What Resources leaves out is found out from the machine. (--resources,
+	// --attributes)
+	Resources  string
+	Attributes string
+
+	// Isolation chooses between cgroups and none. (--isolation)
+	Isolation Isolation
+	// CgroupsRoot is the cgroup below which those of the containers are. Two
+	// agents had better not share one. (--cgroups_root, default mesos)
+	CgroupsRoot string
+	// CgroupsEnableCFS bounds a container's CPU time by its request.
+	// (--cgroups_enable_cfs)
+	CgroupsEnableCFS bool
+
+	// ExecutorRegistrationTimeout is how long an executor may take from its
+	// launch to its subscription. (default 1 minute)
+	ExecutorRegistrationTimeout time.Duration
+	// ExecutorReregistrationTimeout is how long executors may take to come
+	// back when the agent has restarted. (default 2 seconds)
+	ExecutorReregistrationTimeout time.Duration
+	// ExecutorShutdownGracePeriod is the time from SHUTDOWN to SIGKILL.
+	// (default 5 seconds)
+	ExecutorShutdownGracePeriod time.Duration
+	// RecoveryTimeout is how long executors wait for a restarted agent.
+	// (default 15 minutes)
+	RecoveryTimeout time.Duration
+	// FetcherStallTimeout ends a download that receives nothing.
+	// (default 1 minute)
+	FetcherStallTimeout time.Duration
+
+	// Clock tells the time; nil means the real one.
+	Clock Clock
+	// Log gets the agent's log; nil discards it.
+	Log logrus.FieldLogger
+}
+
+// Clock tells the time and calls back. Whoever injects another one can make an
+// agent wait ten minutes in no time.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f, in a goroutine of its own, after d. stop prevents
+	// that, and says whether it was in time.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
+func (realClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, f).Stop
+}
+
+// parsed are the options that have another form within the agent.
+type parsed struct {
+	resources  []mesos.Resource
+	attributes []mesos.Attribute
+}
+
+// validate fills in defaults and refuses what cannot work.
+func (o *Options) validate() (parsed, error) {
+	if o.Master == nil {
+		return parsed{}, errors.New("no master is given")
+	}
+	if o.WorkDir == "" {
+		return parsed{}, errors.New("no work directory is given")
+	}
+	dir, err := filepath.Abs(o.WorkDir)
+	if err != nil {
+		return parsed{}, fmt.Errorf("cannot use work directory %q: %w", o.WorkDir, err)
+	}
+	o.WorkDir = dir
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil || net.ParseIP(host) == nil {
+		return parsed{}, fmt.Errorf("listen address %q is not of the form IP:PORT", o.Listen)
+	}
+	if o.Hostname == "" {
+		o.Hostname = host
+	}
+	if o.CgroupsRoot == "" {
+		o.CgroupsRoot = "mesos"
+	}
+	if o.Clock == nil {
+		o.Clock = realClock{}
+	}
+	if o.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Log = silent
+	}
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		usual time.Duration
+	}{
+		{"executor registration timeout", &o.ExecutorRegistrationTimeout, time.Minute},
+		{"executor reregistration timeout", &o.ExecutorReregistrationTimeout, 2 * time.Second},
+		{"executor shutdown grace period", &o.ExecutorShutdownGracePeriod, 5 * time.Second},
+		{"recovery timeout", &o.RecoveryTimeout, 15 * time.Minute},
+		{"fetcher stall timeout", &o.FetcherStallTimeout, time.Minute},
+	} {
+		if *d.value < 0 {
+			return parsed{}, fmt.Errorf("the %s is negative: %v", d.name, *d.value)
+		}
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	var p parsed
+	if p.resources, err = parseResources(o.Resources); err != nil {
+		return parsed{}, fmt.Errorf("cannot read resources %q: %w", o.Resources, err)
+	}
+	if p.attributes, err = parseAttributes(o.Attributes); err != nil {
+		return parsed{}, fmt.Errorf("cannot read attributes %q: %w", o.Attributes, err)
+	}
+	return p, nil
+}

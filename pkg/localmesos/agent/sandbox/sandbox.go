@@ -1,0 +1,150 @@
+// Package sandbox makes the directories that executors run in, with a real
+// agent's layout (src/slave/paths.hpp):
+//
+//	<work dir>/slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>
+//
+// where runs/latest is a link to the newest container. It also finds the user
+// that an executor runs as.
+//
+// The package must never follow a path that an executor could have changed:
+// whatever it makes, it makes before the executor exists.
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+)
+
+// Path names one run of an executor.
+type Path struct {
+	WorkDir, Agent, Framework, Executor, Container string
+}
+
+func (p Path) runs() string {
+	return filepath.Join(p.WorkDir, "slaves", p.Agent, "frameworks", p.Framework, "executors", p.Executor, "runs")
+}
+
+// Dir is the sandbox itself.
+func (p Path) Dir() string { return filepath.Join(p.runs(), p.Container) }
+
+// Latest is the link to the executor's newest sandbox.
+func (p Path) Latest() string { return filepath.Join(p.runs(), "latest") }
+
+// Virtual is the name that the files endpoints have for the newest sandbox,
+// which does not tell the work directory.
+func (p Path) Virtual() string {
+	return filepath.Join("/frameworks", p.Framework, "executors", p.Executor, "runs", "latest")
+}
+
+// Owner is who a sandbox belongs to.
+type Owner struct {
+	Name     string
+	UID, GID uint32
+	// Credential is what to run as; nil if that is who the agent runs as.
+	Credential *syscall.Credential
+}
+
+// Create makes the sandbox for a user and returns its owner. An empty name is
+// the agent's own user. The error has the words of a real agent, which go into
+// the tasks' updates.
+func Create(p Path, name string) (Owner, error) {
+	dir := p.Dir()
+	fail := func(err error) (Owner, error) {
+		return Owner{}, fmt.Errorf("Failed to create executor directory '%s': %w", dir, err) //nolint:staticcheck // exact text
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail(err)
+	}
+	if err := os.Chmod(dir, 0o750); err != nil {
+		return fail(err)
+	}
+	if err := os.Remove(p.Latest()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	if err := os.Symlink(dir, p.Latest()); err != nil {
+		return fail(err)
+	}
+	owner, err := lookup(name)
+	if err == nil && owner.Credential != nil {
+		err = os.Chown(dir, int(owner.UID), int(owner.GID))
+		if err != nil {
+			err = errors.New("Operation not permitted") //nolint:staticcheck // exact text
+		}
+	}
+	if err != nil {
+		return fail(fmt.Errorf("Failed to chown directory to '%s': %w", name, err)) //nolint:staticcheck // exact text
+	}
+	return owner, nil
+}
+
+func lookup(name string) (Owner, error) {
+	own := Owner{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	if name == "" {
+		return own, nil
+	}
+	own.Name = name
+	u, err := user.Lookup(name)
+	if err != nil {
+		return Owner{}, fmt.Errorf("No such user '%s'", name) //nolint:staticcheck // exact text
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return Owner{}, fmt.Errorf("cannot read the user ID of %s: %w", name, err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return Owner{}, fmt.Errorf("cannot read the group ID of %s: %w", name, err)
+	}
+	if uint32(uid) == own.UID {
+		return own, nil
+	}
+	owner := Owner{Name: name, UID: uint32(uid), GID: uint32(gid)}
+	owner.Credential = &syscall.Credential{Uid: owner.UID, Gid: owner.GID, Groups: groups(u, owner.GID)}
+	return owner, nil
+}
+
+// groups are a user's supplementary groups; a user whose groups cannot be told
+// has the main one only.
+func groups(u *user.User, main uint32) []uint32 {
+	ids, err := u.GroupIds()
+	if err != nil {
+		return []uint32{main}
+	}
+	all := []uint32{main}
+	for _, id := range ids {
+		if n, err := strconv.ParseUint(id, 10, 32); err == nil && !slices.Contains(all, uint32(n)) {
+			all = append(all, uint32(n))
+		}
+	}
+	return all
+}
+
+// Logs opens the sandbox's stdout and stderr for an owner.
+func Logs(dir string, o Owner) (stdout, stderr *os.File, err error) {
+	open := func(name string) (*os.File, error) {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open %s of a sandbox: %w", name, err)
+		}
+		if o.Credential != nil {
+			if err := f.Chown(int(o.UID), int(o.GID)); err != nil {
+				return nil, errors.Join(fmt.Errorf("cannot give %s of a sandbox to %s: %w", name, o.Name, err), f.Close())
+			}
+		}
+		return f, nil
+	}
+	if stdout, err = open("stdout"); err != nil {
+		return nil, nil, err
+	}
+	if stderr, err = open("stderr"); err != nil {
+		return nil, nil, errors.Join(err, stdout.Close())
+	}
+	return stdout, stderr, nil
+}

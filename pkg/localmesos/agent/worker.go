@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+)
+
+// worker looks after one container, from the sandbox to the end. Its commands
+// are carried out in order.
+type worker struct {
+	agent  *Agent
+	launch core.Launch
+	// ctx ends when the container is to be destroyed.
+	ctx     context.Context
+	destroy context.CancelFunc
+	limits  *mailbox[core.Limits]
+	// running is the container once it has started.
+	running *container.Container
+}
+
+func (a *Agent) newWorker(l core.Launch) *worker {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &worker{agent: a, launch: l, ctx: ctx, destroy: cancel, limits: newMailbox[core.Limits]()}
+}
+
+func (w *worker) id() string { return w.launch.Container }
+
+// report hands the core what happened.
+func (w *worker) report(input func(now time.Time)) { w.agent.report(input) }
+
+// run does the whole work, and reports the container's end last.
+func (w *worker) run() {
+	defer w.destroy()
+	path := w.agent.sandboxPath(w.launch)
+	owner, err := sandbox.Create(path, w.user())
+	if err != nil {
+		text := err.Error()
+		w.report(func(now time.Time) { w.agent.core.NoSandbox(now, w.id(), text) })
+		return
+	}
+	w.agent.files.Attach(path.Dir(), path.Dir())
+	w.agent.files.Attach(path.Latest(), path.Dir())
+	w.agent.files.Attach(path.Virtual(), path.Dir())
+	end := w.runIn(path.Dir(), owner)
+	w.limits.close()
+	w.report(func(now time.Time) { w.agent.core.Exited(now, w.id(), end) })
+}
+
+// user is whom the executor runs as: the command's user, else the framework's.
+func (w *worker) user() string {
+	if u := w.launch.Executor.Command.GetUser(); u != "" {
+		return u
+	}
+	return w.launch.Framework.User
+}
+
+func (w *worker) failed(text string, status int32) core.Ending {
+	w.report(func(time.Time) { w.agent.core.LaunchFailed(w.id(), text) })
+	return core.Ending{Status: status}
+}
+
+// runIn fetches into the sandbox and runs the executor there.
+func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
+	stdout, stderr, err := sandbox.Logs(dir, owner)
+	if err != nil {
+		return w.failed(err.Error(), int32(container.StatusNone))
+	}
+	defer stdout.Close()
+	defer stderr.Close()
+	to := fetcher.Sandbox{Dir: dir, User: owner.Name, Log: stderr}
+	if owner.Credential != nil {
+		to.Own = func(path string) error { return os.Lchown(path, int(owner.UID), int(owner.GID)) }
+	}
+	if err := w.agent.fetcher.Fetch(w.ctx, w.launch.Executor.Command.GetURIs(), to); err != nil {
+		// A real agent fetches with a program of its own, which exits with 1
+		// or is killed; and then its launch helper ends likewise.
+		how, status := "exited with status 1", int32(1<<8)
+		if w.ctx.Err() != nil {
+			how, status = "terminated with signal Killed", int32(syscall.SIGKILL)
+		}
+		return w.failed(fmt.Sprintf("Failed to fetch all URIs for container '%s': %s", w.id(), how), status)
+	}
+	if w.ctx.Err() != nil {
+		return w.failed("Container destroyed while preparing isolators", int32(container.StatusNone))
+	}
+	c, err := w.agent.runtime.Start(w.spec(dir, owner, stdout, stderr))
+	var notExecuted *container.NotExecutedError
+	if errors.As(err, &notExecuted) {
+		fmt.Fprintf(stderr, "Failed to execute command: %v\n", notExecuted.Err)
+		return core.Ending{Status: int32(container.StatusNotExecuted)}
+	}
+	if err != nil {
+		return w.failed(err.Error(), int32(container.StatusNone))
+	}
+	return w.watch(c)
+}
+
+// spec is the container to start.
+func (w *worker) spec(dir string, owner sandbox.Owner, stdout, stderr *os.File) container.Spec {
+	command := w.launch.Executor.Command
+	s := container.Spec{
+		ID:         w.id(),
+		Dir:        dir,
+		Env:        w.agent.environment(w.launch, dir),
+		Credential: owner.Credential,
+		Stdout:     stdout,
+		Stderr:     stderr,
+		Limits:     w.launch.Limits,
+	}
+	if command.GetShell() {
+		s.Path, s.Args = "/bin/sh", []string{"sh", "-c", command.GetValue()}
+		return s
+	}
+	s.Path, s.Args = command.GetValue(), command.GetArguments()
+	if len(s.Args) == 0 {
+		s.Args = []string{s.Path}
+	}
+	return s
+}
+
+// watch carries out commands until the container has ended.
+func (w *worker) watch(c *container.Container) core.Ending {
+	pid := c.PID()
+	w.report(func(time.Time) {
+		w.running = c
+		w.agent.core.Launched(w.id(), pid)
+	})
+	ended := make(chan struct{})
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		w.serve(c, ended)
+	}()
+	status, limitation, err := c.Wait()
+	close(ended)
+	<-served
+	if err != nil {
+		w.agent.log.WithError(err).WithField("container", w.id()).Error("Cannot remove a container")
+	}
+	return core.Ending{Status: int32(status), Limitation: limitation}
+}
+
+func (w *worker) serve(c *container.Container, ended <-chan struct{}) {
+	destroyed := w.ctx.Done()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-destroyed:
+			destroyed = nil
+			c.Destroy()
+		case <-w.limits.ready:
+			for _, l := range w.limits.take() {
+				err := c.Limit(l)
+				w.report(func(now time.Time) { w.agent.core.Limited(now, w.id(), err) })
+			}
+		}
+	}
+}
