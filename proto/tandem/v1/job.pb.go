@@ -407,9 +407,9 @@ type Job struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Default: service.
 	Type JobType `protobuf:"varint,2,opt,name=type,proto3,enum=tandem.v1.JobType" json:"type,omitempty"`
-	// How many copies of the group run. Default: 1. Not allowed for a daemon,
-	// whose number is that of the agents that fit. 0 is a job that is registered
-	// and runs nothing.
+	// How many copies of the group run, at most 100000. Default: 1. Not allowed
+	// for a daemon, whose number is that of the agents that fit. 0 is a job that
+	// is registered and runs nothing.
 	Instances *int32 `protobuf:"varint,3,opt,name=instances,proto3,oneof" json:"instances,omitempty"`
 	// The operating-system user that workloads run as, unless a workload says
 	// otherwise. Default: the scheduler's --user.
@@ -566,8 +566,8 @@ type Constraint struct {
 	// The name of an agent's attribute, or @hostname, @region or @zone. Required.
 	Attribute string             `protobuf:"bytes,1,opt,name=attribute,proto3" json:"attribute,omitempty"`
 	Operator  ConstraintOperator `protobuf:"varint,2,opt,name=operator,proto3,enum=tandem.v1.ConstraintOperator" json:"operator,omitempty"`
-	// The operator's argument. Required by CLUSTER on first use optional, LIKE,
-	// UNLIKE, MAX_PER and IS; refused by UNIQUE.
+	// The operator's argument. Required by LIKE, UNLIKE, MAX_PER and IS, optional
+	// for CLUSTER and GROUP_BY, refused by UNIQUE.
 	Value         string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1082,8 +1082,9 @@ type Workload struct {
 	// Files that are brought into its sandbox before it starts.
 	Fetch []*Fetch `protobuf:"bytes,10,rep,name=fetch,proto3" json:"fetch,omitempty"`
 	// Its environment. Names match [A-Za-z_][A-Za-z0-9_]*; names that start with
-	// MESOS_, LIBPROCESS_ or TANDEM_, and PORT0-like ones, are set by the system
-	// and refused here. A plain string in a file is {value: "..."}.
+	// MESOS_, LIBPROCESS_, TANDEM_ or PORT_, and PORT0-like ones, are set by the
+	// system and refused here. Plain text, a number or a boolean in a file is
+	// {value: "..."}.
 	Env map[string]*EnvValue `protobuf:"bytes,11,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Restarts the group's instance when it fails.
 	HealthCheck *HealthCheck `protobuf:"bytes,12,opt,name=health_check,json=healthCheck,proto3" json:"health_check,omitempty"`
@@ -1326,14 +1327,14 @@ func (x *Resources) GetGpus() float64 {
 }
 
 // Limits is what a workload's own cgroup enforces. A value that is not given
-// has the default stated; "unlimited" lifts it where allowed.
+// has the default stated.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The most processors that it may use at any time. Default: none; it may use
-	// what is idle, by its share of resources.cpus.
+	// The most processors that it may use at any time, at least resources.cpus.
+	// Default: none; it may use what is idle, by its share of resources.cpus.
 	Cpus *float64 `protobuf:"fixed64,1,opt,name=cpus,proto3,oneof" json:"cpus,omitempty"`
-	// The memory in MiB at which it is killed. Default: resources.mem. In a file
-	// also a size.
+	// The memory in MiB at which it is killed, at least resources.mem. Default:
+	// resources.mem. In a file also a size.
 	Mem *float64 `protobuf:"fixed64,2,opt,name=mem,proto3,oneof" json:"mem,omitempty"`
 	// The memory in MiB at which it is slowed down and made to give memory back
 	// (cgroup v2 only). Default: none. In a file also a size.
@@ -1592,7 +1593,9 @@ func (x *Port) GetHostPort() int32 {
 // Fetch is one file that is brought into the workload's sandbox.
 type Fetch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// http, https or file, or an absolute path. Required.
+	// http, https or file, or an absolute path on the agent. Required. In a file
+	// also a relative path: `tandem run` uploads the file that it names, seen
+	// from the job file, and puts the uploaded file's address and SHA-256 here.
 	Uri string `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
 	// Unpack an archive by its name's ending (.tar, .tgz, .tar.gz, .tbz2,
 	// .tar.bz2, .txz, .tar.xz, .tar.zst, .zip). Default: true for such names.

@@ -1,0 +1,73 @@
+package jobspec
+
+import (
+	"fmt"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// A feature is something that a job can ask for and that this version does not
+// do yet. It is refused, since a job that is accepted must get all of what it
+// asks for.
+type feature struct {
+	// field is relative to the job or to the workload.
+	field string
+	// asked says whether the job, or the workload, asks for it.
+	job      func(*tandemv1.Job) bool
+	workload func(*tandemv1.Workload) bool
+	reason   string
+}
+
+// unsupported is the only list of what this version does not do yet. A feature
+// that lands is taken out of it, and nothing else changes here.
+var unsupported = []feature{
+	{
+		field: "type", reason: "cron jobs are not supported yet",
+		job: func(j *tandemv1.Job) bool { return j.GetType() == tandemv1.JobType_JOB_TYPE_CRON },
+	},
+	{
+		field: "type", reason: "daemon jobs are not supported yet",
+		job: func(j *tandemv1.Job) bool { return j.GetType() == tandemv1.JobType_JOB_TYPE_DAEMON },
+	},
+	{
+		field: "update.canary", reason: "canaries are not supported yet",
+		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetCanary() > 0 },
+	},
+	{
+		field: "executor.share", reason: "sharing an executor is not supported yet; leave it at instance",
+		job: func(j *tandemv1.Job) bool {
+			return j.GetExecutor().GetShare() > tandemv1.ExecutorShare_EXECUTOR_SHARE_INSTANCE
+		},
+	},
+	{
+		field: "logs", reason: "rotating logs are not supported yet",
+		workload: func(w *tandemv1.Workload) bool { return w.GetLogs().GetMaxFiles() > 0 },
+	},
+}
+
+// missing returns a problem for each thing that the job asks for and this
+// version does not do yet.
+func missing(job *tandemv1.Job) []Problem {
+	var problems []Problem
+	for _, f := range unsupported {
+		if f.job != nil && f.job(job) {
+			problems = append(problems, Problem{Field: f.field, Reason: f.reason})
+		}
+	}
+	for i, w := range job.GetWorkloads() {
+		at := fmt.Sprintf("workloads[%d]", i)
+		for key, v := range ordered(w.GetEnv()) {
+			if v.GetSecret() != "" {
+				problems = append(problems, Problem{
+					Field: join(at, "env."+key), Reason: "secrets are not supported yet",
+				})
+			}
+		}
+		for _, f := range unsupported {
+			if f.workload != nil && f.workload(w) {
+				problems = append(problems, Problem{Field: join(at, f.field), Reason: f.reason})
+			}
+		}
+	}
+	return problems
+}
