@@ -1,0 +1,186 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"golang.org/x/sys/unix"
+)
+
+// defaultGrace is the time between the first signal and the last, for a task
+// without a kill policy. Mesos's own executors have the same.
+const defaultGrace = 3 * time.Second
+
+// killAgain is the time after which a workload that has been killed for good
+// and still lives is killed once more: a process can be stuck in the kernel.
+const killAgain = 10 * time.Second
+
+// cause is who wants a task to end.
+type cause int
+
+const (
+	byScheduler cause = iota // Event KILL.
+	byGroup                  // Another task of the group has failed.
+	byMains                  // The mains that a sidecar serves have ended.
+	byHealth                 // Too many failures of its health check.
+	byMaxTime                // max_completion_time is over.
+	byClosing                // The executor ends.
+)
+
+// kill is a task's end under way.
+type kill struct {
+	cause cause
+	why   string
+	// deadline is when the whole cgroup is killed.
+	deadline time.Time
+	// stopping says that the pre-stop request is under way.
+	stopping bool
+	// next is when something is to be done: at the deadline, and then again.
+	next time.Time
+}
+
+func (c *Core) killAsked(in KillAsked) {
+	t := c.tasks[in.TaskID.Value]
+	if t == nil || t.ended() {
+		c.note(Info, nil, "ignored KILL of task %s: it is not running here", in.TaskID.Value)
+		return
+	}
+	grace := t.grace()
+	if in.Policy.GetGracePeriod() != nil {
+		grace = policyGrace(in.Policy)
+	}
+	c.kill(t, byScheduler, "killed at the scheduler's request", grace)
+}
+
+// grace returns the time that the task's own kill policy gives it.
+func (t *task) grace() time.Duration {
+	if t.info.KillPolicy.GetGracePeriod() != nil {
+		return policyGrace(t.info.KillPolicy)
+	}
+	return defaultGrace
+}
+
+// policyGrace reads a grace period; agents pass on negative ones, which mean
+// none.
+func policyGrace(p *mesos.KillPolicy) time.Duration {
+	return max(0, time.Duration(p.GetGracePeriod().GetNanoseconds()))
+}
+
+// kill ends a task, or hastens an end that is under way; it never grants more
+// time than was granted before.
+func (c *Core) kill(t *task, by cause, why string, grace time.Duration) {
+	if t.ended() {
+		return
+	}
+	if by == byClosing {
+		grace = min(grace, c.closing.grace)
+	}
+	deadline := c.now.Add(grace)
+	if t.kill != nil {
+		if deadline.Before(t.kill.deadline) {
+			c.note(Info, t, "to be killed in %s instead of %s", grace, t.kill.deadline.Sub(c.now))
+			t.kill.deadline = deadline
+			if t.phase == running {
+				t.kill.next = deadline
+				c.escalateIfDue(t)
+			}
+			c.arm(t)
+		}
+		return
+	}
+	t.kill = &kill{cause: by, why: why, deadline: deadline}
+	switch t.phase {
+	case fetching:
+		c.out.StopFetches = append(c.out.StopFetches, t.run)
+		fallthrough
+	case queued, waiting:
+		c.finish(t, verdict{state: mesos.TASK_KILLED, message: "Not started: " + why})
+		return
+	}
+	c.note(Info, t, "to be ended within %s: %s", grace, why)
+	if by != byMaxTime && c.capabilities[mesos.FrameworkInfo_Capability_TASK_KILLING_STATE] {
+		message := upperFirst(why)
+		c.report(t, mesos.TaskStatus{State: mesos.TASK_KILLING.Enum(), Message: &message})
+	}
+	if t.phase == running {
+		c.carryOut(t)
+		c.arm(t)
+	}
+}
+
+// carryOut takes the first step against a running task that is to end.
+func (c *Core) carryOut(t *task) {
+	c.stopChecks(t)
+	t.kill.next = t.kill.deadline
+	if !t.kill.deadline.After(c.now) {
+		c.escalate(t)
+		return
+	}
+	if hook := t.settings.GetPreStopHttp(); hook != nil {
+		t.kill.stopping = true
+		c.out.PreStops = append(c.out.PreStops, PreStop{
+			Run:     t.run,
+			Spec:    httpSpec(hook, t.settings.GetPreStopPort()),
+			Timeout: t.kill.deadline.Sub(c.now),
+		})
+		return
+	}
+	c.signal(t)
+}
+
+func (c *Core) preStopped(in PreStopped) {
+	t := c.runs[in.Run]
+	if t == nil || t.phase != running || t.kill == nil || !t.kill.stopping {
+		return
+	}
+	t.kill.stopping = false
+	if in.Err != "" {
+		c.note(Warn, t, "its pre-stop request failed: %s", in.Err)
+	}
+	if t.kill.deadline.After(c.now) {
+		c.signal(t)
+	}
+}
+
+// signal sends the first signal. A name that the kernel does not know was
+// refused at the launch.
+func (c *Core) signal(t *task) {
+	signal := unix.SIGTERM
+	if name := t.settings.GetKillSignal(); name != "" {
+		signal = unix.SignalNum(name)
+	}
+	c.out.Signals = append(c.out.Signals, Signal{Run: t.run, Signal: signal})
+}
+
+func (c *Core) escalateIfDue(t *task) {
+	if due(t.kill.next, c.now) {
+		c.escalate(t)
+	}
+}
+
+// escalate kills the whole cgroup of a task whose time is up.
+func (c *Core) escalate(t *task) {
+	if !due(t.kill.next, c.now) {
+		return
+	}
+	c.out.Kills = append(c.out.Kills, t.run)
+	if t.kill.cause != byMaxTime {
+		c.note(Info, t, "its time is up: killing all its processes")
+	}
+	t.kill.stopping = false
+	t.kill.next = c.now.Add(killAgain)
+}
+
+// killNow ends a task whose max_completion_time is over.
+func (c *Core) killNow(t *task) {
+	limit := time.Duration(t.info.MaxCompletionTime.GetNanoseconds())
+	c.kill(t, byMaxTime, fmt.Sprintf("killed after its max_completion_time of %s", limit), 0)
+}
+
+func upperFirst(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	return string(s[0]-'a'+'A') + s[1:]
+}

@@ -1,0 +1,145 @@
+package core
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// settingsMagic marks TaskInfo.data as TaskSettings.
+const settingsMagic = 0x746e646d
+
+// launched takes in a group. A task that cannot be run as it is described is
+// TASK_ERROR, and its group ends with it.
+func (c *Core) launched(infos []mesos.TaskInfo) {
+	g := &group{}
+	var added []*task
+	var refusals []string
+	for i := range infos {
+		info := &infos[i]
+		id := info.TaskID.Value
+		if c.tasks[id] != nil {
+			c.note(Warn, nil, "ignored a second launch of task %s", id)
+			continue
+		}
+		t := newTask(info)
+		c.lastRun++
+		t.run = c.lastRun
+		refusal := t.accept()
+		c.tasks[id], c.runs[t.run] = t, t
+		c.live++
+		g.add(t)
+		added = append(added, t)
+		refusals = append(refusals, refusal)
+	}
+	if len(added) == 0 {
+		return
+	}
+	c.hadTasks = true
+	if c.closing != nil {
+		g.failed = true // Each is refused for itself.
+		for _, t := range added {
+			c.finish(t, verdict{state: c.droppedState(), message: "Not started: the executor ends: " + c.closing.reason})
+		}
+		return
+	}
+	for i, t := range added {
+		if refusals[i] != "" {
+			c.finish(t, verdict{state: mesos.TASK_ERROR, reason: mesos.REASON_TASK_INVALID.Enum(), message: refusals[i]})
+		}
+	}
+	c.queue = append(c.queue, added...)
+}
+
+// droppedState is how a task is reported that will not be run, in a state that
+// the framework understands.
+func (c *Core) droppedState() mesos.TaskState {
+	if c.capabilities[mesos.FrameworkInfo_Capability_PARTITION_AWARE] {
+		return mesos.TASK_DROPPED
+	}
+	return mesos.TASK_LOST
+}
+
+func newTask(info *mesos.TaskInfo) *task {
+	return &task{
+		id:        info.TaskID.Value,
+		info:      info,
+		lifecycle: tandemv1.Lifecycle_LIFECYCLE_MAIN,
+		essential: true,
+	}
+}
+
+// accept reads the task's settings, and returns why it cannot be run, if so.
+func (t *task) accept() string {
+	settings, err := readSettings(t.info)
+	if err != nil {
+		return err.Error()
+	}
+	if settings != nil {
+		t.settings = settings
+		t.essential = settings.GetEssential()
+		if l := settings.GetLifecycle(); l != tandemv1.Lifecycle_LIFECYCLE_UNSPECIFIED {
+			t.lifecycle = l
+		}
+		if name := settings.GetKillSignal(); name != "" && unix.SignalNum(name) == 0 {
+			return fmt.Sprintf("unknown kill signal %q: give a name such as SIGTERM", name)
+		}
+	}
+	return t.refuse()
+}
+
+// refuse says what of the task's description this executor cannot do.
+func (t *task) refuse() string {
+	switch {
+	case t.info.Command == nil:
+		return "the task has no command: this executor runs commands only"
+	case t.info.Command.GetValue() == "":
+		return "the task's command has no value: give a command line, or with shell: false a program"
+	}
+	if h := t.info.HealthCheck; h != nil && h.HTTP == nil && h.TCP == nil && h.Command.GetValue() == "" {
+		return "the task's health check says neither HTTP, TCP nor a command"
+	}
+	if k := t.info.Check; k != nil && k.HTTP == nil && k.TCP == nil && (k.Command == nil || k.Command.Command.GetValue() == "") {
+		return "the task's check says neither HTTP, TCP nor a command"
+	}
+	container := t.info.Container
+	switch {
+	case container == nil:
+		return ""
+	case container.Docker != nil:
+		return "the task asks for a Docker container: this executor runs commands only"
+	case container.GetMesos().GetImage() != nil:
+		return "the task asks for an image: this executor runs commands only"
+	case len(container.Volumes) > 0:
+		return "the task asks for volumes: give them to the executor's container"
+	case len(container.NetworkInfos) > 0:
+		return "the task asks for a network: give it to the executor's container"
+	case container.TTYInfo != nil:
+		return "the task asks for a terminal: this executor has none"
+	}
+	return ""
+}
+
+// settingsPrefix is what data that hold TaskSettings begin with: the key of
+// the field magic, and its value.
+var settingsPrefix = append([]byte{1<<3 | 5}, binary.LittleEndian.AppendUint32(nil, settingsMagic)...)
+
+// readSettings returns the TaskSettings in a task's data, and nil when the data are
+// none of ours. An error is a message for the task's status.
+func readSettings(info *mesos.TaskInfo) (*tandemv1.TaskSettings, error) {
+	if !bytes.HasPrefix(info.Data, settingsPrefix) {
+		return nil, nil
+	}
+	settings := &tandemv1.TaskSettings{}
+	if err := proto.Unmarshal(info.Data, settings); err != nil {
+		return nil, errors.New("the task's data begin like TaskSettings and cannot be read: is the scheduler newer than this executor?")
+	}
+	return settings, nil
+}
