@@ -113,5 +113,5 @@ func WriteJSON(w http.ResponseWriter, r *http.Request, text []byte) {
 	}
 	body := append([]byte(callback), '(')
 	body = append(body, text...)
-	WriteBody(w, r, "text/javascript", append(body, ");"...))
+	WriteBody(w, r, "text/javascript", append(body, ')'))
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -23,7 +24,8 @@ type Presence struct {
 }
 
 // Has tells whether the field at the end of the path of field names is set; an
-// enum whose value is unknown is not. Only singular fields can be on the path.
+// enum whose value is unknown is not. An element of a list is written with its
+// index: operations[0].
 func (p Presence) Has(path ...string) bool {
 	_, ok := p.find(path)
 	return ok
@@ -54,16 +56,23 @@ func (p Presence) find(path []string) (rawField, bool) {
 		if plan == nil {
 			return rawField{}, false
 		}
-		fields, err := scan(plan, raw)
+		fields, err := scan(plan, raw, false)
 		if err != nil {
 			return rawField{}, false
 		}
+		name, index := splitIndex(name)
 		want := plan.byName[name]
 		found := rawField{}
 		for _, f := range fields {
 			if f.plan == want {
 				found = f
+				if index--; index == -1 {
+					break
+				}
 			}
+		}
+		if index >= 0 {
+			return rawField{}, false
 		}
 		if want == nil || found.plan == nil {
 			return rawField{}, false
@@ -74,6 +83,19 @@ func (p Presence) find(path []string) (rawField, bool) {
 		plan, raw = want.message, found.bytes
 	}
 	return rawField{}, false
+}
+
+// splitIndex takes apart operations[0]; the index is negative if there is none.
+func splitIndex(name string) (string, int) {
+	name, index, ok := strings.Cut(name, "[")
+	if !ok {
+		return name, -1
+	}
+	n, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
+	if err != nil {
+		return "", -1
+	}
+	return name, n
 }
 
 // Decode fills in a message from a body. Its errors are the texts of a 400
@@ -150,7 +172,7 @@ func (p *messagePlan) missing(found []string, prefix string, raw []byte) ([]stri
 	if len(p.required) == 0 && len(p.nested) == 0 {
 		return found, nil
 	}
-	fields, err := scan(p, raw)
+	fields, err := scan(p, raw, false)
 	if err != nil {
 		return nil, err
 	}

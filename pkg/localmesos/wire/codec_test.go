@@ -101,6 +101,23 @@ func TestDecodeIsLenientAsMesosIs(t *testing.T) {
 	}
 }
 
+func TestPresenceLooksIntoLists(t *testing.T) {
+	s := newSchema(t)
+	launch := func(typ string) string {
+		return `{"type":"LAUNCH_GROUP","launch_group":{"executor":{"executor_id":{"value":"e"}` + typ + `},"task_group":{}}}`
+	}
+	body := `{"type":"ACCEPT","accept":{"operations":[` + launch(``) + `,` + launch(`,"type":"UNKNOWN"`) + `,` + launch(`,"type":"BOGUS"`) + `]}}`
+	presence, err := s.Decode(JSON, []byte(body), &scheduler.Call{}, "Call")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for operation, want := range map[string]bool{"operations[0]": false, "operations[1]": true, "operations[2]": false, "operations[3]": false} {
+		if got := presence.Has("accept", operation, "launch_group", "executor", "type"); got != want {
+			t.Errorf("%s: got %v", operation, got)
+		}
+	}
+}
+
 func TestDecodeKeepsOfferConstraints(t *testing.T) {
 	s := newSchema(t)
 	constraints := `{"role_constraints":{"example":{"groups":[{"attribute_constraints":[{"selector":{"attribute_name":"rack"},"predicate":{"text_equals":{"value":"r1"}}}]}]}}}`

@@ -17,8 +17,9 @@ type rawField struct {
 	bytes []byte // of a string, bytes, message or packed list
 }
 
-// scan lists the known fields of a message's bytes.
-func scan(p *messagePlan, raw []byte) ([]rawField, error) {
+// scan lists the known fields of a message's bytes. fromGo tells that mesos-go
+// has marshaled them, so that an UNKNOWN may stand for absence.
+func scan(p *messagePlan, raw []byte, fromGo bool) ([]rawField, error) {
 	var fields []rawField
 	for len(raw) > 0 {
 		num, typ, n := protowire.ConsumeTag(raw)
@@ -46,7 +47,7 @@ func scan(p *messagePlan, raw []byte) ([]rawField, error) {
 			return nil, fmt.Errorf("cannot read %s: %w", p.desc.FullName(), protowire.ParseError(n))
 		}
 		raw = raw[n:]
-		if f.plan != nil && f.plan.fits(typ) && (typ != protowire.VarintType || !f.plan.absent(f.bits)) {
+		if f.plan != nil && f.plan.fits(typ) && (typ != protowire.VarintType || !f.plan.absent(f.bits, fromGo)) {
 			fields = append(fields, f)
 		}
 	}
@@ -69,18 +70,18 @@ func (f *fieldPlan) fits(typ protowire.Type) bool {
 
 // absent tells whether an enum's number counts as none: it has no name, or it
 // stands for absence in mesos-go's types.
-func (f *fieldPlan) absent(bits uint64) bool {
+func (f *fieldPlan) absent(bits uint64, fromGo bool) bool {
 	if f.kind != protoreflect.EnumKind {
 		return false
 	}
-	return f.unknownIsAbsent && bits == 0 ||
+	return fromGo && f.unknownIsAbsent && bits == 0 ||
 		f.desc.Enum().Values().ByNumber(protoreflect.EnumNumber(int32(bits))) == nil
 }
 
 // write writes a message as stout does: fields in order of declaration,
 // defaults where a field with one is not set, empty lists and maps left out.
 func (p *messagePlan) write(w *Writer, raw []byte) error {
-	fields, err := scan(p, raw)
+	fields, err := scan(p, raw, true)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (f *fieldPlan) writeItem(w *Writer, r rawField) error {
 			return fmt.Errorf("cannot read the packed field %s: %w", f.desc.FullName(), protowire.ParseError(n))
 		}
 		packed = packed[n:]
-		if f.absent(item.bits) {
+		if f.absent(item.bits, true) {
 			continue
 		}
 		if err := f.writeScalar(w, item); err != nil {
@@ -198,7 +199,7 @@ func (f *fieldPlan) writeMap(w *Writer, fields []rawField) error {
 		if fields[i].plan != f {
 			continue
 		}
-		entry, err := scan(f.message, fields[i].bytes)
+		entry, err := scan(f.message, fields[i].bytes, true)
 		if err != nil {
 			return err
 		}
