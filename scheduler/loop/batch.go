@@ -1,0 +1,100 @@
+package loop
+
+import (
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// batch is what the core has asked for while it stepped through several inputs
+// that share one save.
+type batch struct {
+	inputs  int
+	save    []state.Change
+	calls   []outgoing
+	replies []core.Reply
+	notices []core.Notice
+	// last is where in save the last change under a key stands.
+	last map[batchKey]int
+}
+
+type batchKey struct {
+	kind state.Kind
+	key  string
+}
+
+// outgoing is a call and the subscription that it was decided under; nil when
+// there was none.
+type outgoing struct {
+	call   *scheduler.Call
+	stream Stream
+}
+
+func newBatch() batch { return batch{last: map[batchKey]int{}} }
+
+func (b *batch) add(e core.Effects, stream Stream) {
+	b.inputs++
+	b.save = append(b.save, e.Save...)
+	for _, c := range e.Calls {
+		b.calls = append(b.calls, outgoing{c, stream})
+	}
+	b.replies = append(b.replies, e.Replies...)
+	b.notices = append(b.notices, e.Show...)
+}
+
+// merged returns the last change under each key.
+func (b *batch) merged() []state.Change {
+	if len(b.save) == 1 {
+		return b.save
+	}
+	for i, c := range b.save {
+		b.last[batchKey{c.Kind, c.Key}] = i
+	}
+	if len(b.last) == len(b.save) {
+		return b.save
+	}
+	merged := make([]state.Change, 0, len(b.last))
+	for i, c := range b.save {
+		if b.last[batchKey{c.Kind, c.Key}] == i {
+			merged = append(merged, c)
+		}
+	}
+	return merged
+}
+
+// reset empties the batch and keeps its room for the next one.
+func (b *batch) reset() {
+	clear(b.save)
+	clear(b.calls)
+	clear(b.replies)
+	clear(b.notices)
+	clear(b.last)
+	*b = batch{
+		save: b.save[:0], calls: b.calls[:0], replies: b.replies[:0], notices: b.notices[:0], last: b.last,
+	}
+}
+
+func logNotice(log logrus.FieldLogger, n core.Notice) {
+	fields := logrus.Fields{}
+	add := func(name string, value any, given bool) {
+		if given {
+			fields[name] = value
+		}
+	}
+	add("job", n.Job, n.Job != "")
+	add("instance", n.Slot, n.Attempt != 0)
+	add("attempt", n.Attempt, n.Attempt != 0)
+	add("task", n.Task, n.Task != "")
+	add("agent", n.Agent, n.Agent != "")
+	entry := log.WithFields(fields)
+	switch n.Level {
+	case core.Warn:
+		entry.Warn(n.Text)
+	case core.Info:
+		entry.Info(n.Text)
+	default:
+		entry.Debug(n.Text)
+	}
+}

@@ -1,0 +1,320 @@
+// Package loop performs what the core decides. One goroutine owns the core: it
+// takes in everything that has happened, has the core step through it, saves
+// what changed in one write, and only then makes calls, shows and answers.
+//
+// It decides nothing itself beyond how to reach the master: when to subscribe
+// again, and which answers of the master are the end. It must never call, answer
+// or show what is not durable, never wait for a reader, and never go on after
+// the store has failed.
+//
+// Time is that of package time, so that tests run it in a testing/synctest
+// bubble.
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// Core decides: *core.Core.
+type Core interface {
+	Step(now time.Time, in core.Input) core.Effects
+	Next() (time.Time, bool)
+}
+
+// Store saves: one of package store's.
+type Store interface {
+	// Write saves all changes or none, in one transaction that is durable when
+	// it returns. Of several changes under one key the last one counts. After
+	// an error nobody can say what was saved.
+	Write(changes []state.Change) error
+}
+
+// Stream is one subscription: *schedulerapi.Stream.
+type Stream interface {
+	// Next blocks until the next event, and says why there is none any more.
+	Next() (*scheduler.Event, error)
+	// Send makes calls in order and returns what became of each; nil is good.
+	Send(ctx context.Context, calls []*scheduler.Call) []error
+	// Master is the address of the master, host:port.
+	Master() string
+	// Close ends the subscription. The framework stays registered.
+	Close()
+}
+
+// Options are what a Loop is made of. All without a default must be given.
+type Options struct {
+	Core  Core
+	Store Store
+	// Saved is what the core was made from, to be shown.
+	Saved state.Snapshot
+	// Subscribe opens a subscription with the leading master, or says why it
+	// cannot (*schedulerapi.Error).
+	Subscribe func(ctx context.Context, call *scheduler.Call) (Stream, error)
+	// Framework is who the scheduler is to Mesos. Its ID is filled in.
+	Framework mesos.FrameworkInfo
+	// FirstSubscription ends Run with an error when no master could be
+	// subscribed to for so long after the start. 0 tries for ever.
+	FirstSubscription time.Duration
+	// Log gets the core's notices, and one line for every change in how the
+	// scheduler stands with its master.
+	Log logrus.FieldLogger
+	// Metrics is where the loop's metrics are registered.
+	Metrics prometheus.Registerer
+	// Jitter draws from [0, 1), to spread attempts to subscribe. Default:
+	// math/rand/v2.Float64.
+	Jitter func() float64
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	for _, f := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Core", o.Core == nil}, {"Store", o.Store == nil}, {"Subscribe", o.Subscribe == nil},
+		{"Framework.Name", o.Framework.Name == ""}, {"Log", o.Log == nil}, {"Metrics", o.Metrics == nil},
+	} {
+		if f.missing {
+			errs = append(errs, fmt.Errorf("%s is missing", f.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// maxBatch bounds how many inputs share one save.
+	maxBatch = 1024
+	// maxInputs bounds how many wait; whoever brings more waits too.
+	maxInputs = 4 * maxBatch
+	// stopTimeout bounds how long calls that were decided on are still sent
+	// when the scheduler stops. What is not sent is made good by reconciliation.
+	stopTimeout = 2 * time.Second
+)
+
+// Loop owns the core. Its methods other than Run may be called by any goroutine.
+type Loop struct {
+	opt     Options
+	view    *View
+	metrics *metrics
+	inputs  chan input
+	sender  *sender
+	// ended is closed when Run is over.
+	ended chan struct{}
+
+	// Owned by the goroutine of Run.
+	stream   Stream
+	commands map[uint64]chan<- core.Reply
+	lastID   uint64
+	batch    batch
+	standing standing
+}
+
+// input is something for the core to step through, with what the loop itself
+// wants to know of it.
+type input struct {
+	core core.Input
+	// stream comes with Subscribed.
+	stream Stream
+	// problem comes with Disconnected: why, for a person.
+	problem string
+	// answer comes with Command. It has room for the reply.
+	answer chan<- core.Reply
+}
+
+// New returns a loop that is not running yet. Readers may use its View at once.
+func New(opt Options) (*Loop, error) {
+	if err := opt.validate(); err != nil {
+		return nil, fmt.Errorf("cannot make the loop: %w", err)
+	}
+	if opt.Jitter == nil {
+		opt.Jitter = rand.Float64
+	}
+	l := &Loop{
+		opt:      opt,
+		inputs:   make(chan input, maxInputs),
+		sender:   newSender(),
+		ended:    make(chan struct{}),
+		commands: map[uint64]chan<- core.Reply{},
+		batch:    newBatch(),
+	}
+	l.standing = newStanding(&tandemv1.FrameworkView{
+		FrameworkId: opt.Saved.Framework.GetFrameworkId(),
+		Name:        opt.Framework.Name,
+		Roles:       opt.Framework.Roles,
+		Principal:   opt.Framework.GetPrincipal(),
+		Problem:     "not subscribed yet",
+	})
+	l.view = newView(opt.Saved, l.standing.view)
+	var err error
+	l.metrics, err = newMetrics(opt.Metrics, func() int { return len(l.inputs) }, l.sender.waiting)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the loop: %w", err)
+	}
+	return l, nil
+}
+
+// View returns what readers are shown.
+func (l *Loop) View() *View { return l.view }
+
+// Run subscribes, and takes in and performs, until ctx ends or something fails.
+// When ctx ends it finishes the batch in hand, closes the subscription without
+// ending the framework or its tasks, and returns nil. The error is one line for
+// the person who runs the scheduler, and says what to do. Run is called once.
+func (l *Loop) Run(ctx context.Context) error {
+	defer func() {
+		close(l.ended)
+		l.view.end()
+	}()
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	subscriberErr := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { subscriberErr <- l.subscribe(inner) })
+	wg.Go(func() { l.sender.run(inner, l.callFailed) })
+
+	err := l.turn(ctx, subscriberErr)
+	if err == nil {
+		l.sender.drain(stopTimeout)
+	}
+	cancel()
+	wg.Wait()
+	return err
+}
+
+// turn is the loop itself.
+func (l *Loop) turn(ctx context.Context, subscriberErr <-chan error) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if next, ok := l.opt.Core.Next(); ok {
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case in := <-l.inputs:
+			l.step(time.Now(), in)
+			l.stepWaiting()
+		case <-timer.C:
+			l.stepWaiting()
+		case err := <-subscriberErr:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+		if err := l.perform(); err != nil {
+			return err
+		}
+	}
+}
+
+// stepWaiting steps through what waits, as far as it fits into the batch, and
+// lets time pass where that is due.
+func (l *Loop) stepWaiting() {
+	now := time.Now()
+	for l.batch.inputs < maxBatch {
+		select {
+		case in := <-l.inputs:
+			l.step(now, in)
+			continue
+		default:
+		}
+		break
+	}
+	if next, ok := l.opt.Core.Next(); ok && !next.After(now) {
+		l.step(now, input{core: core.Ticked{}})
+	}
+}
+
+// step has the core take one input in, and gathers what it asks for.
+func (l *Loop) step(now time.Time, in input) {
+	l.metrics.inputs.WithLabelValues(inputType(in.core)).Inc()
+	switch c := in.core.(type) {
+	case core.Subscribed:
+		l.stream = in.stream
+		l.standing.subscribed(now, c, in.stream.Master())
+	case core.Disconnected:
+		if l.stream == nil {
+			// Nothing to tell the core; readers hear why it still fails.
+			l.standing.disconnected(in.problem)
+			return
+		}
+		l.stream = nil
+		l.standing.disconnected(in.problem)
+	case core.Offers:
+		l.standing.offered(now, c.Offers)
+	case core.Rescinded:
+		l.metrics.held(l.standing.rescinded(now, c.OfferID)...)
+	case core.Command:
+		l.lastID++
+		c.ID = l.lastID
+		l.commands[c.ID] = in.answer
+		in.core = c
+	}
+	e := l.opt.Core.Step(now, in.core)
+	for _, call := range e.Calls {
+		l.metrics.held(l.standing.called(now, call)...)
+	}
+	l.batch.add(e, l.stream)
+}
+
+// perform does what a batch asks for, in the order that Effects gives. Records
+// are shown before commands are answered, so that whoever was answered finds
+// what it asked for.
+func (l *Loop) perform() error {
+	b := &l.batch
+	defer b.reset()
+	l.metrics.batch.Observe(float64(b.inputs))
+	if len(b.save) > 0 {
+		start := time.Now()
+		if err := l.opt.Store.Write(b.merged()); err != nil {
+			return fmt.Errorf("cannot save what has happened, and so stops: %w", err)
+		}
+		l.metrics.save.Observe(time.Since(start).Seconds())
+	}
+	for _, c := range b.calls {
+		l.metrics.calls.WithLabelValues(c.call.Type.String()).Inc()
+	}
+	l.sender.add(b.calls)
+	l.view.show(b.save)
+	if f, told, changed := l.standing.news(); changed {
+		l.view.showFramework(f, told)
+		l.metrics.standing(f)
+	}
+	for _, r := range b.replies {
+		if answer, ok := l.commands[r.ID]; ok {
+			answer <- r
+			delete(l.commands, r.ID)
+		}
+	}
+	for _, n := range b.notices {
+		logNotice(l.opt.Log, n)
+	}
+	return nil
+}
+
+// put gives the loop something to take in, and waits while too much waits.
+func (l *Loop) put(ctx context.Context, in input) {
+	select {
+	case l.inputs <- in:
+	case <-ctx.Done():
+	}
+}
+
+func (l *Loop) callFailed(ctx context.Context, f core.CallFailed) {
+	l.metrics.failures.WithLabelValues(f.Call.Type.String()).Inc()
+	l.put(ctx, input{core: f})
+}

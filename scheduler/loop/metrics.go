@@ -1,0 +1,131 @@
+package loop
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+type metrics struct {
+	inputs    *prometheus.CounterVec
+	batch     prometheus.Histogram
+	save      prometheus.Histogram
+	calls     *prometheus.CounterVec
+	failures  *prometheus.CounterVec
+	offerHeld prometheus.Histogram
+
+	received, declined, used counter
+	subscribed, suppressed   prometheus.Gauge
+}
+
+// counter follows a figure that only grows and that somebody else counts.
+type counter struct {
+	prometheus.Counter
+	last uint64
+}
+
+func (c *counter) follow(n uint64) {
+	c.Add(float64(n - c.last))
+	c.last = n
+}
+
+// newMetrics registers the loop's metrics. The functions say how much waits.
+func newMetrics(to prometheus.Registerer, inputsWaiting, callsWaiting func() int) (*metrics, error) {
+	name := func(subsystem, name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "tandem", Subsystem: subsystem, Name: name, Help: help}
+	}
+	count := func(n, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts(name("mesos", n, help)))
+	}
+	gauge := func(n, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts(name("mesos", n, help)))
+	}
+	counts := func(s, n, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts(name(s, n, help)), []string{"type"})
+	}
+	histogram := func(s, n, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "tandem", Subsystem: s, Name: n, Help: help, Buckets: buckets,
+		})
+	}
+	waiting := func(s, n, help string, f func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts(name(s, n, help)), func() float64 { return float64(f()) })
+	}
+	m := &metrics{
+		inputs: counts("loop", "inputs_total", "Events, commands, failed calls and ticks that the core has taken in, by type."),
+		batch: histogram("loop", "batch_inputs", "Inputs that shared one save.",
+			prometheus.ExponentialBuckets(1, 2, 11)),
+		save: histogram("loop", "save_seconds", "Time that the store took for one batch, in seconds.",
+			prometheus.ExponentialBuckets(0.0001, 2, 16)),
+		calls:    counts("mesos", "calls_total", "Calls to the master that were decided on, by type."),
+		failures: counts("mesos", "call_failures_total", "Calls that did not reach the master or were refused by it, by type."),
+		offerHeld: histogram("mesos", "offer_held_seconds", "Time from an offer's arrival to its use, decline or rescission, in seconds.",
+			prometheus.ExponentialBuckets(0.0001, 4, 12)),
+		received:   counter{Counter: count("offers_received_total", "Offers that the master has made.")},
+		declined:   counter{Counter: count("offers_declined_total", "Offers that were declined.")},
+		used:       counter{Counter: count("offers_used_total", "Offers that were accepted.")},
+		subscribed: gauge("subscribed", "1 while the scheduler is subscribed with a master, else 0."),
+		suppressed: gauge("suppressed", "1 while the scheduler has asked for no offers, else 0."),
+	}
+	for _, c := range []prometheus.Collector{
+		m.inputs, m.batch, m.save, m.calls, m.failures, m.offerHeld, m.received, m.declined, m.used, m.subscribed, m.suppressed,
+		waiting("loop", "inputs_waiting", "Inputs that the core has not taken in yet.", inputsWaiting),
+		waiting("mesos", "calls_waiting", "Calls that the master has not answered yet.", callsWaiting),
+	} {
+		if err := to.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) held(times ...time.Duration) {
+	for _, t := range times {
+		m.offerHeld.Observe(t.Seconds())
+	}
+}
+
+func (m *metrics) standing(f *tandemv1.FrameworkView) {
+	m.received.follow(f.OffersReceived)
+	m.declined.follow(f.OffersDeclined)
+	m.used.follow(f.OffersUsed)
+	m.subscribed.Set(number(f.Subscribed))
+	m.suppressed.Set(number(f.Suppressed))
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// inputType names an input as the type label does.
+func inputType(in core.Input) string {
+	switch in.(type) {
+	case core.Subscribed:
+		return "subscribed"
+	case core.Disconnected:
+		return "disconnected"
+	case core.Offers:
+		return "offers"
+	case core.InverseOffers:
+		return "inverse_offers"
+	case core.Rescinded:
+		return "rescinded"
+	case core.Updated:
+		return "updated"
+	case core.Failed:
+		return "failed"
+	case core.CallFailed:
+		return "call_failed"
+	case core.Ticked:
+		return "ticked"
+	case core.Command:
+		return "command"
+	}
+	return "unknown"
+}

@@ -1,0 +1,141 @@
+package loop
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+// standing is how the scheduler stands with Mesos, as the loop sees it go by:
+// whether it is subscribed, which offers it holds and since when, and how good
+// a neighbour it has been.
+type standing struct {
+	// view is what was last shown.
+	view *tandemv1.FrameworkView
+	// changed and told gather what news returns.
+	changed, told bool
+	// since is when each offer that is held came.
+	since map[string]time.Time
+
+	frameworkID, master, problem string
+	subscribedAt                 time.Time
+	suppressed                   bool
+	received, declined, used     uint64
+	revives, suppresses          uint64
+}
+
+func newStanding(first *tandemv1.FrameworkView) standing {
+	return standing{
+		view: first, since: map[string]time.Time{},
+		frameworkID: first.FrameworkId, problem: first.Problem,
+	}
+}
+
+func (s *standing) subscribed(now time.Time, c core.Subscribed, master string) {
+	s.frameworkID, s.master, s.problem, s.subscribedAt = c.FrameworkID.Value, master, "", now
+	s.suppressed = false
+	clear(s.since)
+	s.changed, s.told = true, true
+}
+
+func (s *standing) disconnected(problem string) {
+	if s.master == "" && s.problem == problem {
+		return
+	}
+	s.master, s.problem = "", problem
+	clear(s.since)
+	s.changed, s.told = true, true
+}
+
+func (s *standing) offered(now time.Time, offers []mesos.Offer) {
+	for i := range offers {
+		s.since[offers[i].ID.Value] = now
+	}
+	s.received += uint64(len(offers))
+	s.changed = true
+}
+
+// rescinded returns for how long the offer was held, or nothing.
+func (s *standing) rescinded(now time.Time, id mesos.OfferID) []time.Duration {
+	return s.release(now, []mesos.OfferID{id})
+}
+
+// called takes a call in, and returns for how long the offers in it were held.
+func (s *standing) called(now time.Time, c *scheduler.Call) []time.Duration {
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		s.changed = true
+		if len(c.Accept.Operations) == 0 {
+			s.declined += uint64(len(c.Accept.OfferIDs))
+		} else {
+			s.used += uint64(len(c.Accept.OfferIDs))
+		}
+		return s.release(now, c.Accept.OfferIDs)
+	case scheduler.Call_DECLINE:
+		s.changed = true
+		s.declined += uint64(len(c.Decline.OfferIDs))
+		return s.release(now, c.Decline.OfferIDs)
+	case scheduler.Call_REVIVE:
+		s.revives++
+		s.changed, s.told = true, s.told || s.suppressed
+		s.suppressed = false
+	case scheduler.Call_SUPPRESS:
+		s.suppresses++
+		s.changed, s.told = true, s.told || !s.suppressed
+		s.suppressed = true
+	}
+	return nil
+}
+
+func (s *standing) release(now time.Time, ids []mesos.OfferID) []time.Duration {
+	var held []time.Duration
+	for _, id := range ids {
+		if since, ok := s.since[id.Value]; ok {
+			held = append(held, now.Sub(since))
+			delete(s.since, id.Value)
+		}
+	}
+	return held
+}
+
+// news returns the view as it is now, whether it has changed since the last
+// call, and whether the change is worth telling those who watch.
+func (s *standing) news() (view *tandemv1.FrameworkView, told, changed bool) {
+	told, changed = s.told, s.changed
+	if !changed {
+		return s.view, false, false
+	}
+	s.told, s.changed = false, false
+	v := &tandemv1.FrameworkView{
+		FrameworkId:     s.frameworkID,
+		Name:            s.view.Name,
+		Roles:           s.view.Roles,
+		Principal:       s.view.Principal,
+		Master:          s.master,
+		Subscribed:      s.master != "",
+		Problem:         s.problem,
+		Suppressed:      s.suppressed,
+		OffersReceived:  s.received,
+		OffersDeclined:  s.declined,
+		OffersUsed:      s.used,
+		Revives:         s.revives,
+		Suppresses:      s.suppresses,
+		SubscribedSince: s.view.SubscribedSince,
+		// The master's page, which is there without credentials, and not
+		// /frameworks, which is the same for programs.
+		MesosFrameworksUrl: s.view.MesosFrameworksUrl,
+	}
+	if s.master != "" {
+		v.SubscribedSince = timestamppb.New(s.subscribedAt)
+		v.MesosFrameworksUrl = "http://" + s.master + "/#/frameworks"
+	} else {
+		v.SubscribedSince = nil
+	}
+	s.view = v
+	return v, told, true
+}

@@ -1,0 +1,211 @@
+package loop
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// View is what readers are shown: everything that is durable, and how the
+// scheduler stands with Mesos. The loop writes it; any number of goroutines may
+// read it. A message that a View has given out is never changed again, and must
+// not be changed by whoever got it.
+type View struct {
+	// What is below mu is guarded by it. The loop holds it for as long as it
+	// takes to put a batch's records in place, readers for as long as it takes
+	// to copy pointers.
+	mu        sync.RWMutex
+	sequence  uint64
+	framework *tandemv1.FrameworkView
+	jobs      map[string]*jobEntry
+	watches   map[*watch]struct{}
+	ended     bool
+}
+
+// jobEntry is a job with all that belongs to it. While the records of a
+// snapshot or a batch are put in place, instances may come before their job.
+type jobEntry struct {
+	record    *tandemv1.JobRecord
+	instances map[int32]*instanceEntry
+}
+
+type instanceEntry struct {
+	record *tandemv1.InstanceRecord
+	// The newest first.
+	attempts []*tandemv1.AttemptRecord
+}
+
+func newView(saved state.Snapshot, framework *tandemv1.FrameworkView) *View {
+	v := &View{
+		sequence:  1,
+		framework: framework,
+		jobs:      map[string]*jobEntry{},
+		watches:   map[*watch]struct{}{},
+	}
+	for _, r := range saved.Jobs {
+		v.place(state.PutJob(r))
+	}
+	for _, r := range saved.Instances {
+		v.place(state.PutInstance(r))
+	}
+	for _, r := range saved.Attempts {
+		v.place(state.PutAttempt(r))
+	}
+	return v
+}
+
+// Jobs returns all jobs in the order of their IDs.
+func (v *View) Jobs() []*tandemv1.JobRecord {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	jobs := make([]*tandemv1.JobRecord, 0, len(v.jobs))
+	for _, j := range v.jobs {
+		if j.record != nil {
+			jobs = append(jobs, j.record)
+		}
+	}
+	slices.SortFunc(jobs, func(a, b *tandemv1.JobRecord) int { return cmp.Compare(a.Spec.Id, b.Spec.Id) })
+	return jobs
+}
+
+// Job returns a job with its instances, in the order of their slots, and their
+// attempts, the newest first. It reports false when there is no such job.
+func (v *View) Job(id string) (*tandemv1.JobView, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	j, ok := v.jobs[id]
+	if !ok || j.record == nil {
+		return nil, false
+	}
+	view := &tandemv1.JobView{Job: j.record}
+	for _, slot := range slices.Sorted(maps.Keys(j.instances)) {
+		if i := j.instances[slot]; i.record != nil {
+			view.Instances = append(view.Instances, &tandemv1.InstanceView{
+				Instance: i.record, Attempts: i.attempts,
+			})
+		}
+	}
+	return view, true
+}
+
+// Framework returns how the scheduler stands with Mesos.
+func (v *View) Framework() *tandemv1.FrameworkView {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.framework
+}
+
+// show puts a batch's changes in place and passes them on to the watches.
+func (v *View) show(changes []state.Change) {
+	if len(changes) == 0 {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, c := range changes {
+		v.place(c)
+		if r, job := response(c); r != nil {
+			v.publish(job, r)
+		}
+	}
+}
+
+// showFramework replaces how the scheduler stands with Mesos. Watches hear of
+// it when told is set: the good-neighbour figures alone are no news.
+func (v *View) showFramework(f *tandemv1.FrameworkView, told bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.framework = f
+	if told {
+		v.publish("", &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Framework{Framework: f}})
+	}
+}
+
+// response is how a change is told to watches, and the job that it belongs to.
+// Changes that the API has no word for give nil: the framework's record, whose
+// content its view tells, and the removal of instances and attempts.
+func response(c state.Change) (*tandemv1.WatchResponse, string) {
+	switch r := c.Record.(type) {
+	case *tandemv1.JobRecord:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: r}}, r.Spec.Id
+	case *tandemv1.InstanceRecord:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: r}}, r.JobId
+	case *tandemv1.AttemptRecord:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: r}}, r.JobId
+	case nil:
+		if c.Kind == state.KindJob {
+			return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: c.Key}}, c.Key
+		}
+	}
+	return nil, ""
+}
+
+// place puts one record where readers find it, or removes it.
+func (v *View) place(c state.Change) {
+	job, slot, attempt := state.ParseKey(c.Key)
+	switch c.Kind {
+	case state.KindJob:
+		j := v.job(job)
+		j.record, _ = c.Record.(*tandemv1.JobRecord)
+	case state.KindInstance:
+		i := v.job(job).instance(slot)
+		i.record, _ = c.Record.(*tandemv1.InstanceRecord)
+	case state.KindAttempt:
+		i := v.job(job).instance(slot)
+		r, _ := c.Record.(*tandemv1.AttemptRecord)
+		i.attempts = withAttempt(i.attempts, attempt, r)
+	}
+	if c.Record == nil {
+		v.tidy(job, slot)
+	}
+}
+
+// withAttempt returns the attempts, the newest first, with the one of that
+// number replaced, added or, when r is nil, left out. The slice that is given
+// may be in the hands of readers and stays as it is.
+func withAttempt(attempts []*tandemv1.AttemptRecord, number uint64, r *tandemv1.AttemptRecord) []*tandemv1.AttemptRecord {
+	at, found := slices.BinarySearchFunc(attempts, number, func(a *tandemv1.AttemptRecord, n uint64) int {
+		return cmp.Compare(n, a.Attempt)
+	})
+	rest := attempts[at:]
+	if found {
+		rest = rest[1:]
+	}
+	if r == nil {
+		return slices.Concat(attempts[:at], rest)
+	}
+	return slices.Concat(attempts[:at], []*tandemv1.AttemptRecord{r}, rest)
+}
+
+func (v *View) job(id string) *jobEntry {
+	j, ok := v.jobs[id]
+	if !ok {
+		j = &jobEntry{instances: map[int32]*instanceEntry{}}
+		v.jobs[id] = j
+	}
+	return j
+}
+
+func (j *jobEntry) instance(slot int32) *instanceEntry {
+	i, ok := j.instances[slot]
+	if !ok {
+		i = &instanceEntry{}
+		j.instances[slot] = i
+	}
+	return i
+}
+
+// tidy forgets the entries of a job and a slot that hold no record any more.
+func (v *View) tidy(job string, slot int32) {
+	j := v.job(job)
+	if i, ok := j.instances[slot]; ok && i.record == nil && len(i.attempts) == 0 {
+		delete(j.instances, slot)
+	}
+	if j.record == nil && len(j.instances) == 0 {
+		delete(v.jobs, job)
+	}
+}

@@ -1,0 +1,148 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// The ends of a watch that its reader did not ask for.
+var (
+	// ErrSlowReader ends a watch whose reader did not keep up: changes are never
+	// left out, and the loop never waits for a reader.
+	ErrSlowReader = errors.New("the watch was ended: its reader was too slow to take every change; watch again")
+	// ErrEnded ends watches, and answers commands, when the scheduler stops.
+	ErrEnded = errors.New("the scheduler is stopping")
+)
+
+// watchBuffer is how many changes a reader may be behind: a change costs the
+// buffer one pointer.
+const watchBuffer = 1 << 14
+
+// watch is one reader. Its channel is closed to end it.
+type watch struct {
+	job     string
+	changes chan *tandemv1.WatchResponse
+	// ended is why the channel was closed; set before it is.
+	ended error
+}
+
+// Watch yields what is, then a response with snapshot_end, then every later
+// change in order and without a gap, until ctx ends or the loop over it is left.
+// With a job's ID it yields only what belongs to that job, which need not exist
+// yet. It ends with one error, and a nil response, which is ErrSlowReader,
+// ErrEnded or the context's.
+func (v *View) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error] {
+	return func(yield func(*tandemv1.WatchResponse, error) bool) {
+		w := &watch{job: job, changes: make(chan *tandemv1.WatchResponse, watchBuffer)}
+		snapshot, err := v.begin(w)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer v.leave(w)
+		for _, r := range snapshot {
+			if !yield(r, nil) {
+				return
+			}
+		}
+		for {
+			select {
+			case r, ok := <-w.changes:
+				if !ok {
+					yield(nil, w.ended)
+					return
+				}
+				if !yield(r, nil) {
+					return
+				}
+			case <-ctx.Done():
+				yield(nil, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// begin returns what is, and has w told of everything from then on.
+func (v *View) begin(w *watch) ([]*tandemv1.WatchResponse, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return nil, ErrEnded
+	}
+	var all []*tandemv1.WatchResponse
+	add := func(r *tandemv1.WatchResponse) {
+		r.Sequence = v.sequence
+		all = append(all, r)
+	}
+	ids := []string{w.job}
+	if w.job == "" {
+		ids = slices.Sorted(maps.Keys(v.jobs))
+		add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Framework{Framework: v.framework}})
+	}
+	for _, id := range ids {
+		j, ok := v.jobs[id]
+		if !ok {
+			continue
+		}
+		if j.record != nil {
+			add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: j.record}})
+		}
+		for _, slot := range slices.Sorted(maps.Keys(j.instances)) {
+			i := j.instances[slot]
+			if i.record != nil {
+				add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: i.record}})
+			}
+			for _, a := range slices.Backward(i.attempts) {
+				add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: a}})
+			}
+		}
+	}
+	add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true}})
+	v.watches[w] = struct{}{}
+	return all, nil
+}
+
+func (v *View) leave(w *watch) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.watches, w)
+}
+
+// publish numbers a change of a job, or of none, and hands it to the watches
+// that want it. v.mu is held.
+func (v *View) publish(job string, r *tandemv1.WatchResponse) {
+	v.sequence++
+	r.Sequence = v.sequence
+	for w := range v.watches {
+		if w.job != "" && w.job != job {
+			continue
+		}
+		select {
+		case w.changes <- r:
+		default:
+			v.finish(w, ErrSlowReader)
+		}
+	}
+}
+
+// end ends every watch, and refuses new ones.
+func (v *View) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended = true
+	for w := range v.watches {
+		v.finish(w, ErrEnded)
+	}
+}
+
+func (v *View) finish(w *watch, why error) {
+	w.ended = why
+	close(w.changes)
+	delete(v.watches, w)
+}
