@@ -1,0 +1,213 @@
+// Package api is how people and programs reach a scheduler: the Connect service
+// tandem.v1.SchedulerService, the page that Mesos's /frameworks links to, files
+// that are uploaded for agents to fetch, health and metrics, all on one address.
+//
+//	/                                    the page
+//	/jobs/<job>                          the page of one job
+//	/tandem.v1.SchedulerService/<call>   the service (Connect, gRPC, gRPC-Web)
+//	/files/<sha256>/<name>               PUT: upload; HEAD: is it there?
+//	/artifacts/                          what agents fetch (package artifact)
+//	/healthz                             200 while the process serves
+//	/metrics                             in Prometheus's format
+//
+// The package must never decide what becomes of a job: it checks what was sent,
+// passes it on, and shows what readers may see.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sirupsen/logrus"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+// Commander carries commands out. Its methods block until the outcome is
+// durable or ctx ends; a refusal is a *core.Refused.
+type Commander interface {
+	Submit(ctx context.Context, s core.Submit) (core.Reply, error)
+	Stop(ctx context.Context, s core.Stop) (core.Reply, error)
+}
+
+// Reader shows what is durable. Messages that it gives out are never changed
+// again. Its methods are safe for concurrent use and do not block.
+type Reader interface {
+	// Jobs returns all jobs in the order of their IDs.
+	Jobs() []*tandemv1.JobRecord
+	// Job returns a job with its instances and their attempts, the newest
+	// first, or false.
+	Job(id string) (*tandemv1.JobView, bool)
+	Framework() *tandemv1.FrameworkView
+	// Watch yields what is, a response with snapshot_end, and then every later
+	// change in order; of everything, or of one job. It ends with one error.
+	Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error]
+}
+
+// Files keeps files that were uploaded, by their content, for agents to fetch.
+type Files interface {
+	// Find returns the address at which agents fetch the file, or false when
+	// there is no such file. The digest is 64 small hexadecimal digits.
+	Find(digest, name string) (address string, ok bool)
+	// Put keeps what the reader holds, and returns the file's address. It fails,
+	// and keeps nothing, when the content has another digest.
+	Put(digest, name string, r io.Reader) (address string, err error)
+}
+
+// Options are what a Server is made of.
+type Options struct {
+	// Commander and Reader are required.
+	Commander Commander
+	Reader    Reader
+	// Files takes uploads; nil refuses them.
+	Files Files
+	// Artifacts serves what is below /artifacts/; nil serves nothing there.
+	Artifacts http.Handler
+	// MaxUpload is the largest file that is taken, in bytes. Default: 1 GiB.
+	MaxUpload int64
+	// Log is required. One line is written for every call that failed for a
+	// reason within the scheduler.
+	Log logrus.FieldLogger
+	// Registerer takes the API's own metrics, Gatherer is what /metrics shows.
+	// Both are required.
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	for _, f := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Commander", o.Commander == nil}, {"Reader", o.Reader == nil}, {"Log", o.Log == nil},
+		{"Registerer", o.Registerer == nil}, {"Gatherer", o.Gatherer == nil},
+	} {
+		if f.missing {
+			errs = append(errs, fmt.Errorf("%s is missing", f.name))
+		}
+	}
+	if o.MaxUpload < 0 {
+		errs = append(errs, fmt.Errorf("MaxUpload is negative: %d", o.MaxUpload))
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// maxMessage bounds one request, in bytes. A job file has at most 1 MiB.
+	maxMessage = 4 << 20
+	// drainTime is how long calls in flight may take when the server stops.
+	drainTime = 5 * time.Second
+)
+
+// Server serves the API. Its methods are safe for concurrent use.
+type Server struct {
+	opt     Options
+	page    *page
+	handler http.Handler
+	// ending is done when the server stops, to end watches that would go on
+	// for ever.
+	ending context.Context
+	end    context.CancelFunc
+}
+
+// New returns a server that is not listening yet.
+func New(opt Options) (*Server, error) {
+	if err := opt.validate(); err != nil {
+		return nil, fmt.Errorf("cannot make the API: %w", err)
+	}
+	if opt.MaxUpload == 0 {
+		opt.MaxUpload = 1 << 30
+	}
+	s := &Server{opt: opt}
+	s.ending, s.end = context.WithCancel(context.Background())
+	var err error
+	if s.page, err = newPage(opt.Reader, opt.Log); err != nil {
+		return nil, fmt.Errorf("cannot make the API: %w", err)
+	}
+	calls, err := newCallMetrics(opt.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the API: %w", err)
+	}
+	path, service := tandemv1connect.NewSchedulerServiceHandler(
+		&service{server: s},
+		connect.WithReadMaxBytes(maxMessage),
+		connect.WithInterceptors(calls),
+	)
+	mux := http.NewServeMux()
+	mux.Handle(path, service)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("PUT /files/{digest}/{name}", s.upload)
+	mux.HandleFunc("HEAD /files/{digest}/{name}", s.find)
+	if opt.Artifacts != nil {
+		mux.Handle("/artifacts/", opt.Artifacts)
+	}
+	s.page.route(mux)
+	// A page of another origin that the user has open must not be able to
+	// submit or stop jobs.
+	s.handler = http.NewCrossOriginProtection().Handler(mux)
+	return s, nil
+}
+
+// Handler returns what Serve serves, for tests.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Serve answers requests on the listener until ctx ends. Then it takes no new
+// ones, ends watches, gives calls in flight some seconds, and returns nil. It
+// closes the listener, and is called once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	// gRPC clients without TLS speak HTTP/2 in clear.
+	protocols.SetUnencryptedHTTP2(true)
+	srv := &http.Server{
+		Handler:           s.handler,
+		Protocols:         protocols,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(writer{s.opt.Log}, "", 0),
+	}
+	srv.RegisterOnShutdown(s.end)
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(bounded) != nil {
+			_ = srv.Close()
+		}
+	})
+	err := srv.Serve(l)
+	if stop() {
+		s.end()
+		_ = srv.Close()
+		return fmt.Errorf("cannot go on serving the API on %s: %w", l.Addr(), err)
+	}
+	<-stopped
+	return nil
+}
+
+// writer hands what net/http has to say to the log.
+type writer struct{ log logrus.FieldLogger }
+
+func (w writer) Write(p []byte) (int, error) {
+	w.log.Debug(string(p[:max(0, len(p)-1)]))
+	return len(p), nil
+}

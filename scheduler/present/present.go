@@ -1,0 +1,221 @@
+// Package present puts records into words for a person: the page and the
+// command line say the same thing the same way. It must never fetch, decide or
+// lay out anything.
+package present
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// JobType returns service, batch, cron or daemon.
+func JobType(t tandemv1.JobType) string {
+	return strings.ToLower(strings.TrimPrefix(t.String(), "JOB_TYPE_"))
+}
+
+// JobPhase returns a phase such as RUNNING.
+func JobPhase(p tandemv1.JobPhase) string { return strings.TrimPrefix(p.String(), "JOB_PHASE_") }
+
+// InstancePhase returns a phase such as WAITING.
+func InstancePhase(p tandemv1.InstancePhase) string {
+	return strings.TrimPrefix(p.String(), "INSTANCE_PHASE_")
+}
+
+// Mood is how a person should feel about a phase or state.
+type Mood string
+
+// The moods.
+const (
+	Good    Mood = "good"
+	Bad     Mood = "bad"
+	Moving  Mood = "moving"
+	Neutral Mood = "neutral"
+)
+
+// JobMood returns the mood of a job's phase.
+func JobMood(p tandemv1.JobPhase) Mood {
+	switch p {
+	case tandemv1.JobPhase_JOB_PHASE_RUNNING, tandemv1.JobPhase_JOB_PHASE_FINISHED:
+		return Good
+	case tandemv1.JobPhase_JOB_PHASE_FAILED:
+		return Bad
+	case tandemv1.JobPhase_JOB_PHASE_PENDING, tandemv1.JobPhase_JOB_PHASE_STOPPING:
+		return Moving
+	}
+	return Neutral
+}
+
+// InstanceMood returns the mood of an instance's phase.
+func InstanceMood(p tandemv1.InstancePhase) Mood {
+	switch p {
+	case tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING, tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED:
+		return Good
+	case tandemv1.InstancePhase_INSTANCE_PHASE_FAILED, tandemv1.InstancePhase_INSTANCE_PHASE_UNREACHABLE,
+		tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING:
+		return Bad
+	case tandemv1.InstancePhase_INSTANCE_PHASE_STOPPED:
+		return Neutral
+	}
+	return Moving
+}
+
+// TaskMood returns the mood of a task's state.
+func TaskMood(s tandemv1.TaskState) Mood {
+	switch {
+	case s == tandemv1.TaskState_TASK_RUNNING, s == tandemv1.TaskState_TASK_FINISHED:
+		return Good
+	case s == tandemv1.TaskState_TASK_KILLED:
+		return Neutral
+	case state.Terminal(s), s == tandemv1.TaskState_TASK_UNREACHABLE, s == tandemv1.TaskState_TASK_UNKNOWN:
+		return Bad
+	}
+	return Moving
+}
+
+// Ended says whether a task has ended for good.
+func Ended(t *tandemv1.TaskRecord) bool { return state.Terminal(t.GetState()) }
+
+// Health returns healthy, unhealthy or nothing.
+func Health(t *tandemv1.TaskRecord) string {
+	switch {
+	case t.Healthy == nil || Ended(t):
+		return ""
+	case t.GetHealthy():
+		return "healthy"
+	}
+	return "unhealthy"
+}
+
+// Exit returns how a task's main process ended, such as "0" or "SIGKILL", or
+// nothing while that is not known.
+func Exit(t *tandemv1.TaskRecord) string {
+	r := t.GetReport()
+	switch {
+	case r == nil:
+		return ""
+	case r.ExitCode != nil:
+		return fmt.Sprint(r.GetExitCode())
+	case r.Signal != nil:
+		name := unix.SignalName(unix.Signal(r.GetSignal()))
+		if name == "" {
+			name = fmt.Sprintf("signal %d", r.GetSignal())
+		}
+		if r.GetCoreDumped() {
+			name += " (core dumped)"
+		}
+		return name
+	}
+	return ""
+}
+
+// Why returns the reason and the message of a task's latest status in one line,
+// or nothing when it says no more than the state.
+func Why(t *tandemv1.TaskRecord) string {
+	message := OneLine(t.GetMessage())
+	switch {
+	case t.GetReason() == "" || t.GetReason() == "COMMAND_EXECUTOR_FAILED":
+		return message
+	case message == "":
+		return t.GetReason()
+	}
+	return t.GetReason() + ": " + message
+}
+
+// WallTime returns how long a task's workload ran.
+func WallTime(t *tandemv1.TaskRecord) string { return Span(t.GetReport().GetUsage().GetWallTime()) }
+
+// CPUTime returns how much processor time a task's workload has used.
+func CPUTime(t *tandemv1.TaskRecord) string { return Span(t.GetReport().GetUsage().GetCpuTime()) }
+
+// PeakMemory returns the most memory that a task's workload has used at one
+// time, against its limit where there was one.
+func PeakMemory(t *tandemv1.TaskRecord) string {
+	u := t.GetReport().GetUsage()
+	switch {
+	case u == nil || u.MemoryPeakBytes == nil:
+		return ""
+	case u.MemoryLimitBytes == nil:
+		return Bytes(u.GetMemoryPeakBytes())
+	}
+	return fmt.Sprintf("%s of %s", Bytes(u.GetMemoryPeakBytes()), Bytes(u.GetMemoryLimitBytes()))
+}
+
+// Ports returns name=host:port for each of a task's ports.
+func Ports(hostname string, t *tandemv1.TaskRecord) []string {
+	var ports []string
+	for _, name := range slices.Sorted(maps.Keys(t.GetPorts())) {
+		ports = append(ports, fmt.Sprintf("%s=%s:%d", name, hostname, t.GetPorts()[name]))
+	}
+	return ports
+}
+
+// Bytes returns an amount such as 12.3 MiB.
+func Bytes(n uint64) string {
+	units := []string{"KiB", "MiB", "GiB", "TiB"}
+	v, unit := float64(n)/1024, 0
+	for v >= 1024 && unit < len(units)-1 {
+		v, unit = v/1024, unit+1
+	}
+	text := fmt.Sprintf("%.1f", v)
+	return strings.TrimSuffix(text, ".0") + " " + units[unit]
+}
+
+// Span returns a duration with three digits or so, such as 1.52s, and nothing
+// for none.
+func Span(d *durationpb.Duration) string {
+	if d == nil {
+		return ""
+	}
+	v := d.AsDuration()
+	switch {
+	case v >= time.Minute:
+		v = v.Round(time.Second)
+	case v >= time.Second:
+		v = v.Round(10 * time.Millisecond)
+	case v >= time.Millisecond:
+		v = v.Round(time.Millisecond)
+	default:
+		v = v.Round(time.Microsecond)
+	}
+	return v.String()
+}
+
+// Since returns how long ago something was, such as 5s, 3m or 2d.
+func Since(now, then time.Time) string {
+	switch d := now.Sub(then); {
+	case d < 0:
+		return "0s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
+	}
+}
+
+// OneLine returns a text without control characters, which a workload or an
+// agent may have put there, and with lines joined.
+func OneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t', r == '\r':
+			return ' '
+		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
+			return -1
+		}
+		return r
+	}, s)
+	return strings.TrimSpace(s)
+}

@@ -1,0 +1,58 @@
+package present_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
+)
+
+func TestReports(t *testing.T) {
+	exited := &tandemv1.TaskRecord{
+		State: tandemv1.TaskState_TASK_FAILED, Reason: "COMMAND_EXECUTOR_FAILED", Message: "Command exited\nwith status 3\x1b[0m",
+		Report: &tandemv1.TaskReport{ExitCode: proto.Int32(3), Usage: &tandemv1.Usage{
+			WallTime: durationpb.New(1523456 * time.Microsecond), CpuTime: durationpb.New(12345 * time.Microsecond),
+			MemoryPeakBytes: proto.Uint64(13 << 19), MemoryLimitBytes: proto.Uint64(32 << 20),
+		}},
+	}
+	killed := &tandemv1.TaskRecord{
+		State: tandemv1.TaskState_TASK_FAILED, Reason: "CONTAINER_LIMITATION_MEMORY", Message: "out of memory", Healthy: proto.Bool(true),
+		Report: &tandemv1.TaskReport{Signal: proto.Int32(9), Usage: &tandemv1.Usage{MemoryPeakBytes: proto.Uint64(1 << 30)}},
+	}
+	running := &tandemv1.TaskRecord{
+		State: tandemv1.TaskState_TASK_RUNNING, Healthy: proto.Bool(false), Ports: map[string]int32{"http": 31000, "admin": 31001},
+	}
+	for _, tt := range []struct{ name, got, want string }{
+		{"exit status", present.Exit(exited), "3"},
+		{"message", present.Why(exited), "Command exited with status 3[0m"},
+		{"wall time", present.WallTime(exited), "1.52s"},
+		{"processor time", present.CPUTime(exited), "12ms"},
+		{"memory against a limit", present.PeakMemory(exited), "6.5 MiB of 32 MiB"},
+		{"signal", present.Exit(killed), "SIGKILL"},
+		{"reason", present.Why(killed), "CONTAINER_LIMITATION_MEMORY: out of memory"},
+		{"memory without a limit", present.PeakMemory(killed), "1 GiB"},
+		{"health of the dead", present.Health(killed), ""},
+		{"health", present.Health(running), "unhealthy"},
+		{"no report", present.Exit(running) + present.WallTime(running) + present.PeakMemory(running), ""},
+		{"ports", present.Ports("agent1", running)[0] + " " + present.Ports("agent1", running)[1], "admin=agent1:31001 http=agent1:31000"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+func TestSince(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for want, ago := range map[string]time.Duration{
+		"0s": -time.Second, "59s": 59 * time.Second, "3m": 200 * time.Second, "47h": 47 * time.Hour, "2d": 48 * time.Hour,
+	} {
+		if got := present.Since(now, now.Add(-ago)); got != want {
+			t.Errorf("%s ago: got %s, want %s", ago, got, want)
+		}
+	}
+}
