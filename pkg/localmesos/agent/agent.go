@@ -58,12 +58,13 @@ type Agent struct {
 	events     map[core.StreamID]*wire.Events
 	stopTimer  func() bool
 	timerAt    time.Time
-	down       bool // the agent plays dead
+	master     link.Master // nil for none
+	down       bool        // the agent plays dead
+	stopping   bool        // nothing is launched any more
 	held       []func(now time.Time)
-	detached   bool // nothing goes to the master any more
 
-	// up says that the executor API answers.
-	up atomic.Bool
+	// running says that Start was called, up that the executor API answers.
+	running, up atomic.Bool
 
 	mu     sync.Mutex // guards what follows
 	server *server
@@ -88,6 +89,7 @@ func New(o Options) (*Agent, error) {
 		wake:       make(chan struct{}, 1),
 		quit:       make(chan struct{}),
 		ended:      make(chan struct{}),
+		master:     o.Master,
 		containers: map[string]*worker{},
 		events:     map[core.StreamID]*wire.Events{},
 		stopTimer:  func() bool { return false },
@@ -173,6 +175,7 @@ func newUUID() []byte {
 
 // Start registers the agent and serves its endpoints. It does not wait.
 func (a *Agent) Start() {
+	a.running.Store(true)
 	go a.loop()
 	a.up.Store(true)
 	a.server.start()
@@ -202,20 +205,22 @@ func (a *Agent) Stop(ctx context.Context) error {
 }
 
 func (a *Agent) end(ctx context.Context) error {
-	running := a.inputs.post(func(time.Time) {
-		a.detached = true
-		a.options.Master.AgentDisconnected(a.core.AgentID())
-		for _, w := range a.containers {
-			w.destroy()
-		}
-	})
 	var errs []error
-	if running && a.up.Load() {
+	if a.running.Load() {
+		a.do(func(time.Time) {
+			if a.master != nil && !a.down {
+				a.master.AgentDisconnected(a.core.AgentID())
+			}
+			a.master, a.stopping = nil, true
+			for _, w := range a.containers {
+				w.destroy()
+			}
+		})
 		errs = append(errs, a.wait(ctx, a.workers.Wait, "its executors"))
 	}
 	a.inputs.close()
 	close(a.quit)
-	if a.up.Load() {
+	if a.running.Load() {
 		errs = append(errs, a.wait(ctx, func() { <-a.ended }, "its loop"))
 	}
 	a.mu.Lock()

@@ -69,26 +69,34 @@ func (a *Agent) subscribe(w http.ResponseWriter, r *http.Request, call *executor
 	return nil
 }
 
+// do has the loop do something and waits for it. It returns false if the agent
+// has ended.
+func (a *Agent) do(something func(now time.Time)) bool {
+	done := make(chan struct{})
+	if !a.inputs.post(func(now time.Time) {
+		defer close(done)
+		something(now)
+	}) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-a.ended:
+		return false
+	}
+}
+
 // ask has the loop answer a question. It returns false if the agent has ended
 // or plays dead.
 func ask[T any](a *Agent, question func(now time.Time) T) (answer T, ok bool) {
-	answers := make(chan T, 1)
-	posted := a.inputs.post(func(now time.Time) {
-		if a.down {
-			close(answers)
-			return
+	alive := false
+	ok = a.do(func(now time.Time) {
+		if alive = !a.down; alive {
+			answer = question(now)
 		}
-		answers <- question(now)
 	})
-	if !posted {
-		return answer, false
-	}
-	select {
-	case answer, ok = <-answers:
-		return answer, ok
-	case <-a.ended:
-		return answer, false
-	}
+	return answer, ok && alive
 }
 
 func refusal(r *core.Refusal, answered bool) error {

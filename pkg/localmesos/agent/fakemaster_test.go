@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 const (
@@ -129,7 +129,10 @@ func (f *fixture) stop() {
 		return
 	}
 	f.ended = true
-	if err := f.agent.Stop(f.Context()); err != nil && f.Context().Err() == nil {
+	// The test's own context has ended when this is a clean-up.
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := f.agent.Stop(ctx); err != nil {
 		f.Error(err)
 	}
 }
@@ -243,5 +246,3 @@ func task(id, data string) mesos.TaskInfo {
 }
 
 func group(tasks ...mesos.TaskInfo) mesos.TaskGroupInfo { return mesos.TaskGroupInfo{Tasks: tasks} }
-
-var _ = wire.JSON

@@ -80,11 +80,11 @@ func (a *Agent) receive(input func(now time.Time)) {
 // perform does what the core decided.
 func (a *Agent) perform() {
 	for _, e := range a.core.Effects() {
-		a.do(e)
+		a.carryOut(e)
 	}
 }
 
-func (a *Agent) do(e core.Effect) {
+func (a *Agent) carryOut(e core.Effect) {
 	switch e := e.(type) {
 	case core.Launch:
 		a.launch(e)
@@ -103,7 +103,7 @@ func (a *Agent) do(e core.Effect) {
 	case core.Hangup:
 		a.hangup(e.Stream)
 	default:
-		if !a.detached {
+		if a.master != nil {
 			a.tellMaster(e)
 		}
 	}
@@ -112,7 +112,7 @@ func (a *Agent) do(e core.Effect) {
 // launch starts the container's worker. After the end of the agent nothing is
 // started any more, and nobody waits for it.
 func (a *Agent) launch(l core.Launch) {
-	if a.detached {
+	if a.stopping {
 		return
 	}
 	w := a.newWorker(l)
@@ -134,7 +134,7 @@ func (a *Agent) hangup(id core.StreamID) {
 }
 
 func (a *Agent) tellMaster(e core.Effect) {
-	m, id := a.options.Master, a.core.AgentID()
+	m, id := a.master, a.core.AgentID()
 	switch e := e.(type) {
 	case core.Register:
 		m.RegisterAgent(a, a.registration(e.Registration))
@@ -178,10 +178,10 @@ func (a *Agent) Shutdown(reason string) {
 // Ping implements link.Agent.
 func (a *Agent) Ping(connected bool) {
 	a.receive(func(now time.Time) {
-		if a.detached {
+		if a.master == nil {
 			return
 		}
-		a.options.Master.Pong(a.core.AgentID())
+		a.master.Pong(a.core.AgentID())
 		if !connected && a.core.Phase() == core.Registered {
 			a.core.Disconnect(now)
 		}

@@ -99,6 +99,8 @@ type executorState struct {
 
 	// afterLimit is what waits for the answers to Limit, in order.
 	afterLimit []afterLimit
+	// unheard counts answers to Limit that are of the agent's former life.
+	unheard int
 	// verdict says why the agent ended the container, for the tasks' updates.
 	verdict *Verdict
 	// registerBy is when the executor must have subscribed; destroyAt when

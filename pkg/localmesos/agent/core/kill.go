@@ -125,6 +125,9 @@ func (c *Core) FrameworkMessage(framework mesos.FrameworkID, id mesos.ExecutorID
 	if c.phase == Registered && ok && !f.ending {
 		if e, ok := f.executors.get(id); ok && e.state == running {
 			c.metrics.ValidFrameworkMsgs++
+			if data == nil {
+				data = []byte{} // a message must have data, if none
+			}
 			c.send(e, &executor.Event{
 				Type:    executor.Event_MESSAGE,
 				Message: &executor.Event_Message{Data: data},

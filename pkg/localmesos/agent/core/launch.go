@@ -119,6 +119,10 @@ func (c *Core) limit(e *executorState, then afterLimit) {
 // container.
 func (c *Core) Limited(now time.Time, container string, err error) {
 	e := c.executorIn(container)
+	if e != nil && e.unheard > 0 {
+		e.unheard--
+		return
+	}
 	if e == nil || len(e.afterLimit) == 0 {
 		return
 	}

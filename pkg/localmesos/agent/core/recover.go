@@ -27,6 +27,7 @@ func (c *Core) Restart(now time.Time) {
 			}
 			held := e.afterLimit
 			e.stream, e.afterLimit = noStream, nil
+			e.unheard += len(held)
 			e.registerBy, e.destroyAt, e.heartbeatAt = time.Time{}, time.Time{}, time.Time{}
 			for _, h := range held {
 				if h.update != nil {

@@ -133,14 +133,14 @@ func (s sink) member(name string, mode fs.FileMode, link string, kind byte, r io
 	if !filepath.IsLocal(name) {
 		return fmt.Errorf("member '%s' is not within the sandbox", name)
 	}
-	if err := s.mkdirAll(path.Dir(name)); path.Dir(name) != "." && err != nil {
+	if err := s.mkdirAll(path.Dir(name)); err != nil {
 		return err
 	}
 	switch kind {
 	case tar.TypeDir:
 		return s.mkdirAll(name)
 	case tar.TypeReg:
-		return s.write(name, mode.Perm(), r)
+		return s.write(name, mode.Perm()&^0o022, r)
 	case tar.TypeSymlink:
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

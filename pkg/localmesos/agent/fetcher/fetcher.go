@@ -113,10 +113,8 @@ func (f *Fetcher) fetch(ctx context.Context, uri mesos.CommandInfo_URI, to Sandb
 		return err
 	}
 	s := sink{root: root, own: to.Own, dir: to.Dir}
-	if dir := path.Dir(name); dir != "." {
-		if err := s.mkdirAll(dir); err != nil {
-			return fmt.Errorf("Unable to create subdirectory %s in sandbox: %w", dir, err) //nolint:staticcheck // exact text
-		}
+	if err := s.mkdirAll(path.Dir(name)); err != nil {
+		return fmt.Errorf("Unable to create subdirectory %s in sandbox: %w", path.Dir(name), err) //nolint:staticcheck // exact text
 	}
 	unpack := uri.GetExtract() && !uri.GetExecutable()
 	if uri.GetCache() {

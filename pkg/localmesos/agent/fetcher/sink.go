@@ -25,7 +25,11 @@ func (s sink) owned(name string) error {
 	return s.own(filepath.Join(s.dir, name))
 }
 
+// mkdirAll makes a directory and its parents; "." is there already.
 func (s sink) mkdirAll(name string) error {
+	if name == "." {
+		return nil
+	}
 	at := ""
 	for step := range strings.SplitSeq(path.Clean(name), "/") {
 		at = path.Join(at, step)

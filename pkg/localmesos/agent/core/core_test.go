@@ -1,0 +1,479 @@
+package core_test
+
+import (
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+)
+
+func TestGroupOnItsWay(t *testing.T) {
+	s := newScript(t, nil)
+	s.runGroup("t1", "t2")
+	s.want("launch exec-1 in c1 with 0.4 cpus, 128 MB")
+	s.Launched("c1", 1951)
+	s.subscribe(1)
+	s.want("stream 1: SUBSCRIBED", "limit c1 to 0.4 cpus, 128 MB")
+	s.Limited(s.now, "c1", nil)
+	s.want("stream 1: LAUNCH_GROUP t1,t2")
+
+	s.update("t1", "u1", mesos.TASK_STARTING)
+	s.want("update t1 TASK_STARTING", "stream 1: ACKNOWLEDGED t1 u1")
+	s.update("t1", "u2", mesos.TASK_RUNNING)
+	s.want("stream 1: ACKNOWLEDGED t1 u2")
+	s.update("t1", "u3", mesos.TASK_FINISHED)
+	s.want("limit c1 to 0.3 cpus, 96 MB")
+	s.Limited(s.now, "c1", nil)
+	s.want("stream 1: ACKNOWLEDGED t1 u3")
+	s.ack("t1")
+	s.want("update t1 TASK_RUNNING (latest TASK_FINISHED)")
+	s.ack("t1")
+	s.want("update t1 TASK_FINISHED")
+	s.ack("t1")
+	s.want()
+
+	s.Exited(s.now, "c1", core.Ending{Status: 0})
+	s.want("stream 1 ends", "exited exec-1 0",
+		"update t2 TASK_FAILED REASON_EXECUTOR_TERMINATED: Executor terminated")
+	s.ack("t2")
+	s.want("forget fw")
+	if !s.Idle() {
+		t.Error("the agent is not idle after the last acknowledgement")
+	}
+}
+
+func TestGroupsQueueUntilTheExecutorSubscribes(t *testing.T) {
+	s := newScript(t, nil)
+	s.runGroup("t1")
+	s.runGroup("t2", "t3")
+	single := task("t4")
+	info := executorInfo()
+	single.Executor = &info
+	s.RunTask(s.now, framework(), single)
+	s.want("launch exec-1 in c1 with 0.3 cpus, 96 MB")
+	s.Launched("c1", 1951)
+	s.subscribe(1)
+	s.want("stream 1: SUBSCRIBED", "limit c1 to 0.6 cpus, 192 MB")
+	s.Limited(s.now, "c1", nil)
+	s.want("stream 1: LAUNCH t4", "stream 1: LAUNCH_GROUP t1", "stream 1: LAUNCH_GROUP t2,t3")
+}
+
+func TestExecutorIsFilledIntoEachTask(t *testing.T) {
+	s := newScript(t, nil)
+	s.runGroup("t1")
+	s.Launched("c1", 1951)
+	s.subscribe(1)
+	s.Limited(s.now, "c1", nil)
+	for _, e := range s.Effects() {
+		if send, ok := e.(core.Send); ok && send.Event.Type == executor.Event_LAUNCH_GROUP {
+			got := send.Event.LaunchGroup.TaskGroup.Tasks[0].Executor
+			if got == nil || got.ExecutorID != execID {
+				t.Errorf("the task's executor is %v", got)
+			}
+			return
+		}
+	}
+	t.Error("no LAUNCH_GROUP was sent")
+}
+
+func TestRepetitionOfUpdates(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	s.update("t1", "u2", mesos.TASK_FINISHED)
+	s.Limited(s.now, "c1", nil)
+	s.skip()
+	at := s.now
+	for _, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 600} {
+		at = at.Add(wait * time.Second)
+		s.now = at.Add(-time.Nanosecond)
+		s.Tick(s.now)
+		s.want()
+		if got := s.Next(); !got.Equal(at) {
+			t.Fatalf("the next repetition is %v after the start, want %v", got.Sub(epoch), at.Sub(epoch))
+		}
+		s.now = at
+		s.Tick(s.now)
+		s.want("update t1 TASK_RUNNING (latest TASK_FINISHED)")
+	}
+	s.ack("t1")
+	s.want("update t1 TASK_FINISHED")
+	s.advance(10 * time.Second) // the schedule starts anew
+	s.want("update t1 TASK_FINISHED")
+}
+
+func TestAcknowledgementsThatDoNotFit(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1", "t2")
+	s.update("t1", "u1", mesos.TASK_STARTING)
+	s.update("t1", "u2", mesos.TASK_RUNNING)
+	s.skip()
+	t1, t2 := mesos.TaskID{Value: "t1"}, mesos.TaskID{Value: "t2"}
+	s.Acknowledge(s.now, frameworkID, t1, []byte("u2"))
+	s.Acknowledge(s.now, frameworkID, t2, []byte("u1"))
+	s.Acknowledge(s.now, mesos.FrameworkID{Value: "other"}, t1, []byte("u1"))
+	s.want()
+	s.Acknowledge(s.now, frameworkID, t1, []byte("u1"))
+	s.want("update t1 TASK_RUNNING")
+	s.Acknowledge(s.now, frameworkID, t1, []byte("u1"))
+	s.want()
+}
+
+func TestUpdatesThatComeTwiceLateOrFromElsewhere(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1", "t2")
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	s.skip()
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	s.want("stream 1: ACKNOWLEDGED t1 u1") // and not forwarded again
+	s.ack("t1")
+
+	s.update("t1", "u2", mesos.TASK_FINISHED)
+	s.Limited(s.now, "c1", nil)
+	s.skip()
+	s.update("t1", "u3", mesos.TASK_FAILED)
+	s.want("stream 1: ACKNOWLEDGED t1 u3") // one end is enough
+	s.ack("t1")
+	s.update("t1", "u4", mesos.TASK_RUNNING)
+	s.want("update t1 TASK_RUNNING") // forwarded, but never acknowledged to the executor
+
+	s.update("unknown", "u5", mesos.TASK_FINISHED)
+	s.want("update unknown TASK_FINISHED")
+
+	state, source := mesos.TASK_RUNNING, mesos.SOURCE_EXECUTOR
+	call := s.call(executor.Call_UPDATE)
+	call.Update = &executor.Call_Update{Status: mesos.TaskStatus{
+		TaskID: mesos.TaskID{Value: "t2"}, State: &state, UUID: []byte("u6"), Source: &source,
+		AgentID: &mesos.AgentID{Value: "another"},
+	}}
+	if r := s.Call(s.now, call); r != nil {
+		t.Errorf("an update that names another agent was refused: %v", r)
+	}
+	s.want()
+}
+
+func TestWhatTheAgentAddsToAnUpdate(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	for _, e := range s.Effects() {
+		f, ok := e.(core.Forward)
+		if !ok {
+			continue
+		}
+		got := f.Update.Status
+		if *got.AgentID != agentID || got.GetTimestamp() != 1_795_412_844 {
+			t.Errorf("agent %v, timestamp %v", got.AgentID, got.GetTimestamp())
+		}
+		c := got.ContainerStatus
+		if c.GetContainerID().Value != "c1" || c.GetExecutorPID() != 1951 ||
+			c.NetworkInfos[0].IPAddresses[0].GetIPAddress() != "127.0.0.1" {
+			t.Errorf("container status %v", c)
+		}
+		return
+	}
+	t.Error("the update was not forwarded")
+}
+
+func TestKillBeforeDelivery(t *testing.T) {
+	killed := func(id, text string) string {
+		return "update " + id + " TASK_KILLED REASON_TASK_KILLED_DURING_LAUNCH: " + text
+	}
+	group := "A task within the task group was killed before delivery to the executor"
+
+	t.Run("while the executor starts", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.runGroup("t1", "t2")
+		s.runGroup("t3")
+		s.skip()
+		s.kill("t2")
+		s.want(killed("t1", group), killed("t2", group))
+		s.Launched("c1", 1951)
+		s.subscribe(1)
+		s.want("stream 1: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB")
+		s.Limited(s.now, "c1", nil)
+		s.want("stream 1: LAUNCH_GROUP t3")
+	})
+	t.Run("with nothing left for the executor", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.runGroup("t1")
+		s.Launched("c1", 1951)
+		s.kill("t1")
+		s.skip()
+		s.subscribe(1)
+		s.want("stream 1: SHUTDOWN")
+		s.advance(5 * time.Second)
+		s.want("destroy c1")
+	})
+	t.Run("while the limits are raised", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.started("t1")
+		s.runGroup("t2", "t3")
+		s.want("limit c1 to 0.5 cpus, 160 MB")
+		s.kill("t2")
+		s.want("limit c1 to 0.4 cpus, 128 MB", "limit c1 to 0.3 cpus, 96 MB")
+		s.Limited(s.now, "c1", nil)
+		s.want()
+		s.Limited(s.now, "c1", nil)
+		s.Limited(s.now, "c1", nil)
+		s.want(killed("t2", "Killed before delivery to the executor"), killed("t3", "Killed before delivery to the executor"))
+	})
+	t.Run("a single task", func(t *testing.T) {
+		s := newScript(t, nil)
+		info, single := executorInfo(), task("t1")
+		single.Executor = &info
+		s.RunTask(s.now, framework(), single)
+		s.skip()
+		s.kill("t1")
+		s.want(killed("t1", "Killed before delivery to the executor"))
+	})
+}
+
+func TestKillAfterDelivery(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1", "t2")
+	s.kill("t1")
+	s.kill("t1")
+	s.want("stream 1: KILL t1", "stream 1: KILL t1")
+	s.kill("unknown")
+	s.want("update unknown TASK_DROPPED REASON_EXECUTOR_TERMINATED: Cannot find executor")
+}
+
+func TestShutdownAndItsGracePeriod(t *testing.T) {
+	t.Run("obeyed", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.started("t1")
+		s.ShutdownExecutor(s.now, frameworkID, execID)
+		s.want("stream 1: SHUTDOWN")
+		s.update("t1", "u1", mesos.TASK_KILLED)
+		s.Limited(s.now, "c1", nil)
+		s.skip()
+		s.Exited(s.now, "c1", core.Ending{Status: 0})
+		s.want("stream 1 ends", "exited exec-1 0")
+		s.ack("t1")
+		s.want("forget fw")
+	})
+	t.Run("ignored", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.started("t1")
+		s.ShutdownExecutor(s.now, frameworkID, execID)
+		s.skip()
+		s.advance(5*time.Second - 1)
+		s.want()
+		s.subscribe(2) // as if it had forgotten
+		s.want("stream 2: SHUTDOWN", "stream 2 ends")
+		s.advance(1)
+		s.want("destroy c1")
+		s.Exited(s.now, "c1", core.Ending{Status: 9})
+		s.want("stream 1 ends", "exited exec-1 9",
+			"update t1 TASK_FAILED REASON_EXECUTOR_TERMINATED: Executor terminated")
+	})
+	t.Run("of a framework", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.started("t1")
+		s.ShutdownFramework(s.now, frameworkID)
+		s.want("stream 1: SHUTDOWN")
+		s.update("t1", "u1", mesos.TASK_KILLED)
+		s.want() // nobody is there to be told
+		s.Exited(s.now, "c1", core.Ending{Status: 0})
+		s.want("stream 1 ends", "exited exec-1 0", "forget fw")
+	})
+}
+
+func TestExecutorsThatDoNotComeUp(t *testing.T) {
+	t.Run("no subscription in time", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.runGroup("t1", "t2")
+		s.Launched("c1", 1951)
+		s.skip()
+		s.advance(time.Minute)
+		s.want("destroy c1")
+		s.Exited(s.now, "c1", core.Ending{Status: 9})
+		text := " TASK_FAILED REASON_EXECUTOR_REGISTRATION_TIMEOUT: Executor did not register within 1mins"
+		s.want("exited exec-1 9", "update t1"+text, "update t2"+text)
+	})
+	t.Run("no launch", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.runGroup("t1")
+		s.skip()
+		s.LaunchFailed("c1", "Failed to fetch all URIs for container 'c1': exited with status 1")
+		s.Exited(s.now, "c1", core.Ending{Status: 256})
+		s.want("exited exec-1 256", "update t1 TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: "+
+			"Failed to launch container: Failed to fetch all URIs for container 'c1': exited with status 1")
+	})
+	t.Run("no sandbox", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.runGroup("t1")
+		s.skip()
+		s.NoSandbox(s.now, "c1", "Failed to create executor directory")
+		s.want("exited exec-1 -1",
+			"update t1 TASK_DROPPED REASON_EXECUTOR_TERMINATED: Failed to create executor directory")
+	})
+	t.Run("told to end before", func(t *testing.T) {
+		s := newScript(t, nil)
+		s.runGroup("t1")
+		s.ShutdownExecutor(s.now, frameworkID, execID)
+		s.skip()
+		s.Launched("c1", 1951)
+		s.want("destroy c1")
+	})
+}
+
+func TestLimitation(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.Exited(s.now, "c1", core.Ending{Status: 9, Limitation: &core.Limitation{
+		Reason: mesos.REASON_CONTAINER_LIMITATION_MEMORY, Message: "Memory limit exceeded", Resources: amounts(0, 128)[1:],
+	}})
+	s.want("stream 1 ends", "exited exec-1 9",
+		"update t1 TASK_FAILED REASON_CONTAINER_LIMITATION_MEMORY: Memory limit exceeded")
+}
+
+func TestLimitsThatCannotBeSet(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1", "t2")
+	s.update("t1", "u1", mesos.TASK_FINISHED)
+	s.skip()
+	s.Limited(s.now, "c1", errBusy)
+	s.want("destroy c1", "update t1 TASK_FINISHED", "stream 1: ACKNOWLEDGED t1 u1")
+	s.Exited(s.now, "c1", core.Ending{Status: 9})
+	s.want("stream 1 ends", "exited exec-1 9", "update t2 TASK_GONE REASON_CONTAINER_UPDATE_FAILED: "+
+		"Failed to update resources for container: Failed to update 'cpu.cfs_quota_us': Invalid argument")
+}
+
+func TestSecondSubscription(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1", "t2")
+	s.subscribe(2, "t1")
+	s.want("stream 1 ends", "limit c1 to 0.3 cpus, 96 MB",
+		"stream 2: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB")
+	s.Limited(s.now, "c1", nil)
+	s.want("update t2 TASK_DROPPED REASON_AGENT_RESTARTED: Task launched during agent restart")
+}
+
+func TestCallsOfThoseWhoMayNot(t *testing.T) {
+	s := newScript(t, nil)
+	refused := func(kind executor.Call_Type, want string) {
+		t.Helper()
+		call := s.call(kind)
+		call.Subscribe, call.Message = &executor.Call_Subscribe{}, &executor.Call_Message{}
+		r := s.Call(s.now, call)
+		if kind == executor.Call_SUBSCRIBE {
+			r = s.Subscribe(s.now, call, 1)
+		}
+		if r == nil || r.Text != want {
+			t.Errorf("%v: refused with %v, want %q", kind, r, want)
+		}
+	}
+	refused(executor.Call_SUBSCRIBE, "Framework cannot be found")
+	s.runGroup("t1")
+	refused(executor.Call_MESSAGE, "Executor is not subscribed")
+	execBefore := execID
+	execID = mesos.ExecutorID{Value: "nobody"}
+	refused(executor.Call_SUBSCRIBE, "Executor cannot be found")
+	execID = execBefore
+}
+
+func TestMessages(t *testing.T) {
+	s := newScript(t, nil)
+	s.runGroup("t1")
+	s.FrameworkMessage(frameworkID, execID, []byte("too early"))
+	s.skip()
+	s.Launched("c1", 1951)
+	s.subscribe(1)
+	s.Limited(s.now, "c1", nil)
+	s.skip()
+	s.FrameworkMessage(frameworkID, execID, []byte("hello"))
+	s.want("stream 1: MESSAGE hello")
+	call := s.call(executor.Call_MESSAGE)
+	call.Message = &executor.Call_Message{Data: []byte("hello scheduler")}
+	if r := s.Call(s.now, call); r != nil {
+		t.Fatal(r)
+	}
+	s.want("message from exec-1: hello scheduler")
+	if m := s.View().Metrics; m.InvalidFrameworkMsgs != 1 || m.ValidFrameworkMsgs != 1 {
+		t.Errorf("messages counted: %d valid, %d invalid", m.ValidFrameworkMsgs, m.InvalidFrameworkMsgs)
+	}
+}
+
+func TestHeartbeat(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.advance(30*time.Minute - 1)
+	s.want()
+	s.advance(1)
+	s.want("stream 1: HEARTBEAT")
+}
+
+func TestRestartOfTheAgent(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1", "t2")
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	s.skip()
+	s.Restart(s.now)
+	s.want()
+	if r := s.Call(s.now, s.call(executor.Call_MESSAGE)); r == nil || r.Status != 503 {
+		t.Errorf("a MESSAGE during recovery was answered with %v", r)
+	}
+	call := s.call(executor.Call_SUBSCRIBE)
+	state, source := mesos.TASK_FINISHED, mesos.SOURCE_EXECUTOR
+	call.Subscribe = &executor.Call_Subscribe{
+		UnacknowledgedTasks: []mesos.TaskInfo{task("t2")},
+		UnacknowledgedUpdates: []executor.Call_Update{{Status: mesos.TaskStatus{
+			TaskID: mesos.TaskID{Value: "t1"}, State: &state, UUID: []byte("u2"), Source: &source,
+		}}},
+	}
+	if r := s.Subscribe(s.now, call, 2); r != nil {
+		t.Fatal(r)
+	}
+	s.want("limit c1 to 0.3 cpus, 96 MB", "stream 2: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB")
+	s.Limited(s.now, "c1", nil)
+	s.Limited(s.now, "c1", nil)
+	s.want("stream 2: ACKNOWLEDGED t1 u2")
+	s.advance(2 * time.Second)
+	s.want("reregister with 1 executors, 2 tasks")
+	s.Reregistered(s.now, agentID, []mesos.Task{{FrameworkID: frameworkID, TaskID: mesos.TaskID{Value: "lost"}}})
+	s.want("update t1 TASK_RUNNING (latest TASK_FINISHED)",
+		"update lost TASK_DROPPED REASON_RECONCILIATION: Reconciliation: task unknown to the agent")
+}
+
+func TestExecutorsThatDoNotComeBack(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.Restart(s.now)
+	s.advance(2 * time.Second)
+	s.want("destroy c1", "reregister with 1 executors, 1 tasks")
+	s.Reregistered(s.now, agentID, nil)
+	s.Exited(s.now, "c1", core.Ending{Status: 9})
+	s.want("exited exec-1 9", "update t1 TASK_GONE REASON_EXECUTOR_REREGISTRATION_TIMEOUT: "+
+		"Executor did not reregister within 2secs")
+}
+
+func TestUpdatesWaitForTheMaster(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.Disconnect(s.now)
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	s.want("stream 1: ACKNOWLEDGED t1 u1")
+	s.Tick(s.now)
+	s.want("reregister with 1 executors, 1 tasks")
+	s.advance(time.Second)
+	s.want("reregister with 1 executors, 1 tasks")
+	s.advance(time.Second)
+	s.want() // two seconds after the second attempt comes the third
+	s.Reregistered(s.now, agentID, nil)
+	s.want("update t1 TASK_RUNNING")
+}
+
+func TestFrameworksWithoutPartitionAwareness(t *testing.T) {
+	s := newScript(t, nil)
+	f := framework()
+	f.Capabilities = nil
+	s.RunTaskGroup(s.now, f, executorInfo(), mesos.TaskGroupInfo{Tasks: []mesos.TaskInfo{task("t1")}})
+	s.skip()
+	s.kill("unknown")
+	s.want("update unknown TASK_LOST REASON_EXECUTOR_TERMINATED: Cannot find executor")
+}

@@ -1,0 +1,73 @@
+package files_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+func TestEndpoints(t *testing.T) {
+	sandbox := filepath.Join(t.TempDir(), "run")
+	outside := filepath.Join(filepath.Dir(sandbox), "secret")
+	for name, text := range map[string]string{
+		filepath.Join(sandbox, "stdout"): "example executor started\n",
+		filepath.Join(sandbox, "d", "x"): "x",
+		outside:                          "secret",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(outside, filepath.Join(sandbox, "link")); err != nil {
+		t.Fatal(err)
+	}
+	f := files.New()
+	f.Attach("/frameworks/fw/executors/e/runs/latest", sandbox)
+	f.Attach(sandbox, sandbox)
+	f.Attach("/agent/log", filepath.Join(sandbox, "stdout"))
+	router := wire.NewRouter("slave(1)")
+	f.Register(router)
+
+	const run = "/frameworks/fw/executors/e/runs/latest"
+	for _, c := range []struct {
+		path   string
+		status int
+		body   string // its beginning, or all of it if short
+	}{
+		{"/files/browse?path=" + run + "/d", 200, `[{"gid":`},
+		{"/files/browse?path=" + run + "/stdout", 200, `[]`},
+		{"/files/browse?path=" + run + "/nope", 404, ""},
+		{"/files/browse?path=/etc", 404, ""},
+		{"/files/browse", 400, "Expecting 'path=value' in query.\n"},
+		{"/files/read?path=" + run + "/stdout", 200, `{"data":"","offset":25}`},
+		{"/files/read?path=" + sandbox + "/stdout&offset=-1", 200, `{"data":"","offset":25}`},
+		{"/files/read?path=" + run + "/stdout&offset=5&length=10", 200, `{"data":"le executo","offset":5}`},
+		{"/files/read?path=" + run + "/stdout&offset=100000", 200, `{"data":"","offset":100000}`},
+		{"/files/read?path=/agent/log&offset=0&length=7", 200, `{"data":"example","offset":0}`},
+		{"/files/read?path=" + run + "/stdout&offset=x", 400, "Failed to parse offset: Failed to convert 'x' to number.\n"},
+		{"/files/read?path=" + run, 400, "Cannot read a directory.\n"},
+		{"/files/read?path=" + run + "/nope", 404, ""},
+		{"/files/read?path=" + run + "/../secret", 404, ""},
+		{"/files/read?path=" + run + "/link", 400, "'" + filepath.Join(sandbox, "link") + "' is inaccessible.\n"},
+		{"/files/read", 400, "Expecting 'path=value' in query.\n"},
+		{"/files/download?path=" + run + "/stdout", 200, "example executor started\n"},
+		{"/files/download?path=" + run, 400, "Cannot download a directory.\n"},
+		{"/files/download?path=" + run + "/nope", 404, "404 Not Found."},
+		{"/files/debug", 200, `{"/agent/log":`},
+	} {
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, httptest.NewRequest(http.MethodGet, c.path, nil))
+		if w.Code != c.status || !strings.HasPrefix(w.Body.String(), c.body) || (c.body == "" && w.Body.Len() > 0) {
+			t.Errorf("%s is answered %d %q, want %d %q", c.path, w.Code, w.Body.String(), c.status, c.body)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+)
+
+// Crash is the sudden death of the agent's process: its port closes, every
+// connection breaks, and the master sees it go. Its executors run on, and wait
+// for it if their framework checkpoints. It blocks until the port is closed.
+func (a *Agent) Crash() {
+	a.up.Store(false)
+	a.do(func(time.Time) {
+		a.down = true
+		if a.master != nil {
+			a.master.AgentDisconnected(a.core.AgentID())
+		}
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.server.stop()
+}
+
+// Recover starts a crashed agent again, at the same address, as with
+// --recover=reconnect: executors come back, those that do not in time are
+// killed, and then the agent registers again.
+func (a *Agent) Recover() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	listener, err := net.Listen("tcp", a.Address())
+	if err != nil {
+		return fmt.Errorf("cannot start the agent again on %s: %w", a.Address(), err)
+	}
+	a.server = newServer(listener, a.router)
+	a.server.start()
+	a.inputs.post(func(now time.Time) {
+		a.core.Restart(now)
+		a.perform()
+		a.down = false
+		held := a.held
+		a.held = nil
+		for _, input := range held {
+			input(now)
+		}
+		a.up.Store(true)
+	})
+	return nil
+}
+
+// Detect tells the agent of another master, with which it registers; nil means
+// that there is none for now.
+func (a *Agent) Detect(m link.Master) {
+	a.inputs.post(func(now time.Time) {
+		a.core.Disconnect(now)
+		a.master = m
+	})
+}
+
+// Unregister ends the agent for good, as SIGUSR1 does: its executors are shut
+// down, with their grace period, and the master removes it.
+func (a *Agent) Unregister() {
+	a.receive(func(now time.Time) {
+		a.core.Shutdown(now)
+		a.perform()
+		if a.master != nil {
+			a.master.UnregisterAgent(a.core.AgentID())
+		}
+	})
+}
