@@ -158,6 +158,8 @@ func (v *View) place(c state.Change) {
 		i := v.job(job).instance(slot)
 		r, _ := c.Record.(*tandemv1.AttemptRecord)
 		i.attempts = withAttempt(i.attempts, attempt, r)
+	default:
+		return
 	}
 	if c.Record == nil {
 		v.tidy(job, slot)
