@@ -9,7 +9,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 
-.PHONY: help run build test test-short lint proto proto-check tidy-check bench fuzz clean
+.PHONY: help run build test test-short test-v2 lint proto proto-check tidy-check bench fuzz clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup lint proto-check tidy-check ## every test, with the race detector; i
 
 test-short: ## the tests of the packages alone, without race detector and whole-system tests
 	$(GO) test -short ./pkg/... ./scheduler/... ./executor/... ./proto/...
+
+test-v2: setup ## the tests that meet cgroups, on a kernel with cgroup v2 of their own
+	$(GO) test -count 1 -v ./integration/uml/ ./integration/cgroupv2/
 
 .PHONY: setup
 setup: # Debian packages that tests use, when root; says what is missing otherwise
