@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,7 +19,6 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
@@ -40,7 +38,6 @@ type Agent struct {
 	started time.Time
 
 	runtime *container.Runtime
-	fetcher *fetcher.Fetcher
 	files   *files.Files
 	router  *wire.Router
 
@@ -116,13 +113,6 @@ func (a *Agent) prepare(p parsed) error {
 		}
 	}
 	if a.runtime, err = a.newRuntime(); err != nil {
-		return err
-	}
-	a.fetcher, err = fetcher.New(fetcher.Options{
-		CacheDir:     filepath.Join(o.WorkDir, "fetch"),
-		StallTimeout: o.FetcherStallTimeout,
-	})
-	if err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", o.Listen)
@@ -227,7 +217,6 @@ func (a *Agent) end(ctx context.Context) error {
 	s := a.server
 	a.mu.Unlock()
 	errs = append(errs, a.wait(ctx, s.stop, "its endpoints"))
-	a.fetcher.Close()
 	errs = append(errs, a.runtime.Close())
 	return errors.Join(errs...)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -242,6 +244,10 @@ func TestCommandForms(t *testing.T) {
 	shell, value, user, output, executable := false, "./bin/my-exec", "nobody", "bin/my-exec", true
 	e.Command.Shell, e.Command.Value, e.Command.User = &shell, &value, &user
 	e.Command.Arguments = []string{"my-exec", "http://127.0.0.1:5190"}
+	// Another user may read the program over HTTP, though not the file itself.
+	files := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(strings.TrimPrefix(e.Command.URIs[0].Value, "file://")))))
+	defer files.Close()
+	e.Command.URIs[0].Value = files.URL + "/" + filepath.Base(e.Command.URIs[0].Value)
 	e.Command.URIs[0].OutputFile, e.Command.URIs[0].Executable = &output, &executable
 	f.launch(e, task("t1", "report"))
 	u := f.expect("update t1 TASK_FINISHED").update
@@ -298,7 +304,13 @@ func TestExecutorsThatNeverRun(t *testing.T) {
 			"connection refused", func(e *mesos.ExecutorInfo) { e.Command.URIs[0].Value = "http://127.0.0.1:1/x" },
 			256, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
 			"Failed to launch container: Failed to fetch all URIs for container 'C': exited with status 1",
-			"Failed to fetch 'http://127.0.0.1:1/x': Error downloading resource: Failed to connect to 127.0.0.1 port 1: Connection refused",
+			"Failed to fetch 'http://127.0.0.1:1/x': ",
+		},
+		{
+			"unknown scheme", func(e *mesos.ExecutorInfo) { e.Command.URIs[0].Value = "gopher://x/y" },
+			256, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
+			"Failed to launch container: Failed to fetch all URIs for container 'C': exited with status 1",
+			"Failed to fetch 'gopher://x/y': ",
 		},
 		{
 			"exit before subscribing", func(e *mesos.ExecutorInfo) { *e = executorInfo("exec-1", "exit") },
@@ -331,6 +343,40 @@ func TestExecutorsThatNeverRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestFetchedFiles(t *testing.T) {
+	f := start(t, nil)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "words"), []byte("some words"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	requests := 0
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		http.ServeFile(w, r, filepath.Join(dir, r.URL.Path))
+	}))
+	defer files.Close()
+	yes, name := true, "data/more"
+	for _, id := range []string{"exec-1", "exec-2"} {
+		e := executorInfo(id, "normal")
+		e.Command.URIs = append(e.Command.URIs,
+			mesos.CommandInfo_URI{Value: files.URL + "/words", Cache: &yes},
+			mesos.CommandInfo_URI{Value: filepath.Join(dir, "words"), OutputFile: &name})
+		f.launch(e, task("of-"+id, "run"))
+		f.expect("update of-" + id + " TASK_RUNNING")
+		for _, file := range []string{"words", name} {
+			if got := f.read(filepath.Join(f.sandbox(id), file)); got != "some words" {
+				t.Errorf("%s holds %q", file, got)
+			}
+		}
+	}
+	if requests != 1 {
+		t.Errorf("the cached file was requested %d times", requests)
+	}
+	if log := f.read(filepath.Join(f.sandbox("exec-1"), "stderr")); !strings.Contains(log, "Successfully fetched all URIs into '") {
+		t.Errorf("stderr %q", log)
 	}
 }
 

@@ -12,7 +12,7 @@
 //	   │ Launch, Limit, Destroy           │ exits        │ calls
 //	   ▼                                  │              │
 //	worker  one per container ────────────┘      http  executor API, operator
-//	   │ sandbox, fetcher, container                     endpoints, files
+//	   │ sandbox, fetch, container                     endpoints, files
 //
 // Everything that decides is in core, which is pure; every other part carries
 // out what it is told, and reports.

@@ -42,8 +42,9 @@ type heard struct {
 func newFakeMaster() *fakeMaster { return &fakeMaster{heard: make(chan heard, 1000)} }
 
 func (m *fakeMaster) RegisterAgent(a link.Agent, r link.Registration) {
-	m.heard <- heard{line: "register", reg: &r}
+	// In this order: who hears of it may rely on it.
 	a.Registered(mesos.AgentID{Value: agentID}, link.MasterView{})
+	m.heard <- heard{line: "register", reg: &r}
 }
 
 func (m *fakeMaster) ReregisterAgent(a link.Agent, r link.Registration) {

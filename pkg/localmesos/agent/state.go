@@ -2,7 +2,6 @@ package agent
 
 import (
 	"math"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -205,7 +204,7 @@ func (a *Agent) writeFlags(out *wire.Writer) {
 		"executor_registration_timeout":   core.FormatDuration(a.options.ExecutorRegistrationTimeout),
 		"executor_reregistration_timeout": core.FormatDuration(a.options.ExecutorReregistrationTimeout),
 		"executor_shutdown_grace_period":  core.FormatDuration(a.options.ExecutorShutdownGracePeriod),
-		"fetcher_cache_dir":               path.Join(a.options.WorkDir, "fetch"),
+		"fetcher_cache_dir":               a.cacheDir(),
 		"fetcher_stall_timeout":           core.FormatDuration(a.options.FetcherStallTimeout),
 		"hostname":                        a.options.Hostname,
 		"ip":                              a.ip,

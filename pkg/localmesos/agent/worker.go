@@ -10,7 +10,6 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 )
 
@@ -76,11 +75,7 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	}
 	defer stdout.Close()
 	defer stderr.Close()
-	to := fetcher.Sandbox{Dir: dir, User: owner.Name, Log: stderr}
-	if owner.Credential != nil {
-		to.Own = func(path string) error { return os.Lchown(path, int(owner.UID), int(owner.GID)) }
-	}
-	if err := w.agent.fetcher.Fetch(w.ctx, w.launch.Executor.Command.GetURIs(), to); err != nil {
+	if err := w.agent.fetchAll(w.ctx, w.launch.Executor.Command.GetURIs(), dir, owner, stderr); err != nil {
 		// A real agent fetches with a program of its own, which exits with 1
 		// or is killed; and then its launch helper ends likewise.
 		how, status := "exited with status 1", int32(1<<8)

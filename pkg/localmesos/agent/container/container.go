@@ -59,7 +59,8 @@ type Container struct {
 	destroyed  bool
 	limitation *core.Limitation
 
-	oom     *oomWatch // nil without the memory controller
+	oom *oomWatch // nil without the memory controller
+	// killing is added to while destroyed turns true, and never after.
 	killing sync.WaitGroup
 }
 
@@ -196,12 +197,11 @@ func (c *Container) set(l core.Limits, first bool) error {
 // Destroy kills everything in the container. It does not wait.
 func (c *Container) Destroy() {
 	c.mu.Lock()
-	already := c.destroyed
-	c.destroyed = true
-	c.mu.Unlock()
-	if already {
+	defer c.mu.Unlock()
+	if c.destroyed {
 		return
 	}
+	c.destroyed = true
 	if c.group == nil {
 		// The rest of the session follows its leader.
 		_ = c.command.Process.Kill() // it may be gone already
