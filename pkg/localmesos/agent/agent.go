@@ -25,9 +25,6 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// Version is the version of Mesos whose behaviour the agent shows.
-const Version = "1.12.0"
-
 // Agent is an agent in this process. Its methods are safe for concurrent use.
 type Agent struct {
 	options Options
@@ -53,7 +50,7 @@ type Agent struct {
 	core       *core.Core
 	containers map[string]*worker
 	events     map[core.StreamID]*wire.Events
-	stopTimer  func() bool
+	stopTimer  func()
 	timerAt    time.Time
 	master     link.Master // nil for none
 	down       bool        // the agent plays dead
@@ -79,7 +76,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		options:    o,
-		log:        o.Log,
+		log:        o.Logger,
 		schema:     o.Schema,
 		started:    o.Clock.Now(),
 		inputs:     newMailbox[func(now time.Time)](),
@@ -89,7 +86,7 @@ func New(o Options) (*Agent, error) {
 		master:     o.Master,
 		containers: map[string]*worker{},
 		events:     map[core.StreamID]*wire.Events{},
-		stopTimer:  func() bool { return false },
+		stopTimer:  func() {},
 		files:      files.New(),
 	}
 	if err := a.prepare(p); err != nil {

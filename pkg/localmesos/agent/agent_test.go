@@ -478,17 +478,15 @@ func (c *manualClock) Now() time.Time {
 	return c.now
 }
 
-func (c *manualClock) AfterFunc(d time.Duration, f func()) func() bool {
+func (c *manualClock) AfterFunc(d time.Duration, f func()) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := &manualTimer{c.now.Add(d), f}
 	c.timers[t] = true
-	return func() bool {
+	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		was := c.timers[t]
 		delete(c.timers, t)
-		return was
 	}
 }
 

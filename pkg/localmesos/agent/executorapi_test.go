@@ -310,7 +310,7 @@ func TestOperatorEndpoints(t *testing.T) {
 	get("/health", nil)
 	get("/slave(1)/health", nil)
 	var version struct{ Version string }
-	if get("/version", &version); version.Version != "1.12.0" {
+	if get("/version", &version); version.Version != "1.11.0" {
 		t.Errorf("version %q", version.Version)
 	}
 	var flags struct{ Flags map[string]string }

@@ -93,7 +93,7 @@ func start(t *testing.T, change func(o *agent.Options)) *fixture {
 		Resources:   "cpus:8;mem:8192;disk:20000;ports:[31000-32000]",
 		Attributes:  "rack:r1;zone:a",
 		CgroupsRoot: fmt.Sprintf("localmesos-test/%d-%s", os.Getpid(), strings.ToLower(filepath.Base(t.Name()))),
-		Log:         log,
+		Logger:      log,
 	}
 	if change != nil {
 		change(&f.opts)

@@ -50,7 +50,7 @@ func (a *Agent) arm(now time.Time) {
 		return
 	}
 	a.stopTimer()
-	a.timerAt, a.stopTimer = next, func() bool { return false }
+	a.timerAt, a.stopTimer = next, func() {}
 	if !next.IsZero() {
 		a.stopTimer = a.options.Clock.AfterFunc(next.Sub(now), a.poke)
 	}
@@ -150,7 +150,7 @@ func (a *Agent) tellMaster(e core.Effect) {
 }
 
 func (a *Agent) registration(r link.Registration) link.Registration {
-	r.PID, r.Version = a.pid(), Version
+	r.PID, r.Version = a.pid(), a.options.Version
 	return r
 }
 

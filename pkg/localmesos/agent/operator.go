@@ -16,7 +16,7 @@ func (a *Agent) routes() *wire.Router {
 		wire.WriteEmpty(w, http.StatusOK)
 		return nil
 	})
-	rt.Handle("/version", a.json(writeVersion))
+	rt.Handle("/version", a.json(a.writeVersion))
 	rt.Handle("/flags", a.json(func(out *wire.Writer) error {
 		out.BeginObject()
 		out.Key("flags")
@@ -53,10 +53,10 @@ func (a *Agent) view() (core.View, error) {
 	return v, nil
 }
 
-func writeVersion(out *wire.Writer) error {
+func (a *Agent) writeVersion(out *wire.Writer) error {
 	out.BeginObject()
 	out.Key("version")
-	out.String(Version)
+	out.String(a.options.Version)
 	out.EndObject()
 	return nil
 }

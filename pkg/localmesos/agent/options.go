@@ -44,6 +44,9 @@ type Options struct {
 	// Hostname is the name that offers carry; the default is the address's
 	// IP. (--hostname)
 	Hostname string
+	// Version is the version of Mesos that the agent claims; the default is
+	// 1.11.0.
+	Version string
 	// WorkDir gets the sandboxes and the fetcher's cache. It is made if it
 	// is not there, and never removed. (--work_dir)
 	WorkDir string
@@ -82,24 +85,26 @@ type Options struct {
 
 	// Clock tells the time; nil means the real one.
 	Clock Clock
-	// Log gets the agent's log; nil discards it.
-	Log logrus.FieldLogger
+	// Logger takes what an operator should know; nil discards it.
+	Logger logrus.FieldLogger
 }
 
 // Clock tells the time and calls back. Whoever injects another one can make an
 // agent wait ten minutes in no time.
 type Clock interface {
 	Now() time.Time
-	// AfterFunc calls f, in a goroutine of its own, after d. stop prevents
-	// that, and says whether it was in time.
-	AfterFunc(d time.Duration, f func()) (stop func() bool)
+	// AfterFunc calls f, in a goroutine of its own, once d has passed, unless
+	// stop is called before.
+	AfterFunc(d time.Duration, f func()) (stop func())
 }
 
 type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
-func (realClock) AfterFunc(d time.Duration, f func()) func() bool {
-	return time.AfterFunc(d, f).Stop
+
+func (realClock) AfterFunc(d time.Duration, f func()) func() {
+	t := time.AfterFunc(d, f)
+	return func() { t.Stop() }
 }
 
 // parsed are the options that have another form within the agent.
@@ -131,16 +136,19 @@ func (o *Options) validate() (parsed, error) {
 	if o.Hostname == "" {
 		o.Hostname = host
 	}
+	if o.Version == "" {
+		o.Version = "1.11.0"
+	}
 	if o.CgroupsRoot == "" {
 		o.CgroupsRoot = "mesos"
 	}
 	if o.Clock == nil {
 		o.Clock = realClock{}
 	}
-	if o.Log == nil {
+	if o.Logger == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
-		o.Log = silent
+		o.Logger = silent
 	}
 	for _, d := range []struct {
 		name  string

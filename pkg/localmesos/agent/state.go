@@ -54,7 +54,7 @@ func (a *Agent) writeState(out *wire.Writer) error {
 	}
 	o := object{out}
 	o.BeginObject()
-	o.text("version", Version)
+	o.text("version", a.options.Version)
 	o.number("start_time", float64(a.started.UnixMicro())/1e6)
 	if v.Info.ID != nil {
 		o.text("id", v.Info.ID.Value)
