@@ -249,6 +249,25 @@ func (r Resources) Set(name string) []string {
 	return slices.Compact(all)
 }
 
+// Count returns how many numbers of ranges and members of sets there are.
+func (r Resources) Count() uint64 {
+	var n uint64
+	for i := range r.items {
+		n += r.items[i].ranges.Len() + uint64(len(r.items[i].set))
+	}
+	return n
+}
+
+// Scalars returns the scalar resources.
+func (r Resources) Scalars() Resources {
+	return r.filter(func(it *item) bool { return it.typ == scalarValue })
+}
+
+// Discrete returns the ranges and sets.
+func (r Resources) Discrete() Resources {
+	return r.filter(func(it *item) bool { return it.typ != scalarValue })
+}
+
 // Names returns the names that occur, each once, in order of appearance.
 func (r Resources) Names() []string {
 	var names []string
@@ -354,6 +373,16 @@ func (r Resources) AllocatedTo(role string) Resources {
 // Revocable returns what may be taken back at any time.
 func (r Resources) Revocable() Resources {
 	return r.filter(func(it *item) bool { return it.traits != nil && it.traits.revocable })
+}
+
+// Shared returns the shared volumes.
+func (r Resources) Shared() Resources {
+	return r.filter(func(it *item) bool { return it.traits.shared() })
+}
+
+// Refined returns what has more than one reservation, one upon the other.
+func (r Resources) Refined() Resources {
+	return r.filter(func(it *item) bool { return it.traits != nil && len(it.traits.reservations) > 1 })
 }
 
 // Named returns the resources of a name.

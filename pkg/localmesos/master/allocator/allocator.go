@@ -1,0 +1,506 @@
+// Package allocator decides which framework is offered which agent's resources.
+//
+// It follows the hierarchical allocator of a real Mesos
+// (src/master/allocator/mesos/hierarchical.cpp in its source) in what
+// frameworks can see: dominant resource fairness among roles, and among the
+// frameworks of a role; whole agents, to one role at a time; filters that end
+// at the first allocation after their time; suppression; the least that is
+// worth offering. Roles are not weighted, and have no quota.
+//
+// The package is pure: time is an argument, and nothing happens by itself. It
+// must never know what a task is.
+package allocator
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+)
+
+// Quantities are amounts of scalars by name.
+type Quantities map[string]resource.Milli
+
+// Options are the allocator's settings.
+type Options struct {
+	// Interval is the time between two allocations; no filter is shorter.
+	Interval time.Duration
+	// MinAllocatable lists alternatives: what holds none of them is not
+	// offered. Empty means that everything is.
+	MinAllocatable []Quantities
+	// FilterGPUs keeps agents with GPUs for frameworks that can use them.
+	FilterGPUs bool
+}
+
+// Framework is a framework as the allocator sees it.
+type Framework struct {
+	ID         string
+	Roles      []string
+	Suppressed []string
+	// What the framework can take.
+	GPUs, Revocable, Shared, Refined bool
+	// MinAllocatable replaces the option of that name, by role.
+	MinAllocatable map[string][]Quantities
+	// Accepts tells whether the framework wants offers of the agent for a
+	// role; nil means all.
+	Accepts func(role string, agent *Agent) bool
+}
+
+// Agent is an agent as the allocator sees it.
+type Agent struct {
+	ID         string
+	Hostname   string
+	Attributes []mesos.Attribute
+	Domain     *mesos.DomainInfo
+	Total      resource.Resources
+}
+
+// Grant is what a framework is to be offered.
+type Grant struct {
+	Framework, Role, Agent string
+	// Resources are allocated to the role, ranges and sets before scalars.
+	Resources resource.Resources
+}
+
+// Allocator holds what is allocated to whom. It is not safe for concurrent use.
+type Allocator struct {
+	options    Options
+	frameworks map[string]*framework
+	order      []*framework // by time of arrival, to break ties
+	agents     map[string]*agent
+	agentOrder []*agent
+	total      map[string]resource.Milli
+	roles      map[string]*share
+}
+
+type framework struct {
+	Framework
+	active  bool
+	shares  map[string]*share // by role
+	filters map[filterKey][]filter
+}
+
+type filterKey struct{ role, agent string }
+
+type filter struct {
+	refused resource.Resources
+	expires time.Time
+}
+
+type agent struct {
+	Agent
+	active    bool
+	available resource.Resources
+	totals    map[string]resource.Milli
+}
+
+// share is what is allocated to a role, or to a framework in a role.
+type share struct {
+	amounts map[string]resource.Milli
+	grants  int
+}
+
+// New returns an allocator without frameworks and agents.
+func New(options Options) *Allocator {
+	return &Allocator{
+		options:    options,
+		frameworks: make(map[string]*framework),
+		agents:     make(map[string]*agent),
+		total:      make(map[string]resource.Milli),
+		roles:      make(map[string]*share),
+	}
+}
+
+// SetFramework adds a framework, or changes what is known of it. A new one is
+// active.
+func (a *Allocator) SetFramework(f Framework) {
+	known := a.frameworks[f.ID]
+	if known == nil {
+		known = &framework{active: true, shares: make(map[string]*share), filters: make(map[filterKey][]filter)}
+		a.frameworks[f.ID] = known
+		a.order = append(a.order, known)
+	}
+	known.Framework = f
+}
+
+// ActivateFramework lets a framework have offers, or no more of them. Filters
+// end with activity.
+func (a *Allocator) ActivateFramework(id string, active bool) {
+	if f := a.frameworks[id]; f != nil {
+		f.active = active
+		if !active {
+			clear(f.filters)
+		}
+	}
+}
+
+// RemoveFramework forgets a framework, whose resources must have been recovered.
+func (a *Allocator) RemoveFramework(id string) {
+	f := a.frameworks[id]
+	delete(a.frameworks, id)
+	a.order = slices.DeleteFunc(a.order, func(other *framework) bool { return other == f })
+}
+
+// Suppress ends offers for the roles, or for all if there are none.
+func (a *Allocator) Suppress(id string, roles []string) {
+	f := a.frameworks[id]
+	if f == nil {
+		return
+	}
+	if len(roles) == 0 {
+		roles = f.Roles
+	}
+	suppressed := slices.Clone(f.Suppressed)
+	for _, role := range roles {
+		if slices.Contains(f.Roles, role) && !slices.Contains(suppressed, role) {
+			suppressed = append(suppressed, role)
+		}
+	}
+	f.Suppressed = suppressed
+}
+
+// Revive lets offers for the roles, or for all if there are none, come again,
+// and ends the framework's filters for them.
+func (a *Allocator) Revive(id string, roles []string) {
+	f := a.frameworks[id]
+	if f == nil {
+		return
+	}
+	if len(roles) == 0 {
+		f.Suppressed = nil
+		clear(f.filters)
+		return
+	}
+	f.Suppressed = slices.DeleteFunc(slices.Clone(f.Suppressed), func(role string) bool { return slices.Contains(roles, role) })
+	for key := range f.filters {
+		if slices.Contains(roles, key.role) {
+			delete(f.filters, key)
+		}
+	}
+}
+
+// Suppressed returns the roles for which the framework wants no offers.
+func (a *Allocator) Suppressed(id string) []string {
+	if f := a.frameworks[id]; f != nil {
+		return f.Suppressed
+	}
+	return nil
+}
+
+// AddAgent adds an active agent, none of whose resources is allocated.
+func (a *Allocator) AddAgent(info Agent) {
+	added := &agent{Agent: info, active: true, available: info.Total, totals: amounts(info.Total)}
+	a.agents[info.ID] = added
+	a.agentOrder = append(a.agentOrder, added)
+	for name, n := range added.totals {
+		a.total[name] += n
+	}
+}
+
+// UpdateAgent changes an agent's description and total; what is allocated
+// stays so.
+func (a *Allocator) UpdateAgent(info Agent) {
+	known := a.agents[info.ID]
+	if known == nil {
+		return
+	}
+	used, err := known.Total.Subtract(known.available)
+	if err != nil {
+		used = resource.Resources{}
+	}
+	available, err := info.Total.Subtract(used.Unallocate())
+	if err != nil {
+		// More is used than there is: nothing is left to offer.
+		available = resource.Resources{}
+	}
+	for name, n := range known.totals {
+		a.total[name] -= n
+	}
+	known.Agent, known.available, known.totals = info, available, amounts(info.Total)
+	for name, n := range known.totals {
+		a.total[name] += n
+	}
+}
+
+// ActivateAgent lets an agent be offered, or not.
+func (a *Allocator) ActivateAgent(id string, active bool) {
+	if known := a.agents[id]; known != nil {
+		known.active = active
+	}
+}
+
+// RemoveAgent forgets an agent, whose resources must have been recovered.
+func (a *Allocator) RemoveAgent(id string) {
+	known := a.agents[id]
+	if known == nil {
+		return
+	}
+	for name, n := range known.totals {
+		a.total[name] -= n
+	}
+	delete(a.agents, id)
+	a.agentOrder = slices.DeleteFunc(a.agentOrder, func(other *agent) bool { return other == known })
+	for _, f := range a.order {
+		for key := range f.filters {
+			if key.agent == id {
+				delete(f.filters, key)
+			}
+		}
+	}
+}
+
+// Use records resources, allocated to a role, that a framework has without
+// having been offered them, as those of a returning agent's tasks.
+func (a *Allocator) Use(frameworkID, agentID string, r resource.Resources) {
+	known := a.agents[agentID]
+	if known == nil {
+		return
+	}
+	if rest, err := known.available.Subtract(r.Unallocate()); err == nil {
+		known.available = rest
+	}
+	a.account(frameworkID, r, 1)
+}
+
+// Recover gives back resources that were granted or used. If the framework
+// refuses them for a time above zero, it is not offered the like of them from
+// this agent until the first allocation after that.
+func (a *Allocator) Recover(frameworkID, agentID string, r resource.Resources, refuse time.Duration, now time.Time) {
+	if r.Empty() {
+		return
+	}
+	a.account(frameworkID, r, -1)
+	if known := a.agents[agentID]; known != nil {
+		known.available = known.available.Add(r.Unallocate())
+	}
+	f := a.frameworks[frameworkID]
+	if f == nil || refuse <= 0 {
+		return
+	}
+	for _, role := range r.Roles() {
+		if !slices.Contains(f.Roles, role) {
+			continue
+		}
+		key := filterKey{role, agentID}
+		f.filters[key] = append(f.filters[key], filter{
+			refused: r.AllocatedTo(role).Unallocate(),
+			expires: now.Add(max(refuse, a.options.Interval)),
+		})
+	}
+}
+
+// account adds resources to, or takes them from, the shares of their roles.
+func (a *Allocator) account(frameworkID string, r resource.Resources, sign resource.Milli) {
+	f := a.frameworks[frameworkID]
+	for _, role := range r.Roles() {
+		part := amounts(r.AllocatedTo(role))
+		shares := []*share{shareOf(a.roles, role)}
+		if f != nil {
+			shares = append(shares, shareOf(f.shares, role))
+		}
+		for _, s := range shares {
+			for name, n := range part {
+				s.amounts[name] += sign * n
+			}
+			if sign > 0 {
+				s.grants++
+			}
+		}
+	}
+}
+
+func shareOf(shares map[string]*share, role string) *share {
+	s := shares[role]
+	if s == nil {
+		s = &share{amounts: make(map[string]resource.Milli)}
+		shares[role] = s
+	}
+	return s
+}
+
+func amounts(r resource.Resources) map[string]resource.Milli {
+	scalars := r.Scalars()
+	out := make(map[string]resource.Milli, 4)
+	for _, name := range scalars.Names() {
+		out[name] = scalars.Scalar(name)
+	}
+	return out
+}
+
+// Allocate grants what is available on the agents, or on all if none is named.
+// What it grants counts as allocated until it is recovered.
+func (a *Allocator) Allocate(now time.Time, agentIDs ...string) []Grant {
+	a.expireFilters(now)
+	candidates := a.agentOrder
+	if len(agentIDs) > 0 {
+		candidates = nil
+		for _, id := range agentIDs {
+			if known := a.agents[id]; known != nil {
+				candidates = append(candidates, known)
+			}
+		}
+	}
+	var grants []Grant
+	for _, candidate := range candidates {
+		if candidate.active && !candidate.available.Empty() {
+			grants = a.allocateAgent(grants, candidate)
+		}
+	}
+	return grants
+}
+
+func (a *Allocator) expireFilters(now time.Time) {
+	for _, f := range a.order {
+		for key, filters := range f.filters {
+			filters = slices.DeleteFunc(filters, func(f filter) bool { return !f.expires.After(now) })
+			if len(filters) == 0 {
+				delete(f.filters, key)
+			} else {
+				f.filters[key] = filters
+			}
+		}
+	}
+}
+
+func (a *Allocator) allocateAgent(grants []Grant, on *agent) []Grant {
+	for _, role := range a.rolesByShare() {
+		for _, f := range a.frameworksByShare(role) {
+			offer := a.fitting(f, role, on)
+			if offer.Empty() {
+				continue
+			}
+			rest, err := on.available.Subtract(offer)
+			if err != nil {
+				continue // it is a part of what is available, so this cannot be
+			}
+			on.available = rest
+			granted := offer.Discrete().Add(offer.Scalars()).Allocate(role)
+			a.account(f.ID, granted, 1)
+			grants = append(grants, Grant{Framework: f.ID, Role: role, Agent: on.ID, Resources: granted})
+			if rest.Empty() {
+				return grants
+			}
+		}
+	}
+	return grants
+}
+
+// fitting returns what of the agent a framework can be granted in a role.
+func (a *Allocator) fitting(f *framework, role string, on *agent) resource.Resources {
+	none := resource.Resources{}
+	if a.options.FilterGPUs && !f.GPUs && on.totals["gpus"] > 0 {
+		return none
+	}
+	if f.Accepts != nil && !f.Accepts(role, &on.Agent) {
+		return none
+	}
+	offer := on.available.AllocatableTo(role)
+	for _, unwanted := range []struct {
+		take bool
+		part resource.Resources
+	}{{f.Revocable, offer.Revocable()}, {f.Shared, offer.Shared()}, {f.Refined, offer.Refined()}} {
+		if unwanted.take || unwanted.part.Empty() {
+			continue
+		}
+		if rest, err := offer.Subtract(unwanted.part); err == nil {
+			offer = rest
+		}
+	}
+	if offer.Empty() || !a.worthwhile(f, role, offer) {
+		return none
+	}
+	for _, filter := range f.filters[filterKey{role, on.ID}] {
+		if filter.refused.Contains(offer) {
+			return none
+		}
+	}
+	return offer
+}
+
+// worthwhile tells whether the resources hold one of the minimal quantities.
+func (a *Allocator) worthwhile(f *framework, role string, offer resource.Resources) bool {
+	alternatives := a.options.MinAllocatable
+	if own, ok := f.MinAllocatable[role]; ok {
+		alternatives = own
+	}
+	if len(alternatives) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(alternatives, func(q Quantities) bool {
+		for name, least := range q {
+			if offer.Scalar(name) < least {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// rolesByShare lists the roles that somebody wants offers for, the one with the
+// least dominant share first.
+func (a *Allocator) rolesByShare() []string {
+	var roles []string
+	for _, f := range a.order {
+		if !f.active {
+			continue
+		}
+		for _, role := range f.Roles {
+			if !slices.Contains(f.Suppressed, role) && !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
+		}
+	}
+	slices.SortStableFunc(roles, func(x, y string) int {
+		if c := a.compare(a.roles[x], a.roles[y]); c != 0 {
+			return c
+		}
+		return strings.Compare(x, y)
+	})
+	return roles
+}
+
+func (a *Allocator) frameworksByShare(role string) []*framework {
+	var frameworks []*framework
+	for _, f := range a.order {
+		if f.active && slices.Contains(f.Roles, role) && !slices.Contains(f.Suppressed, role) {
+			frameworks = append(frameworks, f)
+		}
+	}
+	slices.SortStableFunc(frameworks, func(x, y *framework) int { return a.compare(x.shares[role], y.shares[role]) })
+	return frameworks
+}
+
+// compare orders by dominant share, then by how often something was granted.
+func (a *Allocator) compare(x, y *share) int {
+	dx, dy := a.dominant(x), a.dominant(y)
+	switch {
+	case dx < dy:
+		return -1
+	case dx > dy:
+		return 1
+	}
+	return grantsOf(x) - grantsOf(y)
+}
+
+func grantsOf(s *share) int {
+	if s == nil {
+		return 0
+	}
+	return s.grants
+}
+
+func (a *Allocator) dominant(s *share) float64 {
+	if s == nil {
+		return 0
+	}
+	most := 0.0
+	for name, n := range s.amounts {
+		if total := a.total[name]; total > 0 {
+			most = max(most, float64(n)/float64(total))
+		}
+	}
+	return most
+}

@@ -1,0 +1,22 @@
+// Package master is an embedded Mesos master: it speaks the v1 scheduler API
+// and the operator endpoints of a real one over real HTTP, and leads agents
+// that it reaches through package link.
+//
+//	schedulers, operators ── HTTP ──> handlers ── commands ──> loop ── owns ──> core
+//	                         <── event streams ── queues <──────────────────────┤
+//	agents ── link.Master ── commands ──> loop          core ── link.Agent ──> agents
+//
+// One goroutine, the loop, owns all state (type core) and runs one command at
+// a time: a call from a handler, a message from an agent, a timer. Handlers
+// wait for the command's answer; agents and timers do not. What the core sends
+// to frameworks and agents goes into queues, so that it never waits for
+// anybody.
+//
+// What follows the wire of a real master is told where it is done; the rules
+// come from Mesos's source (src/master) and from what a real 1.12 answered. A
+// master remembers nothing beyond its process: it is always the leader, and its
+// registry is empty when it starts.
+//
+// The package must never know who its frameworks are: nothing here may depend
+// on a particular scheduler or executor.
+package master

@@ -1,0 +1,145 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+	"github.com/tandem-mesos/tandem/pkg/resource"
+)
+
+// Options are a master's settings. The zero value is usable; the defaults are
+// those of a real master.
+type Options struct {
+	// Listen is the address to serve at, host:port; the port may be 0. The
+	// default is 127.0.0.1:5050.
+	Listen string
+	// Hostname is what the master calls itself; by default its address.
+	Hostname string
+	// ID is the master's ID, which agents and frameworks derive theirs from; by
+	// default a new UUID.
+	ID string
+	// Version is the version of Mesos that the master claims.
+	Version string
+	// AllocationInterval is the time between two allocations (default 1s).
+	AllocationInterval time.Duration
+	// OfferTimeout ends offers that are not used; 0 means never.
+	OfferTimeout time.Duration
+	// An agent that does not answer MaxAgentPingTimeouts pings, each within
+	// AgentPingTimeout, is unreachable (default 5 times 15s).
+	AgentPingTimeout     time.Duration
+	MaxAgentPingTimeouts int
+	// MinAllocatableResources lists alternatives: what holds none of them is
+	// not offered (default cpus:0.01|mem:32). An empty list offers everything.
+	MinAllocatableResources []allocator.Quantities
+	// Flags are shown at /flags beside those that the options imply.
+	Flags map[string]string
+	// Schema is shared with others to save time; by default a new one.
+	Schema *wire.Schema
+	// Clock is the time; by default the real one.
+	Clock Clock
+	// Logger takes what an operator should know; by default nothing is logged.
+	Logger logrus.FieldLogger
+}
+
+// Defaults of a real master.
+const (
+	DefaultListen               = "127.0.0.1:5050"
+	DefaultVersion              = "1.11.0"
+	DefaultAllocationInterval   = time.Second
+	DefaultAgentPingTimeout     = 15 * time.Second
+	DefaultMaxAgentPingTimeouts = 5
+)
+
+// DefaultMinAllocatableResources is --min_allocatable_resources of a real
+// master.
+func DefaultMinAllocatableResources() []allocator.Quantities {
+	return []allocator.Quantities{{"cpus": resource.Thousandths(0.01)}, {"mem": resource.Whole(32)}}
+}
+
+// validate fills in defaults and refuses what cannot work.
+func (o *Options) validate() error {
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	host, port, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return fmt.Errorf("the address to listen at, %q, is not host:port: %w", o.Listen, err)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("the address to listen at, %q, has no port from 0 to 65535", o.Listen)
+	}
+	if o.Hostname == "" {
+		o.Hostname = host
+	}
+	if o.ID == "" {
+		o.ID = uuid.NewString()
+	}
+	if o.Version == "" {
+		o.Version = DefaultVersion
+	}
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{"allocation interval", &o.AllocationInterval, DefaultAllocationInterval},
+		{"agent ping timeout", &o.AgentPingTimeout, DefaultAgentPingTimeout},
+		{"offer timeout", &o.OfferTimeout, 0},
+	} {
+		if *d.value < 0 {
+			return fmt.Errorf("the %s, %s, is negative", d.name, *d.value)
+		}
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	if o.MaxAgentPingTimeouts < 0 {
+		return errors.New("the number of agent ping timeouts is negative")
+	}
+	if o.MaxAgentPingTimeouts == 0 {
+		o.MaxAgentPingTimeouts = DefaultMaxAgentPingTimeouts
+	}
+	if o.MinAllocatableResources == nil {
+		o.MinAllocatableResources = DefaultMinAllocatableResources()
+	}
+	if o.Schema == nil {
+		if o.Schema, err = wire.NewSchema(); err != nil {
+			return err
+		}
+	}
+	if o.Clock == nil {
+		o.Clock = realClock{}
+	}
+	if o.Logger == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Logger = silent
+	}
+	return nil
+}
+
+// Clock is the time as the master sees it.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f, in a goroutine of its own, once d has passed, unless
+	// stop is called before.
+	AfterFunc(d time.Duration, f func()) (stop func())
+}
+
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
+
+func (realClock) AfterFunc(d time.Duration, f func()) func() {
+	t := time.AfterFunc(d, f)
+	return func() { t.Stop() }
+}
