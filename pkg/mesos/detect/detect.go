@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The ports that are meant where none is given.
@@ -78,9 +79,10 @@ func parseZooKeeper(s string) (*ZooKeeperURL, error) {
 	if u.Path == "/" {
 		return nil, errors.New("the ZooKeeper URL has no path; masters usually register below /mesos: zk://host:port/mesos")
 	}
+	odd := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	for part := range strings.SplitSeq(u.Path[1:], "/") {
-		if part == "" || part == "." || part == ".." {
-			return nil, fmt.Errorf("the ZooKeeper URL has a path that ZooKeeper does not allow: %s", u.Path)
+		if part == "" || part == "." || part == ".." || strings.ContainsFunc(part, odd) {
+			return nil, fmt.Errorf("the ZooKeeper URL has a path that ZooKeeper does not allow: %q", u.Path)
 		}
 	}
 	var err error
