@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,11 +53,29 @@ func moduleRoot(t *testing.T) string {
 // package.
 func compile(t *testing.T, args ...string) {
 	t.Helper()
+	dependOnSource(t)
 	cmd := exec.Command("go", args...)
 	cmd.Dir = moduleRoot(t)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot compile %s: %v\n%s", args[len(args)-1], err, out)
+	}
+}
+
+// dependOnSource looks at every directory of the source, so that the go command
+// does not take an old result of these tests for a new one: it sees what a test
+// opens, and not what a compiler that the test starts reads.
+func dependOnSource(t *testing.T) {
+	t.Helper()
+	root := moduleRoot(t)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cgroup_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -16,27 +17,6 @@ import (
 )
 
 const containerID = "5b6e0c1a-3f04-4a4f-9c43-6c3d7a1f2b10"
-
-// v2Host returns the machine's v2 hierarchy, also where it is hybrid.
-func v2Host(t *testing.T) cgroup.Host {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: makes cgroups at the top of the machine's v2 hierarchy")
-	}
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	h, err := cgroup.ParseV2(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h.Version != cgroup.V2 {
-		t.Skip("needs a cgroup v2 mount; this machine has none")
-	}
-	return h
-}
 
 // v1Container makes a container as an agent does, and opens it as its
 // executor would.
@@ -151,14 +131,11 @@ func TestNoContainer(t *testing.T) {
 }
 
 // chainOf makes a v2 container in the way of an agent.
-func chainOf(t *testing.T, depth int) (*cgroup.Container, string) {
+func chainOf(t *testing.T, depth int) (*cgroup.Container, *cgroup.Group) {
 	t.Helper()
 	h := v2Host(t)
-	x, err := h.Create("/tandem-test/"+containerID, "hugetlb", "memory", "cpu", "pids")
-	if err != nil {
-		t.Fatal(err)
-	}
-	home, err := h.Create("/tandem-test/"+containerID+"/leaf", "hugetlb", "memory", "cpu", "pids")
+	all := append(slices.Clone(controllers), "hugetlb") // which is all that a hybrid machine may have
+	x, err := h.Create("/tandem-test/"+containerID, all...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,15 +145,20 @@ func chainOf(t *testing.T, depth int) (*cgroup.Container, string) {
 		}
 		_ = syscall.Rmdir(filepath.Dir(x.Dirs()[0].Path))
 	})
+	home, err := h.Create("/tandem-test/"+containerID+"/leaf", all...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, Self: cgroup.Membership{Unified: home.String()}, ID: containerID, Depth: depth})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, x.Dirs()[0].Path
+	return c, x
 }
 
 func TestChainHoldsOnlyNamesThatAnAgentRecovers(t *testing.T) {
-	c, dir := chainOf(t, 3)
+	c, x := chainOf(t, 3)
+	dir := x.Dirs()[0].Path
 	create := func(task string) *cgroup.Group {
 		t.Helper()
 		g, err := c.Create(task, nil)
@@ -232,9 +214,111 @@ func TestChainHoldsOnlyNamesThatAnAgentRecovers(t *testing.T) {
 	want("all have gone", "leaf")
 }
 
+func TestChainWeighsWhatHangsOnIt(t *testing.T) {
+	c, x := chainOf(t, 3)
+	need(t, x, "cpu")
+	shares := func(n uint64) *specs.LinuxResources {
+		return &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: &n}}
+	}
+	links := func() string {
+		var weights []string
+		for dir := filepath.Join(x.Dirs()[0].Path, "mesos"); ; dir = filepath.Join(dir, "mesos") {
+			data, err := os.ReadFile(filepath.Join(dir, "cpu.weight"))
+			if err != nil {
+				return strings.Join(weights, " ")
+			}
+			weights = append(weights, strings.TrimSpace(string(data)))
+		}
+	}
+	var tasks []*cgroup.Group
+	for i, n := range []uint64{1024, 2048, 512} {
+		g, err := c.Create(string(rune('a'+i)), shares(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Limit(shares(n), cgroup.Require); err != nil {
+			t.Fatal(err)
+		}
+		tasks = append(tasks, g)
+	}
+	if got, want := links(), "350 250 50"; got != want {
+		t.Errorf("the links weigh %s, want %s", got, want)
+	}
+	if got := read(t, tasks[1], "cpu", "cpu.weight"); got != "200" {
+		t.Errorf("the second task weighs %s", got)
+	}
+	for _, step := range []struct {
+		task int
+		want string
+	}{{1, "150 50 50"}, {2, "100"}, {0, ""}} {
+		if err := tasks[step.task].Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := links(); got != step.want {
+			t.Errorf("without task %d the links weigh %q, want %q", step.task, got, step.want)
+		}
+	}
+}
+
+// An agent destroys a container that it sees running out of memory, and all of
+// its tasks.
+func TestTaskOutOfMemoryIsNotItsContainers(t *testing.T) {
+	onEach(t, func(t *testing.T, h cgroup.Host) {
+		var c *cgroup.Container
+		var x *cgroup.Group
+		if h.Version == cgroup.V1 {
+			c, x = v1Container(t, "cpu", "memory", "pids", "freezer")
+		} else {
+			c, x = chainOf(t, 0)
+		}
+		need(t, x, "memory")
+		if _, err := x.Limit(memory(256<<20), cgroup.Require); err != nil {
+			t.Fatal(err)
+		}
+		limits := memory(32 << 20)
+		g, err := c.Create("hello.0.1.hungry", limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = errors.Join(g.Kill(context.Background()), g.Remove(context.Background())) })
+		if _, err := g.Limit(limits, cgroup.Require); err != nil {
+			t.Fatal(err)
+		}
+		cmd, release := parked(t, "exec tail /dev/zero")
+		if err := g.Add(cmd.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		if c.SoftMemory() {
+			// Nobody kills it but who runs it.
+			until(t, "the limit", func() bool {
+				return !strings.Contains("\n"+read(t, g, "memory", "memory.events"), "\nhigh 0\n")
+			})
+			if u, err := g.Usage(); err != nil || u.Memory.Limit != 32<<20 {
+				t.Errorf("Memory = %+v, %v", u.Memory, err)
+			}
+			if err := g.Kill(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = cmd.Wait()
+		if n, err := g.OOMKills(); (n > 0) == c.SoftMemory() || err != nil {
+			t.Errorf("OOMKills = %d, %v; soft memory %v", n, err, c.SoftMemory())
+		}
+		if n, err := x.OOMKills(); n != 0 || err != nil {
+			t.Errorf("the container's OOMKills = %d, %v", n, err)
+		}
+		if h.Version == cgroup.V2 {
+			if events := read(t, x, "memory", "memory.events"); !strings.Contains(events, "\noom 0\n") {
+				t.Errorf("an agent would destroy the container over\n%s", events)
+			}
+		}
+	})
+}
+
 func TestLeftoverLeafKeepsItsPlace(t *testing.T) {
-	c, dir := chainOf(t, 8)
-	if err := os.MkdirAll(filepath.Join(dir, "mesos", "leaf"), 0o755); err != nil {
+	c, x := chainOf(t, 8)
+	if err := os.MkdirAll(filepath.Join(x.Dirs()[0].Path, "mesos", "leaf"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	g, err := c.Create("a", nil)

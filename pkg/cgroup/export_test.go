@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"context"
 	"io"
 	"slices"
 	"strings"
@@ -13,6 +14,9 @@ func Without(g *Group, controller string) *Group {
 		return slices.Contains(d.Controllers, controller)
 	})}
 }
+
+// KillEach kills as on a kernel without a way to kill a whole group.
+func KillEach(ctx context.Context, g *Group) error { return g.killEach(ctx) }
 
 // ParseV2 reads a mount table as if it had no v1 hierarchies, so that a
 // hybrid machine can test what it can of v2.

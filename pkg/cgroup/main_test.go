@@ -37,12 +37,35 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// onEach runs a test on each generation of cgroups that the machine has. On a
+// hybrid one that is v1 and what little v2 has beside it.
+func onEach(t *testing.T, test func(t *testing.T, h cgroup.Host)) {
+	t.Helper()
+	t.Run("v1", func(t *testing.T) { test(t, v1Host(t)) })
+	t.Run("v2", func(t *testing.T) { test(t, v2Host(t)) })
+}
+
+// need skips a test where the machine's cgroups lack a controller.
+func need(t *testing.T, g *cgroup.Group, controllers ...string) {
+	t.Helper()
+	for _, c := range controllers {
+		if !g.Has(c) {
+			t.Skipf("needs the %s controller on cgroup %s", c, g.Version())
+		}
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: makes cgroups at the top of the machine's hierarchies")
+	}
+}
+
 // v1Host returns the machine's v1 hierarchies, or skips.
 func v1Host(t *testing.T) cgroup.Host {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: makes cgroups at the top of the machine's v1 hierarchies")
-	}
+	needRoot(t)
 	h, err := cgroup.ReadHost()
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +77,25 @@ func v1Host(t *testing.T) cgroup.Host {
 		if !slices.Contains(h.Controllers(), c) {
 			t.Skipf("needs the v1 controller %s", c)
 		}
+	}
+	return h
+}
+
+// v2Host returns the machine's v2 hierarchy, also where it is hybrid.
+func v2Host(t *testing.T) cgroup.Host {
+	t.Helper()
+	needRoot(t)
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h, err := cgroup.ParseV2(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Version != cgroup.V2 {
+		t.Skip("needs a cgroup v2 mount; this machine has none")
 	}
 	return h
 }

@@ -78,7 +78,8 @@ func (g *Group) Usage() (Usage, error) {
 // without the memory controller.
 //
 // This counter is the truth about an out-of-memory kill; notifications can be
-// lost, late, or meant for a relative.
+// lost, late, or meant for a relative. Only its being above 0 is exact: where the
+// whole group is killed at once, the kernel may count the first process twice.
 func (g *Group) OOMKills() (uint64, error) {
 	dir, ok := g.dir("memory")
 	if !ok {
