@@ -1,0 +1,251 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// board is what a watch has brought so far. It is not safe for concurrent use.
+type board struct {
+	jobs      map[string]*tandemv1.JobRecord
+	instances map[slot]*tandemv1.InstanceRecord
+	// attempts holds the newest attempt of each instance.
+	attempts map[slot]*tandemv1.AttemptRecord
+	removed  map[string]bool
+	// complete says that all that was there before the watch has come.
+	complete bool
+}
+
+// slot names an instance.
+type slot struct {
+	job    string
+	number int32
+}
+
+// String returns the instance as it stands in task IDs.
+func (s slot) String() string {
+	id := state.TaskName{Job: s.job, Slot: s.number, Attempt: 1, Workload: "w"}.String()
+	return strings.TrimSuffix(id, ".1.w")
+}
+
+func newBoard() *board {
+	return &board{
+		jobs:      map[string]*tandemv1.JobRecord{},
+		instances: map[slot]*tandemv1.InstanceRecord{},
+		attempts:  map[slot]*tandemv1.AttemptRecord{},
+		removed:   map[string]bool{},
+	}
+}
+
+// event is one thing that has happened, for a line of text.
+type event struct{ what, text string }
+
+// apply takes a change in, and returns what a person would want to hear of it.
+func (b *board) apply(change *tandemv1.WatchResponse) []event {
+	switch c := change.GetChange().(type) {
+	case *tandemv1.WatchResponse_Job:
+		return b.applyJob(c.Job)
+	case *tandemv1.WatchResponse_Instance:
+		return b.applyInstance(c.Instance)
+	case *tandemv1.WatchResponse_Attempt:
+		return b.applyAttempt(c.Attempt)
+	case *tandemv1.WatchResponse_JobRemoved:
+		b.removed[c.JobRemoved] = true
+		delete(b.jobs, c.JobRemoved)
+		maps.DeleteFunc(b.instances, func(s slot, _ *tandemv1.InstanceRecord) bool { return s.job == c.JobRemoved })
+		maps.DeleteFunc(b.attempts, func(s slot, _ *tandemv1.AttemptRecord) bool { return s.job == c.JobRemoved })
+		return []event{{c.JobRemoved, "removed"}}
+	case *tandemv1.WatchResponse_SnapshotEnd:
+		b.complete = true
+	}
+	return nil
+}
+
+func (b *board) applyJob(job *tandemv1.JobRecord) []event {
+	id := job.GetSpec().GetId()
+	before := b.jobs[id]
+	b.jobs[id] = job
+	delete(b.removed, id)
+	if before.GetPhase() == job.GetPhase() && before.GetVersion() == job.GetVersion() {
+		return nil
+	}
+	text := present.JobPhase(job.GetPhase())
+	if before.GetVersion() != job.GetVersion() {
+		text += fmt.Sprintf(" (version %d)", job.GetVersion())
+	}
+	return []event{{id, because(text, job.GetPhaseReason())}}
+}
+
+func (b *board) applyInstance(i *tandemv1.InstanceRecord) []event {
+	key := slot{i.GetJobId(), i.GetSlot()}
+	before := b.instances[key]
+	b.instances[key] = i
+	if before.GetPhase() == i.GetPhase() {
+		return nil
+	}
+	return []event{{key.String(), because(present.InstancePhase(i.GetPhase()), i.GetPhaseReason())}}
+}
+
+func (b *board) applyAttempt(a *tandemv1.AttemptRecord) []event {
+	key := slot{a.GetJobId(), a.GetSlot()}
+	before := b.attempts[key]
+	if before.GetAttempt() > a.GetAttempt() {
+		return nil
+	}
+	b.attempts[key] = a
+	known := map[string]*tandemv1.TaskRecord{}
+	if before.GetAttempt() == a.GetAttempt() {
+		for _, t := range before.GetTasks() {
+			known[t.GetTaskId()] = t
+		}
+	}
+	var events []event
+	for _, t := range a.GetTasks() {
+		old, seen := known[t.GetTaskId()]
+		if seen && old.GetState() == t.GetState() && present.Health(old) == present.Health(t) {
+			continue
+		}
+		events = append(events, event{t.GetTaskId(), taskText(a.GetHostname(), t)})
+	}
+	return events
+}
+
+// taskText says where a task stands, and after its end how it ended.
+func taskText(hostname string, t *tandemv1.TaskRecord) string {
+	parts := []string{t.GetState().String()}
+	if health := present.Health(t); health != "" {
+		parts[0] += " and " + health
+	}
+	if !present.Ended(t) {
+		switch t.GetState() {
+		case tandemv1.TaskState_TASK_STAGING:
+			parts = append(parts, "on "+hostname)
+		case tandemv1.TaskState_TASK_RUNNING:
+			parts = append(parts, present.Ports(hostname, t)...)
+		}
+		return strings.Join(parts, " ")
+	}
+	for _, fact := range []struct{ name, text string }{
+		{"exit ", present.Exit(t)}, {"after ", present.WallTime(t)},
+		{"processor ", present.CPUTime(t)}, {"peak memory ", present.PeakMemory(t)},
+	} {
+		if fact.text != "" {
+			parts = append(parts, fact.name+fact.text)
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if t.GetState() != tandemv1.TaskState_TASK_FINISHED {
+		text = because(text, present.Why(t))
+	}
+	return text
+}
+
+func because(text, reason string) string {
+	if reason == "" {
+		return text
+	}
+	return text + ": " + present.OneLine(reason)
+}
+
+// outcome is what has become of a job that somebody waits for.
+type outcome struct {
+	done, well bool
+	// text says what has become of it.
+	text string
+}
+
+// outcome says whether a job, at the version or a later one, has come to where
+// waiting ends: a batch to its end, anything else to where all that should run
+// does.
+func (b *board) outcome(id string, version uint64) outcome {
+	job := b.jobs[id]
+	switch {
+	case job == nil && b.removed[id]:
+		return outcome{done: true, text: "was removed"}
+	case job == nil || job.GetVersion() < version || !b.complete:
+		return outcome{}
+	}
+	endless := job.GetSpec().GetType() != tandemv1.JobType_JOB_TYPE_BATCH
+	switch job.GetPhase() {
+	case tandemv1.JobPhase_JOB_PHASE_FINISHED:
+		return outcome{true, true, "has finished"}
+	case tandemv1.JobPhase_JOB_PHASE_FAILED:
+		return outcome{done: true, text: because("has failed", job.GetPhaseReason())}
+	case tandemv1.JobPhase_JOB_PHASE_STOPPED:
+		return outcome{done: true, text: "was stopped"}
+	case tandemv1.JobPhase_JOB_PHASE_RUNNING:
+		if endless {
+			return outcome{true, true, "runs"}
+		}
+	}
+	return outcome{}
+}
+
+// slots returns the instances of the board in order.
+func (b *board) slots() []slot {
+	return slices.SortedFunc(maps.Keys(b.instances), func(x, y slot) int {
+		return cmp.Or(cmp.Compare(x.job, y.job), cmp.Compare(x.number, y.number))
+	})
+}
+
+// live returns the board as a table that fits on a screen.
+func (b *board) live(now time.Time) *table {
+	t := &table{}
+	t.add("INSTANCE", "PHASE", "SINCE", "TASK", "STATE", "EXIT", "WALL", "CPU", "PEAK MEMORY", "WHERE", "WHY")
+	for _, key := range b.slots() {
+		i, a := b.instances[key], b.attempts[key]
+		t.add(key.String(), present.InstancePhase(i.GetPhase()), present.Since(now, i.GetSince().AsTime()), "", "", "", "", "", "",
+			a.GetHostname(), present.OneLine(i.GetPhaseReason()))
+		for _, task := range a.GetTasks() {
+			why := ""
+			if task.GetState() != tandemv1.TaskState_TASK_FINISHED {
+				why = present.Why(task)
+			}
+			t.add("", "", "", task.GetWorkload(), stateText(task), present.Exit(task), present.WallTime(task),
+				present.CPUTime(task), present.PeakMemory(task), strings.Join(present.Ports(a.GetHostname(), task), " "), why)
+		}
+	}
+	return t
+}
+
+func stateText(t *tandemv1.TaskRecord) string {
+	if health := present.Health(t); health != "" {
+		return t.GetState().String() + " " + health
+	}
+	return t.GetState().String()
+}
+
+// report writes what each workload did and used, and what was not enforced.
+func (b *board) report(w io.Writer) {
+	t := &table{}
+	t.add("TASK", "STATE", "EXIT", "WALL", "CPU", "PEAK MEMORY", "WHY")
+	var warnings []string
+	for _, key := range b.slots() {
+		for _, task := range b.attempts[key].GetTasks() {
+			why := ""
+			if task.GetState() != tandemv1.TaskState_TASK_FINISHED {
+				why = present.Why(task)
+			}
+			t.add(task.GetTaskId(), stateText(task), present.Exit(task), present.WallTime(task),
+				present.CPUTime(task), present.PeakMemory(task), why)
+			for _, warning := range task.GetReport().GetWarnings() {
+				warnings = append(warnings, fmt.Sprintf("%s: %s", task.GetTaskId(), present.OneLine(warning)))
+			}
+		}
+	}
+	if len(t.rows) > 1 {
+		t.write(w, 0)
+	}
+	for _, warning := range warnings {
+		fmt.Fprintln(w, warning)
+	}
+}

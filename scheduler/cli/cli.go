@@ -1,0 +1,198 @@
+// Package cli is the command line: one file for each verb. A verb turns flags
+// and files into calls of a scheduler's API, or into options of app, and shows
+// what comes back.
+//
+// The package must never hold a rule of its own about jobs, so that whoever
+// uses the API can do what it does. Everything that it takes from the process
+// comes through a System, so that tests run verbs in themselves.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// System is what a command line needs of the process that it runs in.
+type System struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Getenv returns an environment variable, and whether it is set.
+	Getenv func(name string) (string, bool)
+	Now    func() time.Time
+	// TerminalSize returns the width and height of the terminal that Stdout is,
+	// or false when it is none.
+	TerminalSize func() (width, height int, ok bool)
+}
+
+// Main runs the process's command line and returns its exit status. SIGINT and
+// SIGTERM end it in order; a second one ends it at once.
+func Main() int {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer restore()
+	context.AfterFunc(ctx, restore)
+	return Run(ctx, os.Args[1:], System{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Getenv: os.LookupEnv,
+		Now:    time.Now,
+		TerminalSize: func() (int, int, bool) {
+			width, height, err := term.GetSize(int(os.Stdout.Fd()))
+			return width, height, err == nil && os.Getenv("TERM") != "dumb"
+		},
+	})
+}
+
+// The exit statuses.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitRefused     = 4
+	exitInterrupted = 130
+)
+
+// failure is an error with an exit status of its own.
+type failure struct {
+	status int
+	// lines say what went wrong, each in one line.
+	lines []string
+	// places says that the lines begin with a place in a file, where editors
+	// look for it, and not with the program's name.
+	places bool
+}
+
+func (f *failure) Error() string { return strings.Join(f.lines, "\n") }
+
+func failed(status int, format string, args ...any) error {
+	return &failure{status: status, lines: []string{fmt.Sprintf(format, args...)}}
+}
+
+// Run runs a command line and returns its exit status. When ctx ends it stops
+// in order.
+func Run(ctx context.Context, args []string, sys System) int {
+	root := newRoot(&sys)
+	// Without arguments cobra would take those of the process.
+	root.SetArgs(append([]string{}, args...))
+	root.SetIn(sys.Stdin)
+	root.SetOut(sys.Stdout)
+	root.SetErr(sys.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	f := &failure{status: exitFailed, lines: strings.Split(err.Error(), "\n")}
+	errors.As(err, &f)
+	for _, line := range f.lines {
+		if !f.places {
+			line = "tandem: " + line
+		}
+		fmt.Fprintln(sys.Stderr, line)
+	}
+	return f.status
+}
+
+func newRoot(sys *System) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tandem",
+		Short: "Run a team's workloads on Apache Mesos",
+		Long: `Tandem runs a team's workloads on Apache Mesos: programs that belong together are
+placed on one agent, all or nothing, each in a cgroup of its own under its own limits.
+
+Try it here:         tandem local --wait examples/hello.yaml
+On a real Mesos:     tandem scheduler --master HOST:5050
+Then, anywhere:      tandem run --wait examples/hello.yaml
+
+Every flag can also be given by an environment variable: TANDEM_ and its name in
+capitals with _ for -, as in TANDEM_SCHEDULER for --scheduler.
+
+Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong job file;
+3 a scheduler or master cannot be reached; 4 refused by the scheduler; 130 interrupted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return fromEnvironment(cmd.Flags(), sys.Getenv)
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return failed(exitUsage, "%s; see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newStop(sys),
+		newVersion(sys),
+	)
+	for _, cmd := range root.Commands() {
+		check := cmd.Args
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return failed(exitUsage, "usage: %s", cmd.UseLine())
+			}
+			return nil
+		}
+	}
+	return root
+}
+
+func unknownCommand(root *cobra.Command, word string) error {
+	best, distance := "", 3
+	for _, cmd := range root.Commands() {
+		if d := levenshtein.ComputeDistance(word, cmd.Name()); d < distance && cmd.IsAvailableCommand() {
+			best, distance = cmd.Name(), d
+		}
+	}
+	if best != "" {
+		return failed(exitUsage, "there is no command %q; did you mean %q?", word, best)
+	}
+	return failed(exitUsage, "there is no command %q; see tandem --help", word)
+}
+
+// variable returns the environment variable of a flag.
+func variable(flag string) string {
+	return "TANDEM_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// fromEnvironment sets the flags that were not given from the environment.
+func fromEnvironment(flags *pflag.FlagSet, getenv func(string) (string, bool)) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" || err != nil {
+			return
+		}
+		if v, ok := getenv(variable(f.Name)); ok && v != "" {
+			if setErr := flags.Set(f.Name, v); setErr != nil {
+				err = failed(exitUsage, "%s=%q cannot be used: %s", variable(f.Name), v, causeOf(setErr))
+			}
+		}
+	})
+	return err
+}
+
+// causeOf returns the innermost error of a chain, which for the errors of flags
+// is the only part that says something new.
+func causeOf(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,363 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/artifact"
+	"github.com/tandem-mesos/tandem/scheduler/cli"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+var rewrite = flag.Bool("rewrite", false, "rewrite the transcripts")
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fake is a scheduler that runs every batch at once, and well unless it is
+// /bad; /slow never ends. It is a Commander and a Reader behind a real api.Server.
+type fake struct {
+	mu       sync.Mutex
+	jobs     map[string]*tandemv1.JobView
+	versions map[string]uint64
+}
+
+func (f *fake) Submit(_ context.Context, s core.Submit) (core.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := s.Job.Id
+	if s.ExpectedVersion != nil && *s.ExpectedVersion != f.versions[id] {
+		return core.Reply{}, &core.Refused{Code: core.StaleVersion,
+			Reason: fmt.Sprintf("job %s is at version %d, not %d", id, f.versions[id], *s.ExpectedVersion)}
+	}
+	if old := f.jobs[id]; old != nil && proto.Equal(old.Job.Spec, s.Job) {
+		return core.Reply{Version: f.versions[id]}, nil
+	}
+	f.versions[id]++
+	f.jobs[id] = f.done(s.Job, f.versions[id])
+	return core.Reply{Version: f.versions[id], Changed: true}, nil
+}
+
+func (f *fake) Stop(_ context.Context, s core.Stop) (core.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.jobs[s.JobID]
+	if j == nil {
+		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no job " + s.JobID}
+	}
+	stopped := proto.CloneOf(j)
+	stopped.Job.Stopped, stopped.Job.Phase = true, tandemv1.JobPhase_JOB_PHASE_STOPPED
+	for _, i := range stopped.Instances {
+		i.Instance.Phase = tandemv1.InstancePhase_INSTANCE_PHASE_STOPPED
+	}
+	f.jobs[s.JobID] = stopped
+	f.versions[s.JobID]++
+	return core.Reply{Version: f.versions[s.JobID]}, nil
+}
+
+// done returns a job as it is when it has ended, or for a service runs.
+func (f *fake) done(job *tandemv1.Job, version uint64) *tandemv1.JobView {
+	at := timestamppb.New(noon.Add(-5 * time.Second))
+	view := &tandemv1.JobView{Job: &tandemv1.JobRecord{
+		Spec: job, Version: version, Created: at, Updated: at, Phase: tandemv1.JobPhase_JOB_PHASE_FINISHED,
+	}}
+	phase, state := tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED, tandemv1.TaskState_TASK_FINISHED
+	switch {
+	case strings.HasPrefix(job.Id, "/bad"):
+		view.Job.Phase, view.Job.PhaseReason = tandemv1.JobPhase_JOB_PHASE_FAILED, "instance 0 has failed"
+		phase, state = tandemv1.InstancePhase_INSTANCE_PHASE_FAILED, tandemv1.TaskState_TASK_FAILED
+	case job.Type == tandemv1.JobType_JOB_TYPE_SERVICE:
+		view.Job.Phase = tandemv1.JobPhase_JOB_PHASE_RUNNING
+		phase, state = tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING, tandemv1.TaskState_TASK_RUNNING
+	}
+	for slot := range job.GetInstances() {
+		a := &tandemv1.AttemptRecord{JobId: job.Id, Slot: slot, Attempt: 1, JobVersion: version, Hostname: "agent1", Created: at}
+		for _, w := range job.Workloads {
+			task := &tandemv1.TaskRecord{
+				TaskId:   fmt.Sprintf("%s.%d.1.%s", strings.ReplaceAll(job.Id[1:], "/", "_"), slot, w.Name),
+				Workload: w.Name, State: state,
+			}
+			if len(w.Ports) > 0 {
+				task.Ports, task.Healthy = map[string]int32{w.Ports[0].Name: 31000 + slot}, proto.Bool(true)
+			}
+			if state != tandemv1.TaskState_TASK_RUNNING {
+				task.Report = &tandemv1.TaskReport{ExitCode: proto.Int32(0), Usage: &tandemv1.Usage{
+					WallTime: durationpb.New(1520 * time.Millisecond), CpuTime: durationpb.New(157 * time.Millisecond),
+					MemoryPeakBytes: proto.Uint64(5 << 20), MemoryLimitBytes: proto.Uint64(uint64(w.Limits.GetMem()) << 20),
+				}}
+			}
+			if state == tandemv1.TaskState_TASK_FAILED {
+				task.Report.ExitCode, task.Report.Signal = nil, proto.Int32(9)
+				task.Report.Warnings = []string{"limits.swap is not enforced: the kernel does not account for swap"}
+				task.Reason, task.Message = "CONTAINER_LIMITATION_MEMORY", "used more than its 64 MiB of memory"
+			}
+			a.Tasks = append(a.Tasks, task)
+		}
+		view.Instances = append(view.Instances, &tandemv1.InstanceView{
+			Instance: &tandemv1.InstanceRecord{JobId: job.Id, Slot: slot, Phase: phase, Since: at, Attempt: 1, JobVersion: version},
+			Attempts: []*tandemv1.AttemptRecord{a},
+		})
+	}
+	return view
+}
+
+func (f *fake) Jobs() []*tandemv1.JobRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var jobs []*tandemv1.JobRecord
+	for _, id := range []string{"/api", "/bad", "/words"} {
+		if j := f.jobs[id]; j != nil {
+			jobs = append(jobs, j.Job)
+		}
+	}
+	return jobs
+}
+
+func (f *fake) Job(id string) (*tandemv1.JobView, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j, ok := f.jobs[id]
+	return j, ok
+}
+
+func (f *fake) Framework() *tandemv1.FrameworkView {
+	return &tandemv1.FrameworkView{
+		Name: "tandem", FrameworkId: "4e3e-0000", Roles: []string{"web"}, Master: "127.0.0.1:5050", Subscribed: true,
+		SubscribedSince: timestamppb.New(noon.Add(-2 * time.Hour)), Suppressed: true,
+		OffersReceived: 12, OffersUsed: 2, OffersDeclined: 10, MesosFrameworksUrl: "http://127.0.0.1:5050/#/frameworks",
+	}
+}
+
+// Watch tells the story of a job from its launch, and then goes on for ever.
+func (f *fake) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error] {
+	return func(yield func(*tandemv1.WatchResponse, error) bool) {
+		j, ok := f.Job(job)
+		if ok {
+			pending := proto.CloneOf(j.Job)
+			pending.Phase, pending.PhaseReason = tandemv1.JobPhase_JOB_PHASE_PENDING, ""
+			yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: pending}}, nil)
+			for _, i := range j.Instances {
+				waiting := proto.CloneOf(i.Instance)
+				waiting.Phase = tandemv1.InstancePhase_INSTANCE_PHASE_WAITING
+				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: waiting}}, nil)
+			}
+		}
+		yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true}}, nil)
+		if ok && job != "/slow" {
+			for _, i := range j.Instances {
+				for _, s := range []tandemv1.TaskState{tandemv1.TaskState_TASK_STAGING, tandemv1.TaskState_TASK_RUNNING} {
+					running := proto.CloneOf(i.Attempts[0])
+					for _, t := range running.Tasks {
+						t.State, t.Report, t.Healthy = s, nil, nil
+					}
+					yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: running}}, nil)
+				}
+				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: i.Attempts[0]}}, nil)
+				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: i.Instance}}, nil)
+			}
+			yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: j.Job}}, nil)
+		}
+		<-ctx.Done()
+		yield(nil, context.Cause(ctx))
+	}
+}
+
+// start serves a fake scheduler and returns its address.
+func start(t *testing.T) string {
+	t.Helper()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	registry := prometheus.NewRegistry()
+	f := &fake{jobs: map[string]*tandemv1.JobView{}, versions: map[string]uint64{}}
+	files, err := artifact.Open(filepath.Join(t.TempDir(), "artifacts"), "http://10.0.0.9:7070")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := api.New(api.Options{Commander: f, Reader: f, Files: files, Artifacts: files, Log: log, Registerer: registry, Gatherer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
+
+// system returns a System without a terminal whose clock stands still.
+func system(env map[string]string) (sys cli.System, stdout, stderr *bytes.Buffer) {
+	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	return cli.System{
+		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr,
+		Getenv:       func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		Now:          func() time.Time { return noon },
+		TerminalSize: func() (int, int, bool) { return 0, 0, false },
+	}, stdout, stderr
+}
+
+// TestTranscripts runs the command lines of each file in testdata/transcripts/*.txt against
+// a fake scheduler, and compares what they print. A line "$ tandem …" is run,
+// what follows is what it printed, and its exit status if that was not 0.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/transcripts/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := start(t)
+			var got strings.Builder
+			for line := range strings.Lines(string(want)) {
+				command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ tandem")
+				if !ok {
+					if strings.HasPrefix(line, "#") {
+						got.WriteString(line)
+					}
+					continue
+				}
+				got.WriteString(line)
+				env := map[string]string{"TANDEM_SCHEDULER": base}
+				var args []string
+				for _, arg := range strings.Fields(command) {
+					if name, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(name, "TANDEM_") {
+						env[name] = value
+						continue
+					}
+					args = append(args, arg)
+				}
+				sys, stdout, stderr := system(env)
+				status := cli.Run(t.Context(), args, sys)
+				got.WriteString(strings.ReplaceAll(stdout.String()+stderr.String(), base, "http://scheduler:7070"))
+				if status != 0 {
+					fmt.Fprintf(&got, "exit %d\n", status)
+				}
+			}
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("the transcript differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTerminalIsDrawnAnew(t *testing.T) {
+	sys, stdout, _ := system(map[string]string{"TANDEM_SCHEDULER": start(t)})
+	sys.TerminalSize = func() (int, int, bool) { return 60, 8, true }
+	if status := cli.Run(t.Context(), []string{"run", "--wait", "testdata/words.yaml"}, sys); status != 0 {
+		t.Fatalf("exit %d", status)
+	}
+	// However often it was drawn, the last table was taken away, and the report
+	// stands in its place.
+	text := stdout.String()
+	last := strings.LastIndex(text, "\x1b[J")
+	if last < 0 || !strings.Contains(text[:last], "INSTANCE") || !strings.Contains(text[last:], "TASK ") {
+		t.Errorf("got %q", text)
+	}
+	for line := range strings.Lines(text[:last]) {
+		if n := len([]rune(line)); n > 80 {
+			t.Errorf("a line of %d characters: %q", n, line)
+		}
+	}
+}
+
+func TestInterruptedWait(t *testing.T) {
+	sys, _, stderr := system(map[string]string{"TANDEM_SCHEDULER": start(t)})
+	ctx, cancel := context.WithCancel(t.Context())
+	sys.Stdout = writerFunc(func(p []byte) (int, error) {
+		// Somebody presses Ctrl-C when the first change is shown.
+		if bytes.Contains(p, []byte("PENDING")) {
+			cancel()
+		}
+		return len(p), nil
+	})
+	sys.Stdin = strings.NewReader("{id: /slow, type: batch, workloads: [{name: sleep, cmd: sleep 1000}]}")
+	if status := cli.Run(ctx, []string{"run", "--wait", "-"}, sys); status != 130 || stderr.String() != "tandem: interrupted; job /slow goes on\n" {
+		t.Errorf("exit %d: %s", status, stderr)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestSchedulerThatCannotBeReached(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	address := gone.URL
+	gone.Close()
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	for _, tt := range []struct{ name, scheduler, want string }{
+		{"nobody listens", address, "tandem: cannot reach the scheduler at " + address + `: connection refused; is "tandem scheduler" running? set --scheduler or TANDEM_SCHEDULER`},
+		{"something else listens", page.URL, "tandem: what answers at " + page.URL + " is no Tandem scheduler: 404 Not Found; set --scheduler or TANDEM_SCHEDULER"},
+		{"no address", "ftp://x", `tandem: "ftp://x" is no address of a scheduler; one such as http://127.0.0.1:7070 is asked for`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sys, _, stderr := system(nil)
+			status := cli.Run(t.Context(), []string{"list", "--scheduler", tt.scheduler}, sys)
+			if got := strings.TrimSpace(stderr.String()); got != tt.want || status == 0 {
+				t.Errorf("exit %d\n got %s\nwant %s", status, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRelativeFilesAreUploaded(t *testing.T) {
+	base := start(t)
+	sys, stdout, stderr := system(map[string]string{"TANDEM_SCHEDULER": base})
+	if status := cli.Run(t.Context(), []string{"run", "testdata/fetch.yaml"}, sys); status != 0 {
+		t.Fatalf("exit %d: %s", status, stderr)
+	}
+	stdout.Reset()
+	if status := cli.Run(t.Context(), []string{"status", "-o", "json", "/words"}, sys); status != 0 {
+		t.Fatalf("exit %d: %s", status, stderr)
+	}
+	address := ""
+	for line := range strings.Lines(stdout.String()) {
+		if _, rest, ok := strings.Cut(line, `"uri": "http://10.0.0.9:7070`); ok {
+			address = strings.TrimRight(strings.TrimSpace(rest), `",`)
+		}
+	}
+	res, err := http.Get(base + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got, _ := io.ReadAll(res.Body)
+	want, err := os.ReadFile("testdata/corpus.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Errorf("%s holds %q", address, got)
+	}
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+)
+
+const defaultScheduler = "http://127.0.0.1:7070"
+
+// client speaks with a scheduler.
+type client struct {
+	tandemv1connect.SchedulerServiceClient
+	base string
+	http *http.Client
+}
+
+// schedulerFlag adds --scheduler.
+func schedulerFlag(cmd *cobra.Command, address *string) {
+	cmd.Flags().StringVar(address, "scheduler", defaultScheduler, "the scheduler's `URL`")
+}
+
+// newClient returns a client of the scheduler at an address such as
+// http://host:7070 or host:7070.
+func newClient(address string) (*client, error) {
+	base := strings.TrimRight(address, "/")
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, failed(exitUsage, "%q is no address of a scheduler; one such as %s is asked for", address, defaultScheduler)
+	}
+	transport := &http.Transport{
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+	}
+	c := &http.Client{Transport: transport}
+	return &client{
+		SchedulerServiceClient: tandemv1connect.NewSchedulerServiceClient(c, base),
+		base:                   base,
+		http:                   c,
+	}, nil
+}
+
+// explain turns an error of a call into what a person can act on.
+func (c *client) explain(err error) error {
+	var refused *connect.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return failed(exitInterrupted, "interrupted")
+	case c.unreachable(err) != nil:
+		return c.unreachable(err)
+	case !errors.As(err, &refused):
+		return err
+	}
+	if fields := refusals(refused); len(fields) > 0 {
+		return &failure{status: exitUsage, lines: fields}
+	}
+	switch refused.Code() {
+	case connect.CodeUnimplemented, connect.CodeUnknown:
+		return failed(exitUnreachable, "what answers at %s is no Tandem scheduler: %s; set --scheduler or TANDEM_SCHEDULER", c.base, refused.Message())
+	case connect.CodeUnavailable:
+		return failed(exitUnreachable, "the scheduler at %s cannot answer now: %s", c.base, refused.Message())
+	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument:
+		return failed(exitRefused, "%s", refused.Message())
+	}
+	return failed(exitFailed, "the scheduler at %s: %s", c.base, refused.Message())
+}
+
+// unreachable returns what to say of an error that kept a request from being
+// answered at all, or nil for others.
+func (c *client) unreachable(err error) error {
+	const advice = `; is "tandem scheduler" running? set --scheduler or TANDEM_SCHEDULER`
+	var op *net.OpError
+	var dns *net.DNSError
+	var tooLate interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &dns):
+		return failed(exitUnreachable, "cannot reach the scheduler at %s: there is no host %s%s", c.base, dns.Name, advice)
+	case errors.As(err, &op):
+		cause := op.Err
+		var sys *os.SyscallError
+		if errors.As(cause, &sys) {
+			cause = sys.Err
+		}
+		return failed(exitUnreachable, "cannot reach the scheduler at %s: %s%s", c.base, cause, advice)
+	case errors.As(err, &tooLate) && tooLate.Timeout():
+		return failed(exitUnreachable, "cannot reach the scheduler at %s: it does not answer%s", c.base, advice)
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "HTTP response to HTTPS"):
+		return failed(exitUnreachable, "what answers at %s does not speak HTTP as asked; set --scheduler or TANDEM_SCHEDULER", c.base)
+	}
+	return nil
+}
+
+// refusals returns the fields at fault that an error names, one line each.
+func refusals(err *connect.Error) []string {
+	var lines []string
+	for _, d := range err.Details() {
+		v, detailErr := d.Value()
+		if r, ok := v.(*tandemv1.Refusal); ok && detailErr == nil {
+			lines = append(lines, fmt.Sprintf("%s: %s", r.GetField(), r.GetReason()))
+		}
+	}
+	return lines
+}

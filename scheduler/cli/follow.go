@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// display shows a board as it changes: on a terminal as a table that is drawn
+// anew, elsewhere as one line for each change.
+type display struct {
+	w     io.Writer
+	now   func() time.Time
+	start time.Time
+	// size is nil where lines are wanted.
+	size func() (width, height int, ok bool)
+	// drawn is how many lines of the table stand above the cursor.
+	drawn int
+}
+
+func newDisplay(sys *System) *display {
+	d := &display{w: sys.Stdout, now: sys.Now, start: sys.Now()}
+	if _, _, ok := sys.TerminalSize(); ok {
+		d.size = sys.TerminalSize
+	}
+	return d
+}
+
+// silent is a display that shows nothing.
+func silent(sys *System) *display {
+	return &display{w: io.Discard, now: sys.Now, start: sys.Now()}
+}
+
+// changed shows a change: at once as lines; a table waits for draw.
+func (d *display) changed(events []event) {
+	if d.size != nil {
+		return
+	}
+	for _, e := range events {
+		fmt.Fprintf(d.w, "%7.2fs  %-24s  %s\n", d.now().Sub(d.start).Seconds(), e.what, e.text)
+	}
+}
+
+// draw draws the table, over the last one.
+func (d *display) draw(b *board) {
+	if d.size == nil {
+		return
+	}
+	width, height, ok := d.size()
+	if !ok {
+		width, height = 80, 24
+	}
+	lines := b.live(d.now()).lines(width)
+	if most := height - 2; len(lines) > most && most > 1 {
+		hidden := len(lines) - most + 1
+		lines = append(lines[:most-1], fmt.Sprintf("… and %d lines more", hidden))
+	}
+	d.erase()
+	for _, line := range lines {
+		fmt.Fprintln(d.w, line)
+	}
+	d.drawn = len(lines)
+}
+
+// erase takes the table away, so that a report can stand in its place.
+func (d *display) erase() {
+	if d.drawn > 0 {
+		// Up to the table's first line, and clear from there.
+		fmt.Fprintf(d.w, "\x1b[%dA\x1b[J", d.drawn)
+		d.drawn = 0
+	}
+}
+
+// redraw is the least time between two drawings of a table.
+const redraw = 50 * time.Millisecond
+
+// follow watches a job, or with no ID everything, and shows what changes until
+// done says that it is enough. The board is returned as it was last.
+func (c *client) follow(ctx context.Context, job string, d *display, done func(*board) bool) (*board, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for {
+		b, again, err := c.followOnce(ctx, job, d, done)
+		if !again {
+			return b, err
+		}
+	}
+}
+
+// followOnce follows one watch. It reports whether another one is worth it: a
+// watch that could not take every change begins again with what is.
+func (c *client) followOnce(ctx context.Context, job string, d *display, done func(*board) bool) (*board, bool, error) {
+	b := newBoard()
+	stream, err := c.Watch(ctx, &tandemv1.WatchRequest{JobId: job})
+	if err != nil {
+		return b, false, c.explain(err)
+	}
+	changes := make(chan *tandemv1.WatchResponse)
+	go func() {
+		defer close(changes)
+		for stream.Receive() {
+			select {
+			case changes <- stream.Msg():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	dirty := false
+	for {
+		select {
+		case change, ok := <-changes:
+			if !ok {
+				d.draw(b)
+				if ctx.Err() != nil {
+					return b, false, failed(exitInterrupted, "interrupted")
+				}
+				err := stream.Err()
+				return b, connect.CodeOf(err) == connect.CodeResourceExhausted, c.explain(orEnded(err))
+			}
+			d.changed(b.apply(change))
+			if done(b) {
+				d.draw(b)
+				return b, false, nil
+			}
+			if !dirty && b.complete {
+				dirty = true
+				timer.Reset(redraw)
+			}
+		case <-timer.C:
+			if dirty {
+				d.draw(b)
+				dirty = false
+			}
+		}
+	}
+}
+
+// orEnded gives a stream that has ended without an error one: a watch goes on
+// until its reader leaves.
+func orEnded(err error) error {
+	if err == nil {
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("it has ended the watch"))
+	}
+	return err
+}

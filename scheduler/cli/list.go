@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
+)
+
+func newList(sys *System) *cobra.Command {
+	var scheduler string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the jobs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			res, err := c.ListJobs(cmd.Context(), &tandemv1.ListJobsRequest{})
+			if err != nil {
+				return c.explain(err)
+			}
+			if out == asJSON {
+				return printJSON(sys.Stdout, res)
+			}
+			printJobs(sys.Stdout, sys.Now(), res.GetJobs())
+			return nil
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
+	return cmd
+}
+
+func printJobs(w io.Writer, now time.Time, jobs []*tandemv1.JobRecord) {
+	if len(jobs) == 0 {
+		fmt.Fprintln(w, "no jobs; `tandem run FILE` submits one")
+		return
+	}
+	t := &table{}
+	t.add("JOB", "TYPE", "PHASE", "INSTANCES", "VERSION", "AGE", "WHY")
+	for _, j := range jobs {
+		t.add(j.GetSpec().GetId(), present.JobType(j.GetSpec().GetType()), present.JobPhase(j.GetPhase()),
+			strconv.Itoa(int(j.GetSpec().GetInstances())), strconv.FormatUint(j.GetVersion(), 10),
+			present.Since(now, j.GetUpdated().AsTime()), present.OneLine(j.GetPhaseReason()))
+	}
+	t.write(w, 0)
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// output is the -o flag.
+type output string
+
+const (
+	asText output = "text"
+	asJSON output = "json"
+)
+
+// String, Set and Type make output a flag's value.
+func (o *output) String() string { return string(*o) }
+
+// Set takes text or json.
+func (o *output) Set(s string) error {
+	if !slices.Contains([]output{asText, asJSON}, output(s)) {
+		return fmt.Errorf("%q is not text or json", s)
+	}
+	*o = output(s)
+	return nil
+}
+
+// Type names what the flag takes, for the help.
+func (o *output) Type() string { return "text|json" }
+
+func (o *output) flag(cmd *cobra.Command) {
+	*o = asText
+	cmd.Flags().VarP(o, "output", "o", "how to print")
+}
+
+// printJSON prints a message, indented, with the JSON names of its fields.
+func printJSON(w io.Writer, m proto.Message) error {
+	// protojson varies its spaces from build to build on purpose; encoding/json
+	// makes them the same again.
+	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("cannot print as JSON: %w", err)
+	}
+	return printValue(w, json.RawMessage(text))
+}
+
+func printValue(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("cannot print as JSON: %w", err)
+	}
+	return nil
+}
+
+// table is text in columns.
+type table struct {
+	rows [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// write writes the table, its columns two spaces apart and its lines cut to the
+// width; 0 cuts nothing. A column that is empty below its title is left out.
+func (t *table) write(w io.Writer, width int) {
+	for _, line := range t.lines(width) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+func (t *table) lines(width int) []string {
+	if len(t.rows) == 0 {
+		return nil
+	}
+	widths := make([]int, len(t.rows[0]))
+	for i, row := range t.rows {
+		for c, cell := range row {
+			if i > 0 && cell != "" {
+				widths[c] = max(widths[c], utf8.RuneCountInString(cell), utf8.RuneCountInString(t.rows[0][c]))
+			}
+		}
+	}
+	lines := make([]string, len(t.rows))
+	for i, row := range t.rows {
+		var b strings.Builder
+		for c, cell := range row {
+			if widths[c] > 0 {
+				fmt.Fprintf(&b, "%-*s  ", widths[c], cell)
+			}
+		}
+		lines[i] = cut(strings.TrimRight(b.String(), " "), width)
+	}
+	return lines
+}
+
+// cut shortens a line to the width.
+func cut(line string, width int) string {
+	if r := []rune(line); width > 0 && len(r) > width {
+		return string(r[:max(0, width-1)]) + "…"
+	}
+	return line
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
+)
+
+func newStatus(sys *System) *cobra.Command {
+	var scheduler string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "status [JOB]",
+		Short: "Show how the scheduler stands with Mesos, or one job with its tasks",
+		Long: `Without a job, shows how the scheduler stands with Mesos, and its jobs. With one, shows the
+job, its instances, and the tasks of the latest attempt of each: where they run, on which
+ports, how they ended and what they used.`,
+		Example: `  tandem status
+  tandem status /payments/api`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return statusOfAll(cmd.Context(), sys, c, out)
+			}
+			return statusOfJob(cmd.Context(), sys, c, out, jobID(args[0]))
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
+	return cmd
+}
+
+// jobID lets the first slash of a job's ID be left out.
+func jobID(arg string) string {
+	if strings.HasPrefix(arg, "/") {
+		return arg
+	}
+	return "/" + arg
+}
+
+func statusOfAll(ctx context.Context, sys *System, c *client, out output) error {
+	res, err := c.GetFramework(ctx, &tandemv1.GetFrameworkRequest{})
+	if err != nil {
+		return c.explain(err)
+	}
+	if out == asJSON {
+		return printJSON(sys.Stdout, res.GetFramework())
+	}
+	jobs, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{})
+	if err != nil {
+		return c.explain(err)
+	}
+	printFramework(sys.Stdout, sys.Now(), res.GetFramework())
+	fmt.Fprintln(sys.Stdout)
+	printJobs(sys.Stdout, sys.Now(), jobs.GetJobs())
+	return nil
+}
+
+func printFramework(w io.Writer, now time.Time, f *tandemv1.FrameworkView) {
+	fact(w, "framework", "%s", f.GetName())
+	if f.GetFrameworkId() != "" {
+		fact(w, "id", "%s", f.GetFrameworkId())
+	}
+	fact(w, "roles", "%s", strings.Join(f.GetRoles(), ", "))
+	if f.GetSubscribed() {
+		fact(w, "master", "subscribed to %s for %s", f.GetMaster(), present.Since(now, f.GetSubscribedSince().AsTime()))
+		fact(w, "page", "%s", f.GetMesosFrameworksUrl())
+	} else {
+		fact(w, "master", "not subscribed: %s", present.OneLine(f.GetProblem()))
+	}
+	offers := "open to offers"
+	if f.GetSuppressed() {
+		offers = "suppressed, as nothing waits"
+	}
+	fact(w, "offers", "%s; %d received, %d used, %d declined", offers, f.GetOffersReceived(), f.GetOffersUsed(), f.GetOffersDeclined())
+}
+
+func fact(w io.Writer, name, format string, args ...any) {
+	fmt.Fprintf(w, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func statusOfJob(ctx context.Context, sys *System, c *client, out output, id string) error {
+	res, err := c.GetJob(ctx, &tandemv1.GetJobRequest{Id: id})
+	if err != nil {
+		return c.explain(err)
+	}
+	if out == asJSON {
+		return printJSON(sys.Stdout, res.GetJob())
+	}
+	printJob(sys.Stdout, sys.Now(), res.GetJob())
+	return nil
+}
+
+func printJob(w io.Writer, now time.Time, view *tandemv1.JobView) {
+	job := view.GetJob()
+	fact(w, "job", "%s (%s, version %d)", job.GetSpec().GetId(), present.JobType(job.GetSpec().GetType()), job.GetVersion())
+	fact(w, "phase", "%s", because(present.JobPhase(job.GetPhase()), job.GetPhaseReason()))
+	fact(w, "submitted", "%s ago", present.Since(now, job.GetUpdated().AsTime()))
+	if len(view.GetInstances()) == 0 {
+		return
+	}
+	instances, tasks := &table{}, &table{}
+	instances.add("INSTANCE", "PHASE", "SINCE", "ATTEMPT", "VERSION", "AGENT", "WHY")
+	tasks.add("TASK", "STATE", "EXIT", "WALL", "CPU", "PEAK MEMORY", "PORTS", "WHY")
+	for _, v := range view.GetInstances() {
+		i := v.GetInstance()
+		var latest *tandemv1.AttemptRecord
+		if len(v.GetAttempts()) > 0 {
+			latest = v.GetAttempts()[0]
+		}
+		attempt := ""
+		if i.GetAttempt() > 0 {
+			attempt = strconv.FormatUint(i.GetAttempt(), 10)
+		}
+		instances.add(strconv.Itoa(int(i.GetSlot())), present.InstancePhase(i.GetPhase()), present.Since(now, i.GetSince().AsTime()),
+			attempt, strconv.FormatUint(i.GetJobVersion(), 10), latest.GetHostname(), present.OneLine(i.GetPhaseReason()))
+		for _, t := range latest.GetTasks() {
+			why := ""
+			if t.GetState() != tandemv1.TaskState_TASK_FINISHED {
+				why = present.Why(t)
+			}
+			tasks.add(t.GetTaskId(), stateText(t), present.Exit(t), present.WallTime(t), present.CPUTime(t), present.PeakMemory(t),
+				strings.Join(present.Ports(latest.GetHostname(), t), " "), why)
+		}
+	}
+	fmt.Fprintln(w)
+	instances.write(w, 0)
+	if len(tasks.rows) > 1 {
+		fmt.Fprintln(w)
+		tasks.write(w, 0)
+	}
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+type stopFlags struct {
+	scheduler   string
+	out         output
+	purge, wait bool
+}
+
+func newStop(sys *System) *cobra.Command {
+	var f stopFlags
+	cmd := &cobra.Command{
+		Use:   "stop JOB",
+		Short: "Stop a job's tasks",
+		Long: `Stops a job's tasks, each with its own signal and grace period. The job's record stays, and
+"tandem run" starts it again; with --purge it is forgotten as soon as nothing of it runs.`,
+		Example: `  tandem stop --wait /payments/api`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return stop(cmd.Context(), sys, &f, jobID(args[0]))
+		},
+	}
+	schedulerFlag(cmd, &f.scheduler)
+	f.out.flag(cmd)
+	cmd.Flags().BoolVar(&f.purge, "purge", false, "forget the job once nothing of it runs")
+	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "show what changes until nothing of the job runs")
+	return cmd
+}
+
+func stop(ctx context.Context, sys *System, f *stopFlags, id string) error {
+	c, err := newClient(f.scheduler)
+	if err != nil {
+		return err
+	}
+	res, err := c.StopJob(ctx, &tandemv1.StopJobRequest{Id: id, Purge: f.purge})
+	if err != nil {
+		return c.explain(err)
+	}
+	if f.out == asText {
+		fmt.Fprintf(sys.Stdout, "job %s: stopping\n", id)
+	}
+	if f.wait {
+		d := newDisplay(sys)
+		if f.out == asJSON {
+			d = silent(sys)
+		}
+		_, err := c.follow(ctx, id, d, func(b *board) bool { return b.stopped(id) })
+		if err != nil {
+			return err
+		}
+		if f.out == asText {
+			fmt.Fprintf(sys.Stdout, "job %s has stopped\n", id)
+		}
+	}
+	if f.out == asJSON {
+		return printValue(sys.Stdout, map[string]any{"id": id, "version": res.GetVersion()})
+	}
+	return nil
+}
+
+// stopped says whether nothing of the job runs any more.
+func (b *board) stopped(id string) bool {
+	job := b.jobs[id]
+	return b.complete && (job == nil || job.GetPhase() == tandemv1.JobPhase_JOB_PHASE_STOPPED)
+}

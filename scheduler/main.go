@@ -1,0 +1,11 @@
+// Command tandem is a team's scheduler for Apache Mesos, and the command line
+// that speaks with it.
+package main
+
+import (
+	"os"
+
+	"github.com/tandem-mesos/tandem/scheduler/cli"
+)
+
+func main() { os.Exit(cli.Main()) }
