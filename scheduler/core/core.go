@@ -1,32 +1,244 @@
 package core
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 // Core is one scheduler's mind. The zero value is not usable; see New.
 type Core struct {
-	cfg Config
+	cfg    Config
+	random *rand.Rand
+
+	step   uint64    // counts the calls of Step
+	now    time.Time // never runs backwards
+	stamp  *timestamppb.Timestamp
+	timers timers
+
+	framework  *tandemv1.FrameworkRecord
+	subscribed bool
+	// subscription counts them, so that what belongs to one is told from the next.
+	subscription uint64
+	jobs         map[string]*job
+	tasks        map[string]taskRef
+	agents       *agents
+	offers       offerState
+	reconcile    reconcileState
+	strays       map[string]*stray
+
+	// What the current step has touched, in the order in which it did.
+	touched   []*job
+	instances []*instance
+	attempts  []*attempt
+	save      []state.Change // versions, and whatever is removed
+	calls     callLists
+	replies   []Reply
+	show      []Notice
+}
+
+// callLists are the calls of one step by what they are for, in the order in
+// which they are made. Launches come first, for somebody waits for them.
+type callLists struct {
+	offers, acknowledge, kill, reconcile, demand []*scheduler.Call
 }
 
 // New returns a core that goes on from what was saved. An empty snapshot is a
 // new scheduler. It keeps the snapshot's records and never changes them. The
 // configuration must be valid (Config.Validate).
 func New(cfg Config, saved state.Snapshot) *Core {
-	return &Core{cfg: cfg.withDefaults()}
+	c := &Core{
+		cfg:    cfg.withDefaults(),
+		random: rand.New(rand.NewPCG(cfg.Seed, 0)),
+		jobs:   map[string]*job{},
+		tasks:  map[string]taskRef{},
+		agents: newAgents(),
+		strays: map[string]*stray{},
+	}
+	c.offers.timer.owner = fireFunc((*Core).reviveDue)
+	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)
+	c.restore(saved)
+	return c
 }
 
 // Step takes in what has happened and says what is to be done about it. The
 // time should not run backwards; where it does, the core's own time stands
-// still until it is caught up with.
+// still until it is caught up with. Timers that are due fire first.
 func (c *Core) Step(now time.Time, in Input) Effects {
-	return Effects{}
+	c.step++
+	if now.After(c.now) {
+		c.now, c.stamp = now, timestamppb.New(now)
+	}
+	if c.step == 1 {
+		c.resume()
+	}
+	for t := c.timers.due(c.now.UnixNano()); t != nil; t = c.timers.due(c.now.UnixNano()) {
+		t.owner.fired(c)
+	}
+	switch in := in.(type) {
+	case Subscribed:
+		c.onSubscribed(in)
+	case Disconnected:
+		c.onDisconnected()
+	case Offers:
+		c.onOffers(in.Offers)
+	case InverseOffers:
+		c.onInverseOffers(in.Offers)
+	case Rescinded:
+		// No offer is ever held, so that none can be taken back.
+	case Updated:
+		c.onUpdate(&in.Status)
+	case Failed:
+		c.onFailed(in)
+	case CallFailed:
+		c.onCallFailed(in)
+	case Command:
+		c.onCommand(in)
+	case Ticked:
+	default:
+		panic(fmt.Sprintf("core: unknown input %T", in))
+	}
+	return c.effects()
 }
 
 // Next returns when a Ticked is due, and false when nothing waits for time to
-// pass. It may have changed after every Step.
+// pass. It may have changed after every Step. Before the first Step a Ticked is
+// due at once.
 func (c *Core) Next() (time.Time, bool) {
-	return time.Time{}, false
+	if c.step == 0 {
+		return time.Time{}, true
+	}
+	return c.timers.next()
+}
+
+// effects ends a step: it settles what the step has touched and collects what
+// is to be done.
+func (c *Core) effects() Effects {
+	for i := 0; i < len(c.touched); i++ { // grows meanwhile
+		j := c.touched[i]
+		j.touched = false
+		c.finishJob(j)
+	}
+	c.demand()
+	e := Effects{Replies: c.replies, Show: c.show}
+	if saves := len(c.save) + len(c.touched) + len(c.instances) + len(c.attempts); saves > 0 {
+		e.Save = make([]state.Change, 0, saves)
+	}
+	e.Save = append(e.Save, c.save...)
+	for _, j := range c.touched {
+		if j.edited == c.step && c.jobs[j.id()] == j {
+			j.edited = 0 // a job may have been touched twice
+			e.Save = append(e.Save, state.PutJob(j.rec))
+		}
+	}
+	for _, in := range c.instances {
+		if in.edited == c.step {
+			e.Save = append(e.Save, state.PutInstance(in.rec))
+		}
+	}
+	for _, a := range c.attempts {
+		if a.edited == c.step {
+			e.Save = append(e.Save, state.PutAttempt(a.rec))
+		}
+	}
+	c.flushReconcile()
+	l := &c.calls
+	if n := len(l.offers) + len(l.acknowledge) + len(l.kill) + len(l.reconcile) + len(l.demand); n > 0 {
+		e.Calls = make([]*scheduler.Call, 0, n)
+		for _, list := range [...][]*scheduler.Call{l.offers, l.acknowledge, l.kill, l.reconcile, l.demand} {
+			e.Calls = append(e.Calls, list...)
+		}
+	}
+	c.touched, c.instances, c.attempts = clearList(c.touched), clearList(c.instances), clearList(c.attempts)
+	c.save = clearList(c.save)
+	l.offers, l.acknowledge, l.kill = clearList(l.offers), clearList(l.acknowledge), clearList(l.kill)
+	l.reconcile, l.demand = clearList(l.reconcile), clearList(l.demand)
+	c.replies, c.show = nil, nil
+	if len(e.Save) == 0 {
+		e.Save = nil
+	}
+	return e
+}
+
+// clearList empties a list and keeps its room, unless that is large.
+func clearList[T any](list []T) []T {
+	if cap(list) > 4096 {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}
+
+// touch has the job looked at when the step ends.
+func (c *Core) touch(j *job) {
+	if !j.touched {
+		j.touched = true
+		c.touched = append(c.touched, j)
+	}
+}
+
+// editJob returns the job's record to be changed in this step. So do the others
+// below for theirs: a record that an earlier step has saved is copied first.
+func (c *Core) editJob(j *job) *tandemv1.JobRecord {
+	if j.edited != c.step {
+		j.rec, j.edited = state.CopyJob(j.rec), c.step
+		c.touch(j)
+	}
+	return j.rec
+}
+
+func (c *Core) editInstance(in *instance) *tandemv1.InstanceRecord {
+	if in.edited != c.step {
+		in.rec, in.edited = state.CopyInstance(in.rec), c.step
+		c.instances = append(c.instances, in)
+	}
+	return in.rec
+}
+
+func (c *Core) editAttempt(a *attempt) *tandemv1.AttemptRecord {
+	if a.edited != c.step {
+		a.rec, a.edited = state.CopyAttempt(a.rec), c.step
+		c.attempts = append(c.attempts, a)
+	}
+	return a.rec
+}
+
+func (c *Core) editTask(a *attempt, i int) *tandemv1.TaskRecord {
+	rec := c.editAttempt(a)
+	rec.Tasks[i] = state.CopyTask(rec.Tasks[i])
+	return rec.Tasks[i]
+}
+
+func (c *Core) notice(level NoticeLevel, j *job, format string, args ...any) *Notice {
+	n := Notice{Level: level, Text: fmt.Sprintf(format, args...)}
+	if j != nil {
+		n.Job = j.id()
+	}
+	c.show = append(c.show, n)
+	return &c.show[len(c.show)-1]
+}
+
+func (c *Core) noticeInstance(level NoticeLevel, in *instance, format string, args ...any) *Notice {
+	n := c.notice(level, in.job, format, args...)
+	n.Slot, n.Attempt = in.slot, in.rec.Attempt
+	return n
+}
+
+// jitter returns a duration from d to a tenth more.
+func (c *Core) jitter(d time.Duration) time.Duration {
+	if d < 10 {
+		return d
+	}
+	return d + time.Duration(c.random.Int64N(int64(d)/10+1))
+}
+
+func (c *Core) frameworkID() *mesos.FrameworkID {
+	return &mesos.FrameworkID{Value: c.framework.GetFrameworkId()}
 }

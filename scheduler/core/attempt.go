@@ -1,0 +1,238 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// workload returns what the job says of an attempt's task, or nil when the
+// attempt's version is not kept any more.
+func (a *attempt) workload(i int) *tandemv1.Workload {
+	if a.version == nil || i >= len(a.version.spec.Workloads) {
+		return nil
+	}
+	return a.version.spec.Workloads[i]
+}
+
+// essential reports whether the failure of a task ends its group.
+func (a *attempt) essential(i int) bool {
+	w := a.workload(i)
+	return w == nil || w.GetEssential()
+}
+
+// outdated reports whether the attempt runs another group than the job's
+// current one.
+func (a *attempt) outdated() bool {
+	return a.version == nil || a.version.group != a.instance.job.current().group
+}
+
+// up reports whether the attempt serves: every workload of its middle, its
+// mains and sidecars, runs or has finished, and those checked are healthy. If
+// not, it says what is missing.
+func (a *attempt) up() (bool, string) {
+	for i, t := range a.rec.Tasks {
+		lifecycle := tandemv1.Lifecycle_LIFECYCLE_MAIN
+		w := a.workload(i)
+		if w != nil {
+			lifecycle = w.Lifecycle
+		}
+		switch t.State {
+		case tandemv1.TaskState_TASK_STAGING, tandemv1.TaskState_TASK_STARTING:
+			// What runs last is not waited for.
+			if lifecycle != tandemv1.Lifecycle_LIFECYCLE_POSTSTOP {
+				return false, t.Workload + " is starting"
+			}
+		case tandemv1.TaskState_TASK_RUNNING:
+			if lifecycle == tandemv1.Lifecycle_LIFECYCLE_INIT {
+				return false, t.Workload + " runs first"
+			}
+			if w.GetHealthCheck() != nil && !t.GetHealthy() {
+				if t.Healthy == nil {
+					return false, t.Workload + " was not found healthy yet"
+				}
+				return false, t.Workload + " is not healthy"
+			}
+		case tandemv1.TaskState_TASK_KILLING:
+			return false, t.Workload + " is ending"
+		case tandemv1.TaskState_TASK_FINISHED:
+		default:
+			if a.essential(i) {
+				return false, t.Workload + " has ended"
+			}
+		}
+	}
+	return true, ""
+}
+
+// close is called when an attempt's last task has ended or was given up.
+func (c *Core) close(a *attempt) {
+	in := a.instance
+	if a.rec.Ended == nil {
+		c.editAttempt(a).Ended = c.stamp
+	}
+	a.open, a.unanswered = 0, 0
+	a.askAt, a.killAt = 0, 0
+	c.timers.unset(&a.timer)
+	if in.live == a {
+		in.job.spread.Remove(a.value)
+	} else {
+		in.old = slices.DeleteFunc(in.old, func(o *attempt) bool { return o == a })
+		c.keep(in, a)
+	}
+	c.settle(in)
+}
+
+// keep puts an attempt that is over among the latest ones, and forgets the
+// oldest when there are too many.
+func (c *Core) keep(in *instance, a *attempt) {
+	in.ended = append(in.ended, a)
+	for len(in.ended) > c.cfg.KeepAttempts {
+		c.removeAttempt(in.ended[0])
+		in.ended = slices.Delete(in.ended, 0, 1)
+	}
+}
+
+func (c *Core) removeAttempt(a *attempt) {
+	for _, t := range a.rec.Tasks {
+		delete(c.tasks, t.TaskId)
+	}
+	a.edited = 0
+	c.save = append(c.save, removal(a.rec))
+}
+
+// changed is called when the state of one of an attempt's tasks has changed.
+func (c *Core) changed(a *attempt) {
+	open, lost := 0, false
+	for _, t := range a.rec.Tasks {
+		if !state.Terminal(t.State) {
+			open++
+			lost = lost || outOfReach(t.State)
+		}
+	}
+	a.open = open
+	switch {
+	case open == 0:
+		c.close(a)
+		return
+	case lost && a.rec.Unreachable == nil:
+		c.editAttempt(a).Unreachable = c.stamp
+		c.arm(a)
+	case !lost && a.rec.Unreachable != nil:
+		c.editAttempt(a).Unreachable = nil
+		if a.instance.live != a {
+			c.kill(a, "replaced while its agent could not be reached")
+		} else if a.rec.KillReason != "" {
+			a.killAt = c.now.UnixNano()
+		}
+		c.arm(a)
+	}
+	if a.rec.KillReason == "" && a.killAt == 0 && a.broken() {
+		// The executor ends the group itself; this is for one that does not.
+		a.killAt = c.now.Add(a.grace() + c.cfg.KillRetry).UnixNano()
+		c.arm(a)
+	}
+	c.settle(a.instance)
+}
+
+// outOfReach reports whether nobody can say whether the task runs.
+func outOfReach(s tandemv1.TaskState) bool {
+	return s == tandemv1.TaskState_TASK_UNREACHABLE || s == tandemv1.TaskState_TASK_UNKNOWN
+}
+
+// broken reports whether an essential workload has ended otherwise than well.
+func (a *attempt) broken() bool {
+	for i, t := range a.rec.Tasks {
+		if state.Terminal(t.State) && t.State != tandemv1.TaskState_TASK_FINISHED && a.essential(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// grace is the longest kill grace of the attempt's tasks.
+func (a *attempt) grace() time.Duration {
+	longest := time.Duration(0)
+	for i := range a.rec.Tasks {
+		if w := a.workload(i); w != nil {
+			longest = max(longest, w.GetKill().GetGracePeriod().AsDuration())
+		}
+	}
+	return longest
+}
+
+// arm sets the attempt's timer for the first of what it waits for.
+func (c *Core) arm(a *attempt) {
+	at := int64(0)
+	first := func(t int64) {
+		if t != 0 && (at == 0 || t < at) {
+			at = t
+		}
+	}
+	first(a.askAt)
+	if since := a.rec.Unreachable; since != nil {
+		policy := a.instance.job.rec.Spec.GetUnreachable()
+		if a.instance.live == a && a.rec.KillReason == "" {
+			first(since.AsTime().Add(policy.GetInactiveAfter().AsDuration()).UnixNano())
+		}
+		first(since.AsTime().Add(policy.GetExpungeAfter().AsDuration()).UnixNano())
+	} else {
+		first(a.killAt)
+	}
+	c.timers.setNano(&a.timer, at)
+}
+
+// fired is called when something that the attempt waits for is due.
+func (a *attempt) fired(c *Core) {
+	now := c.now.UnixNano()
+	if since := a.rec.Unreachable; since != nil {
+		policy := a.instance.job.rec.Spec.GetUnreachable()
+		switch {
+		case !c.now.Before(since.AsTime().Add(policy.GetExpungeAfter().AsDuration())):
+			c.expunge(a)
+			return
+		case a.instance.live == a && a.rec.KillReason == "" &&
+			!c.now.Before(since.AsTime().Add(policy.GetInactiveAfter().AsDuration())):
+			c.replace(a)
+		}
+	} else if a.killAt != 0 && a.killAt <= now {
+		if a.rec.KillReason == "" {
+			c.kill(a, groupDidNotEnd)
+			c.settle(a.instance)
+		} else {
+			c.sendKill(a)
+		}
+	}
+	if a.askAt != 0 && a.askAt <= now {
+		c.ask(a)
+	}
+	c.arm(a)
+}
+
+// replace lets the instance start anew while nobody knows whether the attempt
+// still runs. It is killed should it come back.
+func (c *Core) replace(a *attempt) {
+	in := a.instance
+	in.job.spread.Remove(a.value)
+	in.live = nil
+	in.old = append(in.old, a)
+	c.noticeInstance(Info, in, "replacing it: agent %s has been out of reach for %s",
+		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetInactiveAfter().AsDuration()).Agent = a.rec.AgentId
+	if in.wanted() {
+		c.await(in, "its agent "+a.rec.Hostname+" cannot be reached")
+	}
+	c.settle(in)
+}
+
+// expunge gives an attempt up whose agent has been out of reach for too long.
+func (c *Core) expunge(a *attempt) {
+	in := a.instance
+	c.noticeInstance(Warn, in, "forgetting attempt %d: agent %s has been out of reach for %s", a.rec.Attempt,
+		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration()).Agent = a.rec.AgentId
+	if a.rec.KillReason == "" {
+		c.editAttempt(a).KillReason = "its agent could not be reached"
+	}
+	c.close(a)
+}

@@ -1,0 +1,221 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+func (c *Core) onCommand(cmd Command) {
+	r := Reply{ID: cmd.ID}
+	switch {
+	case cmd.Submit != nil:
+		c.submit(cmd.Submit, &r)
+	case cmd.Stop != nil:
+		c.stop(cmd.Stop, &r)
+	default:
+		r.Refused = &Refused{Conflict, "the command asks for nothing"}
+	}
+	c.replies = append(c.replies, r)
+}
+
+// checkVersion refuses a write that was made against another version than the
+// job has. No job has version 0.
+func checkVersion(id string, expected *uint64, has uint64) *Refused {
+	if expected == nil || *expected == has {
+		return nil
+	}
+	switch {
+	case has == 0:
+		return &Refused{StaleVersion, fmt.Sprintf("there is no job %s, but version %d of it was expected", id, *expected)}
+	case *expected == 0:
+		return &Refused{StaleVersion, fmt.Sprintf("there is a job %s already, at version %d", id, has)}
+	}
+	return &Refused{StaleVersion, fmt.Sprintf("job %s is at version %d, not %d: look at what has changed and try again", id, has, *expected)}
+}
+
+func (c *Core) submit(s *Submit, r *Reply) {
+	id := s.Job.GetId()
+	j := c.jobs[id]
+	has := uint64(0)
+	if j != nil {
+		has = j.rec.Version
+	}
+	if r.Refused = checkVersion(id, s.ExpectedVersion, has); r.Refused != nil {
+		return
+	}
+	switch {
+	case j == nil:
+		j = c.createJob(s.Job)
+	case j.rec.Purge:
+		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s is being purged: try again when nothing of it runs", id)}
+		return
+	case !j.rec.Stopped && proto.Equal(j.rec.Spec, s.Job):
+		r.Version = j.rec.Version
+		return
+	case j.rec.Spec.Type != s.Job.Type:
+		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s has another type: purge it first", id)}
+		return
+	default:
+		c.changeJob(j, s.Job)
+	}
+	r.Version, r.Changed = j.rec.Version, true
+}
+
+func (c *Core) createJob(spec *tandemv1.Job) *job {
+	j := &job{rec: &tandemv1.JobRecord{
+		Spec: spec, Version: 1, Created: c.stamp, Updated: c.stamp,
+		AttemptFloor: c.framework.GetAttemptFloor(), Phase: tandemv1.JobPhase_JOB_PHASE_PENDING,
+	}}
+	j.edited = c.step
+	c.jobs[spec.Id] = j
+	c.touch(j)
+	c.addVersion(j)
+	c.notice(Info, j, "new job with %d instances", j.count())
+	c.populate(j)
+	return j
+}
+
+// changeJob gives a job a new version.
+func (c *Core) changeJob(j *job, spec *tandemv1.Job) {
+	r := c.editJob(j)
+	again := r.Stopped
+	r.Spec, r.Version, r.Updated = spec, r.Version+1, c.stamp
+	r.Stopped, r.Purge = false, false
+	old := j.current()
+	c.addVersion(j)
+	regrouped := j.current().group != old.group
+	c.notice(Info, j, "version %d", r.Version)
+	for _, in := range j.instances {
+		if in != nil && (again || regrouped) {
+			c.restart(in)
+		}
+	}
+	c.markOutdated(j)
+	c.populate(j)
+}
+
+// restart forgets what went before: the instance is to run what is asked for
+// now, whether or not it had finished or failed.
+func (c *Core) restart(in *instance) {
+	r := c.editInstance(in)
+	r.Failures, r.Streak, r.Losses = nil, 0, 0
+	if in.live == nil && in.wanted() {
+		c.await(in, "waiting for an offer")
+	}
+}
+
+// populate makes instances that are missing, and settles all.
+func (c *Core) populate(j *job) {
+	for _, in := range slices.Clone(j.instances) {
+		if in != nil {
+			c.settle(in)
+		}
+	}
+	if j.present < j.count() {
+		for slot := range int32(j.count()) {
+			if int(slot) >= len(j.instances) || j.instances[slot] == nil {
+				c.newInstance(j, slot)
+			}
+		}
+	}
+}
+
+// addVersion makes the job's record its newest version, and drops versions that
+// nothing needs.
+func (c *Core) addVersion(j *job) {
+	r := versionRecord(j.rec)
+	c.save = append(c.save, state.PutVersion(r))
+	j.versions = append(j.versions, c.newVersion(j, r))
+	c.dropVersions(j)
+	regroup(j)
+	c.respread(j)
+}
+
+// keptVersions is how many versions of a job are kept to go back to.
+const keptVersions = 10
+
+func (c *Core) dropVersions(j *job) {
+	if len(j.versions) <= keptVersions {
+		return
+	}
+	used := map[*version]bool{}
+	for _, in := range j.instances {
+		if in == nil {
+			continue
+		}
+		if in.live != nil {
+			used[in.live.version] = true
+		}
+		for _, a := range in.old {
+			used[a.version] = true
+		}
+		used[j.version(in.rec.JobVersion)] = true
+	}
+	excess := len(j.versions) - keptVersions
+	j.versions = slices.DeleteFunc(j.versions, func(v *version) bool {
+		if excess == 0 || used[v] || v.waiting.count > 0 {
+			return false
+		}
+		excess--
+		c.save = append(c.save, removal(v.rec))
+		return true
+	})
+}
+
+// regroup finds out which versions run the same group.
+func regroup(j *job) {
+	for i, v := range j.versions {
+		v.group = v.number
+		if i > 0 && sameGroup(j.versions[i-1].spec, v.spec) {
+			v.group = j.versions[i-1].group
+		}
+	}
+}
+
+// sameGroup reports whether instances of one spec need not be replaced to be
+// the other's: they differ in numbers and policies alone.
+func sameGroup(a, b *tandemv1.Job) bool {
+	return proto.Equal(groupOf(a), groupOf(b))
+}
+
+func groupOf(spec *tandemv1.Job) *tandemv1.Job {
+	return &tandemv1.Job{
+		Id: spec.Id, Type: spec.Type, User: spec.User, Labels: spec.Labels, Constraints: spec.Constraints,
+		Executor: spec.Executor, Workloads: spec.Workloads,
+	}
+}
+
+func (c *Core) stop(s *Stop, r *Reply) {
+	j := c.jobs[s.JobID]
+	if j == nil {
+		r.Refused = &Refused{NotFound, fmt.Sprintf("there is no job %s", s.JobID)}
+		return
+	}
+	if r.Refused = checkVersion(s.JobID, s.ExpectedVersion, j.rec.Version); r.Refused != nil {
+		return
+	}
+	r.Version = j.rec.Version
+	if j.rec.Stopped && (j.rec.Purge || !s.Purge) {
+		return
+	}
+	r.Changed = true
+	rec := c.editJob(j)
+	rec.Stopped, rec.Purge, rec.Updated = true, s.Purge, c.stamp
+	if s.Purge {
+		c.notice(Info, j, "stopping, to be forgotten")
+	} else {
+		c.notice(Info, j, "stopping")
+	}
+	c.populate(j)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.SortedFunc(maps.Keys(m), cmp.Compare[string])
+}

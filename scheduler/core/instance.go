@@ -1,0 +1,212 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// The phases of instances, shorter.
+const (
+	waiting      = tandemv1.InstancePhase_INSTANCE_PHASE_WAITING
+	backoff      = tandemv1.InstancePhase_INSTANCE_PHASE_BACKOFF
+	launching    = tandemv1.InstancePhase_INSTANCE_PHASE_LAUNCHING
+	running      = tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING
+	stopping     = tandemv1.InstancePhase_INSTANCE_PHASE_STOPPING
+	finished     = tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED
+	failed       = tandemv1.InstancePhase_INSTANCE_PHASE_FAILED
+	unreachable  = tandemv1.InstancePhase_INSTANCE_PHASE_UNREACHABLE
+	stopped      = tandemv1.InstancePhase_INSTANCE_PHASE_STOPPED
+	crashLooping = tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING
+)
+
+// setPhase moves an instance to a phase, with the reason.
+func (c *Core) setPhase(in *instance, p tandemv1.InstancePhase, reason string) {
+	if in.rec.Phase == p && in.rec.PhaseReason == reason {
+		return
+	}
+	r := c.editInstance(in)
+	r.PhaseReason = reason
+	if r.Phase == p {
+		return
+	}
+	in.job.phases[r.Phase]--
+	in.job.phases[p]++
+	r.Phase, r.Since = p, c.stamp
+	if p != backoff && p != crashLooping {
+		r.NotBefore = nil
+	}
+	c.touch(in.job)
+}
+
+// wanted reports whether the instance is asked for.
+func (in *instance) wanted() bool { return int(in.slot) < in.job.count() }
+
+// unwanted says why an instance is not asked for.
+func (in *instance) unwanted() string {
+	if in.job.rec.Stopped {
+		return "the job was stopped"
+	}
+	return fmt.Sprintf("the job was scaled down to %d", in.job.count())
+}
+
+// settle brings an instance to what its job and its attempts ask for now. It is
+// called whenever one of these has changed, and changes nothing when called
+// again.
+func (c *Core) settle(in *instance) {
+	defer c.assess(in)
+	if a := in.live; a != nil && a.over() {
+		c.conclude(in, a)
+	}
+	switch {
+	case in.live != nil:
+		c.settleLive(in, in.live)
+	case !in.wanted():
+		c.settleUnwanted(in)
+	default:
+		c.settleIdle(in)
+	}
+}
+
+func (c *Core) settleLive(in *instance, a *attempt) {
+	switch {
+	case !in.wanted():
+		c.kill(a, in.unwanted())
+		c.setPhase(in, stopping, in.unwanted())
+	case a.rec.KillReason != "":
+		c.setPhase(in, stopping, a.rec.KillReason)
+	case a.rec.Unreachable != nil:
+		c.setPhase(in, unreachable, "agent "+a.rec.Hostname+" cannot be reached")
+	default:
+		if up, why := a.up(); up {
+			if a.rec.Running == nil {
+				c.editAttempt(a).Running = c.stamp
+			}
+			if in.rec.Losses != 0 {
+				c.editInstance(in).Losses = 0
+			}
+			c.setPhase(in, running, "")
+		} else {
+			c.setPhase(in, launching, why)
+		}
+	}
+}
+
+// settleUnwanted is for an instance that has no live attempt and is not asked
+// for: one that was scaled away is forgotten.
+func (c *Core) settleUnwanted(in *instance) {
+	c.dequeue(in)
+	c.timers.unset(&in.timer)
+	switch {
+	case len(in.old) > 0:
+		for _, a := range in.old {
+			c.kill(a, in.unwanted())
+		}
+		c.setPhase(in, stopping, "agent "+in.old[0].rec.Hostname+" cannot be reached")
+	case !in.job.rec.Stopped || in.job.rec.Purge:
+		c.removeInstance(in)
+	case in.rec.Phase == finished || in.rec.Phase == failed:
+		// How it ended stays true.
+	default:
+		c.setPhase(in, stopped, in.unwanted())
+	}
+}
+
+// settleIdle is for an instance that is asked for and has no live attempt.
+func (c *Core) settleIdle(in *instance) {
+	switch in.rec.Phase {
+	case finished, failed:
+		return
+	case backoff, crashLooping:
+		if c.now.Before(in.rec.NotBefore.AsTime()) {
+			c.timers.set(&in.timer, in.rec.NotBefore.AsTime())
+			return
+		}
+	case waiting:
+		if in.waitsIn != nil {
+			return
+		}
+	}
+	c.await(in, "waiting for an offer")
+}
+
+// await lets an instance wait for an offer, for the version that it is to run.
+func (c *Core) await(in *instance, reason string) {
+	if v := c.versionFor(in); in.rec.JobVersion != v.number {
+		c.editInstance(in).JobVersion = v.number
+	}
+	c.setPhase(in, waiting, reason)
+	c.enqueue(in)
+}
+
+// fired is called when the restart delay has passed, or the time after which an
+// instance counts as up.
+func (in *instance) fired(c *Core) { c.settle(in) }
+
+// assess counts whether the instance serves: it is up, and, when it runs the
+// current group, has been so for the update's minHealthyTime.
+func (c *Core) assess(in *instance) {
+	short := in.wanted() && in.job.instances[in.slot] == in
+	if a := in.live; short && in.rec.Phase == running && a != nil {
+		since := a.rec.Running.AsTime().Add(in.job.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
+		if a.outdated() || !c.now.Before(since) {
+			short = false
+		} else {
+			c.timers.set(&in.timer, since)
+		}
+	}
+	if in.job.endless() && short != in.short {
+		in.short = short
+		if short {
+			in.job.unavailable++
+		} else {
+			in.job.unavailable--
+		}
+		c.touch(in.job)
+	}
+}
+
+// newInstance makes the instance of a slot.
+func (c *Core) newInstance(j *job, slot int32) {
+	r := &tandemv1.InstanceRecord{
+		JobId: j.id(), Slot: slot, Phase: waiting, Since: c.stamp,
+		Attempt: j.rec.AttemptFloor, JobVersion: j.current().number,
+	}
+	in := newInstance(j, r)
+	in.edited = c.step
+	c.instances = append(c.instances, in)
+	j.add(in)
+	c.touch(j)
+	c.settle(in)
+}
+
+// removeInstance forgets an instance of which nothing runs.
+func (c *Core) removeInstance(in *instance) {
+	j := in.job
+	for _, a := range in.ended {
+		c.removeAttempt(a)
+	}
+	in.ended = nil
+	if j.rec.AttemptFloor < in.rec.Attempt {
+		c.editJob(j).AttemptFloor = in.rec.Attempt
+	}
+	in.edited = 0
+	c.save = append(c.save, removal(in.rec))
+	j.phases[in.rec.Phase]--
+	j.instances[in.slot] = nil
+	j.present--
+	for n := len(j.instances); n > 0 && j.instances[n-1] == nil; n-- {
+		j.instances = j.instances[:n-1]
+	}
+	c.touch(j)
+}
+
+func (c *Core) stampAt(t time.Time) *timestamppb.Timestamp {
+	if t.Equal(c.now) {
+		return c.stamp
+	}
+	return timestamppb.New(t)
+}

@@ -1,0 +1,141 @@
+package core
+
+import (
+	"fmt"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// finishJob looks at a job that the step has touched: it goes on with its
+// update, tells its phase, and forgets it when it is purged.
+func (c *Core) finishJob(j *job) {
+	if c.jobs[j.id()] != j {
+		return
+	}
+	if j.rec.Purge && j.present == 0 {
+		c.forgetJob(j)
+		return
+	}
+	c.roll(j)
+	phase, reason := j.phase()
+	if phase == j.rec.Phase && reason == j.rec.PhaseReason {
+		return
+	}
+	r := c.editJob(j)
+	if phase != r.Phase {
+		level := Info
+		if phase == tandemv1.JobPhase_JOB_PHASE_FAILED {
+			level = Warn
+		}
+		text := phase.String()[len("JOB_PHASE_"):]
+		if reason != "" {
+			text += ": " + reason
+		}
+		c.notice(level, j, "%s", text)
+	}
+	r.Phase, r.PhaseReason = phase, reason
+}
+
+// phase derives where the job stands from its instances.
+func (j *job) phase() (tandemv1.JobPhase, string) {
+	n := &j.phases
+	if j.rec.Stopped {
+		if n[stopping] > 0 {
+			return tandemv1.JobPhase_JOB_PHASE_STOPPING, ""
+		}
+		return tandemv1.JobPhase_JOB_PHASE_STOPPED, ""
+	}
+	if n[failed]+n[crashLooping] > 0 {
+		return tandemv1.JobPhase_JOB_PHASE_FAILED, j.failureText()
+	}
+	if !j.endless() && n[finished] == j.count() {
+		return tandemv1.JobPhase_JOB_PHASE_FINISHED, ""
+	}
+	if n[running]+n[finished] >= j.count() {
+		return tandemv1.JobPhase_JOB_PHASE_RUNNING, ""
+	}
+	if v := j.current(); v.waiting.count > 0 {
+		return tandemv1.JobPhase_JOB_PHASE_PENDING, v.why
+	}
+	return tandemv1.JobPhase_JOB_PHASE_PENDING, ""
+}
+
+// failureText says which instance has failed, and why. It stays with one
+// instance while that has not recovered.
+func (j *job) failureText() string {
+	has := func(in *instance) bool {
+		return in != nil && (in.rec.Phase == failed || in.rec.Phase == crashLooping)
+	}
+	if !has(j.failure) {
+		j.failure = nil
+		for _, in := range j.instances {
+			if has(in) {
+				j.failure = in
+				break
+			}
+		}
+	}
+	if j.failure == nil {
+		return ""
+	}
+	return fmt.Sprintf("instance %d: %s", j.failure.slot, j.failure.rec.PhaseReason)
+}
+
+// forgetJob removes a purged job of which nothing is left.
+func (c *Core) forgetJob(j *job) {
+	if floor := j.rec.AttemptFloor; c.framework.GetAttemptFloor() < floor {
+		r := &tandemv1.FrameworkRecord{}
+		if c.framework != nil {
+			r = state.CopyFramework(c.framework)
+		}
+		r.AttemptFloor = floor
+		c.framework = r
+		c.save = append(c.save, state.PutFramework(r))
+	}
+	for _, v := range j.versions {
+		c.save = append(c.save, removal(v.rec))
+	}
+	c.save = append(c.save, removal(j.rec))
+	delete(c.jobs, j.id())
+	c.notice(Info, j, "forgotten")
+}
+
+// markOutdated lists the instances that an update has to replace, in the order
+// of their slots.
+func (c *Core) markOutdated(j *job) {
+	j.outdated = nil
+	for _, in := range j.instances {
+		if in != nil && in.live != nil && in.live.outdated() {
+			j.outdated = append(j.outdated, in)
+		}
+	}
+	c.touch(j)
+}
+
+// roll replaces instances that run an older group. Of a service no more than
+// maxParallel instances are ever missing on that account; a batch is begun anew
+// at once.
+func (c *Core) roll(j *job) {
+	if j.rec.Stopped {
+		j.outdated = nil
+		return
+	}
+	parallel := max(1, int(j.rec.Spec.GetUpdate().GetMaxParallel()))
+	for len(j.outdated) > 0 {
+		in := j.outdated[0]
+		if in.live == nil || !in.live.outdated() || in.live.rec.KillReason != "" || !in.wanted() {
+			j.outdated = j.outdated[1:]
+			continue
+		}
+		if j.endless() && !in.short && j.unavailable >= parallel {
+			return
+		}
+		j.outdated = j.outdated[1:]
+		c.kill(in.live, fmt.Sprintf("replaced by version %d", j.current().number))
+		c.settle(in)
+	}
+}
+
+// versionFor is the version that an instance is to be launched with.
+func (c *Core) versionFor(in *instance) *version { return in.job.current() }

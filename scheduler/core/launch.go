@@ -1,0 +1,258 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// launch makes the next attempt of an instance, which Match has placed, and the
+// operation that launches it. It returns what is left of what was free. After
+// an error nothing has changed, but for the placement being taken back.
+func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) (mesos.Offer_Operation, resource.Resources, error) {
+	v := in.job.version(in.rec.JobVersion)
+	fail := func(err error) (mesos.Offer_Operation, resource.Resources, error) {
+		in.job.spread.Remove(p.agent.place.Value)
+		return mesos.Offer_Operation{}, resource.Resources{}, err
+	}
+	if v == nil {
+		return fail(errors.New("its version is not kept"))
+	}
+	plan := c.plan(v)
+	number := in.rec.Attempt + 1
+	name := state.TaskName{Job: in.job.id(), Slot: in.slot, Attempt: number, Workload: "x"}
+	prefix := strings.TrimSuffix(name.String(), "x")
+	executorID := strings.TrimSuffix(prefix, ".")
+
+	executor, err := free.Take(plan.executor)
+	if err != nil {
+		return fail(err)
+	}
+	free = executor.Rest
+	rec := &tandemv1.AttemptRecord{
+		JobId: in.job.id(), Slot: in.slot, Attempt: number, JobVersion: v.number,
+		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executorID, Created: c.stamp,
+		Tasks:      make([]*tandemv1.TaskRecord, len(plan.tasks)),
+		Attributes: ruledAttributes(v, p.agent),
+	}
+	group := &mesos.Offer_Operation_LaunchGroup{
+		Executor: mesos.ExecutorInfo{
+			Type:        mesos.ExecutorInfo_CUSTOM,
+			ExecutorID:  mesos.ExecutorID{Value: executorID},
+			FrameworkID: c.frameworkID(),
+			Name:        stringPtr(strings.TrimPrefix(in.job.id(), "/") + " " + strconv.Itoa(int(in.slot))),
+			Command:     plan.executorCommand,
+			Resources:   executor.Resources.ToMesos(),
+		},
+		TaskGroup: mesos.TaskGroupInfo{Tasks: make([]mesos.TaskInfo, len(plan.tasks))},
+	}
+	fixed, any := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
+	for i := range plan.tasks {
+		t := &plan.tasks[i]
+		if t.missing != "" {
+			return fail(fmt.Errorf("workload %s needs secret %s, which the scheduler does not hold", t.workload.Name, t.missing))
+		}
+		var own []uint64
+		for _, port := range t.workload.Ports {
+			from := &any
+			if port.HostPort != 0 {
+				from = &fixed
+			}
+			own = append(own, (*from)[0])
+			*from = (*from)[1:]
+		}
+		request := t.request
+		request.Ports = own
+		taken, err := free.Take(request)
+		if err != nil {
+			return fail(err)
+		}
+		free = taken.Rest
+		id := prefix + t.workload.Name
+		group.TaskGroup.Tasks[i] = c.taskInfo(in, t, id, number, p, taken.Resources.ToMesos(), own)
+		rec.Tasks[i] = &tandemv1.TaskRecord{
+			TaskId: id, Workload: t.workload.Name, State: tandemv1.TaskState_TASK_STAGING,
+			Updated: c.stamp, Ports: namedPorts(t.workload, own),
+		}
+	}
+	c.begin(in, v, rec)
+	return mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: group}, free, nil
+}
+
+// begin makes an attempt the instance's live one.
+func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
+	c.editInstance(in).Attempt = rec.Attempt
+	a := newAttempt(in, rec)
+	a.version, a.edited = v, c.step
+	c.attempts = append(c.attempts, a)
+	in.live = a
+	for i, t := range rec.Tasks {
+		c.tasks[t.TaskId] = taskRef{a, i}
+		a.unanswered |= 1 << i
+	}
+	a.askAt = c.now.Add(c.cfg.AnswerTimeout).UnixNano()
+	c.arm(a)
+	c.setPhase(in, launching, "on agent "+rec.Hostname)
+	n := c.noticeInstance(Debug, in, "launching on %s", rec.Hostname)
+	n.Agent = rec.AgentId
+}
+
+// ruledAttributes are those attributes of an agent that the job's rules speak
+// of, so that its instances can be counted after the agent is gone.
+func ruledAttributes(v *version, a *agent) map[string]string {
+	var m map[string]string
+	for _, name := range v.rules.Attributes() {
+		if name == "@hostname" {
+			continue
+		}
+		if value, ok := a.place.Value(name); ok {
+			if m == nil {
+				m = map[string]string{}
+			}
+			m[name] = value
+		}
+	}
+	return m
+}
+
+func namedPorts(w *tandemv1.Workload, ports []uint64) map[string]int32 {
+	if len(ports) == 0 {
+		return nil
+	}
+	m := make(map[string]int32, len(ports))
+	for i, p := range ports {
+		m[w.Ports[i].Name] = int32(p)
+	}
+	return m
+}
+
+func (c *Core) taskInfo(in *instance, t *taskPlan, id string, attempt uint64, p *pool, resources []mesos.Resource, ports []uint64) mesos.TaskInfo {
+	w := t.workload
+	command := t.command
+	env := make([]mesos.Environment_Variable, 0, len(t.environment)+5+2*len(ports))
+	env = append(env, t.environment...)
+	env = append(env,
+		variable("TANDEM_JOB", in.job.id()),
+		variable("TANDEM_INSTANCE", strconv.Itoa(int(in.slot))),
+		variable("TANDEM_ATTEMPT", strconv.FormatUint(attempt, 10)),
+		variable("TANDEM_WORKLOAD", w.Name))
+	if _, own := w.Env["HOST"]; !own {
+		env = append(env, variable("HOST", p.agent.place.Hostname))
+	}
+	for i, port := range ports {
+		number := strconv.FormatUint(port, 10)
+		env = append(env,
+			variable("PORT"+strconv.Itoa(i), number),
+			variable("PORT_"+strings.ToUpper(strings.ReplaceAll(w.Ports[i].Name, "-", "_")), number))
+	}
+	command.Environment = &mesos.Environment{Variables: env}
+	info := mesos.TaskInfo{
+		Name:              t.name,
+		TaskID:            mesos.TaskID{Value: id},
+		AgentID:           mesos.AgentID{Value: p.agent.id},
+		Resources:         resources,
+		Command:           &command,
+		Container:         t.container,
+		HealthCheck:       healthCheck(w, ports),
+		KillPolicy:        t.killPolicy,
+		Data:              t.data,
+		Labels:            t.labels,
+		Discovery:         discovery(in, w, ports),
+		MaxCompletionTime: t.completion,
+		Limits:            t.limits,
+	}
+	if info.Data == nil {
+		info.Data = settingsWithPorts(t.settings, w, ports)
+	}
+	return info
+}
+
+// discovery tells other programs that read Mesos's state where to find the
+// workload.
+func discovery(in *instance, w *tandemv1.Workload, ports []uint64) *mesos.DiscoveryInfo {
+	if len(ports) == 0 {
+		return nil
+	}
+	d := &mesos.DiscoveryInfo{
+		Visibility: mesos.FRAMEWORK,
+		Name:       stringPtr(strings.TrimPrefix(in.job.id(), "/")),
+		Ports:      &mesos.Ports{Ports: make([]mesos.Port, len(ports))},
+	}
+	for i, p := range ports {
+		d.Ports.Ports[i] = mesos.Port{Number: uint32(p), Name: &w.Ports[i].Name, Protocol: stringPtr("tcp")}
+	}
+	return d
+}
+
+// portOf resolves the port of a check: the named one, or else the first.
+func portOf(w *tandemv1.Workload, name string, ports []uint64) uint32 {
+	for i, p := range w.Ports {
+		if i < len(ports) && (name == "" || p.Name == name) {
+			return uint32(ports[i])
+		}
+	}
+	return 0
+}
+
+func healthCheck(w *tandemv1.Workload, ports []uint64) *mesos.HealthCheck {
+	h := w.HealthCheck
+	if h == nil {
+		return nil
+	}
+	failures := uint32(h.MaxConsecutiveFailures)
+	m := &mesos.HealthCheck{
+		DelaySeconds: seconds(h.Delay), IntervalSeconds: seconds(h.Interval), TimeoutSeconds: seconds(h.Timeout),
+		GracePeriodSeconds: seconds(h.GracePeriod), ConsecutiveFailures: &failures,
+	}
+	switch kind := h.Kind.(type) {
+	case *tandemv1.HealthCheck_Http:
+		m.Type = mesos.HealthCheck_HTTP
+		m.HTTP = &mesos.HealthCheck_HTTPCheckInfo{
+			Scheme: &kind.Http.Scheme, Path: &kind.Http.Path, Port: portOf(w, kind.Http.Port, ports),
+		}
+	case *tandemv1.HealthCheck_Tcp:
+		m.Type = mesos.HealthCheck_TCP
+		m.TCP = &mesos.HealthCheck_TCPCheckInfo{Port: portOf(w, kind.Tcp.Port, ports)}
+	case *tandemv1.HealthCheck_Command:
+		shell := true
+		m.Type = mesos.HealthCheck_COMMAND
+		m.Command = &mesos.CommandInfo{Shell: &shell, Value: &kind.Command.Cmd}
+	}
+	return m
+}
+
+func settingsWithPorts(base *tandemv1.TaskSettings, w *tandemv1.Workload, ports []uint64) []byte {
+	s := &tandemv1.TaskSettings{}
+	proto.Merge(s, base)
+	if s.PreStopHttp != nil {
+		s.PreStopPort = int32(portOf(w, s.PreStopHttp.Port, ports))
+	}
+	if r := s.ReadinessCheck; r != nil {
+		switch kind := r.Kind.(type) {
+		case *tandemv1.HealthCheck_Http:
+			s.ReadinessPort = int32(portOf(w, kind.Http.Port, ports))
+		case *tandemv1.HealthCheck_Tcp:
+			s.ReadinessPort = int32(portOf(w, kind.Tcp.Port, ports))
+		}
+	}
+	return encodeSettings(s)
+}
+
+func encodeSettings(s *tandemv1.TaskSettings) []byte {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(s)
+	if err != nil {
+		// Only text that is not UTF-8 fails, which no validated job holds.
+		return nil
+	}
+	return data
+}
+
+func stringPtr(s string) *string { return &s }

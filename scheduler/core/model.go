@@ -1,0 +1,197 @@
+package core
+
+import (
+	"time"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/match"
+)
+
+// phaseCount is one more than the highest InstancePhase.
+const phaseCount = int(crashLooping) + 1
+
+// job is one job with all that belongs to it.
+type job struct {
+	rec      *tandemv1.JobRecord
+	edited   uint64     // the step that made rec
+	versions []*version // ascending; the last one is what was asked for last
+	// instances by slot. A slot is nil when its instance is gone.
+	instances []*instance
+	present   int // instances that are not nil
+	// phases counts the instances in each phase.
+	phases [phaseCount]int
+	// unavailable counts the wanted instances that do not serve; see assess.
+	unavailable int
+	// outdated are the instances that may run an older group than the current
+	// one, in the order of their replacement.
+	outdated []*instance
+	// spread is where live attempts are, if a version's rules count them; it
+	// knows the agents of generation spreadSeen.
+	spread     *match.Spread
+	spreadSeen uint64
+	// failure is the instance that the job's phase_reason speaks of.
+	failure *instance
+	touched bool // is in Core.touched
+}
+
+func (j *job) id() string        { return j.rec.Spec.Id }
+func (j *job) current() *version { return j.versions[len(j.versions)-1] }
+
+// endless reports whether instances are to run until the job is stopped.
+func (j *job) endless() bool {
+	t := j.rec.Spec.Type
+	return t == tandemv1.JobType_JOB_TYPE_SERVICE || t == tandemv1.JobType_JOB_TYPE_DAEMON
+}
+
+// count is how many instances the job is to have.
+func (j *job) count() int {
+	if j.rec.Stopped {
+		return 0
+	}
+	return int(j.rec.Spec.GetInstances())
+}
+
+func (j *job) version(number uint64) *version {
+	for i := len(j.versions) - 1; i >= 0; i-- {
+		if j.versions[i].number == number {
+			return j.versions[i]
+		}
+	}
+	return nil
+}
+
+// version is one version of a job, made ready for matching and launching.
+type version struct {
+	job    *job
+	number uint64
+	spec   *tandemv1.Job
+	rec    *tandemv1.VersionRecord
+	// group is the number of the oldest version, without another between, whose
+	// instances need not be replaced to become this version's.
+	group   uint64
+	need    match.Need
+	rules   *match.Rules
+	launch  *launchPlan // made at the first launch
+	waiting waitList
+	queued  bool // is in Core.queue
+	// why is the last summary of why instances wait, and whyAt when it was made.
+	why   string
+	whyAt time.Time
+}
+
+// instance is one numbered copy of a job's group.
+type instance struct {
+	job    *job
+	slot   int32
+	rec    *tandemv1.InstanceRecord
+	edited uint64
+	// live is the attempt that makes the instance what it is. old are those
+	// that were replaced while their agent was unreachable, and may come back.
+	live *attempt
+	old  []*attempt
+	// ended are the latest attempts that are over, the newest last.
+	ended []*attempt
+	// timer fires when the restart delay has passed or the instance has been
+	// up for the update's minHealthyTime.
+	timer timer
+	// waitsIn is the version in whose list it waits, at waitsAt.
+	waitsIn *version
+	waitsAt int
+	short   bool // counts as unavailable
+}
+
+// attempt is one launch of an instance.
+type attempt struct {
+	instance *instance
+	version  *version // nil when it is not kept any more
+	rec      *tandemv1.AttemptRecord
+	edited   uint64
+	open     int // tasks that are not terminal
+	counted  bool
+	// unanswered has a bit for each task that the master owes a word about.
+	unanswered uint64
+	asks       int   // questions since the last launch or subscription
+	askAt      int64 // when the next is due
+	kills      int   // KILLs sent
+	killAt     int64 // when the next is due
+	timer      timer
+}
+
+func (a *attempt) over() bool { return a.rec.Ended != nil }
+
+// value tells a Spread where the attempt is.
+func (a *attempt) value(attribute string) (string, bool) {
+	if attribute == "@hostname" {
+		return a.rec.Hostname, a.rec.Hostname != ""
+	}
+	v, ok := a.rec.Attributes[attribute]
+	return v, ok
+}
+
+// taskRef finds a task by its ID.
+type taskRef struct {
+	attempt *attempt
+	index   int
+}
+
+// waitList is a queue that elements may leave from the middle.
+type waitList struct {
+	list  []*instance
+	head  int
+	count int
+}
+
+func (w *waitList) push(in *instance) {
+	in.waitsAt = len(w.list)
+	w.list = append(w.list, in)
+	w.count++
+}
+
+// pop returns nil when nothing waits.
+func (w *waitList) pop() *instance {
+	for w.head < len(w.list) {
+		in := w.list[w.head]
+		w.list[w.head] = nil
+		w.head++
+		if in != nil {
+			w.count--
+			if w.count == 0 {
+				w.list, w.head = w.list[:0], 0
+			}
+			return in
+		}
+	}
+	return nil
+}
+
+func (w *waitList) remove(in *instance) {
+	w.list[in.waitsAt] = nil
+	w.count--
+	if w.count == 0 {
+		w.list, w.head = w.list[:0], 0
+	} else if len(w.list) > 64 && w.count < len(w.list)/4 {
+		kept := w.list[:0]
+		for _, other := range w.list {
+			if other != nil {
+				other.waitsAt = len(kept)
+				kept = append(kept, other)
+			}
+		}
+		clear(w.list[len(kept):])
+		w.list, w.head = kept, 0
+	}
+}
+
+// first returns up to n of those that wait, the longest waiting first.
+func (w *waitList) first(n int) []*instance {
+	var out []*instance
+	for _, in := range w.list[w.head:] {
+		if in != nil && len(out) < n {
+			out = append(out, in)
+		}
+		if len(out) == n {
+			break
+		}
+	}
+	return out
+}

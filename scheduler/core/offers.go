@@ -1,0 +1,209 @@
+package core
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+	"github.com/tandem-mesos/tandem/scheduler/match"
+)
+
+// maintenanceNotice is how long before its maintenance an agent is avoided.
+const maintenanceNotice = time.Hour
+
+// pool is what one agent offers to one role in one event.
+type pool struct {
+	agent  *agent
+	role   string
+	offers []*mesos.Offer
+	// placed are the instances that go there, and ports those of each.
+	placed []*instance
+	ports  [][]uint64
+}
+
+// onOffers uses what fits and declines the rest at once. No offer outlives the
+// event that brought it.
+func (c *Core) onOffers(offers []mesos.Offer) {
+	if !c.subscribed {
+		return // the offers were void before they were read
+	}
+	c.offers.figures.Received += uint64(len(offers))
+	c.offers.lastOffer = c.now
+	pools, candidates := c.pools(offers)
+	versions, requests := c.requests()
+	if len(requests) > 0 {
+		for _, p := range match.Match(candidates, requests) {
+			v := versions[p.Request]
+			in := v.waiting.pop()
+			in.waitsIn = nil
+			c.offers.waiting--
+			pools[p.Agent].placed = append(pools[p.Agent].placed, in)
+			pools[p.Agent].ports = append(pools[p.Agent].ports, p.Ports)
+		}
+	}
+	var unused []mesos.OfferID
+	for i := range pools {
+		p := &pools[i]
+		var operations []mesos.Offer_Operation
+		if len(p.placed) > 0 {
+			operations = c.launches(p)
+		}
+		ids := make([]mesos.OfferID, len(p.offers))
+		for n, o := range p.offers {
+			ids[n] = o.ID
+		}
+		if len(operations) == 0 {
+			unused = append(unused, ids...)
+			continue
+		}
+		c.offers.figures.Used += uint64(len(ids))
+		c.calls.offers = append(c.calls.offers, &scheduler.Call{
+			Type:   scheduler.Call_ACCEPT,
+			Accept: &scheduler.Call_Accept{OfferIDs: ids, Operations: operations, Filters: c.filters()},
+		})
+		c.offers.filtered = true
+	}
+	c.decline(unused)
+	// Offers for several roles of one agent show its free amount in parts.
+	for i := range pools {
+		pools[i].agent.last, pools[i].agent.lastSeen = candidates[i], c.now
+	}
+	c.tellWhy(versions)
+	// A placement can make other agents eligible for the rest of its job, where
+	// rules count instances; those agents are filtered by now.
+	for i, v := range versions {
+		if v.rules.Counting() && v.waiting.count > 0 && v.waiting.count < requests[i].Count {
+			c.offers.newWork = true
+		}
+	}
+}
+
+// pools puts the offers of each agent and role together.
+func (c *Core) pools(offers []mesos.Offer) ([]pool, []match.Agent) {
+	type key struct{ agent, role string }
+	pools := make([]pool, 0, len(offers))
+	candidates := make([]match.Agent, 0, len(offers))
+	index := make(map[key]int, len(offers))
+	for i := range offers {
+		o := &offers[i]
+		k := key{o.AgentID.Value, o.AllocationInfo.GetRole()}
+		at, ok := index[k]
+		if !ok {
+			at = len(pools)
+			index[k] = at
+			a := c.agents.see(o)
+			pools = append(pools, pool{agent: a, role: k.role})
+			candidates = append(candidates, match.Agent{Place: a.place})
+		}
+		pools[at].offers = append(pools[at].offers, o)
+		candidates[at].Offer(o.Resources)
+		if why := c.refuses(o); why != "" {
+			candidates[at].Refused = why
+		}
+	}
+	return pools, candidates
+}
+
+// refuses says why nothing is to be launched with an offer, whatever it holds.
+func (c *Core) refuses(o *mesos.Offer) string {
+	role := o.AllocationInfo.GetRole()
+	ours := false
+	for _, r := range c.cfg.Roles {
+		ours = ours || r == role
+	}
+	if !ours {
+		return "role " + role + " is not ours"
+	}
+	if u := o.Unavailability; u != nil {
+		start := time.Unix(0, u.Start.Nanoseconds)
+		if c.now.Add(maintenanceNotice).After(start) &&
+			(u.Duration == nil || c.now.Before(start.Add(time.Duration(u.Duration.Nanoseconds)))) {
+			return "maintenance"
+		}
+	}
+	return ""
+}
+
+// requests are what waits, the longest waiting first.
+func (c *Core) requests() ([]*version, []match.Request) {
+	queue := c.offers.queue[:0]
+	for _, v := range c.offers.queue {
+		if v.waiting.count > 0 {
+			queue = append(queue, v)
+		} else {
+			v.queued = false
+		}
+	}
+	clear(c.offers.queue[len(queue):])
+	c.offers.queue = queue
+	requests := make([]match.Request, len(queue))
+	for i, v := range queue {
+		requests[i] = match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(v.job), Count: v.waiting.count}
+	}
+	// The queue's own list is changed while launches fail.
+	return append([]*version(nil), queue...), requests
+}
+
+// launches makes the attempts of the instances placed on one agent, and the
+// operations that launch them.
+func (c *Core) launches(p *pool) []mesos.Offer_Operation {
+	var all []mesos.Resource
+	for _, o := range p.offers {
+		all = append(all, o.Resources...)
+	}
+	free, err := resource.FromMesos(all)
+	if err != nil {
+		c.notice(Warn, nil, "cannot use an offer of agent %s: %s", p.agent.place.Hostname, err).Agent = p.agent.id
+		for _, in := range p.placed {
+			c.enqueue(in)
+		}
+		return nil
+	}
+	operations := make([]mesos.Offer_Operation, 0, len(p.placed))
+	for i, in := range p.placed {
+		op, rest, err := c.launch(in, p, free, p.ports[i])
+		if err != nil {
+			c.noticeInstance(Warn, in, "cannot launch on agent %s: %s", p.agent.place.Hostname, err).Agent = p.agent.id
+			c.enqueue(in)
+			continue
+		}
+		free = rest
+		operations = append(operations, op)
+	}
+	return operations
+}
+
+func (c *Core) decline(ids []mesos.OfferID) {
+	if len(ids) == 0 {
+		return
+	}
+	c.offers.figures.Declined += uint64(len(ids))
+	c.offers.filtered = true
+	c.calls.offers = append(c.calls.offers, &scheduler.Call{
+		Type:    scheduler.Call_DECLINE,
+		Decline: &scheduler.Call_Decline{OfferIDs: ids, Filters: c.filters()},
+	})
+}
+
+func (c *Core) filters() *mesos.Filters {
+	seconds := c.jitter(c.cfg.Refuse).Round(time.Millisecond).Seconds()
+	return &mesos.Filters{RefuseSeconds: &seconds}
+}
+
+// onInverseOffers declines to promise anything: what runs on the agents is
+// killed by Mesos when their maintenance begins, and replaced then.
+func (c *Core) onInverseOffers(offers []mesos.InverseOffer) {
+	if !c.subscribed || len(offers) == 0 {
+		return
+	}
+	ids := make([]mesos.OfferID, len(offers))
+	for i := range offers {
+		ids[i] = offers[i].OfferID
+	}
+	c.calls.offers = append(c.calls.offers, &scheduler.Call{
+		Type:                 scheduler.Call_DECLINE_INVERSE_OFFERS,
+		DeclineInverseOffers: &scheduler.Call_DeclineInverseOffers{InverseOfferIDs: ids, Filters: c.filters()},
+	})
+}

@@ -1,0 +1,171 @@
+package core
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// reconcileState is a reconciliation of all tasks under way.
+type reconcileState struct {
+	queue    []*attempt // to be asked about
+	implicit bool       // the question that names no task is still to come
+	timer    timer      // for the next call, or the next reconciliation
+	asking   []scheduler.Call_Reconcile_Task
+}
+
+func (c *Core) onSubscribed(s Subscribed) {
+	if c.framework.GetFrameworkId() != s.FrameworkID.Value {
+		if c.framework.GetFrameworkId() != "" {
+			c.notice(Warn, nil, "the master calls this framework %s and no longer %s: what runs under the old name is beyond reach",
+				s.FrameworkID.Value, c.framework.FrameworkId)
+		}
+		r := &tandemv1.FrameworkRecord{FrameworkId: s.FrameworkID.Value, Created: c.stamp, AttemptFloor: c.framework.GetAttemptFloor()}
+		c.framework = r
+		c.save = append(c.save, state.PutFramework(r))
+	}
+	c.subscribed = true
+	c.subscription++
+	// A subscription starts without filters and not suppressed.
+	o := &c.offers
+	o.suppressed, o.filtered, o.newWork, o.lastRevive = false, false, false, time.Time{}
+	c.timers.unset(&o.timer)
+	for _, j := range c.jobsInOrder() {
+		for _, in := range j.instances {
+			if in == nil {
+				continue
+			}
+			for _, a := range in.old {
+				c.sayKillAgain(a)
+			}
+			if in.live != nil {
+				c.sayKillAgain(in.live)
+			}
+		}
+	}
+	for _, id := range sortedKeys(c.strays) {
+		c.strays[id].kills = 0
+		c.strays[id].fired(c)
+	}
+	c.reconcileAll()
+}
+
+func (c *Core) sayKillAgain(a *attempt) {
+	if a.rec.KillReason != "" {
+		a.kills = 0
+		c.sendKill(a)
+		c.arm(a)
+	}
+}
+
+func (c *Core) onDisconnected() {
+	c.subscribed = false
+	c.timers.unset(&c.reconcile.timer)
+	c.reconcile.queue = nil
+}
+
+// reconcileAll asks about every task that has not ended, and then for all that
+// the master knows, so that both sides learn of tasks that only one knows.
+func (c *Core) reconcileAll() {
+	r := &c.reconcile
+	r.queue, r.implicit = nil, true
+	for _, j := range c.jobsInOrder() {
+		for _, in := range j.instances {
+			if in == nil {
+				continue
+			}
+			r.queue = append(r.queue, in.old...)
+			if in.live != nil {
+				r.queue = append(r.queue, in.live)
+			}
+		}
+	}
+	c.reconcileDue()
+}
+
+// reconcileDue asks about the next batch of tasks, or begins anew.
+func (c *Core) reconcileDue() {
+	if !c.subscribed {
+		return
+	}
+	r := &c.reconcile
+	if len(r.queue) == 0 && !r.implicit {
+		c.reconcileAll()
+		return
+	}
+	asked := 0
+	for len(r.queue) > 0 && asked < c.cfg.ReconcileBatch {
+		a := r.queue[0]
+		r.queue = r.queue[1:]
+		if a.over() {
+			continue
+		}
+		a.unanswered, a.asks = 0, 0
+		for i, t := range a.rec.Tasks {
+			if !state.Terminal(t.State) {
+				a.unanswered |= 1 << i
+				asked++
+			}
+		}
+		c.ask(a)
+		c.arm(a)
+	}
+	if len(r.queue) > 0 {
+		c.timers.set(&r.timer, c.now.Add(c.cfg.ReconcilePace))
+		return
+	}
+	r.queue, r.implicit = nil, false
+	c.flushReconcile()
+	c.calls.reconcile = append(c.calls.reconcile, &scheduler.Call{
+		Type: scheduler.Call_RECONCILE, Reconcile: &scheduler.Call_Reconcile{},
+	})
+	c.timers.set(&r.timer, c.now.Add(c.jitter(c.cfg.ReconcileInterval)))
+}
+
+// ask asks about the tasks of an attempt that no word has come of, and plans to
+// ask again. A master that has just failed over says nothing of the tasks of
+// agents that have not returned to it.
+func (c *Core) ask(a *attempt) {
+	a.askAt = 0
+	if a.unanswered == 0 || !c.subscribed {
+		return
+	}
+	for i, t := range a.rec.Tasks {
+		if a.unanswered&(1<<i) != 0 {
+			c.reconcile.asking = append(c.reconcile.asking, scheduler.Call_Reconcile_Task{
+				TaskID:  mesos.TaskID{Value: t.TaskId},
+				AgentID: &mesos.AgentID{Value: a.rec.AgentId},
+			})
+		}
+	}
+	wait := min(c.cfg.AnswerTimeout<<min(a.asks, 16), c.cfg.ReconcileInterval)
+	a.asks++
+	a.askAt = c.now.Add(wait).UnixNano()
+}
+
+// answered notes that word of a task has come.
+func (c *Core) answered(a *attempt, i int) {
+	if a.unanswered == 0 {
+		return
+	}
+	if a.unanswered &^= 1 << i; a.unanswered == 0 {
+		a.askAt, a.asks = 0, 0
+		c.arm(a)
+	}
+}
+
+// flushReconcile puts what is to be asked into calls.
+func (c *Core) flushReconcile() {
+	for asking := c.reconcile.asking; len(asking) > 0; {
+		n := min(len(asking), c.cfg.ReconcileBatch)
+		c.calls.reconcile = append(c.calls.reconcile, &scheduler.Call{
+			Type: scheduler.Call_RECONCILE, Reconcile: &scheduler.Call_Reconcile{Tasks: asking[:n:n]},
+		})
+		asking = asking[n:]
+	}
+	c.reconcile.asking = nil
+}

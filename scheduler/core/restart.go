@@ -1,0 +1,228 @@
+package core
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// outcome is how an attempt ended.
+type outcome int
+
+const (
+	// wentWell: every essential workload has finished.
+	wentWell outcome = iota
+	// wentWrong: a workload failed.
+	wentWrong
+	// wasRefused: the master did not take the group for a valid one.
+	wasRefused
+	// wasLost: it ended for a reason outside its workloads.
+	wasLost
+	// wasKilled: this scheduler ended it.
+	wasKilled
+)
+
+// groupDidNotEnd is the reason of a kill that follows a failure instead of
+// causing the end.
+const groupDidNotEnd = "a workload failed and its group did not end"
+
+// refusedLimit is how many refused launches in a row are enough: the master
+// judges the same group the same way every time.
+const refusedLimit = 3
+
+// outcome tells how an attempt that is over has ended, and why.
+func (a *attempt) outcome() (outcome, string) {
+	well, gone := true, false
+	var failed, refused, lost, ended *tandemv1.TaskRecord
+	first := func(p **tandemv1.TaskRecord, t *tandemv1.TaskRecord) {
+		if *p == nil || t.Updated.AsTime().Before((*p).Updated.AsTime()) {
+			*p = t
+		}
+	}
+	for i, t := range a.rec.Tasks {
+		if !a.essential(i) || t.State == tandemv1.TaskState_TASK_FINISHED {
+			gone = gone || outOfReach(t.State)
+			continue
+		}
+		well = false
+		switch t.State {
+		case tandemv1.TaskState_TASK_FAILED:
+			first(&failed, t)
+		case tandemv1.TaskState_TASK_ERROR:
+			first(&refused, t)
+		case tandemv1.TaskState_TASK_KILLED:
+			first(&ended, t)
+		default:
+			first(&lost, t)
+		}
+	}
+	byUs := a.rec.KillReason != "" && a.rec.KillReason != groupDidNotEnd
+	switch {
+	case well && !gone:
+		return wentWell, "finished"
+	case lost != nil && outOfReach(lost.State):
+		return wasLost, "agent " + a.rec.Hostname + " could not be reached"
+	case byUs:
+		return wasKilled, a.rec.KillReason
+	case refused != nil:
+		return wasRefused, "the master refused the launch: " + refused.Message
+	case failed != nil:
+		return wentWrong, taskText(failed)
+	case lost != nil || gone:
+		return wasLost, taskText(lost)
+	default:
+		return wentWrong, taskText(ended)
+	}
+}
+
+// taskText says how a task ended: web failed: Command exited with status 1.
+func taskText(t *tandemv1.TaskRecord) string {
+	if t == nil {
+		return "a task was lost"
+	}
+	verb := map[tandemv1.TaskState]string{
+		tandemv1.TaskState_TASK_FAILED:           "failed",
+		tandemv1.TaskState_TASK_KILLED:           "was killed",
+		tandemv1.TaskState_TASK_ERROR:            "was refused",
+		tandemv1.TaskState_TASK_LOST:             "was lost",
+		tandemv1.TaskState_TASK_DROPPED:          "was never launched",
+		tandemv1.TaskState_TASK_GONE:             "is gone",
+		tandemv1.TaskState_TASK_GONE_BY_OPERATOR: "is gone with its agent",
+	}[t.State]
+	if verb == "" {
+		verb = "ended"
+	}
+	if t.Message == "" {
+		return t.Workload + " " + verb
+	}
+	return t.Workload + " " + verb + ": " + t.Message
+}
+
+// conclude decides what follows the end of an instance's live attempt.
+func (c *Core) conclude(in *instance, a *attempt) {
+	how, why := a.outcome()
+	in.live = nil
+	c.keep(in, a)
+	policy := in.job.rec.Spec.GetRestart()
+	switch how {
+	case wasKilled:
+		// Whoever killed it knows what follows: another version, or nothing.
+	case wentWell:
+		if !in.job.endless() {
+			c.setPhase(in, finished, "")
+			c.noticeInstance(Info, in, "finished")
+			return
+		}
+		c.failedOnce(in, a, "all its workloads have finished")
+	case wentWrong:
+		c.failedOnce(in, a, why)
+	case wasRefused:
+		if in.refusedInARow() >= refusedLimit {
+			c.setPhase(in, failed, why)
+			c.noticeInstance(Warn, in, "giving up: %s", why)
+			return
+		}
+		c.lostOnce(in, a, policy, why)
+	case wasLost:
+		c.lostOnce(in, a, policy, why)
+	}
+}
+
+// failedOnce counts a failure and lets the instance wait for the delay that its
+// policy asks for, or ends it.
+func (c *Core) failedOnce(in *instance, a *attempt, why string) {
+	policy := in.job.rec.Spec.GetRestart()
+	interval := policy.GetInterval().AsDuration()
+	r := c.editInstance(in)
+	r.Failures = append(recent(r.Failures, c.now.Add(-interval)), c.stamp)
+	if a.rec.Running != nil && interval > 0 && a.rec.Ended.AsTime().Sub(a.rec.Running.AsTime()) >= interval {
+		r.Streak = 0
+	}
+	r.Streak++
+	allowed := int(policy.GetAttempts())
+	switch exhausted := len(r.Failures) > allowed || int(r.Streak) > allowed; {
+	case exhausted && !in.job.endless():
+		c.setPhase(in, failed, why)
+		c.noticeInstance(Warn, in, "failed for good: %s", why)
+	case exhausted:
+		c.delay(in, crashLooping, maxDelay(in.job.rec.Spec), why)
+	default:
+		c.delay(in, backoff, restartDelay(policy, int(r.Streak)), why)
+	}
+}
+
+// lostOnce starts the instance anew: at once if it had been running, and after
+// a delay if it did not come so far, for then it may not the next time either.
+func (c *Core) lostOnce(in *instance, a *attempt, policy *tandemv1.RestartPolicy, why string) {
+	if a.rec.Running != nil {
+		c.noticeInstance(Warn, in, "starting anew: %s", why)
+		c.setPhase(in, waiting, why)
+		return
+	}
+	r := c.editInstance(in)
+	r.Losses++
+	c.delay(in, backoff, restartDelay(policy, int(r.Losses)), why)
+}
+
+func (c *Core) delay(in *instance, p tandemv1.InstancePhase, d time.Duration, why string) {
+	d = c.jitter(d).Round(time.Millisecond)
+	c.setPhase(in, p, why)
+	c.editInstance(in).NotBefore = timestamppb.New(c.now.Add(d))
+	c.noticeInstance(Warn, in, "trying again in %s: %s", d, why)
+}
+
+// refusedInARow counts the latest attempts that the master refused.
+func (in *instance) refusedInARow() int {
+	n := 0
+	for i := len(in.ended) - 1; i >= 0; i-- {
+		if how, _ := in.ended[i].outcome(); how != wasRefused {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// recent returns those that are not before a time, in a list of its own.
+func recent(times []*timestamppb.Timestamp, since time.Time) []*timestamppb.Timestamp {
+	var kept []*timestamppb.Timestamp
+	for _, t := range times {
+		if !t.AsTime().Before(since) {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}
+
+// restartDelay is the wait after the nth failure in a row, from 1.
+func restartDelay(p *tandemv1.RestartPolicy, n int) time.Duration {
+	longest := p.GetMaxDelay().AsDuration()
+	d := float64(p.GetDelay().AsDuration()) * math.Pow(max(1, p.GetFactor()), float64(n-1))
+	if longest > 0 && d > float64(longest) {
+		return longest
+	}
+	return time.Duration(min(d, float64(math.MaxInt64/4)))
+}
+
+func maxDelay(spec *tandemv1.Job) time.Duration {
+	return max(spec.GetRestart().GetMaxDelay().AsDuration(), spec.GetRestart().GetDelay().AsDuration())
+}
+
+func removal(m any) state.Change {
+	switch r := m.(type) {
+	case *tandemv1.JobRecord:
+		return state.PutJob(r).Removal()
+	case *tandemv1.VersionRecord:
+		return state.PutVersion(r).Removal()
+	case *tandemv1.InstanceRecord:
+		return state.PutInstance(r).Removal()
+	case *tandemv1.AttemptRecord:
+		return state.PutAttempt(r).Removal()
+	}
+	panic(fmt.Sprintf("core: no record is a %T", m))
+}

@@ -1,0 +1,149 @@
+package core
+
+import (
+	"cmp"
+	"slices"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/match"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// restore builds the model from what was saved. Records that belong to nothing,
+// which no crash can leave, are passed over.
+func (c *Core) restore(saved state.Snapshot) {
+	c.framework = saved.Framework
+	for _, r := range saved.Jobs {
+		c.jobs[r.Spec.Id] = &job{rec: r}
+	}
+	for _, r := range saved.Versions {
+		if j := c.jobs[r.JobId]; j != nil {
+			j.versions = append(j.versions, c.newVersion(j, r))
+		}
+	}
+	for _, r := range saved.Jobs {
+		j := c.jobs[r.Spec.Id]
+		if len(j.versions) == 0 || j.current().number != r.Version {
+			j.versions = append(j.versions, c.newVersion(j, versionRecord(r)))
+		}
+		regroup(j)
+	}
+	for _, r := range saved.Instances {
+		if j := c.jobs[r.JobId]; j != nil {
+			j.add(newInstance(j, r))
+		}
+	}
+	for _, r := range saved.Attempts {
+		j := c.jobs[r.JobId]
+		if j == nil || int(r.Slot) >= len(j.instances) || j.instances[r.Slot] == nil {
+			continue
+		}
+		c.restoreAttempt(j.instances[r.Slot], r)
+	}
+	for _, r := range saved.Jobs {
+		c.respread(c.jobs[r.Spec.Id])
+	}
+}
+
+func (c *Core) restoreAttempt(in *instance, r *tandemv1.AttemptRecord) {
+	a := newAttempt(in, r)
+	for i, t := range r.Tasks {
+		c.tasks[t.TaskId] = taskRef{a, i}
+	}
+	if a.over() {
+		in.ended = append(in.ended, a)
+		return
+	}
+	// Records come in the order of their numbers: the last that is open is the
+	// live one, unless it was replaced and its successor has ended since.
+	if in.live != nil {
+		in.old = append(in.old, in.live)
+		in.live = nil
+	}
+	switch in.rec.Phase {
+	case launching, running, stopping, unreachable:
+		if r.Attempt == in.rec.Attempt {
+			in.live = a
+			return
+		}
+	}
+	in.old = append(in.old, a)
+}
+
+// resume is the first thing after a restore that knows the time: what was
+// waiting goes on waiting.
+func (c *Core) resume() {
+	for _, j := range c.jobsInOrder() {
+		c.touch(j)
+		c.markOutdated(j)
+		for _, in := range j.instances {
+			if in == nil {
+				continue
+			}
+			for _, a := range in.old {
+				c.arm(a)
+			}
+			if in.live != nil {
+				c.arm(in.live)
+			}
+			// A clock that ran ahead when the delay was saved must not hold the
+			// instance back for longer than the delay ever is.
+			if in.rec.NotBefore != nil {
+				if latest := c.now.Add(maxDelay(j.rec.Spec)); in.rec.NotBefore.AsTime().After(latest) {
+					c.editInstance(in).NotBefore = c.stampAt(latest)
+				}
+			}
+			c.settle(in)
+			c.assess(in)
+		}
+	}
+}
+
+func (c *Core) jobsInOrder() []*job {
+	jobs := make([]*job, 0, len(c.jobs))
+	for _, j := range c.jobs {
+		jobs = append(jobs, j)
+	}
+	slices.SortFunc(jobs, func(a, b *job) int { return cmp.Compare(a.id(), b.id()) })
+	return jobs
+}
+
+func (c *Core) newVersion(j *job, r *tandemv1.VersionRecord) *version {
+	v := &version{job: j, number: r.Version, spec: r.Spec, rec: r}
+	v.need = c.needOf(r.Spec)
+	// A validated spec compiles; one that does not is placed by no rule rather
+	// than never, and validation is where to mend that.
+	v.rules, _ = match.Compile(r.Spec.Constraints, r.Spec.Prefer)
+	return v
+}
+
+func versionRecord(r *tandemv1.JobRecord) *tandemv1.VersionRecord {
+	return &tandemv1.VersionRecord{JobId: r.Spec.Id, Version: r.Version, Spec: r.Spec, Created: r.Updated}
+}
+
+func newInstance(j *job, r *tandemv1.InstanceRecord) *instance {
+	in := &instance{job: j, slot: r.Slot, rec: r}
+	in.timer.owner = in
+	return in
+}
+
+func newAttempt(in *instance, r *tandemv1.AttemptRecord) *attempt {
+	a := &attempt{instance: in, rec: r, version: in.job.version(r.JobVersion)}
+	a.timer.owner = a
+	for _, t := range r.Tasks {
+		if !state.Terminal(t.State) {
+			a.open++
+		}
+	}
+	return a
+}
+
+// add puts an instance into its slot.
+func (j *job) add(in *instance) {
+	for len(j.instances) <= int(in.slot) {
+		j.instances = append(j.instances, nil)
+	}
+	j.instances[in.slot] = in
+	j.present++
+	j.phases[in.rec.Phase]++
+}

@@ -1,0 +1,240 @@
+package core
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// reportMagic marks TaskStatus.data as a TaskReport.
+const reportMagic = 0x746e6472
+
+// onUpdate takes in a status. It is acknowledged whatever it says, once what
+// came of it is saved: an agent sends the next of a task's statuses only then.
+// Statuses that the master made up have no uuid, and take no acknowledgement.
+func (c *Core) onUpdate(s *mesos.TaskStatus) {
+	if len(s.UUID) > 0 && s.AgentID != nil && c.subscribed {
+		c.calls.acknowledge = append(c.calls.acknowledge, &scheduler.Call{
+			Type:        scheduler.Call_ACKNOWLEDGE,
+			Acknowledge: &scheduler.Call_Acknowledge{AgentID: *s.AgentID, TaskID: s.TaskID, UUID: s.UUID},
+		})
+	}
+	ref, known := c.tasks[s.TaskID.Value]
+	switch {
+	case !known:
+		c.onStray(s, "no job asks for it")
+		return
+	case ref.attempt.over():
+		c.onStray(s, "its attempt is over")
+		return
+	}
+	a, i := ref.attempt, ref.index
+	c.answered(a, i)
+	old, st := a.rec.Tasks[i], tandemv1.TaskState(s.GetState())
+	switch {
+	case state.Terminal(old.State):
+		// A second terminal status changes nothing. A task that was given up and
+		// runs after all does not get its place back, for its group has broken.
+		if !state.Terminal(st) {
+			c.onStray(s, "it was given up")
+		}
+		return
+	case !outOfReach(st) && !outOfReach(old.State) && rank(st) < rank(old.State):
+		return // older than what is known
+	case st == old.State && s.GetReason() == mesos.REASON_RECONCILIATION:
+		return
+	}
+	c.record(a, i, s)
+	c.changed(a)
+}
+
+// rank orders the states that a task passes through.
+func rank(s tandemv1.TaskState) int {
+	switch s {
+	case tandemv1.TaskState_TASK_STAGING:
+		return 0
+	case tandemv1.TaskState_TASK_STARTING:
+		return 1
+	case tandemv1.TaskState_TASK_RUNNING:
+		return 2
+	case tandemv1.TaskState_TASK_KILLING:
+		return 3
+	}
+	return 4
+}
+
+// record writes a status into a task's record.
+func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
+	t := c.editTask(a, i)
+	was := t.State
+	t.State = tandemv1.TaskState(s.GetState())
+	t.Message = strings.ToValidUTF8(s.GetMessage(), "\uFFFD")
+	t.Reason, t.Source = "", ""
+	if s.Reason != nil {
+		t.Reason = strings.TrimPrefix(s.Reason.String(), "REASON_")
+	}
+	if s.Source != nil {
+		t.Source = strings.TrimPrefix(s.Source.String(), "SOURCE_")
+	}
+	if s.Healthy != nil {
+		healthy := *s.Healthy
+		t.Healthy = &healthy
+	}
+	t.Updated = c.stamp
+	if s.Timestamp != nil {
+		whole, part := math.Modf(*s.Timestamp)
+		t.Updated = &timestamppb.Timestamp{Seconds: int64(whole), Nanos: int32(part*1e6) * 1000}
+	}
+	if t.Started == nil && t.State == tandemv1.TaskState_TASK_RUNNING {
+		t.Started = t.Updated
+	}
+	if id := s.ContainerStatus.GetContainerID(); id != nil {
+		t.ContainerId = id.Value
+	}
+	if state.Terminal(t.State) {
+		if r := readReport(s.Data); r != nil {
+			t.Report = r
+		}
+	}
+	if t.State == was {
+		return
+	}
+	level := Debug
+	switch t.State {
+	case tandemv1.TaskState_TASK_FAILED, tandemv1.TaskState_TASK_ERROR, tandemv1.TaskState_TASK_LOST,
+		tandemv1.TaskState_TASK_DROPPED, tandemv1.TaskState_TASK_GONE, tandemv1.TaskState_TASK_GONE_BY_OPERATOR,
+		tandemv1.TaskState_TASK_UNREACHABLE, tandemv1.TaskState_TASK_UNKNOWN:
+		level = Warn
+	}
+	text := strings.TrimPrefix(t.State.String(), "TASK_")
+	if t.Message != "" {
+		text += ": " + t.Message
+	}
+	n := c.noticeInstance(level, a.instance, "%s is %s", t.Workload, text)
+	n.Attempt, n.Task, n.Agent = a.rec.Attempt, t.TaskId, a.rec.AgentId
+}
+
+// readReport returns nil for data that is not a report.
+func readReport(data []byte) *tandemv1.TaskReport {
+	// Field 1 is a fixed32, so that a report starts with its tag and the magic.
+	magic := binary.LittleEndian.AppendUint32([]byte{1<<3 | 5}, reportMagic)
+	if !bytes.HasPrefix(data, magic) {
+		return nil
+	}
+	r := &tandemv1.TaskReport{}
+	if err := proto.Unmarshal(data, r); err != nil {
+		return nil
+	}
+	return r
+}
+
+// onFailed takes in the end of an executor or an agent. It only informs: what
+// has become of the tasks comes by statuses of their own.
+func (c *Core) onFailed(f Failed) {
+	if f.ExecutorID != nil {
+		text := "executor " + f.ExecutorID.Value + " has ended"
+		c.notice(Debug, nil, "%s", text).Agent = f.AgentID.GetValue()
+		return
+	}
+	if f.AgentID != nil {
+		c.notice(Warn, nil, "agent %s is gone", c.hostname(f.AgentID.Value)).Agent = f.AgentID.Value
+		c.agents.forget(f.AgentID.Value)
+	}
+}
+
+func (c *Core) hostname(agent string) string {
+	if a := c.agents.byID[agent]; a != nil {
+		return a.place.Hostname
+	}
+	return agent
+}
+
+// onCallFailed takes back what a call was to bring about, or asks what became
+// of it.
+func (c *Core) onCallFailed(f CallFailed) {
+	retry := c.now.Add(c.cfg.CallRetry)
+	switch call := f.Call; call.Type {
+	case scheduler.Call_ACCEPT:
+		c.onAcceptFailed(f)
+	case scheduler.Call_DECLINE:
+		// Declining twice does no harm; an offer that stays with us does.
+		if c.subscribed {
+			c.declineLater(call.Decline.OfferIDs, retry)
+		}
+	case scheduler.Call_KILL:
+		id := call.Kill.TaskID.Value
+		if ref, ok := c.tasks[id]; ok && ref.attempt.rec.KillReason != "" && !ref.attempt.over() {
+			ref.attempt.killAt = retry.UnixNano()
+			c.arm(ref.attempt)
+		} else if s := c.strays[id]; s != nil {
+			c.timers.set(&s.timer, retry)
+		}
+	case scheduler.Call_SUPPRESS:
+		c.offers.suppressed = false // the next step asks again
+	case scheduler.Call_REVIVE:
+		c.offers.newWork, c.offers.filtered = true, true
+		c.timers.set(&c.offers.timer, retry)
+	case scheduler.Call_RECONCILE, scheduler.Call_ACKNOWLEDGE:
+		// Unanswered questions are asked again, and the agent sends again what
+		// was not acknowledged.
+	}
+	if c.subscribed {
+		c.notice(Warn, nil, "call %s failed: %s", f.Call.Type, f.Reason)
+	}
+}
+
+// onAcceptFailed ends the attempts of a launch that has not taken place. When
+// it may have, the master is asked.
+func (c *Core) onAcceptFailed(f CallFailed) {
+	accept := f.Call.Accept
+	failed := mesos.TASK_DROPPED
+	message := "the call that launches it failed: " + f.Reason
+	for i := range accept.Operations {
+		group := accept.Operations[i].LaunchGroup
+		if group == nil {
+			continue
+		}
+		var dropped *attempt
+		for n := range group.TaskGroup.Tasks {
+			ref, ok := c.tasks[group.TaskGroup.Tasks[n].TaskID.Value]
+			if !ok || ref.attempt.over() || state.Terminal(ref.attempt.rec.Tasks[ref.index].State) {
+				continue
+			}
+			if f.Uncertain {
+				ref.attempt.askAt = c.now.Add(c.cfg.CallRetry).UnixNano()
+				c.arm(ref.attempt)
+				continue
+			}
+			c.record(ref.attempt, ref.index, &mesos.TaskStatus{State: &failed, Message: &message})
+			dropped = ref.attempt
+		}
+		if dropped != nil {
+			c.changed(dropped)
+		}
+	}
+	if !f.Uncertain && c.subscribed {
+		c.decline(accept.OfferIDs)
+	}
+}
+
+// declineLater declines offers again when the time has come.
+func (c *Core) declineLater(ids []mesos.OfferID, at time.Time) {
+	t := &timer{}
+	subscription := c.subscription
+	t.owner = fireFunc(func(c *Core) {
+		if c.subscription == subscription {
+			c.decline(ids)
+		}
+	})
+	c.timers.set(t, at)
+}

@@ -1,0 +1,241 @@
+package match
+
+import "container/heap"
+
+// Need is what one copy of a group takes: its workloads and its executor
+// together.
+type Need struct {
+	Amount
+	Ports PortNeed
+}
+
+// Request is a group that waits, Count times over.
+type Request struct {
+	Need  Need
+	Rules *Rules
+	// Spread is where the job's instances are; Match adds what it places. It is
+	// NewSpread of the rules, and perhaps of more; several requests may share it.
+	Spread *Spread
+	Count  int
+}
+
+// Placement is one copy of a request on an agent, both by their index.
+type Placement struct {
+	Request, Agent int
+	// Ports are the fixed ports in the request's order and then the others.
+	Ports []uint64
+}
+
+// Match places as many copies of the requests as fit, the requests served in
+// their order. It takes what it places off the agents' free amounts, and
+// returns the placements in the order in which it made them.
+func Match(agents []Agent, requests []Request) []Placement {
+	m := matcher{order: newOrder(agents), agents: agents}
+	for i := range requests {
+		r := &requests[i]
+		switch {
+		case r.Count <= 0:
+		case r.Rules == nil:
+			m.fill(i, r)
+		default:
+			m.fillByRules(i, r)
+		}
+	}
+	return m.placements
+}
+
+type matcher struct {
+	agents     []Agent
+	order      *order
+	placements []Placement
+}
+
+// put places one copy. The agent must be out of the order while its free amount
+// changes.
+func (m *matcher) put(request int, r *Request, agent int32) {
+	a := &m.agents[agent]
+	a.Free = a.Free.minus(r.Need.Amount)
+	var ports []uint64
+	ports, a.Ports = r.Need.Ports.take(a.Ports)
+	m.placements = append(m.placements, Placement{request, int(agent), ports})
+	r.Spread.Add(a.Place.Value)
+}
+
+func fits(a *Agent, need *Need) bool {
+	return a.Free.holds(need.Amount) && need.Ports.within(a.Ports)
+}
+
+// fill places copies that no rule binds. The first agent in order that fits
+// stays the first while it fits, for it only gets fuller.
+func (m *matcher) fill(request int, r *Request) {
+	for left := r.Count; left > 0; {
+		at := m.order.first(&r.Need)
+		if at == none {
+			return
+		}
+		m.order.remove(at)
+		for left > 0 && fits(&m.agents[at], &r.Need) {
+			m.put(request, r, at)
+			left--
+		}
+		m.order.insert(at)
+	}
+}
+
+// cell is the eligible agents of one preference and one value of the first
+// GROUP_BY attribute, in order.
+type cell struct {
+	weight int
+	value  string
+	agents []int32
+	// The rest is the heap's key: instances at the value, and the first agent.
+	count int
+	key   int64
+}
+
+type cells struct {
+	list  []*cell
+	order *order
+}
+
+func (c *cells) Len() int { return len(c.list) }
+func (c *cells) Less(i, j int) bool {
+	a, b := c.list[i], c.list[j]
+	switch {
+	case a.count != b.count:
+		return a.count < b.count
+	case a.weight != b.weight:
+		return a.weight > b.weight
+	case a.key != b.key:
+		return a.key < b.key
+	}
+	return a.agents[0] < b.agents[0]
+}
+func (c *cells) Swap(i, j int) { c.list[i], c.list[j] = c.list[j], c.list[i] }
+func (c *cells) Push(x any)    { c.list = append(c.list, x.(*cell)) }
+func (c *cells) Pop() any {
+	last := c.list[len(c.list)-1]
+	c.list = c.list[:len(c.list)-1]
+	return last
+}
+
+// fillByRules places copies under constraints and preferences. Each agent is
+// judged by the rules that look at it alone once; those that count are asked
+// again before each placement.
+func (m *matcher) fillByRules(request int, r *Request) {
+	var grouping *rule // the first GROUP_BY
+	for i := range r.Rules.counts {
+		if r.Rules.counts[i].operator == groupBy {
+			grouping = &r.Rules.counts[i]
+			break
+		}
+	}
+	type place struct {
+		weight int
+		value  string
+	}
+	byPlace := map[place]*cell{}
+	h := &cells{order: m.order}
+	m.order.walk(&r.Need, func(i int32) {
+		p := &m.agents[i].Place
+		if !r.Rules.admit(p) {
+			return
+		}
+		for c := range r.Rules.counts {
+			v, ok := p.Value(r.Rules.counts[c].attribute)
+			if !ok {
+				return
+			}
+			r.Spread.of(r.Rules.counts[c].attribute).know(v)
+		}
+		at := place{weight: r.Rules.weight(p)}
+		if grouping != nil {
+			at.value, _ = p.Value(grouping.attribute)
+		}
+		c := byPlace[at]
+		if c == nil {
+			c = &cell{weight: at.weight, value: at.value}
+			byPlace[at] = c
+			h.list = append(h.list, c)
+		}
+		c.agents = append(c.agents, i)
+	})
+
+	counted := func(c *cell) {
+		c.key = m.order.nodes[c.agents[0]].key
+		if grouping != nil {
+			c.count = r.Spread.of(grouping.attribute).counts[c.value]
+		}
+	}
+	for _, c := range h.list {
+		counted(c)
+	}
+	heap.Init(h)
+	var aside []*cell // refused by a GROUP_BY, for now
+	touched := map[int32]bool{}
+	start := len(m.placements)
+	for left := r.Count; left > 0 && h.Len() > 0; {
+		c := h.list[0]
+		switch m.verdict(r, c.agents[0]) {
+		case never:
+			if c.agents = c.agents[1:]; len(c.agents) == 0 {
+				heap.Pop(h)
+				continue
+			}
+			counted(c)
+			heap.Fix(h, 0)
+		case notNow:
+			aside = append(aside, heap.Pop(h).(*cell))
+		case yes:
+			at := c.agents[0]
+			touched[at] = true
+			m.put(request, r, at)
+			left--
+			counted(c)
+			c.key = m.order.measure(m.agents[at].Free)
+			heap.Fix(h, 0)
+			for _, other := range aside {
+				counted(other)
+				heap.Push(h, other)
+			}
+			aside = aside[:0]
+		}
+	}
+	// The order is put right in the order of the agents, so that the tree's
+	// shape depends on nothing else.
+	for _, p := range m.placements[start:] {
+		if at := int32(p.Agent); touched[at] {
+			delete(touched, at)
+			m.order.remove(at)
+			m.order.insert(at)
+		}
+	}
+}
+
+type verdict int
+
+const (
+	yes    verdict = iota
+	notNow         // a GROUP_BY wants another value first
+	never          // in this round
+)
+
+func (m *matcher) verdict(r *Request, at int32) verdict {
+	a := &m.agents[at]
+	if !fits(a, &r.Need) {
+		return never
+	}
+	v := yes
+	for i := range r.Rules.counts {
+		rule := &r.Rules.counts[i]
+		value, _ := a.Place.Value(rule.attribute)
+		if rule.allows(r.Spread, value) {
+			continue
+		}
+		if rule.operator != groupBy {
+			return never
+		}
+		v = notNow
+	}
+	return v
+}

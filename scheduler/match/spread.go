@@ -1,0 +1,173 @@
+package match
+
+// Spread is where the instances of one job are: for each attribute that its
+// rules count, how many instances each value has. Nil counts nothing.
+type Spread struct {
+	attributes []attributeSpread
+}
+
+type attributeSpread struct {
+	name   string
+	counts map[string]int // only of values with instances
+	// known are the values of agents that an instance might go to. levels[n] is
+	// how many of them have n instances, so that the least is found without
+	// looking at all.
+	known  map[string]struct{}
+	levels []int
+	lowest int // no level below it has a value
+}
+
+// NewSpread returns the empty spread for all rules of a job's versions, or nil
+// when they count nothing.
+func NewSpread(all ...*Rules) *Spread {
+	s := &Spread{}
+	for _, rs := range all {
+		if rs == nil {
+			continue
+		}
+		for i := range rs.counts {
+			if name := rs.counts[i].attribute; s.of(name) == nil {
+				s.attributes = append(s.attributes, attributeSpread{
+					name: name, counts: map[string]int{}, known: map[string]struct{}{},
+				})
+			}
+		}
+	}
+	if len(s.attributes) == 0 {
+		return nil
+	}
+	return s
+}
+
+func (s *Spread) of(attribute string) *attributeSpread {
+	if s != nil {
+		for i := range s.attributes {
+			if s.attributes[i].name == attribute {
+				return &s.attributes[i]
+			}
+		}
+	}
+	return nil
+}
+
+// Clone returns a copy that can be changed on its own.
+func (s *Spread) Clone() *Spread {
+	if s == nil {
+		return nil
+	}
+	c := &Spread{attributes: make([]attributeSpread, len(s.attributes))}
+	for i, a := range s.attributes {
+		counts := make(map[string]int, len(a.counts))
+		for v, n := range a.counts {
+			counts[v] = n
+		}
+		known := make(map[string]struct{}, len(a.known))
+		for v := range a.known {
+			known[v] = struct{}{}
+		}
+		c.attributes[i] = attributeSpread{a.name, counts, known, append([]int(nil), a.levels...), a.lowest}
+	}
+	return c
+}
+
+// Add counts an instance; value tells the attributes of its agent.
+func (s *Spread) Add(value func(attribute string) (string, bool)) { s.add(value, 1) }
+
+// Remove takes an instance out that was added with the same values.
+func (s *Spread) Remove(value func(attribute string) (string, bool)) { s.add(value, -1) }
+
+func (s *Spread) add(value func(string) (string, bool), delta int) {
+	if s == nil {
+		return
+	}
+	for i := range s.attributes {
+		if v, ok := value(s.attributes[i].name); ok {
+			s.attributes[i].add(v, delta)
+		}
+	}
+}
+
+// Know forgets which values there are and learns them anew: those of the agents
+// that the rules which look at the agent alone admit. GROUP_BY fills them
+// evenly, and waits for the emptiest where it must.
+func (s *Spread) Know(rs *Rules, places []*Place) {
+	if s == nil {
+		return
+	}
+	for i := range s.attributes {
+		clear(s.attributes[i].known)
+		clear(s.attributes[i].levels)
+		s.attributes[i].lowest = 0
+	}
+	for _, p := range places {
+		if !rs.admit(p) {
+			continue
+		}
+		for i := range s.attributes {
+			if v, ok := p.Value(s.attributes[i].name); ok {
+				s.attributes[i].know(v)
+			}
+		}
+	}
+}
+
+func (a *attributeSpread) know(v string) {
+	if _, known := a.known[v]; !known {
+		a.known[v] = struct{}{}
+		a.level(a.counts[v], 1)
+	}
+}
+
+func (a *attributeSpread) add(v string, delta int) {
+	old := a.counts[v]
+	n := max(0, old+delta)
+	if n == 0 {
+		delete(a.counts, v)
+	} else {
+		a.counts[v] = n
+	}
+	if _, known := a.known[v]; known {
+		a.level(old, -1)
+		a.level(n, 1)
+	}
+}
+
+func (a *attributeSpread) level(n, delta int) {
+	for len(a.levels) <= n {
+		a.levels = append(a.levels, 0)
+	}
+	a.levels[n] += delta
+	a.lowest = min(a.lowest, n)
+}
+
+// least is the smallest count of any known value.
+func (a *attributeSpread) least() int {
+	for a.lowest < len(a.levels)-1 && a.levels[a.lowest] == 0 {
+		a.lowest++
+	}
+	return a.lowest
+}
+
+// allows judges an agent's value by where the other instances are. What it
+// refuses it goes on refusing while instances are added, but for GROUP_BY.
+func (r *rule) allows(s *Spread, v string) bool {
+	a := s.of(r.attribute)
+	if a == nil {
+		return true
+	}
+	n := a.counts[v]
+	switch r.operator {
+	case unique:
+		return n == 0
+	case maxPer:
+		return n < r.number
+	case cluster:
+		return len(a.counts) == 0 || n > 0
+	case groupBy:
+		if n > 0 && len(a.counts) < r.number {
+			return false
+		}
+		return n <= a.least()
+	}
+	return true
+}
