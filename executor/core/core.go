@@ -82,6 +82,7 @@ type Core struct {
 	// The agent.
 	connected      bool
 	everSubscribed bool
+	complained     bool // of the present absence
 	capabilities   map[mesos.FrameworkInfo_Capability_Type]bool
 	registerBy     time.Time
 	disconnectedAt time.Time // zero while connected and before the first time
@@ -187,7 +188,7 @@ func (c *Core) Next() (time.Time, bool) {
 // subscribed takes in what the agent says of the framework, sends what the
 // SUBSCRIBE did not hold, and resumes the checks.
 func (c *Core) subscribed(in Subscribed) {
-	c.connected, c.everSubscribed = true, true
+	c.connected, c.everSubscribed, c.complained = true, true, false
 	c.disconnectedAt = time.Time{}
 	c.capabilities = make(map[mesos.FrameworkInfo_Capability_Type]bool)
 	for _, capability := range in.Event.FrameworkInfo.Capabilities {
@@ -205,12 +206,12 @@ func (c *Core) subscribed(in Subscribed) {
 }
 
 func (c *Core) disconnected(in Disconnected) {
-	if !c.everSubscribed {
-		c.note(Info, nil, "cannot subscribe yet: %s", in.Reason)
-		return
-	}
 	if !c.connected {
-		c.note(Debug, nil, "still without an agent: %s", in.Reason)
+		level := Debug
+		if !c.complained {
+			level, c.complained = Info, true
+		}
+		c.note(level, nil, "cannot subscribe: %s; trying again", in.Reason)
 		return
 	}
 	c.connected = false

@@ -92,6 +92,8 @@ type Exit struct {
 	Usage *tandemv1.Usage
 	// Err says that the end could not be observed, and why.
 	Err string
+	// Trouble says what could not be cleaned up. It is for the log.
+	Trouble string
 }
 
 func (Subscribing) isInput()  {}

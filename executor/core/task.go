@@ -142,7 +142,7 @@ func (c *Core) fetched(in Fetched) {
 		c.finish(t, verdict{
 			state:   mesos.TASK_FAILED,
 			reason:  mesos.REASON_CONTAINER_LAUNCH_FAILED.Enum(),
-			message: in.Err,
+			message: upperFirst(in.Err),
 		})
 		return
 	}
@@ -171,7 +171,7 @@ func (c *Core) started(in Started) {
 		c.finish(t, verdict{
 			state:   mesos.TASK_FAILED,
 			reason:  mesos.REASON_CONTAINER_LAUNCH_FAILED.Enum(),
-			message: in.Err,
+			message: upperFirst(in.Err),
 		})
 		return
 	}
@@ -205,6 +205,9 @@ func (c *Core) exited(in Exited) {
 		c.starting--
 	default:
 		return
+	}
+	if in.Exit.Trouble != "" {
+		c.note(Warn, t, "%s", in.Exit.Trouble)
 	}
 	c.finish(t, t.judge(in.Exit))
 }

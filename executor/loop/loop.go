@@ -1,0 +1,256 @@
+// Package loop performs what package core decides. One goroutine owns the core:
+// it feeds it with events of the agent, with what became of fetches, starts and
+// checks, and with the time, one after the other, and begins the effects of each
+// before it takes the next. It never blocks on any of them: whatever can take
+// time has a goroutine of its own, which answers with an input.
+//
+// It must never decide anything about a task.
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/executor/core"
+)
+
+// Agent is the agent's executor API; package executorapi has it, and the
+// meaning of its errors.
+type Agent interface {
+	// Subscribe blocks until the agent has answered.
+	Subscribe(ctx context.Context, call *executor.Call) (Stream, error)
+	// Send blocks until the agent has taken the call.
+	Send(ctx context.Context, call *executor.Call) error
+}
+
+// Stream is the events of one subscription.
+type Stream interface {
+	// Next blocks until there is an event, or the stream has ended.
+	Next() (*executor.Event, error)
+	// Close ends the stream; it can be called at any time.
+	Close()
+}
+
+// Tasks runs tasks; package task has it. Its methods are called from several
+// goroutines at once.
+type Tasks interface {
+	// Fetch blocks until a task's files are there. The error is a sentence for
+	// the task's status.
+	Fetch(ctx context.Context, f core.Fetch) error
+	// Start blocks until the task's program is being executed. After an error,
+	// a sentence for the task's status, nothing runs.
+	Start(ctx context.Context, s core.Start) (Process, error)
+}
+
+// Process is a task's workload that runs.
+type Process interface {
+	// Warnings are the limits that are not enforced, one line each.
+	Warnings() []string
+	// Wait blocks until nothing is left of the workload. It is called once.
+	Wait() core.Exit
+	// Signal and Kill return at once.
+	Signal(unix.Signal) error
+	Kill()
+	// Check blocks until the check is over, its time is up or ctx ends.
+	Check(ctx context.Context, k core.Check) core.CheckResult
+}
+
+// Options configure a run of the loop.
+type Options struct {
+	Core core.Config
+	// Agent is required.
+	Agent Agent
+	// Open is called once, at the first subscription, whose event says where
+	// the executor is. An error ends the executor. Required.
+	Open func(*executor.Event_Subscribed) (Tasks, error)
+	// Backoff bounds the random wait between attempts to subscribe, as
+	// MESOS_SUBSCRIPTION_BACKOFF_MAX says it. Agents wait for no longer than
+	// that for an executor to come back, so that a quarter of it is used, and
+	// half a second at most. Default: 2 seconds, as Mesos's own.
+	Backoff time.Duration
+	// Fetches is how many tasks' files are fetched at once. Default: 8.
+	Fetches int
+	// Log is required.
+	Log logrus.FieldLogger
+}
+
+func (o Options) validate() (Options, error) {
+	switch {
+	case o.Agent == nil:
+		return o, errors.New("cannot run without an agent")
+	case o.Open == nil:
+		return o, errors.New("cannot run without a way to run tasks")
+	case o.Log == nil:
+		return o, errors.New("cannot run without a log")
+	}
+	if o.Backoff <= 0 {
+		o.Backoff = 2 * time.Second
+	}
+	o.Backoff = min(o.Backoff/4, 500*time.Millisecond)
+	if o.Fetches <= 0 {
+		o.Fetches = 8
+	}
+	return o, nil
+}
+
+// loop is one run. All its fields but the channels belong to the goroutine of
+// Run.
+type loop struct {
+	options Options
+	core    *core.Core
+	tasks   Tasks
+	sender  *sender // of the present subscription; nil without one
+
+	processes map[core.Run]Process
+	fetches   map[core.Run]context.CancelFunc
+	checks    map[core.Run]checking
+
+	life       context.Context // ends with Run
+	inputs     chan input
+	subscribes chan *executor.Call
+	slots      chan struct{} // of fetches
+}
+
+// input is an input of the core, with what the loop itself needs of it.
+type input struct {
+	core.Input
+	process Process // of Started
+	stream  Stream  // of Subscribed
+}
+
+// checking is the context of all checks of one run.
+type checking struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// Run runs an executor until it has nothing left to do, its agent is gone for
+// good, or ctx ends: it then ends its tasks first. The error says what was lost;
+// without one everything was reported and acknowledged.
+func Run(ctx context.Context, o Options) error {
+	o, err := o.validate()
+	if err != nil {
+		return err
+	}
+	c, err := core.New(time.Now(), o.Core)
+	if err != nil {
+		return err
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	l := &loop{
+		options: o, core: c,
+		processes: make(map[core.Run]Process),
+		fetches:   make(map[core.Run]context.CancelFunc),
+		checks:    make(map[core.Run]checking),
+		life:      life,
+		inputs:    make(chan input, 64),
+		// One is on its way at most: connect asks for one at a time.
+		subscribes: make(chan *executor.Call, 1),
+		slots:      make(chan struct{}, o.Fetches),
+	}
+	go l.connect()
+	return l.run(ctx)
+}
+
+func (l *loop) run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	asked := ctx.Done()
+	for {
+		if next, ok := l.core.Next(); ok {
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
+		}
+		var in input
+		select {
+		case in = <-l.inputs:
+		case <-timer.C:
+			in.Input = core.Ticked{}
+		case <-asked:
+			asked = nil
+			in.Input = core.Shutdown{Reason: context.Cause(ctx).Error()}
+		}
+		end, err := l.step(in)
+		if err != nil {
+			return err
+		}
+		if end != nil {
+			if end.Failed {
+				return errors.New(end.Reason)
+			}
+			l.options.Log.Info("Ending: " + end.Reason)
+			return nil
+		}
+	}
+}
+
+// step feeds the core with one input and begins its effects.
+func (l *loop) step(in input) (*core.End, error) {
+	switch event := in.Input.(type) {
+	case core.Subscribed:
+		if l.tasks == nil {
+			tasks, err := l.options.Open(event.Event)
+			if err != nil {
+				return nil, fmt.Errorf("cannot run tasks here: %w", err)
+			}
+			l.tasks = tasks
+		}
+		l.stopSending()
+		// An agent that does not know of the subscription has to be asked
+		// for a new one.
+		l.sender = newSender(l.life, l.options.Agent, l.options.Log, in.stream.Close)
+	case core.Disconnected, core.Rejected:
+		l.stopSending()
+	case core.Started:
+		if in.process != nil {
+			l.processes[event.Run] = in.process
+		}
+	case core.Exited:
+		delete(l.processes, event.Run)
+	}
+	effects := l.core.Step(time.Now(), in.Input)
+	l.perform(effects)
+	return effects.End, nil
+}
+
+func (l *loop) stopSending() {
+	if l.sender != nil {
+		l.sender.stop()
+		l.sender = nil
+	}
+}
+
+// post hands an input to the loop. It returns false when the loop has ended.
+func (l *loop) post(in core.Input) bool { return l.postWith(input{Input: in}) }
+
+func (l *loop) postWith(in input) bool {
+	select {
+	case l.inputs <- in:
+		return true
+	case <-l.life.Done():
+		return false
+	}
+}
+
+func (l *loop) log(n core.Notice) {
+	log := l.options.Log
+	if n.Task != "" {
+		log = log.WithField("task", n.Task)
+	}
+	switch n.Level {
+	case core.Debug:
+		log.Debug(n.Text)
+	case core.Info:
+		log.Info(n.Text)
+	default:
+		log.Warn(n.Text)
+	}
+}

@@ -1,0 +1,131 @@
+package loop
+
+import (
+	"context"
+
+	"github.com/tandem-mesos/tandem/executor/core"
+)
+
+// perform begins effects, in their order.
+func (l *loop) perform(e core.Effects) {
+	for _, n := range e.Notices {
+		l.log(n)
+	}
+	if e.Subscribe != nil {
+		l.subscribes <- e.Subscribe
+	}
+	for _, call := range e.Sends {
+		l.sender.send(call)
+	}
+	for _, run := range e.StopFetches {
+		if cancel, ok := l.fetches[run]; ok {
+			cancel()
+			delete(l.fetches, run)
+		}
+	}
+	for _, run := range e.StopChecks {
+		if k, ok := l.checks[run]; ok {
+			k.cancel()
+			delete(l.checks, run)
+		}
+	}
+	for _, run := range e.Kills {
+		if p := l.processes[run]; p != nil {
+			p.Kill()
+		}
+	}
+	for _, p := range e.PreStops {
+		l.preStop(p)
+	}
+	for _, s := range e.Signals {
+		l.signal(s)
+	}
+	for _, f := range e.Fetches {
+		l.fetch(f)
+	}
+	for _, s := range e.Starts {
+		go l.start(s)
+	}
+	for _, k := range e.Checks {
+		l.check(k)
+	}
+}
+
+// fetch brings a task's files in the background.
+func (l *loop) fetch(f core.Fetch) {
+	ctx, cancel := context.WithCancel(l.life)
+	l.fetches[f.Run] = cancel
+	go func() {
+		defer cancel()
+		select {
+		case l.slots <- struct{}{}:
+			defer func() { <-l.slots }()
+		case <-ctx.Done():
+			return
+		}
+		l.post(core.Fetched{Run: f.Run, Err: text(l.tasks.Fetch(ctx, f))})
+	}()
+}
+
+// start runs a workload and sees it to its end. The news of the start comes
+// before that of the end.
+func (l *loop) start(s core.Start) {
+	p, err := l.tasks.Start(l.life, s)
+	if err != nil {
+		l.post(core.Started{Run: s.Run, Err: text(err)})
+		return
+	}
+	if !l.postWith(input{Input: core.Started{Run: s.Run, Warnings: p.Warnings()}, process: p}) {
+		p.Kill()
+		return
+	}
+	exit := p.Wait()
+	l.post(core.Exited{Run: s.Run, Exit: exit})
+}
+
+func (l *loop) signal(s core.Signal) {
+	p := l.processes[s.Run]
+	if p == nil {
+		return // Its end is on the way.
+	}
+	if err := p.Signal(s.Signal); err != nil {
+		l.options.Log.WithError(err).Warnf("Cannot send %s to a workload", s.Signal)
+	}
+}
+
+// preStop asks a task's own server to stop. An answer of any kind will do.
+func (l *loop) preStop(s core.PreStop) {
+	p := l.processes[s.Run]
+	if p == nil {
+		return
+	}
+	go func() {
+		result := p.Check(l.life, core.Check{Run: s.Run, Spec: s.Spec, Timeout: s.Timeout})
+		l.post(core.PreStopped{Run: s.Run, Err: result.Err})
+	}()
+}
+
+func (l *loop) check(k core.Check) {
+	p := l.processes[k.Run]
+	if p == nil {
+		return
+	}
+	of, ok := l.checks[k.Run]
+	if !ok {
+		of.ctx, of.cancel = context.WithCancel(l.life)
+		l.checks[k.Run] = of
+	}
+	go func() {
+		result := p.Check(of.ctx, k)
+		if of.ctx.Err() == nil { // Otherwise nobody waits for it.
+			l.post(core.Checked{Run: k.Run, Kind: k.Kind, Seq: k.Seq, Result: result})
+		}
+	}()
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

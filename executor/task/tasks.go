@@ -1,0 +1,286 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/tandem-mesos/tandem/executor/check"
+	"github.com/tandem-mesos/tandem/executor/core"
+	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/fetch"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// Options say where tasks run.
+type Options struct {
+	// Sandbox is the executor's own directory, an absolute path. Required.
+	Sandbox string
+	// Cache is where copies of fetched files are kept. Default: the directory
+	// cache in the sandbox.
+	Cache string
+	// FrameworkID and Hostname go into every task's environment.
+	FrameworkID, Hostname string
+	// User is whom a task runs as that names no user. It is used only where the
+	// executor is root. Empty means the executor's own.
+	User string
+	// Launcher runs the workloads. Required.
+	Launcher *workload.Launcher
+	// Version is that of the cgroups that the launcher uses.
+	Version cgroup.Version
+}
+
+func (o Options) validate() (Options, error) {
+	switch {
+	case !filepath.IsAbs(o.Sandbox):
+		return o, fmt.Errorf("cannot use the sandbox %q: it must be an absolute path", o.Sandbox)
+	case o.Launcher == nil:
+		return o, errors.New("cannot run tasks without a launcher")
+	}
+	if o.Cache == "" {
+		o.Cache = filepath.Join(o.Sandbox, "cache")
+	}
+	if os.Geteuid() != 0 {
+		o.User = ""
+	}
+	return o, nil
+}
+
+// Tasks runs tasks. Its methods may be called from several goroutines at once.
+type Tasks struct{ options Options }
+
+// New returns a Tasks.
+func New(o Options) (*Tasks, error) {
+	o, err := o.validate()
+	if err != nil {
+		return nil, err
+	}
+	return &Tasks{o}, nil
+}
+
+func (s *Tasks) user(task *mesos.TaskInfo) string {
+	if user := task.Command.GetUser(); user != "" {
+		return user
+	}
+	return s.options.User
+}
+
+// Fetch makes a task's directory and brings its files. It blocks until they are
+// there, or one cannot be had; the error names it.
+func (s *Tasks) Fetch(ctx context.Context, f core.Fetch) error {
+	dir, owner, err := s.prepare(f.Task)
+	if err != nil {
+		return err
+	}
+	for _, r := range FetchesOf(f.Task, f.Settings, s.options.Cache) {
+		r.Dir = dir
+		if owner != nil {
+			r.Owner = &fetch.Owner{UID: owner.UID, GID: owner.GID, Groups: owner.Groups}
+		}
+		if err := fetch.Fetch(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare makes a task's directory if it is not there yet.
+func (s *Tasks) prepare(task *mesos.TaskInfo) (dir string, owner *workload.Numbers, err error) {
+	dir, err = directory(s.options.Sandbox, task.TaskID.Value)
+	if err != nil {
+		return "", nil, err
+	}
+	owner, err = workload.LookUp(s.user(task))
+	if err != nil {
+		return "", nil, err
+	}
+	return dir, owner, makeDirectory(s.options.Sandbox, dir, owner)
+}
+
+// Start runs a task's workload and returns when its program is being executed.
+func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
+	dir, _, err := s.prepare(t.Task)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := LimitsOf(s.options.Version, t.Task, t.Settings)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := specOf(t.Task, limits, Place{
+		FrameworkID: s.options.FrameworkID,
+		Hostname:    s.options.Hostname,
+		Dir:         dir,
+	})
+	if err != nil {
+		return nil, err
+	}
+	spec.User = s.user(t.Task)
+	process, err := s.options.Launcher.Start(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{launcher: s.options.Launcher, spec: spec, process: process, warnings: limits.Skipped}
+	for _, skipped := range process.Skipped() {
+		p.warnings = append(p.warnings, skipped.Error())
+	}
+	return p, nil
+}
+
+// specOf describes a task's workload, all but its user.
+func specOf(task *mesos.TaskInfo, limits Limits, at Place) (workload.Spec, error) {
+	environment, err := Environment(task, at)
+	if err != nil {
+		return workload.Spec{}, err
+	}
+	spec := workload.Spec{
+		ID:      task.TaskID.Value,
+		Env:     environment,
+		Dir:     at.Dir,
+		Stdout:  filepath.Join(at.Dir, "stdout"),
+		Stderr:  filepath.Join(at.Dir, "stderr"),
+		Limits:  limits.Resources,
+		Policy:  limits.Policy,
+		Rlimits: limits.Rlimits,
+	}
+	setCommand(&spec, task.Command)
+	return spec, nil
+}
+
+// setCommand reads a command as Mesos means it: a command line for the shell,
+// or a program and its argument vector, whose first is the program's own name.
+func setCommand(spec *workload.Spec, c *mesos.CommandInfo) {
+	spec.Shell, spec.Path, spec.Args = "", "", nil
+	switch {
+	case c.GetShell(): // The default.
+		spec.Shell = c.GetValue()
+	case len(c.Arguments) == 0:
+		spec.Args = []string{c.GetValue()}
+	default:
+		spec.Path, spec.Args = c.GetValue(), c.Arguments
+	}
+}
+
+// Process is a task's workload that runs. Its methods may be called from
+// several goroutines at once.
+type Process struct {
+	launcher *workload.Launcher
+	spec     workload.Spec
+	process  *workload.Process
+	warnings []string
+}
+
+// Warnings lists the limits that are not enforced, one line each.
+func (p *Process) Warnings() []string { return p.warnings }
+
+// Wait blocks until the workload has ended and nothing of it is left. It may be
+// called once.
+func (p *Process) Wait() core.Exit { return exitOf(<-p.process.Exit()) }
+
+// Signal sends a signal to the main process. That it has ended is no error.
+func (p *Process) Signal(signal unix.Signal) error {
+	err := p.process.Signal(signal)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// Kill ends every process of the workload. It returns at once.
+func (p *Process) Kill() { p.process.Kill() }
+
+// Check performs one check, and returns when that is over, or at the latest
+// soon after ctx ends or the check's time is up.
+func (p *Process) Check(ctx context.Context, k core.Check) core.CheckResult {
+	if k.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, k.Timeout, fmt.Errorf("no answer within %s", k.Timeout))
+		defer cancel()
+	}
+	switch {
+	case k.Spec.HTTP != nil:
+		return check.HTTP(ctx, *k.Spec.HTTP)
+	case k.Spec.TCP != nil:
+		return check.TCP(ctx, *k.Spec.TCP)
+	default:
+		return p.run(ctx, k)
+	}
+}
+
+// run runs a command check as a workload of its own: as the task's user, in its
+// environment and directory, in a cgroup beside the task's, so that it can be
+// ended with all that it has started, and its memory is not held against the
+// task.
+func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
+	environment, err := WithCommand(p.spec.Env, k.Spec.Command)
+	if err != nil {
+		return core.CheckResult{Err: err.Error()}
+	}
+	spec := workload.Spec{
+		ID:     fmt.Sprintf("%s %s", p.spec.ID, k.Kind),
+		Env:    environment,
+		Dir:    p.spec.Dir,
+		User:   p.spec.User,
+		Policy: cgroup.Prefer,
+	}
+	setCommand(&spec, k.Spec.Command)
+	process, err := p.launcher.Start(ctx, spec)
+	if err != nil {
+		return core.CheckResult{Err: err.Error()}
+	}
+	stop := context.AfterFunc(ctx, process.Kill)
+	exit := <-process.Exit()
+	switch {
+	case !stop():
+		return core.CheckResult{Err: context.Cause(ctx).Error()}
+	case exit.Status.Signal != 0:
+		return core.CheckResult{Err: "command terminated with " + exit.Status.String()}
+	default:
+		return core.CheckResult{ExitCode: exit.Status.Code}
+	}
+}
+
+func exitOf(e workload.Exit) core.Exit {
+	exit := core.Exit{
+		Code:       e.Status.Code,
+		Signal:     int(e.Status.Signal),
+		CoreDumped: e.Status.CoreDumped,
+		Usage:      usageOf(e.Usage),
+	}
+	exit.Usage.OomKills = e.OOMKills
+	switch {
+	case e.Err == nil:
+	case e.Status.Code < 0:
+		exit.Err = e.Err.Error()
+	default:
+		exit.Trouble = e.Err.Error()
+	}
+	return exit
+}
+
+func usageOf(u workload.Usage) *tandemv1.Usage {
+	usage := &tandemv1.Usage{WallTime: durationpb.New(u.WallTime.Round(time.Microsecond)), Source: string(u.Source)}
+	if u.CPU != nil {
+		usage.CpuTime = durationpb.New(u.CPU.Total)
+		usage.ThrottledTime = durationpb.New(u.CPU.Throttled)
+	}
+	if m := u.Memory; m != nil {
+		if m.Peak > 0 {
+			usage.MemoryPeakBytes = proto.Uint64(m.Peak)
+		}
+		if m.Limit != math.MaxUint64 {
+			usage.MemoryLimitBytes = proto.Uint64(m.Limit)
+		}
+	}
+	return usage
+}
