@@ -37,3 +37,6 @@ func (l *List) Leader(context.Context) (Leader, error) {
 	l.next++
 	return Leader{Address: m}, nil
 }
+
+// Close does nothing, and returns nil.
+func (l *List) Close() error { return nil }

@@ -98,13 +98,15 @@ func (z *ZooKeeper) Leader(ctx context.Context) (Leader, error) {
 	}
 }
 
-// Close ends the session with ZooKeeper. Closing twice is harmless.
-func (z *ZooKeeper) Close() {
+// Close ends the session with ZooKeeper, and returns nil. Closing twice is
+// harmless.
+func (z *ZooKeeper) Close() error {
 	z.once.Do(func() {
 		close(z.closing)
 		z.conn.Close()
 	})
 	<-z.done
+	return nil
 }
 
 // follow keeps what Leader returns up to date until Close.

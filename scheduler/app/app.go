@@ -1,0 +1,190 @@
+// Package app is a scheduler as one function: Run puts its parts together in one
+// straight line, starts them, and stops them in reverse.
+//
+//	people, programs                         masters
+//	      │ HTTP                                ▲ HTTP
+//	   ┌──▼──┐  Submit, Stop   ┌──────┐  call   │  ┌────────┐
+//	   │ api ├────────────────▶│ loop ├─────────┴─▶│schedul-│  who leads  ┌────────┐
+//	   │     │◀────────────────┤      │◀───────────┤ erapi  │◀────────────┤ detect │
+//	   └──┬──┘  View: records  └─┬──┬─┘   events   └────────┘             └────────┘
+//	      │ files                │  │ Write
+//	 ┌────▼─────┐           Step │  ▼
+//	 │ artifact │           ┌────▼┐ ┌───────┐
+//	 └────▲─────┘           │core │ │ store │
+//	      │ GET             └─────┘ └───────┘
+//	    agents
+//
+// The package must never hold a rule of its own: it knows who needs whom.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/tandem-mesos/tandem/pkg/mesos/detect"
+	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
+	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/artifact"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/loop"
+	"github.com/tandem-mesos/tandem/scheduler/store"
+)
+
+// Run runs a scheduler until ctx ends or something fails. When ctx ends it
+// answers the calls in flight, finishes what was decided, closes its
+// subscription and returns nil: the framework stays registered and its tasks
+// run on. Every line of the error is for the person who runs the scheduler, and
+// says what is wrong and what to do.
+func Run(ctx context.Context, opt Options) (err error) {
+	masters, advertised, err := opt.validate()
+	if err != nil {
+		return err
+	}
+	log := opt.Log
+
+	listener, err := listen(opt.Listen)
+	if err != nil {
+		return err
+	}
+	// The API closes it; until then a failure below does.
+	defer listener.Close()
+	if advertised == nil {
+		advertised = reachable(listener.Addr(), masters)
+	}
+	warnOfLoopback(log, masters, advertised)
+
+	records, err := store.OpenBolt(opt.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	saved, err := records.Load()
+	if err != nil {
+		return err
+	}
+
+	files, err := artifact.Open(filepath.Join(opt.StateDir, "artifacts"), advertised.String())
+	if err != nil {
+		return err
+	}
+	executor, err := executorAddress(opt, files)
+	if err != nil {
+		return err
+	}
+
+	config := opt.coreConfig(executor, rand.Uint64())
+	if err := config.Validate(); err != nil {
+		return err
+	}
+
+	detector, err := newDetector(masters)
+	if err != nil {
+		return err
+	}
+	defer detector.Close()
+	client, err := newClient(opt, detector)
+	if err != nil {
+		return err
+	}
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	l, err := loop.New(loop.Options{
+		Core:  core.New(config, saved),
+		Store: records,
+		Saved: saved,
+		Subscribe: func(ctx context.Context, call *scheduler.Call) (loop.Stream, error) {
+			s, err := client.Subscribe(ctx, call)
+			if err != nil {
+				// Not a nil *Stream within a Stream that is not nil.
+				return nil, err
+			}
+			return s, nil
+		},
+		Framework:         opt.framework(advertised),
+		FirstSubscription: opt.MasterTimeout,
+		Log:               log.WithField("component", "loop"),
+		Metrics:           registry,
+	})
+	if err != nil {
+		return err
+	}
+
+	server, err := api.New(api.Options{
+		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
+		Log: log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
+	})
+	if err != nil {
+		return err
+	}
+
+	// The API stops first, while the loop still answers the calls in flight.
+	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoop()
+	apiCtx, stopAPI := context.WithCancel(ctx)
+	defer stopAPI()
+	loopErr, apiErr := make(chan error, 1), make(chan error, 1)
+	go func() {
+		loopErr <- l.Run(loopCtx)
+		stopAPI()
+	}()
+	go func() { apiErr <- server.Serve(apiCtx, listener) }()
+
+	local := localAddress(listener.Addr())
+	log.WithField("master", opt.masterShown(masters)).Infof("the API and the page are at %s", local)
+	if opt.Ready != nil {
+		opt.Ready(Addresses{Local: local.String(), Advertised: advertised.String()})
+	}
+
+	err = <-apiErr
+	stopLoop()
+	return errors.Join(err, <-loopErr)
+}
+
+// detector is a way to find the leading master that may have to be closed.
+type detector interface {
+	schedulerapi.Detector
+	io.Closer
+}
+
+func newDetector(m detect.Masters) (detector, error) {
+	if m.ZooKeeper != nil {
+		return detect.NewZooKeeper(*m.ZooKeeper)
+	}
+	return detect.NewList(m.List), nil
+}
+
+func newClient(opt Options, d schedulerapi.Detector) (*schedulerapi.Client, error) {
+	o := schedulerapi.Options{Detector: d}
+	if opt.Secret != "" {
+		o.Credential = &schedulerapi.Credential{Principal: opt.Principal, Secret: opt.Secret}
+	}
+	return schedulerapi.New(o)
+}
+
+// executorAddress is where agents fetch the executor's binary.
+func executorAddress(opt Options, files *artifact.Artifacts) (string, error) {
+	if opt.ExecutorURI != "" {
+		return opt.ExecutorURI, nil
+	}
+	path := opt.Executor
+	if path == "" {
+		var err error
+		if path, err = artifact.ExecutorPath(); err != nil {
+			return "", err
+		}
+	}
+	address, err := files.PutExecutor(path)
+	if err != nil {
+		return "", fmt.Errorf("%w (--executor names another file, --executor-uri an address)", err)
+	}
+	return address, nil
+}
