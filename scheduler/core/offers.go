@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -17,6 +18,7 @@ const maintenanceNotice = time.Hour
 type pool struct {
 	agent  *agent
 	role   string
+	ours   bool // the role is one of the framework's
 	offers []*mesos.Offer
 	// placed are the instances that go there, and ports those of each.
 	placed []*instance
@@ -68,7 +70,9 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	c.decline(unused)
 	// Offers for several roles of one agent show its free amount in parts.
 	for i := range pools {
-		pools[i].agent.last, pools[i].agent.lastSeen = candidates[i], c.now
+		if pools[i].ours {
+			pools[i].agent.last, pools[i].agent.lastSeen = candidates[i], c.now
+		}
 	}
 	c.tellWhy(versions)
 	// A placement can make other agents eligible for the rest of its job, where
@@ -94,36 +98,30 @@ func (c *Core) pools(offers []mesos.Offer) ([]pool, []match.Agent) {
 			at = len(pools)
 			index[k] = at
 			a := c.agents.see(o)
-			pools = append(pools, pool{agent: a, role: k.role})
+			pools = append(pools, pool{agent: a, role: k.role, ours: slices.Contains(c.cfg.Roles, k.role)})
 			candidates = append(candidates, match.Agent{Place: a.place})
+			if !pools[at].ours {
+				candidates[at].Refused = "role " + k.role + " is not ours"
+			}
 		}
 		pools[at].offers = append(pools[at].offers, o)
 		candidates[at].Offer(o.Resources)
-		if why := c.refuses(o); why != "" {
-			candidates[at].Refused = why
+		if c.inMaintenance(o) {
+			candidates[at].Refused = "maintenance"
 		}
 	}
 	return pools, candidates
 }
 
-// refuses says why nothing is to be launched with an offer, whatever it holds.
-func (c *Core) refuses(o *mesos.Offer) string {
-	role := o.AllocationInfo.GetRole()
-	ours := false
-	for _, r := range c.cfg.Roles {
-		ours = ours || r == role
+// inMaintenance reports whether an agent is in maintenance or soon will be.
+func (c *Core) inMaintenance(o *mesos.Offer) bool {
+	u := o.Unavailability
+	if u == nil {
+		return false
 	}
-	if !ours {
-		return "role " + role + " is not ours"
-	}
-	if u := o.Unavailability; u != nil {
-		start := time.Unix(0, u.Start.Nanoseconds)
-		if c.now.Add(maintenanceNotice).After(start) &&
-			(u.Duration == nil || c.now.Before(start.Add(time.Duration(u.Duration.Nanoseconds)))) {
-			return "maintenance"
-		}
-	}
-	return ""
+	start := time.Unix(0, u.Start.Nanoseconds)
+	return c.now.Add(maintenanceNotice).After(start) &&
+		(u.Duration == nil || c.now.Before(start.Add(time.Duration(u.Duration.Nanoseconds))))
 }
 
 // requests are what waits, the longest waiting first.

@@ -180,14 +180,17 @@ func variable(name, value string) mesos.Environment_Variable {
 // mesosLimits are the limits that the agent has to know of, because they are
 // above what it allocates: it would hold the whole container to that.
 func mesosLimits(w *tandemv1.Workload) map[string]mesos.Value_Scalar {
+	if w.Limits == nil {
+		return nil
+	}
 	limits := map[string]mesos.Value_Scalar{}
 	above := func(name string, limit *float64, request float64) {
 		if limit != nil && (math.IsInf(*limit, 1) || resource.Thousandths(*limit) > resource.Thousandths(request)) {
 			limits[name] = mesos.Value_Scalar{Value: *limit}
 		}
 	}
-	above("cpus", w.GetLimits().Cpus, w.GetResources().GetCpus())
-	above("mem", w.GetLimits().Mem, w.GetResources().GetMem())
+	above("cpus", w.Limits.Cpus, w.GetResources().GetCpus())
+	above("mem", w.Limits.Mem, w.GetResources().GetMem())
 	if len(limits) == 0 {
 		return nil
 	}

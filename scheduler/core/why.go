@@ -25,9 +25,11 @@ func (c *Core) tellWhy(versions []*version) {
 		}
 		told++
 		v.whyAt = c.now
-		agents := make([]match.Agent, len(c.agents.list))
-		for i, a := range c.agents.list {
-			agents[i] = a.last
+		agents := make([]match.Agent, 0, len(c.agents.list))
+		for _, a := range c.agents.list {
+			if !a.lastSeen.IsZero() {
+				agents = append(agents, a.last)
+			}
 		}
 		why := "waiting: " + match.Summary(agents, &match.Request{
 			Need: v.need, Rules: v.rules, Spread: c.spread(v.job), Count: v.waiting.count,

@@ -1,0 +1,166 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// describe writes effects down, a line for each.
+func describe(e Effects, now time.Time) []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, strings.TrimRight(fmt.Sprintf(format, args...), " ")) }
+	for _, c := range e.Save {
+		switch r := c.Record.(type) {
+		case nil:
+			add("remove %s %s", c.Kind, c.Key)
+		case *tandemv1.FrameworkRecord:
+			add("save framework %s floor=%d", r.FrameworkId, r.AttemptFloor)
+		case *tandemv1.VersionRecord:
+			add("save version %s %d", r.JobId, r.Version)
+		case *tandemv1.JobRecord:
+			flags := ""
+			if r.Stopped {
+				flags += " stopped"
+			}
+			if r.Purge {
+				flags += " purge"
+			}
+			add("save job %s v%d%s %s %s", r.Spec.Id, r.Version, flags, strings.TrimPrefix(r.Phase.String(), "JOB_PHASE_"), quoted(r.PhaseReason))
+		case *tandemv1.InstanceRecord:
+			text := fmt.Sprintf("save instance %s#%d v%d %s", r.JobId, r.Slot, r.JobVersion, strings.TrimPrefix(r.Phase.String(), "INSTANCE_PHASE_"))
+			if r.NotBefore != nil {
+				text += " until " + since(r.NotBefore, now)
+			}
+			if r.Streak+r.Losses > 0 {
+				text += fmt.Sprintf(" streak=%d losses=%d", r.Streak, r.Losses)
+			}
+			add("%s %s", text, quoted(r.PhaseReason))
+		case *tandemv1.AttemptRecord:
+			var tasks []string
+			for _, t := range r.Tasks {
+				tasks = append(tasks, t.Workload+"="+strings.TrimPrefix(t.State.String(), "TASK_"))
+			}
+			text := fmt.Sprintf("save attempt %s#%d#%d v%d on %s [%s]", r.JobId, r.Slot, r.Attempt, r.JobVersion, r.AgentId, strings.Join(tasks, " "))
+			if r.Unreachable != nil {
+				text += " unreachable"
+			}
+			if r.Ended != nil {
+				text += " ended"
+			}
+			if r.KillReason != "" {
+				text += " kill " + quoted(r.KillReason)
+			}
+			add("%s", text)
+		}
+	}
+	for _, c := range e.Calls {
+		describeCall(add, c)
+	}
+	for _, r := range e.Replies {
+		if r.Refused != nil {
+			add("reply %d refused: %s", r.ID, r.Refused.Reason)
+		} else {
+			add("reply %d version=%d changed=%t", r.ID, r.Version, r.Changed)
+		}
+	}
+	for _, n := range e.Show {
+		if n.Level > Debug {
+			about := n.Job
+			if n.Attempt != 0 || n.Task != "" {
+				about = fmt.Sprintf("%s#%d", n.Job, n.Slot)
+			}
+			add("note %s: %s", about, n.Text)
+		}
+	}
+	return out
+}
+
+func describeCall(add func(string, ...any), c *scheduler.Call) {
+	ids := func(list []mesos.OfferID) string {
+		var s []string
+		for _, o := range list {
+			s = append(s, o.Value)
+		}
+		return strings.Join(s, " ")
+	}
+	refuse := func(f *mesos.Filters) string {
+		s := f.GetRefuseSeconds()
+		return fmt.Sprintf("refuse=%t", s >= 3600 && s <= 3960)
+	}
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		add("ACCEPT %s %s", ids(c.Accept.OfferIDs), refuse(c.Accept.Filters))
+		for _, op := range c.Accept.Operations {
+			e := op.LaunchGroup.Executor
+			add("  executor %s %s", e.ExecutorID.Value, amounts(e.Resources))
+			for _, t := range op.LaunchGroup.TaskGroup.Tasks {
+				extra := ""
+				if t.Limits != nil {
+					extra += fmt.Sprintf(" limits=%v", t.Limits)
+				}
+				if t.Container != nil {
+					extra += fmt.Sprintf(" share_cgroups=%t", t.Container.LinuxInfo.GetShareCgroups())
+				}
+				if t.HealthCheck != nil {
+					extra += fmt.Sprintf(" health=%s:%d", t.HealthCheck.Type, t.HealthCheck.HTTP.GetPort())
+				}
+				add("  task %s on %s %s%s", t.TaskID.Value, t.AgentID.Value, amounts(t.Resources), extra)
+			}
+		}
+	case scheduler.Call_DECLINE:
+		add("DECLINE %s %s", ids(c.Decline.OfferIDs), refuse(c.Decline.Filters))
+	case scheduler.Call_ACKNOWLEDGE:
+		add("ACKNOWLEDGE %s %x", c.Acknowledge.TaskID.Value, c.Acknowledge.UUID)
+	case scheduler.Call_KILL:
+		add("KILL %s on %s", c.Kill.TaskID.Value, c.Kill.AgentID.GetValue())
+	case scheduler.Call_RECONCILE:
+		if len(c.Reconcile.Tasks) == 0 {
+			add("RECONCILE everything")
+			return
+		}
+		var tasks []string
+		for _, t := range c.Reconcile.Tasks {
+			tasks = append(tasks, t.TaskID.Value+"@"+t.AgentID.GetValue())
+		}
+		add("RECONCILE %s", strings.Join(tasks, " "))
+	default:
+		add("%s", c.Type)
+	}
+}
+
+func amounts(rs []mesos.Resource) string {
+	var out []string
+	for _, r := range rs {
+		if r.Type.String() == "RANGES" {
+			var ports []string
+			for _, x := range r.Ranges.Range {
+				ports = append(ports, fmt.Sprintf("%d-%d", x.Begin, x.End))
+			}
+			out = append(out, r.Name+"="+strings.Join(ports, "+"))
+			continue
+		}
+		out = append(out, r.Name+"="+resource.Thousandths(r.Scalar.GetValue()).String())
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func quoted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "“" + s + "”"
+}
+
+func since(t *timestamppb.Timestamp, now time.Time) string {
+	return "+" + t.AsTime().Sub(now).Truncate(100*time.Millisecond).String()
+}

@@ -1,0 +1,412 @@
+package core
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the scripts in testdata give into them, to be looked at before it is committed")
+
+// TestScripts plays each file of testdata. A line that starts with > is an
+// input; the lines after it are the effects that it must have; a # begins a
+// comment. The inputs are those of script.play.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := playScript(t, string(want))
+			if got == string(want) {
+				return
+			}
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			t.Errorf("%s differs (go test -rewrite writes what is given now):\n%s", file, firstDifference(string(want), got))
+		})
+	}
+}
+
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	last := ""
+	for i := 0; i < len(w) || i < len(g); i++ {
+		a, b := "(end)", "(end)"
+		if i < len(w) {
+			a = w[i]
+		}
+		if i < len(g) {
+			b = g[i]
+		}
+		if strings.HasPrefix(a, ">") {
+			last = a
+		}
+		if a != b {
+			return fmt.Sprintf("line %d, after %s\nwant %s\n got %s", i+1, last, a, b)
+		}
+	}
+	return ""
+}
+
+// script is a core with a store and a master that remembers its last calls.
+type script struct {
+	t     *testing.T
+	core  *Core
+	cfg   Config
+	now   time.Time
+	store map[state.Kind]map[string]proto.Message
+	last  map[scheduler.Call_Type]*scheduler.Call
+	agent map[string]string // by task
+	offer int
+	uuid  byte
+	id    uint64
+	out   strings.Builder
+}
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func testConfig() Config {
+	yes := true
+	return Config{
+		Roles: []string{"prod"},
+		Executor: Executor{
+			Command: "./tandem-executor",
+			URIs:    []mesos.CommandInfo_URI{{Value: "http://10.0.0.1:7071/tandem-executor", Executable: &yes, Cache: &yes}},
+		},
+		Seed: 1,
+	}
+}
+
+func playScript(t *testing.T, text string) string {
+	s := &script{t: t, cfg: testConfig(), now: epoch, store: map[state.Kind]map[string]proto.Message{},
+		last: map[scheduler.Call_Type]*scheduler.Call{}, agent: map[string]string{}}
+	if err := s.cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	s.core = New(s.cfg, state.Snapshot{})
+	for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		switch {
+		case strings.HasPrefix(line, ">"):
+			fmt.Fprintln(&s.out, line)
+			s.play(strings.Fields(line[1:]))
+		case line == "" || strings.HasPrefix(line, "#"):
+			fmt.Fprintln(&s.out, line)
+		}
+	}
+	return s.out.String()
+}
+
+// play carries out one line:
+//
+//	subscribed | disconnected | tick DURATION | crash
+//	submit /JOB TYPE COUNT [option=value...] [workload:name=web,cpus=1...]  (see parseJob)
+//	stop /JOB [purge] [version=N]
+//	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
+//	update TASK STATE [reason=R] [message=M] [healthy=true] [agent=A] [silent]   (silent: no uuid)
+//	call-failed TYPE [uncertain]     fails the last call of the type
+//	failure AGENT [EXECUTOR]
+func (s *script) play(words []string) {
+	options := func(from int) map[string]string {
+		m := map[string]string{}
+		for _, w := range words[min(from, len(words)):] {
+			k, v, _ := strings.Cut(w, "=")
+			m[k] = v
+		}
+		return m
+	}
+	switch words[0] {
+	case "subscribed":
+		s.step(Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
+	case "disconnected":
+		s.step(Disconnected{})
+	case "tick":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.now = s.now.Add(d)
+		s.step(Ticked{})
+	case "crash":
+		s.core = New(s.cfg, s.snapshot())
+		s.step(Ticked{})
+	case "submit":
+		s.id++
+		s.step(Command{ID: s.id, Submit: &Submit{Job: parseJob(s.t, words[1:]), ExpectedVersion: expected(words)}})
+	case "stop":
+		s.id++
+		_, purge := options(2)["purge"]
+		s.step(Command{ID: s.id, Stop: &Stop{JobID: words[1], Purge: purge, ExpectedVersion: expected(words)}})
+	case "offers":
+		var offers []mesos.Offer
+		for _, w := range words[1:] {
+			s.offer++
+			offers = append(offers, parseOffer(s.t, fmt.Sprintf("o%d", s.offer), w))
+		}
+		s.step(Offers{offers})
+	case "update":
+		s.step(Updated{s.status(words[1], words[2], options(3))})
+	case "call-failed":
+		call := s.last[scheduler.Call_Type(scheduler.Call_Type_value[words[1]])]
+		if call == nil {
+			s.t.Fatalf("no call %s was made", words[1])
+		}
+		_, uncertain := options(2)["uncertain"]
+		s.step(CallFailed{Call: call, Reason: "connection reset", Uncertain: uncertain})
+	case "failure":
+		f := Failed{AgentID: &mesos.AgentID{Value: words[1]}}
+		if len(words) > 2 {
+			f.ExecutorID = &mesos.ExecutorID{Value: words[2]}
+		}
+		s.step(f)
+	default:
+		s.t.Fatalf("unknown input %q", words[0])
+	}
+}
+
+func expected(words []string) *uint64 {
+	for _, w := range words {
+		if v, ok := strings.CutPrefix(w, "version="); ok {
+			n, _ := strconv.ParseUint(v, 10, 64)
+			return &n
+		}
+	}
+	return nil
+}
+
+func (s *script) status(task, stateName string, o map[string]string) mesos.TaskStatus {
+	st := mesos.TaskState(mesos.TaskState_value["TASK_"+stateName])
+	source := mesos.SOURCE_EXECUTOR
+	agent := s.agent[task]
+	if o["agent"] != "" {
+		agent = o["agent"]
+	}
+	status := mesos.TaskStatus{TaskID: mesos.TaskID{Value: task}, State: &st, AgentID: &mesos.AgentID{Value: agent}}
+	if _, silent := o["silent"]; !silent {
+		s.uuid++
+		status.UUID = []byte{s.uuid}
+	} else {
+		source = mesos.SOURCE_MASTER
+	}
+	status.Source = &source
+	if r, ok := o["reason"]; ok {
+		v := mesos.TaskStatus_Reason(mesos.TaskStatus_Reason_value["REASON_"+r])
+		status.Reason = &v
+	}
+	if m, ok := o["message"]; ok {
+		m = strings.ReplaceAll(m, "_", " ")
+		status.Message = &m
+	}
+	if h, ok := o["healthy"]; ok {
+		v := h == "true"
+		status.Healthy = &v
+	}
+	return status
+}
+
+// step hands an input to the core and writes down its effects.
+func (s *script) step(in Input) {
+	e := s.core.Step(s.now, in)
+	for _, c := range e.Save {
+		if s.store[c.Kind] == nil {
+			s.store[c.Kind] = map[string]proto.Message{}
+		}
+		if c.Record == nil {
+			delete(s.store[c.Kind], c.Key)
+		} else {
+			s.store[c.Kind][c.Key] = c.Record
+		}
+	}
+	for _, c := range e.Calls {
+		s.last[c.Type] = c
+		if c.Accept != nil {
+			for _, op := range c.Accept.Operations {
+				for _, t := range op.LaunchGroup.TaskGroup.Tasks {
+					s.agent[t.TaskID.Value] = t.AgentID.Value
+				}
+			}
+		}
+	}
+	for _, line := range describe(e, s.now) {
+		fmt.Fprintln(&s.out, "  "+line)
+	}
+}
+
+func (s *script) snapshot() state.Snapshot {
+	var snap state.Snapshot
+	for _, k := range state.Kinds {
+		for _, key := range sortedKeys(s.store[k]) {
+			snap.Add(s.store[k][key])
+		}
+	}
+	return snap
+}
+
+// parseJob reads /JOB TYPE COUNT and then options. Without a workload there is
+// one, web, with cpus 1 and mem 128.
+func parseJob(t *testing.T, words []string) *tandemv1.Job {
+	n, err := strconv.Atoi(words[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := int32(n)
+	j := &tandemv1.Job{
+		Id: words[0], Type: tandemv1.JobType(tandemv1.JobType_value["JOB_TYPE_"+strings.ToUpper(words[1])]), Instances: &count,
+		Update: &tandemv1.UpdatePolicy{MaxParallel: 1, MinHealthyTime: durationpb.New(10 * time.Second), ProgressDeadline: durationpb.New(10 * time.Minute)},
+		Restart: &tandemv1.RestartPolicy{Interval: durationpb.New(10 * time.Minute), Delay: durationpb.New(time.Second), Factor: 2,
+			MaxDelay: durationpb.New(5 * time.Minute)},
+		Unreachable: &tandemv1.UnreachablePolicy{InactiveAfter: durationpb.New(5 * time.Minute), ExpungeAfter: durationpb.New(10 * time.Minute)},
+		Executor:    &tandemv1.ExecutorSettings{Resources: &tandemv1.Resources{Cpus: 0.1, Mem: 32, Disk: 16}},
+	}
+	attempts := int32(0)
+	if j.Type == tandemv1.JobType_JOB_TYPE_SERVICE {
+		attempts = 10
+	}
+	j.Restart.Attempts = &attempts
+	for _, w := range words[3:] {
+		key, value, _ := strings.Cut(w, "=")
+		number, _ := strconv.Atoi(value)
+		d, _ := time.ParseDuration(value)
+		switch {
+		case strings.HasPrefix(w, "workload:"):
+			j.Workloads = append(j.Workloads, parseWorkload(t, w[len("workload:"):]))
+		case key == "constraint":
+			parts := strings.SplitN(value, ",", 3)
+			c := &tandemv1.Constraint{Attribute: parts[0], Operator: tandemv1.ConstraintOperator(tandemv1.ConstraintOperator_value["CONSTRAINT_OPERATOR_"+parts[1]])}
+			if len(parts) == 3 {
+				c.Value = parts[2]
+			}
+			j.Constraints = append(j.Constraints, c)
+		case key == "attempts":
+			attempts := int32(number)
+			j.Restart.Attempts = &attempts
+		case key == "maxParallel":
+			j.Update.MaxParallel = int32(number)
+		case key == "inactiveAfter":
+			j.Unreachable.InactiveAfter = durationpb.New(d)
+		case key == "user":
+			j.User = value
+		case key == "version":
+		default:
+			t.Fatalf("unknown option %q", w)
+		}
+	}
+	if len(j.Workloads) == 0 {
+		j.Workloads = append(j.Workloads, parseWorkload(t, "name=web"))
+	}
+	return j
+}
+
+func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
+	essential := true
+	w := &tandemv1.Workload{
+		Cmd: "exec ./serve", Lifecycle: tandemv1.Lifecycle_LIFECYCLE_MAIN, Resources: &tandemv1.Resources{Cpus: 1, Mem: 128},
+		Kill: &tandemv1.KillSettings{Signal: "SIGTERM", GracePeriod: durationpb.New(30 * time.Second)},
+	}
+	for _, o := range strings.Split(text, ",") {
+		key, value, _ := strings.Cut(o, "=")
+		number, _ := strconv.ParseFloat(value, 64)
+		switch key {
+		case "name":
+			w.Name = value
+		case "cpus":
+			w.Resources.Cpus = number
+		case "mem":
+			w.Resources.Mem = number
+		case "disk":
+			w.Resources.Disk = number
+		case "lifecycle":
+			w.Lifecycle = tandemv1.Lifecycle(tandemv1.Lifecycle_value["LIFECYCLE_"+strings.ToUpper(value)])
+			essential = w.Lifecycle <= tandemv1.Lifecycle_LIFECYCLE_MAIN
+		case "essential":
+			essential = value == "true"
+		case "port":
+			name, host, _ := strings.Cut(value, ":")
+			p, _ := strconv.Atoi(host)
+			w.Ports = append(w.Ports, &tandemv1.Port{Name: name, HostPort: int32(p)})
+		case "maxcpus":
+			w.Limits = &tandemv1.Limits{Cpus: &number}
+		case "health":
+			w.HealthCheck = &tandemv1.HealthCheck{
+				Kind:        &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Port: value, Path: "/", Scheme: "http"}},
+				GracePeriod: durationpb.New(30 * time.Second), Delay: durationpb.New(0), Interval: durationpb.New(10 * time.Second),
+				Timeout: durationpb.New(5 * time.Second), MaxConsecutiveFailures: 3,
+			}
+		case "cmd":
+			w.Cmd = value
+		default:
+			t.Fatalf("unknown option of a workload %q", o)
+		}
+	}
+	w.Essential = &essential
+	return w
+}
+
+func parseOffer(t *testing.T, id, text string) mesos.Offer {
+	agent, rest, _ := strings.Cut(text, ":")
+	role := "prod"
+	o := mesos.Offer{
+		ID: mesos.OfferID{Value: id}, FrameworkID: mesos.FrameworkID{Value: "fw"},
+		AgentID: mesos.AgentID{Value: agent}, Hostname: agent + ".example",
+	}
+	amounts := map[string]float64{"cpus": 4, "mem": 4096, "disk": 10000}
+	ports := "31000-31009"
+	for _, w := range strings.Split(rest, ",") {
+		key, value, ok := strings.Cut(w, "=")
+		switch {
+		case !ok:
+		case key == "role":
+			role = value
+		case key == "ports":
+			ports = value
+		default:
+			if n, err := strconv.ParseFloat(value, 64); err == nil {
+				amounts[key] = n
+			} else {
+				o.Attributes = append(o.Attributes, mesos.Attribute{Name: key, Type: mesos.TEXT, Text: &mesos.Value_Text{Value: value}})
+			}
+		}
+	}
+	o.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &role}
+	for _, name := range sortedKeys(amounts) {
+		if amounts[name] > 0 {
+			o.Resources = append(o.Resources, mesos.Resource{
+				Name: name, Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: amounts[name]},
+				AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
+			})
+		}
+	}
+	begin, end, _ := strings.Cut(ports, "-")
+	b, err1 := strconv.ParseUint(begin, 10, 32)
+	e, err2 := strconv.ParseUint(end, 10, 32)
+	if err1 != nil || err2 != nil {
+		t.Fatalf("bad ports %q", ports)
+	}
+	o.Resources = append(o.Resources, mesos.Resource{
+		Name: "ports", Type: mesos.RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: b, End: e}}},
+		AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
+	})
+	return o
+}
