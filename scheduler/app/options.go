@@ -123,7 +123,7 @@ func (o *Options) validate() (masters detect.Masters, advertised *url.URL, err e
 		bad("--executor and --executor-uri exclude each other")
 	}
 	if o.StateDir == "" {
-		bad("--state-dir: no directory for the state is given")
+		bad("--state: no directory for the state is given")
 	}
 	if o.Name == "" {
 		bad("--name: the framework needs a name")

@@ -118,7 +118,7 @@ Every flag can also be given by an environment variable: TANDEM_ and its name in
 capitals with _ for -, as in TANDEM_SCHEDULER for --scheduler.
 
 Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong job file;
-3 a scheduler or master cannot be reached; 4 refused by the scheduler; 130 interrupted.`,
+3 the scheduler cannot be reached; 4 refused by the scheduler; 130 interrupted.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -136,6 +136,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 		return failed(exitUsage, "%s; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
+		newScheduler(sys),
 		newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newStop(sys),
 		newVersion(sys),
 	)

@@ -34,18 +34,18 @@ With --wait it shows what changes until a batch has ended, or until all instance
 service run and are healthy; its exit status is then 0 when that has come, and 1 when the
 job has failed. Interrupting it leaves the job running.`,
 		Example: `  tandem run --wait examples/hello.yaml
-  tandem run --version 3 api.yaml      # only over version 3
-  tandem run --version 0 api.yaml      # only if there is no such job yet`,
+  tandem run --if-version 3 api.yaml   # only over version 3
+  tandem run --if-version 0 api.yaml   # only if there is no such job yet`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.versioned = cmd.Flags().Changed("version")
+			f.versioned = cmd.Flags().Changed("if-version")
 			return run(cmd.Context(), sys, &f, args[0])
 		},
 	}
 	schedulerFlag(cmd, &f.scheduler)
 	f.out.flag(cmd)
 	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "show what changes until the job has ended or runs")
-	cmd.Flags().Uint64Var(&f.version, "version", 0, "refuse the job unless this `version` is there; 0: unless there is none")
+	cmd.Flags().Uint64Var(&f.version, "if-version", 0, "refuse the job unless this `version` is there; 0: unless there is none")
 	return cmd
 }
 
