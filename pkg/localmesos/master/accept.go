@@ -355,19 +355,17 @@ func (acc *acceptance) useTask(info *mesos.TaskInfo) {
 	if e := info.Executor; e != nil {
 		t.info.ExecutorID = &mesos.ExecutorID{Value: e.ExecutorID.Value}
 	}
-	t.info.User = runAs(info, &acc.f.info)
+	t.info.User = runAs(info)
 	acc.core.insertTask(acc.f, acc.a, t)
 }
 
-// runAs returns the user that a task asks to run as, if it does.
-func runAs(task *mesos.TaskInfo, framework *mesos.FrameworkInfo) *string {
+// runAs returns the user that a task itself asks to run as, if it does.
+func runAs(task *mesos.TaskInfo) *string {
 	switch {
 	case task.Command != nil && task.Command.User != nil:
 		return task.Command.User
-	case task.Executor != nil && task.Executor.Command != nil && task.Executor.Command.User != nil:
+	case task.Executor != nil && task.Executor.Command != nil:
 		return task.Executor.Command.User
-	case framework.User != "":
-		return &framework.User
 	}
 	return nil
 }

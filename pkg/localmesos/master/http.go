@@ -2,13 +2,57 @@ package master
 
 import (
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// Handler serves all endpoints of the master.
-func (m *Master) Handler() http.Handler {
+// routes lists the endpoints. None but the scheduler's needs credentials, as in
+// a real master by default.
+func (m *Master) routes() http.Handler {
 	router := wire.NewRouter("master")
 	router.Handle("/api/v1/scheduler", m.serveScheduler)
+	router.Handle("/api/v1", m.serveOperator)
+	router.Handle("/", m.servePage)
+	router.Handle("/health", empty)
+	router.Handle("/redirect", func(http.ResponseWriter, *http.Request) error {
+		return wire.Redirect("//" + m.Address())
+	})
+	router.Handle("/version", m.show(showVersion))
+	router.Handle("/flags", m.show(showFlags))
+	router.Handle("/frameworks", m.serveFrameworks(m.show(showFrameworks)))
+	router.Handle("/slaves", m.show(showSlaves))
+	router.Handle("/tasks", m.show(showTasks))
+	router.Handle("/roles", m.show(showRoles))
+	for _, alias := range []string{"/state", "/state.json"} {
+		router.Handle(alias, m.show(showState))
+	}
+	for _, alias := range []string{"/state-summary", "/state-summary.json"} {
+		router.Handle(alias, m.show(showStateSummary))
+	}
+	router.Handle("/metrics/snapshot", m.show(showMetrics))
 	return router
+}
+
+func empty(w http.ResponseWriter, _ *http.Request) error {
+	wire.WriteEmpty(w, http.StatusOK)
+	return nil
+}
+
+// mesosDuration prints a duration as stout does, in the largest unit that
+// divides it.
+func mesosDuration(d time.Duration) string {
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{
+		{7 * 24 * time.Hour, "weeks"}, {24 * time.Hour, "days"}, {time.Hour, "hrs"}, {time.Minute, "mins"},
+		{time.Second, "secs"}, {time.Millisecond, "ms"}, {time.Microsecond, "us"},
+	} {
+		if d != 0 && d%unit.size == 0 {
+			return strconv.FormatInt(int64(d/unit.size), 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(d), 10) + "ns"
 }

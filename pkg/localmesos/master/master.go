@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"log"
 	"net"
 	"net/http"
@@ -19,6 +20,8 @@ var _ link.Master = (*Master)(nil)
 type Master struct {
 	options Options
 	core    *core // owned by the loop
+	pages   *template.Template
+	handler http.Handler
 	server  *http.Server
 
 	done chan struct{} // closed when the loop has ended
@@ -36,14 +39,20 @@ func New(options Options) (*Master, error) {
 	if err := options.validate(); err != nil {
 		return nil, fmt.Errorf("cannot set up the master: %w", err)
 	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, err
+	}
 	m := &Master{
 		options: options,
+		pages:   pages,
 		ready:   make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
 	m.core = newCore(&m.options, m.post)
+	m.handler = m.routes()
 	m.server = &http.Server{
-		Handler:                      m.Handler(),
+		Handler:                      m.handler,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(logWriter{m.options.Logger}, "", 0),
 	}
@@ -88,6 +97,9 @@ func (m *Master) Address() string {
 
 // URL returns the master's address as a URL.
 func (m *Master) URL() string { return "http://" + m.Address() }
+
+// Handler serves all endpoints of the master, for those who serve it themselves.
+func (m *Master) Handler() http.Handler { return m.handler }
 
 // Stop ends all streams, waits for the requests in flight until the context
 // ends, and ends the loop. Messages of agents are ignored from then on.

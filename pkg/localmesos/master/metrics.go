@@ -1,7 +1,14 @@
 package master
 
 import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
 // metrics counts what /metrics/snapshot shows.
@@ -15,4 +22,75 @@ type metrics struct {
 func (m *metrics) init() {
 	m.messages = make(map[string]int)
 	m.states = make(map[mesos.TaskState]int)
+}
+
+// showMetrics shows the counters and gauges that a real master has by the same
+// names; it has many more.
+func showMetrics(v view, _ url.Values) {
+	c := v.core
+	values := map[string]float64{
+		"master/elected":                 1,
+		"master/uptime_secs":             c.now().Sub(c.started).Seconds(),
+		"master/slaves_connected":        0,
+		"master/slaves_disconnected":     0,
+		"master/slaves_unreachable":      float64(len(c.unreachable)),
+		"master/slave_registrations":     float64(c.metrics.registrations),
+		"master/slave_reregistrations":   float64(c.metrics.reregistrations),
+		"master/outstanding_offers":      float64(len(c.offers)),
+		"master/valid_status_updates":    float64(c.metrics.validStatusUpdates),
+		"master/invalid_status_updates":  float64(c.metrics.invalidStatusUpdates),
+		"master/frameworks_connected":    0,
+		"master/frameworks_disconnected": 0,
+	}
+	for _, f := range c.frameworks {
+		if f.connected {
+			values["master/frameworks_connected"]++
+		} else {
+			values["master/frameworks_disconnected"]++
+		}
+		for _, t := range f.tasks {
+			values["master/tasks_"+stateName(t.state())]++
+		}
+	}
+	values["master/frameworks_active"] = values["master/frameworks_connected"]
+	values["master/frameworks_inactive"] = values["master/frameworks_disconnected"]
+	var total, used resource.Resources
+	for _, a := range c.agents {
+		if a.connected {
+			values["master/slaves_connected"]++
+		} else {
+			values["master/slaves_disconnected"]++
+		}
+		total, used = total.Add(a.total.Scalars()), used.Add(a.used().Scalars())
+	}
+	values["master/slaves_active"] = values["master/slaves_connected"]
+	values["master/slaves_inactive"] = values["master/slaves_disconnected"]
+	for _, name := range []string{"cpus", "gpus", "mem", "disk"} {
+		all, some := total.Scalar(name).Float(), used.Scalar(name).Float()
+		values["master/"+name+"_total"], values["master/"+name+"_used"] = all, some
+		values["master/"+name+"_percent"] = 0
+		if all > 0 {
+			values["master/"+name+"_percent"] = some / all
+		}
+	}
+	for _, state := range []mesos.TaskState{mesos.TASK_STAGING, mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_KILLING, mesos.TASK_UNREACHABLE} {
+		values["master/tasks_"+stateName(state)] += 0
+	}
+	for _, state := range []mesos.TaskState{
+		mesos.TASK_FINISHED, mesos.TASK_FAILED, mesos.TASK_KILLED, mesos.TASK_LOST, mesos.TASK_ERROR, mesos.TASK_DROPPED, mesos.TASK_GONE,
+	} {
+		values["master/tasks_"+stateName(state)] = float64(c.metrics.states[state])
+	}
+	for name, n := range c.metrics.messages {
+		values["master/messages_"+name] = float64(n)
+	}
+	v.BeginObject()
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		v.double(name, values[name])
+	}
+	v.EndObject()
+}
+
+func stateName(s mesos.TaskState) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "TASK_"))
 }

@@ -64,6 +64,12 @@ func (w *Writer) String(s string) {
 	w.quote(s)
 }
 
+// Raw writes JSON text as it is.
+func (w *Writer) Raw(text []byte) {
+	w.separate()
+	w.buf = append(w.buf, text...)
+}
+
 // Bool writes a boolean.
 func (w *Writer) Bool(b bool) {
 	w.separate()
