@@ -1,0 +1,137 @@
+// Package app puts an executor together and runs it.
+//
+//	  the agent
+//	     │  events          ▲  calls
+//	     ▼                  │
+//	┌──────────────────────────────┐
+//	│ executorapi.Client           │  pkg/mesos/executorapi: one connection for
+//	└──────────────────────────────┘  the events, a few for the calls
+//	     │                  ▲
+//	     ▼                  │
+//	┌──────────────────────────────┐  inputs   ┌───────────────┐
+//	│ loop                         │ ────────> │ core          │ decides, and
+//	│ one goroutine                │ <──────── │ (pure)        │ does nothing
+//	└──────────────────────────────┘  effects  └───────────────┘
+//	     │ fetch, start, signal,     ▲
+//	     │ kill, check               │ exits, results
+//	     ▼                           │
+//	┌──────────────────────────────┐  ┌─ pkg/fetch: files into the sandbox
+//	│ task.Tasks                   │ ─┼─ check: HTTP and TCP checks
+//	└──────────────────────────────┘  └─ workload.Launcher ─> pkg/cgroup
+//
+// It holds no logic of its own: [Run] is one straight line.
+package app
+
+import (
+	"context"
+	"os"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/google/uuid"
+
+	"github.com/tandem-mesos/tandem/executor/core"
+	"github.com/tandem-mesos/tandem/executor/loop"
+	"github.com/tandem-mesos/tandem/executor/task"
+	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/mesos/executorapi"
+)
+
+// Run runs an executor until it has nothing left to do, its agent is gone for
+// good, or ctx ends. See [loop.Run] for what the error means.
+func Run(ctx context.Context, o Options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	client, err := executorapi.New(executorapi.Options{
+		Endpoint: o.AgentEndpoint,
+		Socket:   o.DomainSocket,
+		AgentPID: o.AgentPID,
+		TLS:      o.TLS,
+		Token:    o.Token,
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	o.Log.Infof("Executor %s of framework %s, with the agent at %s", o.ExecutorID, o.FrameworkID, client.URL())
+	return loop.Run(ctx, loop.Options{
+		Core: core.Config{
+			ExecutorID:      mesos.ExecutorID{Value: o.ExecutorID},
+			FrameworkID:     mesos.FrameworkID{Value: o.FrameworkID},
+			Checkpoint:      o.Checkpoint,
+			RecoveryTimeout: o.RecoveryTimeout,
+			ShutdownGrace:   o.ShutdownGrace,
+			Linger:          o.Linger,
+			NewUUID:         func() [16]byte { return uuid.New() },
+		},
+		Agent:   agent{client},
+		Open:    o.openTasks,
+		Backoff: o.Backoff,
+		Log:     o.Log,
+	})
+}
+
+// openTasks finds the container that the agent has put the executor into, and
+// runs tasks in it.
+func (o Options) openTasks(where *executor.Event_Subscribed) (loop.Tasks, error) {
+	container, none := o.openContainer(where.ContainerID.GetValue())
+	version := cgroup.None
+	if container != nil {
+		version = container.Version()
+		o.Log.Infof("Tasks get cgroups (%s) below %s", version, container)
+	}
+	launcher, err := workload.New(workload.Options{Container: container, NoContainer: none, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := task.New(task.Options{
+		Sandbox:     o.Sandbox,
+		Cache:       o.Cache,
+		FrameworkID: o.FrameworkID,
+		Hostname:    where.AgentInfo.Hostname,
+		User:        where.FrameworkInfo.User,
+		Launcher:    launcher,
+		Version:     version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return runner{tasks}, nil
+}
+
+func (o Options) openContainer(id string) (*cgroup.Container, error) {
+	host, err := cgroup.ReadHost()
+	if err != nil {
+		return nil, err
+	}
+	self, err := cgroup.ReadMembership(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	return cgroup.OpenContainer(cgroup.ContainerOptions{Host: host, Self: self, ID: id, Subtree: o.Subtree})
+}
+
+// agent is the client as the loop wants it.
+type agent struct{ *executorapi.Client }
+
+func (a agent) Subscribe(ctx context.Context, call *executor.Call) (loop.Stream, error) {
+	stream, err := a.Client.Subscribe(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return stream, nil
+}
+
+// runner is the tasks as the loop wants them.
+type runner struct{ *task.Tasks }
+
+func (r runner) Start(ctx context.Context, s core.Start) (loop.Process, error) {
+	p, err := r.Tasks.Start(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}

@@ -1,0 +1,86 @@
+// Command tandem-executor runs task groups on a Mesos agent: each task in a
+// cgroup of its own, under its own limits. An agent starts it as the executor
+// of a scheduler's tasks.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/executor/app"
+	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/version"
+)
+
+func main() {
+	workload.Shim()
+	os.Exit(run())
+}
+
+func run() int {
+	flags := flag.NewFlagSet("tandem-executor", flag.ExitOnError)
+	linger := flags.Duration("linger", time.Second, "how long to stay when no task is left; longer for an executor that is shared")
+	cache := flags.String("cache", "", "`directory` for copies of fetched files (default: in the sandbox)")
+	subtree := flags.String("cgroup", "", "`path` of a cgroup v2 subtree that is delegated to executors, such as /tandem")
+	verbose := flags.Bool("verbose", false, "log more")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	_ = flags.Parse(os.Args[1:]) // It exits on errors.
+	if *showVersion {
+		fmt.Println("tandem-executor", version.Version)
+		return 0
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "tandem-executor: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	}
+	log := logrus.New()
+	log.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true, TimestampFormat: "2006-01-02T15:04:05.000Z07:00"})
+	if *verbose {
+		log.SetLevel(logrus.DebugLevel)
+	}
+	options, err := app.FromEnvironment(os.Environ())
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "tandem-executor: %v\n", err)
+		return 2
+	}
+	if err := forget(options.Token != ""); err != nil {
+		log.WithError(err).Error("Cannot hide the authentication token")
+		return 1
+	}
+	options.Linger, options.Cache, options.Subtree = *linger, *cache, *subtree
+	options.Log = log
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := app.Run(ctx, options); err != nil {
+		log.Error("Ending: " + err.Error())
+		return 1
+	}
+	return 0
+}
+
+// forget takes what the agent said out of the environment. The kernel still
+// shows the environment that the process was started with, to processes of the
+// same user; with a token in it, it must not.
+func forget(token bool) error {
+	for _, v := range os.Environ() {
+		if name, _, ok := strings.Cut(v, "="); ok && app.Secret(name) {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	if !token {
+		return nil
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
