@@ -68,7 +68,7 @@ func (g *Group) killEach(ctx context.Context) error {
 
 // emptied calls kill and looks until the group is empty.
 func (g *Group) emptied(ctx context.Context, kill func() error) error {
-	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
+	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		populated, err := g.Populated()
 		if err == nil && !populated {
 			return nil

@@ -1,0 +1,35 @@
+// Package workload runs one program of a task: it starts the process tree in
+// a cgroup of its own, watches it, ends it, and cleans up after it.
+//
+// A [Launcher] starts workloads; each is a [Process], whose [Exit] comes exactly
+// once, when nothing of the workload is left: no process, no cgroup.
+//
+// # The way into the cgroup
+//
+// The first instruction of a workload already runs in its cgroup, under its
+// limits. The executor starts its own binary again as a shim, which is born into
+// the cgroup (v2) or moved there while it waits (v1). Then the limits are set,
+// so that the memory of the shim is not held against them, and then the shim is
+// told what to become: it takes on the resource limits, the user and the rest,
+// closes what it has inherited, and executes the program. Whatever goes wrong on
+// that way is an error of [Launcher.Start], never an exit status. The executor
+// itself never enters a workload's cgroup.
+//
+// The program that uses this package must call [Shim] as the first statement
+// of its main function.
+//
+// # Children
+//
+// Exits are noticed through a pidfd in Go's own poller, so that a workload
+// costs no thread. The process is made a subreaper: what a workload leaves behind
+// becomes a child of the executor and is reaped here. Children that other code of
+// the program has started are left to that code, as long as they stay in the
+// program's own session.
+//
+// # What it must never do
+//
+// It never passes the executor's environment on, never lets a workload inherit
+// a file descriptor but 0, 1 and 2, never touches another workload's processes,
+// and never reports an exit while the workload's cgroup still counts against the
+// container.
+package workload

@@ -1,0 +1,381 @@
+package workload_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+func TestSignalGoesToTheMainProcess(t *testing.T) {
+	each(t, func(t *testing.T, e *env) {
+		p := e.start(e.shell("trap 'exit 7' TERM; touch ready; while :; do sleep 0.01; done"))
+		e.until("the trap", func() bool { return e.exists("ready") })
+		if err := p.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if exit := e.wait(p); exit.Status != (workload.Status{Code: 7}) {
+			t.Errorf("exit = %+v", exit)
+		}
+		if err := p.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("a signal to a process that has ended = %v", err)
+		}
+		p.Kill() // does nothing
+	})
+}
+
+func TestKillTakesWhatIgnoresSignals(t *testing.T) {
+	each(t, func(t *testing.T, e *env) {
+		p := e.start(e.shell("trap '' TERM INT HUP; (trap '' TERM; sleep 1000) & touch ready; while :; do sleep 0.01; done"))
+		e.until("the trap", func() bool { return e.exists("ready") })
+		p.Kill()
+		p.Kill()
+		if exit := e.wait(p); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills != 0 {
+			t.Errorf("exit = %+v", exit)
+		}
+	})
+}
+
+// alive says whether a process exists and is no zombie.
+func alive(pid int) bool {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(data), ") Z ")
+}
+
+func (e *env) pid(name string) int {
+	e.Helper()
+	e.until(name, func() bool { return e.exists(name) && strings.HasSuffix(e.output(name), "\n") })
+	pid, err := strconv.Atoi(strings.TrimSpace(e.output(name)))
+	if err != nil {
+		e.Fatal(err)
+	}
+	return pid
+}
+
+func TestDaemonDiesWithItsWorkload(t *testing.T) {
+	for _, s := range everywhere[:2] {
+		t.Run(s.name, func(t *testing.T) {
+			e := newEnv(t, s)
+			// Forked twice, in a session of its own, and left by its parents.
+			p := e.start(e.shell("(setsid sh -c 'echo $$ > daemon; exec sleep 1000' &); while [ ! -s daemon ]; do sleep 0.01; done"))
+			daemon := e.pid("daemon")
+			exit := e.wait(p)
+			if !exit.Status.Success() || exit.Leftovers != 1 {
+				t.Errorf("exit = %+v, want one leftover", exit)
+			}
+			if alive(daemon) {
+				t.Error("the daemon lives")
+			}
+		})
+	}
+}
+
+func TestSessionDiesWithItsWorkload(t *testing.T) {
+	e := newEnv(t, setup{"", none})
+	p := e.start(e.shell("sh -c 'echo $$ > child; exec sleep 1000' & while [ ! -s child ]; do sleep 0.01; done"))
+	child := e.pid("child")
+	if exit := e.wait(p); !exit.Status.Success() || exit.Leftovers != 1 {
+		t.Errorf("exit = %+v, want one leftover", exit)
+	}
+	if alive(child) {
+		t.Error("the child lives")
+	}
+}
+
+func TestForkBombIsEnded(t *testing.T) {
+	for name, limit := range map[string]*specs.LinuxResources{
+		"under its own limit":           {Pids: &specs.LinuxPids{Limit: ptr(int64(40))}},
+		"under that of the container's": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t, everywhere[0])
+			if _, err := e.x.Limit(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(80))}}, cgroup.Require); err != nil {
+				t.Fatal(err)
+			}
+			s := e.shell("")
+			s.Shell, s.Args, s.Path = "", []string{"bomb", bombArg}, "/proc/self/exe"
+			s.Path, _ = os.Executable()
+			s.Limits = limit
+			p := e.start(s)
+			e.until("the explosion", func() bool {
+				u, err := p.Usage()
+				return err == nil && u.Pids.Current > 30
+			})
+			p.Kill()
+			if exit := e.wait(p); exit.Status.Signal != syscall.SIGKILL {
+				t.Errorf("exit = %+v", exit)
+			}
+		})
+	}
+}
+
+func memory(mib int64) *specs.LinuxResources {
+	return &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(mib << 20), Swap: ptr(mib << 20)}}
+}
+
+func eater(e *env, limits *specs.LinuxResources) workload.Spec {
+	s := e.shell("")
+	s.Shell, s.Args = "", []string{"eater", eatArg}
+	s.Path, _ = os.Executable()
+	s.Limits = limits
+	return s
+}
+
+func TestOutOfMemoryAtItsOwnLimit(t *testing.T) {
+	e := newEnv(t, everywhere[0])
+	sibling := e.start(e.shell("sleep 1000"))
+	exit := e.run(eater(e, memory(32)))
+	if exit.Status.Signal != syscall.SIGKILL || exit.OOMKills != 1 {
+		t.Errorf("exit = %+v, want one out-of-memory kill", exit)
+	}
+	if m := exit.Usage.Memory; m.Limit != 32<<20 || m.Peak < 24<<20 || m.Peak > 32<<20 {
+		t.Errorf("memory = %+v", *m)
+	}
+	if !alive(sibling.Pid()) {
+		t.Error("the sibling has died")
+	}
+	sibling.Kill()
+	if exit := e.wait(sibling); exit.OOMKills != 0 {
+		t.Errorf("the sibling's exit = %+v", exit)
+	}
+}
+
+// On v1 the kernel takes one process and leaves the rest.
+func TestOutOfMemoryOfAChildEndsTheWhole(t *testing.T) {
+	e := newEnv(t, everywhere[0])
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := e.shell(fmt.Sprintf("%s %s & sleep 1000", self, eatArg))
+	s.Limits = memory(32)
+	if exit := e.run(s); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
+		t.Errorf("exit = %+v, want a kill of the whole", exit)
+	}
+}
+
+// The container's limit kills somebody; only that one is told of.
+func TestOutOfMemoryOfTheContainer(t *testing.T) {
+	e := newEnv(t, everywhere[0])
+	sibling := e.start(e.shell("sleep 1000"))
+	if _, err := e.x.Limit(memory(48), cgroup.Require); err != nil {
+		t.Fatal(err)
+	}
+	if exit := e.run(eater(e, nil)); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
+		t.Errorf("exit = %+v, want an out-of-memory kill", exit)
+	}
+	sibling.Kill()
+	if exit := e.wait(sibling); exit.OOMKills != 0 {
+		t.Errorf("the sibling's exit = %+v", exit)
+	}
+}
+
+func TestFirstAllocationIsTheWorkloads(t *testing.T) {
+	e := newEnv(t, everywhere[0])
+	// The shim alone needs more than this.
+	s := e.shell("exit 0")
+	s.Limits = memory(2)
+	if exit := e.run(s); !exit.Status.Success() {
+		t.Errorf("a small program under a small limit: %+v", exit)
+	}
+	if n, err := e.x.OOMKills(); n != 0 || err != nil {
+		t.Errorf("kills in the container itself: %d, %v", n, err)
+	}
+}
+
+func TestUsageIsThatOfTheWhole(t *testing.T) {
+	each(t, func(t *testing.T, e *env) {
+		exit := e.run(e.shell("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"))
+		u := exit.Usage
+		want := map[string]workload.Source{"v1": workload.FromV1, "v2": workload.FromV2}[setupName(t)]
+		if want == "" {
+			want = workload.FromRusage
+		}
+		if u.Source != want || u.CPU == nil || u.CPU.Total < time.Millisecond || u.WallTime < time.Millisecond {
+			t.Errorf("usage = %+v, CPU %+v, want figures from %s", u, u.CPU, want)
+		}
+		if u.Memory == nil || u.Memory.Peak < 100<<10 {
+			t.Errorf("memory = %+v", u.Memory)
+		}
+	})
+}
+
+func setupName(t *testing.T) string {
+	_, name, _ := strings.Cut(t.Name(), "/")
+	return name
+}
+
+func TestCPUQuotaIsEnforcedAndTold(t *testing.T) {
+	e := newEnv(t, everywhere[0])
+	s := e.shell("while :; do :; done")
+	s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(5000)), Period: ptr(uint64(10_000))}}
+	p := e.start(s)
+	e.until("throttling", func() bool {
+		u, err := p.Usage()
+		return err == nil && u.CPU.ThrottledPeriods > 2 && u.CPU.Throttled > 0
+	})
+	p.Kill()
+	e.wait(p)
+}
+
+func TestLimitsWithoutACgroup(t *testing.T) {
+	e := newEnv(t, setup{"", none})
+	s := e.shell("true")
+	s.Limits = memory(64)
+	_, err := e.launcher.Start(t.Context(), s)
+	if err == nil || !strings.Contains(err.Error(), "memory.max") {
+		t.Errorf("err = %v, want the limit that cannot be enforced", err)
+	}
+	s.Policy = cgroup.Prefer
+	p := e.start(s)
+	if len(p.Skipped()) != 1 {
+		t.Errorf("skipped = %v", p.Skipped())
+	}
+	e.wait(p)
+	s.Limits, s.Policy = &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(1024))}}, cgroup.Require
+	e.run(s)
+}
+
+func TestLimitWithoutItsController(t *testing.T) {
+	e := newEnv(t, everywhere[0])
+	s := e.shell("true")
+	s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}
+	if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no cpuset controller") {
+		t.Errorf("err = %v", err)
+	}
+	s.Policy = cgroup.Prefer
+	p := e.start(s)
+	if len(p.Skipped()) != 1 {
+		t.Errorf("skipped = %v", p.Skipped())
+	}
+	e.wait(p)
+}
+
+func TestChainThatIsFullSharesByPolicy(t *testing.T) {
+	e := newEnv(t, everywhere[1])
+	var all []*workload.Process
+	for range cgroup.DefaultDepth {
+		all = append(all, e.start(e.shell("exec sleep 1000")))
+	}
+	s := e.shell("true")
+	e.run(s) // without limits it needs no cgroup
+	s.Limits = memory(64)
+	if _, err := e.launcher.Start(t.Context(), s); !errors.As(err, new(*cgroup.DepthError)) {
+		t.Errorf("err = %v", err)
+	}
+	for _, p := range all {
+		p.Kill()
+	}
+	for _, p := range all {
+		e.wait(p)
+	}
+}
+
+// Orphans become the executor's children. They must be reaped, and no exit
+// status may be lost over it; children of other code must be left to it.
+func TestOrphansAndExits(t *testing.T) {
+	each(t, func(t *testing.T, e *env) {
+		var group sync.WaitGroup
+		for i := range 60 {
+			s := e.shell(fmt.Sprintf("(sleep 0.01 &) ; (true &) ; exit %d", i))
+			s.Stdout, s.Stderr = "", ""
+			group.Go(func() {
+				p, err := e.launcher.Start(t.Context(), s)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if exit := <-p.Exit(); exit.Status.Code != i || exit.Err != nil {
+					t.Errorf("workload %d: %+v", i, exit)
+				}
+			})
+			group.Go(func() {
+				if err := exec.Command("true").Run(); err != nil {
+					t.Errorf("a child that is not ours: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		e.until("the reaping", func() bool {
+			zombies, _ := exec.Command("sh", "-c", fmt.Sprintf("cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z %d '", os.Getpid())).Output()
+			return strings.TrimSpace(string(zombies)) == "0"
+		})
+	})
+}
+
+func TestManyWorkloadsCostFewThreads(t *testing.T) {
+	each(t, func(t *testing.T, e *env) {
+		const many = 60
+		before := pprof.Lookup("threadcreate").Count()
+		var all []*workload.Process
+		for range many {
+			all = append(all, e.start(e.shell("exec sleep 1000")))
+		}
+		if n := pprof.Lookup("threadcreate").Count() - before; n > 12 {
+			t.Errorf("%d workloads took %d more threads", many, n)
+		}
+		for _, p := range all {
+			p.Kill()
+		}
+		for _, p := range all {
+			e.wait(p)
+		}
+	})
+}
+
+func TestClosedLauncherStartsNothing(t *testing.T) {
+	e := newEnv(t, setup{"", none})
+	l, err := workload.New(workload.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.Start(t.Context(), e.shell("sleep 0.01"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if exit, ok := <-p.Exit(); !ok || !exit.Status.Success() {
+		t.Errorf("Close did not wait: %+v", exit)
+	}
+	if _, err := l.Start(t.Context(), e.shell("true")); err == nil {
+		t.Error("it starts workloads after Close")
+	}
+}
+
+func TestFreshlyWrittenProgramStarts(t *testing.T) {
+	e := newEnv(t, setup{"", none})
+	var group sync.WaitGroup
+	for i := range 40 {
+		group.Go(func() {
+			path := filepath.Join(e.dir, fmt.Sprintf("program%d", i))
+			data, err := os.ReadFile("/bin/true")
+			if err == nil {
+				err = os.WriteFile(path, data, 0o755)
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			p, err := e.launcher.Start(t.Context(), workload.Spec{ID: path, Args: []string{path}, Dir: "/"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			<-p.Exit()
+		})
+	}
+	group.Wait()
+}

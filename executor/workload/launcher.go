@@ -1,0 +1,286 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+// Options configure a Launcher.
+type Options struct {
+	// Container is where workloads get their cgroups; nil for none, in which
+	// case NoContainer should say why.
+	Container   *cgroup.Container
+	NoContainer error
+	// Log is told what nobody waits for; nil for silence.
+	Log logrus.FieldLogger
+}
+
+// Launcher starts workloads. There should be one in a process, because it
+// reaps the orphans of all of them.
+type Launcher struct {
+	container *cgroup.Container
+	none      error
+	log       logrus.FieldLogger
+	reaper    *reaper
+
+	mu      sync.Mutex // guards what follows
+	ids     map[string]bool
+	closing bool
+	running sync.WaitGroup
+}
+
+// New makes the process a subreaper, and starts reaping. It says once, in the
+// log, where there are no cgroups for workloads.
+func New(o Options) (*Launcher, error) {
+	if o.Log == nil {
+		quiet := logrus.New()
+		quiet.SetOutput(io.Discard)
+		o.Log = quiet
+	}
+	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, ids: make(map[string]bool)}
+	if l.container == nil {
+		if l.none == nil {
+			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
+		}
+		l.log.Warnf("Workloads run without cgroups: %v. Their limits are not enforced; their processes are ended by session.", l.none)
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
+	}
+	l.reaper = startReaper(o.Log)
+	return l, nil
+}
+
+// Close waits until the last workload has ended, and stops reaping. It ends no
+// workload; Start fails from now on.
+func (l *Launcher) Close() {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	l.running.Wait()
+	l.reaper.stop()
+}
+
+// Start runs a workload and returns when its program is being executed. The
+// context bounds the start and not the workload's life. An error means that
+// nothing runs and nothing is left; its text is for the person whose task it
+// is. Start may be called from several goroutines at once.
+func (l *Launcher) Start(ctx context.Context, s Spec) (*Process, error) {
+	p, err := l.start(ctx, &s)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start workload %s: %w", s.ID, err)
+	}
+	return p, nil
+}
+
+func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	if err := l.enter(s.ID); err != nil {
+		return nil, err
+	}
+	p := &Process{launcher: l, id: s.ID, exits: make(chan Exit, 1), poke: make(chan struct{}, 1)}
+	err := p.launch(ctx, s)
+	if err == nil {
+		return p, nil
+	}
+	if p.pid == 0 {
+		err = errors.Join(err, p.discard())
+	} else {
+		// There is a process that did not become the workload.
+		p.Kill()
+		err = errors.Join(err, (<-p.exits).Err)
+	}
+	return nil, err
+}
+
+func (l *Launcher) enter(id string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closing:
+		return errors.New("the executor is ending")
+	case l.ids[id]:
+		return errors.New("it is running already")
+	}
+	l.ids[id] = true
+	l.running.Add(1)
+	return nil
+}
+
+func (l *Launcher) leave(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.ids, id)
+	l.running.Done()
+}
+
+// launch brings the process up to its execution of the program. What it has
+// made when it fails is in p.
+func (p *Process) launch(ctx context.Context, s *Spec) error {
+	user, err := findUser(s.User)
+	if err != nil {
+		return err
+	}
+	if err := p.makeGroup(s); err != nil {
+		return err
+	}
+	files, err := stdio(s, user)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	err = p.spawn(append(files, theirs))
+	_ = theirs.Close()
+	if err != nil {
+		return err
+	}
+	if p.group != nil {
+		if !p.born {
+			if err := p.group.Add(p.pid); err != nil {
+				return err
+			}
+		}
+		skipped, err := p.group.Limit(s.Limits, s.Policy)
+		if err != nil {
+			return err
+		}
+		p.skipped = append(p.skipped, skipped...)
+		p.watchMemory()
+	}
+	return p.instruct(ctx, ours, planOf(s, user))
+}
+
+// makeGroup makes the workload's cgroup, or decides to go without one.
+func (p *Process) makeGroup(s *Spec) error {
+	c := p.launcher.container
+	err := p.launcher.none
+	if c != nil {
+		p.group, err = c.Create(s.ID, s.Limits)
+		if err == nil {
+			return nil
+		}
+		if !errors.As(err, new(*cgroup.DepthError)) {
+			return err
+		}
+	}
+	// There is no cgroup to be had. Without limits nothing is lost.
+	if asked := limited(s.Limits); len(asked) > 0 {
+		if s.Policy == cgroup.Require {
+			return fmt.Errorf("its limits (%s) cannot be enforced: %w", strings.Join(asked, ", "), err)
+		}
+		p.skipped = append(p.skipped, fmt.Errorf("%s: %w", strings.Join(asked, ", "), err))
+	}
+	return nil
+}
+
+// spawn starts the shim and puts it under the reaper's protection.
+func (p *Process) spawn(files []*os.File) error {
+	attr := &syscall.ProcAttr{
+		// One thread of Go code and no collection of garbage suffice for what
+		// the shim does.
+		Env: []string{"GOMAXPROCS=1", "GOGC=off"},
+	}
+	for _, f := range files {
+		attr.Files = append(attr.Files, f.Fd())
+	}
+	fork := func(group *cgroup.Group) (pid, pidfd int, born bool, err error) {
+		pidfd = -1
+		attr.Sys = &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}
+		if group != nil {
+			release, ok, err := group.Prepare(attr.Sys)
+			if err != nil {
+				return 0, -1, false, err
+			}
+			defer release()
+			born = ok
+		}
+		pid, err = syscall.ForkExec("/proc/self/exe", []string{shimName, p.id}, attr)
+		return pid, pidfd, born, err
+	}
+	p.launcher.reaper.fork.Lock()
+	defer p.launcher.reaper.fork.Unlock()
+	pid, pidfd, born, err := fork(p.group)
+	if born && cannotBeBorn(err) {
+		pid, pidfd, born, err = fork(nil)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot start a process: %w", err)
+	}
+	p.pid, p.born, p.started = pid, born, time.Now()
+	p.launcher.reaper.manage(p)
+	go p.supervise(pidFile(pidfd))
+	return nil
+}
+
+// cannotBeBorn says that the kernel, or a sandbox around it, does not start
+// processes in a given cgroup, so that they have to be moved.
+func cannotBeBorn(err error) bool {
+	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EBUSY) ||
+		errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.E2BIG)
+}
+
+// instruct tells the shim what to become, and learns whether it did.
+func (p *Process) instruct(ctx context.Context, socket *os.File, what plan) error {
+	message, err := what.encode()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, err = socket.Write(message)
+	if err == nil {
+		err = shutdownWrite(socket)
+	}
+	var answer []byte
+	if err == nil || errors.Is(err, syscall.EPIPE) {
+		answer, err = io.ReadAll(socket)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("cannot talk to the process that is to become it: %w", err)
+	}
+	return verdict(answer)
+}
+
+// socketPair returns two connected sockets, the first for this process.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fds[0], true) // so that reads wait in Go's poller
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "shim"), os.NewFile(uintptr(fds[1]), "executor"), nil
+}
+
+func shutdownWrite(f *os.File) error {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = c.Control(func(fd uintptr) { inner = unix.Shutdown(int(fd), unix.SHUT_WR) })
+	return errors.Join(err, inner)
+}

@@ -1,0 +1,202 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+// Process is a workload that was started. Its methods may be called from
+// several goroutines at once, and after its end.
+type Process struct {
+	launcher *Launcher
+	id       string
+	pid      int
+	group    *cgroup.Group // nil for none
+	born     bool          // in its group, and not moved there
+	started  time.Time
+	skipped  []error
+	exits    chan Exit
+	poke     chan struct{} // the reaper has seen it end
+	watch    *cgroup.Watch // nil for none
+
+	killing sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	reaped   bool       // pid is no longer its own
+	killed   bool       // Kill is at work, or was
+	settling bool       // supervise is at work, and nobody else may kill
+}
+
+// Pid is the process id of the main process.
+func (p *Process) Pid() int { return p.pid }
+
+// Skipped lists the limits that are not enforced; see [cgroup.Prefer].
+func (p *Process) Skipped() []error { return p.skipped }
+
+// Exit returns the channel on which the end of the workload comes, once, after
+// all its processes have ended and its cgroup is removed. It is closed then.
+func (p *Process) Exit() <-chan Exit { return p.exits }
+
+// Signal sends a signal to the main process. Once that has ended the error is
+// [os.ErrProcessDone].
+func (p *Process) Signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return os.ErrProcessDone
+	}
+	err := syscall.Kill(p.pid, sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// Kill ends every process of the workload with SIGKILL. It returns at once;
+// the exit follows. Further calls do nothing.
+func (p *Process) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.killed || p.settling {
+		return
+	}
+	p.killed = true
+	p.killing.Go(func() {
+		if p.group == nil {
+			p.killSession()
+			return
+		}
+		if err := p.group.Kill(context.Background()); err != nil {
+			p.launcher.log.WithField("task", p.id).Errorf("Killing a workload: %v", err)
+			_ = p.Signal(syscall.SIGKILL)
+		}
+	})
+}
+
+// Usage reads what the workload has used so far. Without a cgroup it is known
+// after the exit only, and nothing but WallTime is set. It fails once the
+// cgroup has been removed.
+func (p *Process) Usage() (Usage, error) {
+	u := Usage{Source: sourceOf(p.group), WallTime: time.Since(p.started)}
+	if p.group == nil {
+		return u, nil
+	}
+	var err error
+	u.Usage, err = p.group.Usage()
+	return u, err
+}
+
+// supervise sees the process through to its end.
+func (p *Process) supervise(pidfd *os.File) {
+	p.await(pidfd)
+	if pidfd != nil {
+		_ = pidfd.Close()
+	}
+	ended := time.Now()
+	p.mu.Lock()
+	p.settling = true
+	p.mu.Unlock()
+	var exit Exit
+	if p.group == nil {
+		// The process is not reaped yet, so that its number cannot be
+		// another's and the session can be found by it.
+		exit.Leftovers = p.killSession()
+	}
+	var rusage syscall.Rusage
+	exit.Status, exit.Err = p.reap(&rusage)
+	if p.group != nil {
+		exit.Err = errors.Join(exit.Err, p.settle(&exit))
+	}
+	exit.Usage.Source = sourceOf(p.group)
+	exit.Usage.WallTime = ended.Sub(p.started)
+	exit.Usage.complete(&rusage)
+	p.launcher.leave(p.id)
+	p.exits <- exit
+	close(p.exits)
+}
+
+// settle empties the cgroup of a workload whose main process has ended, reads
+// its accounts, and removes it.
+func (p *Process) settle(exit *Exit) error {
+	ctx := context.Background()
+	left, err := p.group.Processes()
+	exit.Leftovers = len(left)
+	errs := []error{err, p.group.Kill(ctx)}
+	usage, err := p.group.Usage()
+	exit.Usage.Usage = usage
+	errs = append(errs, err)
+	if usage.Memory != nil {
+		exit.OOMKills = usage.Memory.OOMKills
+	}
+	p.unwatchMemory()
+	// Another workload may get a cgroup of the same name once this one is
+	// removed; no hand may be left on it.
+	p.killing.Wait()
+	return errors.Join(append(errs, p.group.Remove(ctx))...)
+}
+
+// discard takes back a workload that never had a process.
+func (p *Process) discard() error {
+	defer p.launcher.leave(p.id)
+	if p.group == nil {
+		return nil
+	}
+	return p.group.Remove(context.Background())
+}
+
+// await returns when the main process is a zombie.
+func (p *Process) await(pidfd *os.File) {
+	if pidfd != nil {
+		c, err := pidfd.SyscallConn()
+		if err == nil {
+			// The goroutine waits in Go's poller, and no thread with it.
+			err = c.Read(func(uintptr) bool { return ended(p.pid) })
+		}
+		if err == nil {
+			return
+		}
+	}
+	for !ended(p.pid) {
+		<-p.poke
+	}
+}
+
+// reap takes the exit status. From then on the pid may be anybody's.
+func (p *Process) reap(r *syscall.Rusage) (Status, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var w syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.pid, &w, 0, r)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		p.reaped = true
+		p.launcher.reaper.release(p.pid)
+		if err != nil {
+			return Status{Code: -1}, fmt.Errorf("cannot find out how process %d ended: %w", p.pid, err)
+		}
+		return statusOf(w), nil
+	}
+}
+
+// pidFile puts a pidfd into Go's poller. The kernel may have given none.
+func pidFile(fd int) *os.File {
+	if fd < 0 {
+		return nil
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "pidfd")
+}

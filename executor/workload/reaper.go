@@ -1,0 +1,159 @@
+package workload
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// reaper reaps the orphans that workloads leave to their subreaper, and
+// nothing else: main processes belong to their supervise, and other children of
+// the program to whoever started them.
+type reaper struct {
+	// fork is held from before a fork until its child is managed, so that a
+	// child that ends at once is not taken for an orphan.
+	fork sync.Mutex
+
+	mu      sync.Mutex // guards managed
+	managed map[int]*Process
+
+	log     logrus.FieldLogger
+	signals chan os.Signal
+	look    chan struct{}
+	done    chan struct{}
+	stopped chan struct{}
+}
+
+// foreignWait is how long to leave another's zombie, which hides those behind
+// it, before looking again.
+const foreignWait = 50 * time.Millisecond
+
+func startReaper(log logrus.FieldLogger) *reaper {
+	r := &reaper{
+		managed: make(map[int]*Process),
+		log:     log,
+		signals: make(chan os.Signal, 1),
+		look:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	signal.Notify(r.signals, syscall.SIGCHLD)
+	go r.run()
+	return r
+}
+
+func (r *reaper) stop() {
+	signal.Stop(r.signals)
+	close(r.done)
+	<-r.stopped
+}
+
+func (r *reaper) manage(p *Process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.managed[p.pid] = p
+}
+
+// release forgets a main process that was reaped. It may have hidden others.
+func (r *reaper) release(pid int) {
+	r.mu.Lock()
+	delete(r.managed, pid)
+	r.mu.Unlock()
+	select {
+	case r.look <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reaper) run() {
+	defer close(r.stopped)
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.done:
+			return
+		case <-r.signals:
+		case <-r.look:
+		case <-again.C:
+		}
+		if foreign := r.sweep(); foreign {
+			again.Reset(foreignWait)
+		}
+	}
+}
+
+// sweep reaps orphans until it meets a zombie that is not its to reap. It says
+// whether that is one whose end nobody will tell it.
+func (r *reaper) sweep() (foreign bool) {
+	for {
+		pid := zombie(unix.P_ALL, 0)
+		if pid == 0 {
+			return false
+		}
+		r.fork.Lock() // a fork that is under way may be this one's
+		r.mu.Lock()
+		p := r.managed[pid]
+		r.mu.Unlock()
+		r.fork.Unlock()
+		if p != nil {
+			select {
+			case p.poke <- struct{}{}:
+			default:
+			}
+			return false // release calls again
+		}
+		if ownSession(pid) {
+			return true
+		}
+		var w syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &w, syscall.WNOHANG, nil); err != nil {
+			return false
+		}
+		r.log.WithField("pid", pid).Debugf("Reaped an orphan: %s", statusOf(w))
+	}
+}
+
+// ownSession says whether a child is of this program's own session: all that
+// a workload starts is in another.
+func ownSession(pid int) bool {
+	own, err := unix.Getsid(0)
+	if err != nil {
+		return true
+	}
+	session, err := unix.Getsid(pid)
+	return err == nil && session == own
+}
+
+// ended says whether a child has ended, reaped or not.
+func ended(pid int) bool { return zombie(unix.P_PID, pid) != 0 }
+
+// zombie returns the pid of a child that has ended, without reaping it, or 0.
+// For a single child that does not exist it returns that child.
+func zombie(kind, id int) int {
+	var info unix.Siginfo
+	for {
+		err := unix.Waitid(kind, id, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		switch err {
+		case nil:
+			return siginfoPid(&info)
+		case unix.EINTR:
+		default:
+			return id
+		}
+	}
+}
+
+// siginfoPid reads si_pid, for which the library has no field: it follows
+// three ints, aligned for a pointer.
+func siginfoPid(info *unix.Siginfo) int {
+	const size = unsafe.Sizeof(uintptr(0))
+	offset := (3*unsafe.Sizeof(int32(0)) + size - 1) / size * size
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), offset)))
+}

@@ -1,0 +1,111 @@
+package workload
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// killSession ends what can be found of a workload without a cgroup: the
+// processes of its session, and their descendants in sessions of their own as
+// long as the chain of parents holds. It says how many there were beside the
+// main process. A program that detaches itself from both gets away, which is
+// why there are cgroups.
+func (p *Process) killSession() int {
+	const rounds = 50
+	seen := make(map[int]bool)
+	for range rounds {
+		p.mu.Lock()
+		if p.reaped { // the session's number may be another's
+			p.mu.Unlock()
+			break
+		}
+		members := sessionMembers(processTable(), p.pid)
+		for _, pid := range members {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		p.mu.Unlock()
+		if len(members) == 0 {
+			break
+		}
+		for _, pid := range members {
+			seen[pid] = true
+		}
+		time.Sleep(time.Millisecond)
+	}
+	delete(seen, p.pid)
+	return len(seen)
+}
+
+// process is a line of the process table.
+type process struct {
+	pid, parent, session int
+	zombie               bool
+}
+
+// sessionMembers lists those that live and belong to the session, or descend
+// from one that does.
+func sessionMembers(table []process, session int) []int {
+	members := make(map[int]bool)
+	for grown := true; grown; {
+		grown = false
+		for _, p := range table {
+			if !members[p.pid] && (p.session == session || p.pid == session || members[p.parent]) {
+				members[p.pid], grown = true, true
+			}
+		}
+	}
+	var alive []int
+	for _, p := range table {
+		if members[p.pid] && !p.zombie {
+			alive = append(alive, p.pid)
+		}
+	}
+	return alive
+}
+
+func processTable() []process {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var table []process
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		data, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue // it has gone
+		}
+		if p, ok := parseStat(string(data)); ok {
+			table = append(table, p)
+		}
+	}
+	return table
+}
+
+// parseStat reads /proc/<pid>/stat; see proc(5). The name of the program is
+// in parentheses and may hold anything, parentheses included.
+func parseStat(line string) (process, bool) {
+	before, _, ok := strings.Cut(line, " (")
+	end := strings.LastIndex(line, ") ")
+	if !ok || end < 0 {
+		return process{}, false
+	}
+	fields := strings.Fields(line[end+2:])
+	if len(fields) < 4 {
+		return process{}, false
+	}
+	var (
+		p    process
+		errs [3]error
+	)
+	p.zombie = fields[0] == "Z" || fields[0] == "X"
+	p.pid, errs[0] = strconv.Atoi(before)
+	p.parent, errs[1] = strconv.Atoi(fields[1])
+	p.session, errs[2] = strconv.Atoi(fields[3])
+	return p, errs == [3]error{}
+}

@@ -1,0 +1,114 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+// Spec is what to run, and how. It is not changed by this package.
+type Spec struct {
+	// ID names the workload among those of the executor, and its cgroup. It is
+	// the task's id; two live workloads cannot have the same.
+	ID string
+
+	// Shell is a command line for /bin/sh -c. Exactly one of Shell and Args
+	// must be set.
+	Shell string
+	// Args is the program's argument vector, its own name included.
+	Args []string
+	// Path is the program where that is not Args[0]. A name without a slash is
+	// looked for in the PATH of Env, as the workload's user.
+	Path string
+
+	// Env is the whole environment, as "name=value". Nothing is added to it.
+	Env []string
+	// Dir is the working directory, an absolute path.
+	Dir string
+	// User is a user's name or number; empty for the executor's own. The
+	// user's group and supplementary groups come with it.
+	User string
+
+	// Stdout and Stderr are absolute paths of files, appended to and made when
+	// they are missing. They are given to User. Empty means /dev/null; the same
+	// path twice means one file. Standard input is /dev/null.
+	Stdout, Stderr string
+
+	// Limits are enforced by the cgroup; nil for none.
+	Limits *specs.LinuxResources
+	// Policy says whether the workload may run without a limit that cannot be
+	// set.
+	Policy cgroup.Policy
+
+	// Umask is the file mode creation mask; nil for 022.
+	Umask *int
+	// Rlimits are set beside those that the executor was started with, which
+	// the workload has otherwise. The names are those of the OCI runtime
+	// specification, such as RLIMIT_NOFILE.
+	Rlimits []specs.POSIXRlimit
+	// OOMScoreAdj is from -1000 to 1000; nil sets 0 as far as permitted.
+	OOMScoreAdj *int
+	// NoNewPrivileges keeps the program from gaining privileges by executing
+	// set-user-ID files.
+	NoNewPrivileges bool
+}
+
+func (s *Spec) validate() error {
+	switch {
+	case s.ID == "":
+		return errors.New("it has no id")
+	case (s.Shell == "") == (len(s.Args) == 0):
+		return errors.New("exactly one of a shell command and arguments must be given")
+	case s.Shell != "" && s.Path != "":
+		return errors.New("a shell command cannot have a path of its own")
+	case !strings.HasPrefix(s.Dir, "/"):
+		return fmt.Errorf("its working directory %q is not an absolute path", s.Dir)
+	case s.OOMScoreAdj != nil && (*s.OOMScoreAdj < -1000 || *s.OOMScoreAdj > 1000):
+		return fmt.Errorf("its oom_score_adj of %d is not between -1000 and 1000", *s.OOMScoreAdj)
+	case s.Umask != nil && (*s.Umask < 0 || *s.Umask > 0o777):
+		return fmt.Errorf("its umask of %#o is not between 0 and 0777", *s.Umask)
+	}
+	for name, value := range map[string]string{"standard output": s.Stdout, "standard error": s.Stderr} {
+		if value != "" && !strings.HasPrefix(value, "/") {
+			return fmt.Errorf("the file of its %s, %q, is not an absolute path", name, value)
+		}
+	}
+	for _, e := range s.Env {
+		if i := strings.IndexByte(e, '='); i <= 0 {
+			return fmt.Errorf("its environment has %q, which is not name=value", e)
+		}
+		if strings.ContainsRune(e, 0) {
+			return errors.New("its environment has a value with a zero byte")
+		}
+	}
+	for _, a := range append([]string{s.Shell, s.Path, s.Dir}, s.Args...) {
+		if strings.ContainsRune(a, 0) {
+			return errors.New("its command has a zero byte")
+		}
+	}
+	for _, r := range s.Rlimits {
+		if _, ok := rlimits[r.Type]; !ok {
+			return fmt.Errorf("it has an unknown resource limit %q", r.Type)
+		}
+		if r.Soft > r.Hard {
+			return fmt.Errorf("its %s has a soft limit of %d above the hard one of %d", r.Type, r.Soft, r.Hard)
+		}
+	}
+	return nil
+}
+
+// program returns what to execute.
+func (s *Spec) program() (path string, args []string) {
+	switch {
+	case s.Shell != "":
+		return "/bin/sh", []string{"sh", "-c", s.Shell}
+	case s.Path != "":
+		return s.Path, s.Args
+	default:
+		return s.Args[0], s.Args
+	}
+}
