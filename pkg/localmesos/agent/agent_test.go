@@ -176,15 +176,15 @@ func (f *fixture) checkMembership(lines []string, container string) {
 // limit reads a file of a container's cgroup.
 func (f *fixture) limit(container, controller, file string) string {
 	f.Helper()
+	if f.agent.Cgroups() == cgroup.V2 {
+		controller = "" // one hierarchy for all
+	}
 	return strings.TrimSpace(f.read(filepath.Join("/sys/fs/cgroup", controller, f.opts.CgroupsRoot, container, file)))
 }
 
 func TestLimitsFollowTheTasks(t *testing.T) {
 	f := start(t, nil)
 	f.needCgroups()
-	if f.agent.Cgroups() != cgroup.V1 {
-		t.Skip("the figures are of cgroup v1")
-	}
 	sized := func(id, data string, cpus, mem float64) mesos.TaskInfo {
 		ti := task(id, data)
 		ti.Resources = amounts(cpus, mem, 10)
@@ -192,7 +192,7 @@ func TestLimitsFollowTheTasks(t *testing.T) {
 	}
 	f.launch(executorInfo("exec-1", "normal"), sized("t1", "run", 0.5, 128))
 	container := f.expect("update t1 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
-	check := func(shares, soft, hard string) {
+	check := func(shares, weight, soft, hard string) {
 		t.Helper()
 		got := []string{
 			f.limit(container, "cpu", "cpu.shares"), f.limit(container, "cpu", "cpu.cfs_quota_us"),
@@ -203,13 +203,26 @@ func TestLimitsFollowTheTasks(t *testing.T) {
 			t.Errorf("limits (-want +got):\n%s", diff)
 		}
 	}
-	check("716", "201326592", "201326592")
+	if f.agent.Cgroups() == cgroup.V2 {
+		check = func(shares, weight, soft, hard string) {
+			t.Helper()
+			got := []string{
+				f.limit(container, "", "cpu.weight"), f.limit(container, "", "cpu.max"), f.limit(container, "", "memory.low"),
+				f.limit(container, "", "memory.max"), f.limit(container, "", "pids.max"),
+				f.limit(container, "", "leaf/memory.max"), f.limit(container, "", "cgroup.procs"),
+			}
+			if diff := cmp.Diff([]string{weight, "max 100000", soft, hard, "max", "max", ""}, got); diff != "" {
+				t.Errorf("limits (-want +got):\n%s", diff)
+			}
+		}
+	}
+	check("716", "70", "201326592", "201326592")
 	f.launch(executorInfo("exec-1", "normal"), sized("t2", "run", 1, 256), sized("t3", "run", 0.1, 32))
 	f.expect("update t2 TASK_RUNNING", "update t3 TASK_RUNNING")
-	check("1843", "503316480", "503316480")
+	check("1843", "180", "503316480", "503316480")
 	f.agent.KillTask(mesos.FrameworkID{Value: frameworkID}, mesos.TaskID{Value: "t2"}, nil)
 	f.expect("update t2 TASK_KILLED")
-	check("819", "234881024", "503316480") // the hard limit is never lowered
+	check("819", "80", "234881024", "503316480") // the hard limit is never lowered
 }
 
 func TestCPUQuota(t *testing.T) {
@@ -220,9 +233,6 @@ func TestCPUQuota(t *testing.T) {
 				o.CgroupsRoot = fmt.Sprintf("localmesos-test/%d-quota-%v", os.Getpid(), cfs)
 			})
 			f.needCgroups()
-			if f.agent.Cgroups() != cgroup.V1 {
-				t.Skip("the figures are of cgroup v1")
-			}
 			bound := task("t1", "run")
 			bound.Limits = map[string]mesos.Value_Scalar{"cpus": {Value: 2}, "mem": {Value: 256}}
 			want := "220000"
@@ -231,7 +241,11 @@ func TestCPUQuota(t *testing.T) {
 			}
 			f.launch(executorInfo("exec-1", "normal"), bound)
 			container := f.expect("update t1 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
-			if got := f.limit(container, "cpu", "cpu.cfs_quota_us"); got != want {
+			file := "cpu.cfs_quota_us"
+			if f.agent.Cgroups() == cgroup.V2 {
+				file, want = "cpu.max", want+" 100000"
+			}
+			if got := f.limit(container, "cpu", file); got != want {
 				t.Errorf("quota %s, want %s", got, want)
 			}
 		})
