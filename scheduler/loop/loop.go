@@ -61,8 +61,8 @@ type Options struct {
 	Store Store
 	// Saved is what the core was made from, to be shown.
 	Saved state.Snapshot
-	// Subscribe opens a subscription with the leading master, or says why it
-	// cannot (*schedulerapi.Error).
+	// Subscribe opens a subscription with the leading master that lasts until
+	// ctx ends, or says why it cannot (*schedulerapi.Error).
 	Subscribe func(ctx context.Context, call *scheduler.Call) (Stream, error)
 	// Framework is who the scheduler is to Mesos. Its ID is filled in.
 	Framework mesos.FrameworkInfo

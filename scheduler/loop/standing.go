@@ -70,16 +70,18 @@ func (s *standing) called(now time.Time, c *scheduler.Call) []time.Duration {
 	switch c.Type {
 	case scheduler.Call_ACCEPT:
 		s.changed = true
-		if len(c.Accept.Operations) == 0 {
-			s.declined += uint64(len(c.Accept.OfferIDs))
+		ids := c.GetAccept().GetOfferIDs()
+		if len(c.GetAccept().GetOperations()) == 0 {
+			s.declined += uint64(len(ids))
 		} else {
-			s.used += uint64(len(c.Accept.OfferIDs))
+			s.used += uint64(len(ids))
 		}
-		return s.release(now, c.Accept.OfferIDs)
+		return s.release(now, ids)
 	case scheduler.Call_DECLINE:
 		s.changed = true
-		s.declined += uint64(len(c.Decline.OfferIDs))
-		return s.release(now, c.Decline.OfferIDs)
+		ids := c.GetDecline().GetOfferIDs()
+		s.declined += uint64(len(ids))
+		return s.release(now, ids)
 	case scheduler.Call_REVIVE:
 		s.revives++
 		s.changed, s.told = true, s.told || s.suppressed
