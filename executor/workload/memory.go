@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"time"
+
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -26,12 +28,30 @@ func (p *Process) watchMemory() {
 	p.watch = w
 	go func() {
 		for w.Wait() == nil {
-			if n, err := p.group.OOMKills(); err == nil && n > 0 {
+			if p.lost() {
 				p.Kill()
 				return
 			}
 		}
 	}()
+}
+
+// lost says whether the kernel has killed a process of the workload for want
+// of memory. It notifies before it chooses whom to kill, and it also notifies
+// those whose relative's limit was hit, so the count has to be waited for.
+func (p *Process) lost() bool {
+	const patience = 2 * time.Second
+	for wait := time.Millisecond; wait < patience; wait *= 2 {
+		n, err := p.group.OOMKills()
+		if err != nil {
+			return false // it has ended
+		}
+		if n > 0 {
+			return true
+		}
+		time.Sleep(wait)
+	}
+	return false
 }
 
 func (p *Process) unwatchMemory() {
