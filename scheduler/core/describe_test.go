@@ -17,7 +17,9 @@ import (
 // describe writes effects down, a line for each.
 func describe(e Effects, now time.Time) []string {
 	var out []string
-	add := func(format string, args ...any) { out = append(out, strings.TrimRight(fmt.Sprintf(format, args...), " ")) }
+	add := func(format string, args ...any) {
+		out = append(out, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	}
 	for _, c := range e.Save {
 		switch r := c.Record.(type) {
 		case nil:

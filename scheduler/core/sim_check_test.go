@@ -1,0 +1,352 @@
+package core_test
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/proto"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// checks hold the design's rules after every step.
+type checks struct {
+	s *simScheduler
+	// launched are the IDs of all tasks that were ever sent.
+	launched map[string]bool
+	// numbers are the highest attempt of each job and slot, purged or not.
+	numbers map[string]uint64
+	// ends are the terminal states that were saved.
+	ends map[string]tandemv1.TaskState
+	// acknowledging are the statuses of this step, by task and uuid.
+	status map[string]tandemv1.TaskState
+}
+
+func newChecks(s *simScheduler) *checks {
+	return &checks{s: s, launched: map[string]bool{}, numbers: map[string]uint64{}, ends: map[string]tandemv1.TaskState{},
+		status: map[string]tandemv1.TaskState{}}
+}
+
+// effects checks what a step asks for before any of it happens.
+func (k *checks) effects(in core.Input, e core.Effects) {
+	k.offersAnswered(in, e)
+	if u, ok := in.(core.Updated); ok {
+		k.status[u.Status.TaskID.Value+"/"+string(u.Status.UUID)] = tandemv1.TaskState(u.Status.GetState())
+	}
+	seen := map[string]bool{}
+	for _, c := range e.Save {
+		key := string(c.Kind) + " " + c.Key
+		if c.Record != nil && seen[key] {
+			k.s.w.fail("%s is saved twice in one step", key)
+		}
+		seen[key] = c.Record != nil
+	}
+	if c, ok := in.(core.Command); ok && (len(e.Replies) != 1 || e.Replies[0].ID != c.ID) {
+		k.s.w.fail("command %d has the replies %v", c.ID, e.Replies)
+	}
+}
+
+// offersAnswered: each offer is accepted or declined in the step that brings
+// it, once, and for long.
+func (k *checks) offersAnswered(in core.Input, e core.Effects) {
+	o, ok := in.(core.Offers)
+	if !ok {
+		return
+	}
+	answers := map[string]int{}
+	for _, c := range e.Calls {
+		var f *float64
+		if c.Accept != nil {
+			for _, id := range c.Accept.OfferIDs {
+				answers[id.Value]++
+			}
+			f = c.Accept.Filters.RefuseSeconds
+		}
+		if c.Decline != nil {
+			for _, id := range c.Decline.OfferIDs {
+				answers[id.Value]++
+			}
+			f = c.Decline.Filters.RefuseSeconds
+		}
+		if f != nil && *f < 3600 {
+			k.s.w.fail("an offer is refused for %v s only", *f)
+		}
+	}
+	for _, offer := range o.Offers {
+		if n := answers[offer.ID.Value]; n != 1 {
+			k.s.w.fail("offer %s was answered %d times", offer.ID.Value, n)
+		}
+	}
+}
+
+// saved checks what is durable now.
+func (k *checks) saved(e core.Effects) {
+	for _, c := range e.Save {
+		a, ok := c.Record.(*tandemv1.AttemptRecord)
+		if !ok {
+			continue
+		}
+		for _, t := range a.Tasks {
+			if end, ended := k.ends[t.TaskId]; ended && end != t.State {
+				k.s.w.fail("task %s ended as %s and then as %s", t.TaskId, end, t.State)
+			}
+			if state.Terminal(t.State) {
+				k.ends[t.TaskId] = t.State
+			}
+		}
+	}
+	k.oneLiveAttempt()
+	k.phasesAgree()
+}
+
+// oneLiveAttempt: of each instance, no more than one attempt is open that is
+// neither ending nor out of reach.
+func (k *checks) oneLiveAttempt() {
+	live := map[string]uint64{}
+	hosts := map[string]bool{}
+	for _, key := range sortedKeys(k.s.store[state.KindAttempt]) {
+		a := k.s.store[state.KindAttempt][key].record.(*tandemv1.AttemptRecord)
+		if a.Ended != nil || a.KillReason != "" || a.Unreachable != nil {
+			continue
+		}
+		in := state.InstanceKey(a.JobId, a.Slot)
+		if n := live[in]; n != 0 {
+			k.s.w.fail("instance %s has the live attempts %d and %d", in, n, a.Attempt)
+		}
+		live[in] = a.Attempt
+		j := k.s.store[state.KindJob][a.JobId].record.(*tandemv1.JobRecord)
+		if len(j.Spec.Constraints) > 0 && a.JobVersion == j.Version {
+			if hosts[a.JobId+"@"+a.Hostname] {
+				k.s.w.fail("two instances of %s are on %s", a.JobId, a.Hostname)
+			}
+			hosts[a.JobId+"@"+a.Hostname] = true
+		}
+	}
+}
+
+// phasesAgree: a job's phase is what its instances make it.
+func (k *checks) phasesAgree() {
+	counts := map[string]map[tandemv1.InstancePhase]int{}
+	for _, r := range k.s.store[state.KindInstance] {
+		in := r.record.(*tandemv1.InstanceRecord)
+		if counts[in.JobId] == nil {
+			counts[in.JobId] = map[tandemv1.InstancePhase]int{}
+		}
+		counts[in.JobId][in.Phase]++
+	}
+	for _, id := range sortedKeys(k.s.store[state.KindJob]) {
+		j := k.s.store[state.KindJob][id].record.(*tandemv1.JobRecord)
+		n, want := counts[id], int(j.Spec.GetInstances())
+		ok := true
+		switch j.Phase {
+		case tandemv1.JobPhase_JOB_PHASE_FINISHED:
+			ok = n[tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED] == want
+		case tandemv1.JobPhase_JOB_PHASE_RUNNING:
+			ok = n[tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING]+n[tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED] >= want
+		case tandemv1.JobPhase_JOB_PHASE_FAILED:
+			ok = n[tandemv1.InstancePhase_INSTANCE_PHASE_FAILED]+n[tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING] > 0
+		case tandemv1.JobPhase_JOB_PHASE_STOPPED:
+			ok = j.Stopped && n[tandemv1.InstancePhase_INSTANCE_PHASE_STOPPING] == 0
+		case tandemv1.JobPhase_JOB_PHASE_STOPPING:
+			ok = j.Stopped && n[tandemv1.InstancePhase_INSTANCE_PHASE_STOPPING] > 0
+		}
+		if !ok {
+			k.s.w.fail("job %s is %s with %v", id, j.Phase, n)
+		}
+	}
+}
+
+// called checks a call that is about to be made.
+func (k *checks) called(c *scheduler.Call) {
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		for i := range c.Accept.Operations {
+			g := c.Accept.Operations[i].LaunchGroup
+			for n := range g.TaskGroup.Tasks {
+				k.launching(g.TaskGroup.Tasks[n].TaskID.Value, g.TaskGroup.Tasks[n].AgentID.Value)
+			}
+		}
+	case scheduler.Call_ACKNOWLEDGE:
+		k.acknowledging(c.Acknowledge)
+	case scheduler.Call_REVIVE:
+		if !k.anyWaiting() {
+			k.s.w.fail("REVIVE, though nothing waits")
+		}
+	case scheduler.Call_SUPPRESS:
+		if k.anyWaiting() {
+			k.s.w.fail("SUPPRESS, though something waits")
+		}
+	}
+}
+
+func (k *checks) anyWaiting() bool {
+	for _, r := range k.s.store[state.KindInstance] {
+		if r.record.(*tandemv1.InstanceRecord).Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
+			return true
+		}
+	}
+	return false
+}
+
+// launching: a task is durable before its launch leaves, and new.
+func (k *checks) launching(task, agent string) {
+	if k.launched[task] {
+		k.s.w.fail("task ID %s is used again", task)
+	}
+	k.launched[task] = true
+	name, ok := state.ParseTaskName(task)
+	if !ok {
+		k.s.w.fail("task ID %s has no name", task)
+	}
+	r, ok := k.s.store[state.KindAttempt][state.AttemptKey(name.Job, name.Slot, name.Attempt)]
+	if !ok || r.record.(*tandemv1.AttemptRecord).AgentId != agent {
+		k.s.w.fail("task %s is launched and not saved", task)
+	}
+	slot := state.InstanceKey(name.Job, name.Slot)
+	if name.Attempt < k.numbers[slot] {
+		k.s.w.fail("attempt %d of %s comes after %d", name.Attempt, slot, k.numbers[slot])
+	}
+	k.numbers[slot] = name.Attempt
+}
+
+// acknowledging: what a status says is durable before it is acknowledged.
+func (k *checks) acknowledging(a *scheduler.Call_Acknowledge) {
+	st, ok := k.status[a.TaskID.Value+"/"+string(a.UUID)]
+	if !ok {
+		k.s.w.fail("a status of %s is acknowledged that never came", a.TaskID.Value)
+	}
+	name, ok := state.ParseTaskName(a.TaskID.Value)
+	if !ok {
+		return
+	}
+	r, ok := k.s.store[state.KindAttempt][state.AttemptKey(name.Job, name.Slot, name.Attempt)]
+	if !ok || r.record.(*tandemv1.AttemptRecord).Ended != nil {
+		return
+	}
+	for _, t := range r.record.(*tandemv1.AttemptRecord).Tasks {
+		if t.TaskId == a.TaskID.Value && state.Terminal(st) && !state.Terminal(t.State) {
+			k.s.w.fail("%s of %s is acknowledged and not saved", st, t.TaskId)
+		}
+	}
+}
+
+// atRest checks that, some time after the last fault, what was asked for is
+// what is, and nothing else.
+func (k *checks) atRest() {
+	w := k.s.w
+	for _, kind := range state.Kinds {
+		for _, key := range sortedKeys(k.s.store[kind]) {
+			r := k.s.store[kind][key]
+			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r.record)
+			if err != nil || !bytes.Equal(b, r.bytes) {
+				w.fail("%s %s was changed after it was saved", kind, key)
+			}
+		}
+	}
+	running := map[string]bool{} // tasks
+	for _, a := range w.agents {
+		for _, t := range a.running() {
+			running[t.id] = true
+		}
+	}
+	for _, id := range sortedKeys(w.team.asked) {
+		wish := w.team.asked[id]
+		if wish.unsure {
+			w.fail("nobody ever answered for %s", id)
+		}
+		k.jobAtRest(id, wish, running)
+	}
+	for _, t := range slices.Sorted(keysOf(running)) {
+		w.fail("task %s runs, and nobody asks for it", t)
+	}
+	if w.master.stream == nil {
+		w.fail("the scheduler is not subscribed")
+	}
+	if len(w.master.offers) > 0 {
+		w.fail("%d offers are held", len(w.master.offers))
+	}
+	if !w.master.suppressed && !k.anyWaiting() {
+		w.fail("nothing waits, and offers are not suppressed")
+	}
+	if n := k.s.core.Figures().Waiting; n > 0 != k.anyWaiting() {
+		w.fail("%d instances wait by the core's own account", n)
+	}
+}
+
+func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
+	w := k.s.w
+	r, ok := k.s.store[state.KindJob][id]
+	if !ok {
+		if !wish.purged {
+			w.fail("job %s is gone", id)
+		}
+		return
+	}
+	j := r.record.(*tandemv1.JobRecord)
+	switch {
+	case wish.purged:
+		w.fail("job %s should be gone: %v", id, j)
+	case wish.stopped:
+		if j.Phase != tandemv1.JobPhase_JOB_PHASE_STOPPED {
+			w.fail("job %s is not stopped: %v", id, j.Phase)
+		}
+		return
+	case !proto.Equal(j.Spec, wish.spec):
+		w.fail("job %s is not as it was asked for", id)
+	}
+	for slot := range j.Spec.GetInstances() {
+		in, ok := k.s.store[state.KindInstance][state.InstanceKey(id, slot)]
+		if !ok {
+			w.fail("instance %d of %s is missing", slot, id)
+		}
+		k.instanceAtRest(j, in.record.(*tandemv1.InstanceRecord), running)
+	}
+	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
+		w.fail("service %s is %s", id, j.Phase)
+	}
+}
+
+func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceRecord, running map[string]bool) {
+	w := k.s.w
+	if j.Spec.Type == tandemv1.JobType_JOB_TYPE_BATCH {
+		switch in.Phase {
+		case tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED, tandemv1.InstancePhase_INSTANCE_PHASE_FAILED:
+		default:
+			w.fail("instance %d of batch %s is %s: %s", in.Slot, in.JobId, in.Phase, in.PhaseReason)
+		}
+		return
+	}
+	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && w.alive() < int(j.Spec.GetInstances()) {
+		return
+	}
+	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_FAILED {
+		return // refused by the master three times in the time of faults
+	}
+	if in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING {
+		w.fail("instance %d of %s is %s: %s", in.Slot, in.JobId, in.Phase, in.PhaseReason)
+	}
+	a := k.s.store[state.KindAttempt][state.AttemptKey(in.JobId, in.Slot, in.Attempt)].record.(*tandemv1.AttemptRecord)
+	v, ok := k.s.store[state.KindVersion][state.VersionKey(in.JobId, a.JobVersion)]
+	if !ok || !sameWorkloads(v.record.(*tandemv1.VersionRecord).Spec, j.Spec) {
+		w.fail("instance %d of %s runs version %d, not %d", in.Slot, in.JobId, a.JobVersion, j.Version)
+	}
+	for _, t := range a.Tasks {
+		if !running[t.TaskId] {
+			w.fail("task %s is recorded as %s, and does not run", t.TaskId, t.State)
+		}
+		delete(running, t.TaskId)
+	}
+}
+
+func sameWorkloads(a, b *tandemv1.Job) bool {
+	return proto.Equal(&tandemv1.Job{Workloads: a.Workloads, Constraints: a.Constraints}, &tandemv1.Job{Workloads: b.Workloads, Constraints: b.Constraints})
+}
+
+// restTime is how long after the last fault all must be well: the longest
+// delay of a restart, of an unreachable agent and of a reconciliation, each
+// perhaps twice.
+const restTime = 90 * time.Minute

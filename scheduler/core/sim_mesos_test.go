@@ -1,0 +1,688 @@
+package core_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+// simMaster is a master with one framework. What it does in each case is what a
+// real one was seen to do.
+type simMaster struct {
+	w          *world
+	up         bool
+	agents     map[string]*masterAgent // by ID, also those that are not there
+	offers     map[string]*simOffer
+	suppressed bool
+	filters    map[string]simFilter // by agent
+	stream     *stream              // of the subscribed scheduler, or nil
+	offerCount int
+}
+
+type agentState int
+
+const (
+	registered agentState = iota
+	// recovering: the registry knows it, and it has not returned since the
+	// master's failover.
+	recovering
+	unreachableAgent
+	gone
+)
+
+// masterAgent is what the master knows of an agent.
+type masterAgent struct {
+	state agentState
+	agent *simAgent
+	tasks map[string]*masterTask
+}
+
+type masterTask struct {
+	id, executor string
+	state        mesos.TaskState
+	resources    resource.Resources
+	executorRes  resource.Resources
+}
+
+type simOffer struct {
+	agent     *masterAgent
+	resources resource.Resources
+}
+
+type simFilter struct {
+	until     time.Time
+	resources resource.Resources
+}
+
+// stream is one subscription. Events arrive in order, and none after its end.
+type stream struct {
+	ended bool
+	last  time.Time
+}
+
+func newSimMaster(w *world) *simMaster {
+	return &simMaster{w: w, up: true, agents: map[string]*masterAgent{}, offers: map[string]*simOffer{}, filters: map[string]simFilter{}}
+}
+
+// send delivers an event to the scheduler, in order.
+func (m *simMaster) send(in core.Input) {
+	s := m.stream
+	if s == nil {
+		return
+	}
+	at := m.w.now.Add(m.w.latency())
+	if at.Before(s.last) {
+		at = s.last
+	}
+	s.last = at
+	m.w.at(at, func() {
+		if !s.ended && m.w.sched.stream == s {
+			m.w.sched.step(in)
+		}
+	})
+}
+
+func (m *simMaster) subscribe(s *stream) {
+	m.endStream()
+	m.stream = s
+	m.suppressed = false
+	clear(m.filters)
+	clear(m.offers)
+	m.send(core.Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw-1"}})
+	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
+		if a := m.agents[id]; a.state == registered {
+			a.agent.retry()
+		}
+	}
+}
+
+func (m *simMaster) endStream() {
+	if m.stream != nil {
+		m.stream.ended = true
+		s := m.stream
+		m.stream = nil
+		m.w.sched.streamEnded(s)
+	}
+	clear(m.offers)
+}
+
+// free is what of an agent is neither used nor offered.
+func (m *simMaster) free(a *masterAgent) resource.Resources {
+	free := a.agent.total
+	executors := map[string]bool{}
+	take := func(r resource.Resources) {
+		rest, err := free.Subtract(r)
+		if err != nil {
+			m.w.fail("the master overcommitted agent %s: %v", a.agent.id, err)
+		}
+		free = rest
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
+		t := a.tasks[id]
+		if terminal(t.state) {
+			continue
+		}
+		take(t.resources)
+		if !executors[t.executor] {
+			executors[t.executor] = true
+			take(t.executorRes)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.offers)) {
+		if o := m.offers[id]; o.agent == a {
+			take(o.resources)
+		}
+	}
+	return free
+}
+
+// allocate offers what is free.
+func (m *simMaster) allocate() {
+	if !m.up || m.stream == nil || m.suppressed {
+		return
+	}
+	var offers []mesos.Offer
+	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
+		a := m.agents[id]
+		if a.state != registered {
+			continue
+		}
+		free := m.free(a)
+		if free.Scalar("cpus") < 100 || free.Scalar("mem") < 32000 {
+			continue
+		}
+		if f, ok := m.filters[id]; ok && m.w.now.Before(f.until) && f.resources.Contains(free) {
+			continue
+		}
+		m.offerCount++
+		offerID := fmt.Sprintf("o%d", m.offerCount)
+		m.offers[offerID] = &simOffer{a, free}
+		role := "prod"
+		offers = append(offers, mesos.Offer{
+			ID: mesos.OfferID{Value: offerID}, FrameworkID: mesos.FrameworkID{Value: "fw-1"},
+			AgentID: mesos.AgentID{Value: id}, Hostname: a.agent.host,
+			Attributes:     []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: a.agent.rack}}},
+			Resources:      free.ToMesos(),
+			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
+		})
+	}
+	if len(offers) == 0 {
+		return
+	}
+	if n := len(offers); n > 1 && m.w.chance(0.3) {
+		at := 1 + m.w.random.IntN(n-1)
+		m.send(core.Offers{Offers: offers[:at]})
+		offers = offers[at:]
+	}
+	m.send(core.Offers{Offers: offers})
+}
+
+func (m *simMaster) rescind() {
+	ids := slices.Sorted(maps.Keys(m.offers))
+	if len(ids) == 0 {
+		return
+	}
+	id := ids[m.w.random.IntN(len(ids))]
+	delete(m.offers, id)
+	m.send(core.Rescinded{OfferID: mesos.OfferID{Value: id}})
+}
+
+// status sends a status of the master's own making.
+func (m *simMaster) status(task, agent string, st mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
+	source := mesos.SOURCE_MASTER
+	now := float64(m.w.now.UnixNano()) / 1e9
+	s := mesos.TaskStatus{
+		TaskID: mesos.TaskID{Value: task}, State: &st, Source: &source, Reason: &reason, Message: &message, Timestamp: &now,
+	}
+	if agent != "" {
+		s.AgentID = &mesos.AgentID{Value: agent}
+	}
+	m.send(core.Updated{Status: s})
+}
+
+// call carries out what the scheduler asks for.
+func (m *simMaster) call(c *scheduler.Call) {
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		m.accept(c.Accept)
+	case scheduler.Call_DECLINE:
+		for _, id := range c.Decline.OfferIDs {
+			m.decline(id.Value, c.Decline.Filters)
+		}
+	case scheduler.Call_REVIVE:
+		m.suppressed = false
+		clear(m.filters)
+		m.allocate()
+	case scheduler.Call_SUPPRESS:
+		m.suppressed = true
+	case scheduler.Call_KILL:
+		m.kill(c.Kill.TaskID.Value, c.Kill.AgentID.GetValue())
+	case scheduler.Call_ACKNOWLEDGE:
+		if a := m.agents[c.Acknowledge.AgentID.Value]; a != nil && a.state == registered {
+			m.w.message(a.agent, func() { a.agent.acknowledge(c.Acknowledge.TaskID.Value, string(c.Acknowledge.UUID)) })
+		}
+	case scheduler.Call_RECONCILE:
+		m.reconcile(c.Reconcile.Tasks)
+	default:
+		m.w.fail("unexpected call %s", c.Type)
+	}
+}
+
+func (m *simMaster) decline(id string, f *mesos.Filters) {
+	o := m.offers[id]
+	if o == nil {
+		return
+	}
+	delete(m.offers, id)
+	m.filter(o.agent, f, o.resources)
+}
+
+func (m *simMaster) filter(a *masterAgent, f *mesos.Filters, r resource.Resources) {
+	seconds := 5.0
+	if f != nil && f.RefuseSeconds != nil {
+		seconds = *f.RefuseSeconds
+	}
+	m.filters[a.agent.id] = simFilter{m.w.now.Add(time.Duration(seconds * float64(time.Second))), r}
+}
+
+func (m *simMaster) accept(accept *scheduler.Call_Accept) {
+	valid := true
+	var offered resource.Resources
+	var at *masterAgent
+	for _, id := range accept.OfferIDs {
+		o := m.offers[id.Value]
+		if o == nil {
+			valid = false
+			continue
+		}
+		delete(m.offers, id.Value)
+		if at != nil && at != o.agent {
+			m.w.fail("an ACCEPT combines offers of two agents")
+		}
+		at = o.agent
+		offered = offered.Add(o.resources)
+	}
+	for i := range accept.Operations {
+		g := accept.Operations[i].LaunchGroup
+		if !valid {
+			for _, t := range g.TaskGroup.Tasks {
+				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_DROPPED, mesos.REASON_INVALID_OFFERS, "Task launched with invalid offers: Offer is no longer valid")
+			}
+			continue
+		}
+		executor := m.read(g.Executor.Resources)
+		sum := executor
+		for _, t := range g.TaskGroup.Tasks {
+			sum = sum.Add(m.read(t.Resources))
+		}
+		rest, err := offered.Subtract(sum)
+		if err != nil {
+			m.w.fail("the group of %s is not in its offers: %v", g.Executor.ExecutorID.Value, err)
+		}
+		offered = rest
+		if m.w.faults() && m.w.chance(0.02) {
+			for _, t := range g.TaskGroup.Tasks {
+				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_ERROR, mesos.REASON_TASK_GROUP_INVALID, "Task '"+t.TaskID.Value+"' is invalid: made up")
+			}
+			continue
+		}
+		for _, t := range g.TaskGroup.Tasks {
+			if at.tasks[t.TaskID.Value] != nil {
+				m.w.fail("task ID %s was launched twice", t.TaskID.Value)
+			}
+			at.tasks[t.TaskID.Value] = &masterTask{
+				id: t.TaskID.Value, executor: g.Executor.ExecutorID.Value, state: mesos.TASK_STAGING,
+				resources: m.read(t.Resources), executorRes: executor,
+			}
+		}
+		m.w.message(at.agent, func() { at.agent.launch(g) })
+	}
+	if at != nil {
+		m.filter(at, accept.Filters, offered)
+	}
+}
+
+func (m *simMaster) read(rs []mesos.Resource) resource.Resources {
+	r, err := resource.FromMesos(rs)
+	if err != nil {
+		m.w.fail("the master cannot read resources: %v", err)
+	}
+	return r
+}
+
+func (m *simMaster) find(task string) (*masterAgent, *masterTask) {
+	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
+		if t := m.agents[id].tasks[task]; t != nil {
+			return m.agents[id], t
+		}
+	}
+	return nil, nil
+}
+
+func (m *simMaster) kill(task, agent string) {
+	a, t := m.find(task)
+	switch {
+	case t != nil && a.state == registered && !terminal(t.state):
+		m.w.message(a.agent, func() { a.agent.kill(task) })
+	default:
+		m.answer(task, agent)
+	}
+}
+
+// answer says what the master knows of a task, or nothing as long as it may
+// learn more.
+func (m *simMaster) answer(task, agent string) {
+	const text = "Reconciliation: Latest task state"
+	known := m.agents[agent]
+	if a, t := m.find(task); t != nil && a.state == registered {
+		if !terminal(t.state) {
+			m.status(task, a.agent.id, t.state, mesos.REASON_RECONCILIATION, text)
+			return
+		}
+		known = a
+	}
+	switch {
+	case known == nil:
+		m.status(task, agent, mesos.TASK_UNKNOWN, mesos.REASON_RECONCILIATION, "Reconciliation: Task is unknown")
+	case known.state == recovering:
+	case known.state == registered:
+		m.status(task, agent, mesos.TASK_GONE, mesos.REASON_RECONCILIATION, "Reconciliation: Task is unknown to the agent")
+	case known.state == gone:
+		m.status(task, agent, mesos.TASK_GONE_BY_OPERATOR, mesos.REASON_RECONCILIATION, text)
+	default:
+		m.status(task, agent, mesos.TASK_UNREACHABLE, mesos.REASON_RECONCILIATION, "Reconciliation: Task is unreachable")
+	}
+}
+
+func (m *simMaster) reconcile(tasks []scheduler.Call_Reconcile_Task) {
+	for _, t := range tasks {
+		m.answer(t.TaskID.Value, t.AgentID.GetValue())
+	}
+	if len(tasks) > 0 {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
+		a := m.agents[id]
+		if a.state != registered {
+			continue
+		}
+		for _, task := range slices.Sorted(maps.Keys(a.tasks)) {
+			if t := a.tasks[task]; !terminal(t.state) {
+				m.status(task, id, t.state, mesos.REASON_RECONCILIATION, "Reconciliation: Latest task state")
+			}
+		}
+	}
+}
+
+// update takes in a status from an agent and forwards it.
+func (m *simMaster) update(a *simAgent, s mesos.TaskStatus) {
+	known := m.agents[a.id]
+	if !m.up || known == nil || known.state != registered {
+		return
+	}
+	if t := known.tasks[s.TaskID.Value]; t != nil && !terminal(t.state) {
+		t.state = s.GetState()
+	}
+	m.send(core.Updated{Status: s})
+}
+
+// registers is called when an agent comes, or returns.
+func (m *simMaster) registers(a *simAgent) {
+	known := m.agents[a.id]
+	if known == nil {
+		known = &masterAgent{agent: a, tasks: map[string]*masterTask{}}
+		m.agents[a.id] = known
+	}
+	if known.state == gone {
+		a.die() // the master tells it to
+		return
+	}
+	was := known.state
+	known.state = registered
+	before := known.tasks
+	known.tasks = map[string]*masterTask{}
+	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
+		t := a.tasks[id]
+		known.tasks[id] = &masterTask{id: id, executor: t.group.executor, state: t.state, resources: t.resources, executorRes: t.group.resources}
+		if was == unreachableAgent && !terminal(t.state) {
+			m.status(id, a.id, t.state, mesos.REASON_AGENT_REREGISTERED, "Unreachable agent re-reregistered")
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		if known.tasks[id] == nil && !terminal(before[id].state) {
+			m.status(id, a.id, mesos.TASK_GONE, mesos.REASON_RECONCILIATION, "Reconciliation: Task is unknown to the agent")
+		}
+	}
+	a.retry()
+}
+
+// loses is called when an agent has not answered for too long.
+func (m *simMaster) loses(id string, to agentState) {
+	a := m.agents[id]
+	if !m.up || a == nil || a.state == gone || a.state == unreachableAgent && to == unreachableAgent {
+		return
+	}
+	a.state = to
+	st, reason := mesos.TASK_UNREACHABLE, mesos.REASON_AGENT_REMOVED
+	if to == gone {
+		st, reason = mesos.TASK_GONE_BY_OPERATOR, mesos.REASON_AGENT_REMOVED_BY_OPERATOR
+	}
+	for _, task := range slices.Sorted(maps.Keys(a.tasks)) {
+		if !terminal(a.tasks[task].state) {
+			m.status(task, id, st, reason, "Agent "+a.agent.host+" removed: health check timed out")
+		}
+	}
+	if to == gone {
+		clear(a.tasks)
+	}
+	for _, offer := range slices.Sorted(maps.Keys(m.offers)) {
+		if m.offers[offer].agent == a {
+			delete(m.offers, offer)
+			m.send(core.Rescinded{OfferID: mesos.OfferID{Value: offer}})
+		}
+	}
+	m.send(core.Failed{AgentID: &mesos.AgentID{Value: id}})
+}
+
+// failover is the loss of the leading master; the next has the registry only.
+func (m *simMaster) failover() {
+	m.up = false
+	m.endStream()
+	for _, a := range m.agents {
+		if a.state == registered {
+			a.state = recovering
+		}
+		a.tasks = map[string]*masterTask{}
+	}
+	m.w.after(time.Second+m.w.upTo(10*time.Second), func() {
+		m.up = true
+		for _, id := range slices.Sorted(maps.Keys(m.agents)) {
+			a := m.agents[id]
+			m.w.after(m.w.upTo(20*time.Second), func() { a.agent.reconnect() })
+		}
+		m.w.after(10*time.Minute, func() {
+			for _, id := range slices.Sorted(maps.Keys(m.agents)) {
+				if m.agents[id].state == recovering {
+					m.loses(id, unreachableAgent)
+				}
+			}
+		})
+	})
+}
+
+func terminal(s mesos.TaskState) bool {
+	switch s {
+	case mesos.TASK_FINISHED, mesos.TASK_FAILED, mesos.TASK_KILLED, mesos.TASK_LOST, mesos.TASK_ERROR,
+		mesos.TASK_DROPPED, mesos.TASK_GONE, mesos.TASK_GONE_BY_OPERATOR:
+		return true
+	}
+	return false
+}
+
+// simAgent is an agent with its executors.
+type simAgent struct {
+	w              *world
+	id, host, rack string
+	total          resource.Resources
+	cut            bool // no message passes
+	dead           bool
+	tasks          map[string]*simTask
+}
+
+type simGroup struct {
+	executor  string
+	resources resource.Resources
+	tasks     []*simTask
+	started   bool
+	ending    bool
+}
+
+type simTask struct {
+	id        string
+	group     *simGroup
+	command   string
+	resources resource.Resources
+	state     mesos.TaskState
+	updates   []mesos.TaskStatus // not acknowledged, the first one sent
+}
+
+func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
+	if a.dead {
+		return
+	}
+	m := a.w.master
+	group := &simGroup{executor: g.Executor.ExecutorID.Value, resources: m.read(g.Executor.Resources)}
+	for _, t := range g.TaskGroup.Tasks {
+		task := &simTask{
+			id: t.TaskID.Value, group: group, command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
+		}
+		if a.tasks[task.id] != nil {
+			a.w.fail("task ID %s reached agent %s twice", task.id, a.id)
+		}
+		a.tasks[task.id] = task
+		group.tasks = append(group.tasks, task)
+	}
+	a.w.after(a.w.upTo(3*time.Second), func() { a.start(group) })
+}
+
+func (a *simAgent) start(g *simGroup) {
+	if a.dead || g.ending {
+		return
+	}
+	g.started = true
+	if a.w.faults() && a.w.chance(0.05) {
+		a.endGroup(g, mesos.TASK_FAILED, "Executor terminated")
+		return
+	}
+	for _, t := range g.tasks {
+		a.report(t, mesos.TASK_STARTING, "")
+		a.w.after(a.w.upTo(time.Second), func() {
+			if t.state != mesos.TASK_STARTING {
+				return
+			}
+			a.report(t, mesos.TASK_RUNNING, "")
+			a.live(t)
+		})
+	}
+}
+
+// live lets a running task come to its end: run never ends by itself, ok and
+// fail end that way.
+func (a *simAgent) live(t *simTask) {
+	end := func(st mesos.TaskState, message string) {
+		if t.state != mesos.TASK_RUNNING {
+			return
+		}
+		a.report(t, st, message)
+		if st == mesos.TASK_FAILED {
+			a.endGroup(t.group, mesos.TASK_KILLED, "Another task of the group has failed")
+		}
+	}
+	switch {
+	case strings.HasPrefix(t.command, "ok"):
+		a.w.after(a.w.upTo(20*time.Second), func() { end(mesos.TASK_FINISHED, "") })
+	case strings.HasPrefix(t.command, "fail"):
+		a.w.after(a.w.upTo(20*time.Second), func() { end(mesos.TASK_FAILED, "Command exited with status 1") })
+	case a.w.faults() && a.w.chance(0.1):
+		a.w.after(a.w.upTo(time.Minute), func() { end(mesos.TASK_FAILED, "Command terminated with signal 11") })
+	}
+}
+
+func (a *simAgent) endGroup(g *simGroup, st mesos.TaskState, message string) {
+	g.ending = true
+	for _, t := range g.tasks {
+		if !terminal(t.state) {
+			a.report(t, st, message)
+		}
+	}
+}
+
+func (a *simAgent) kill(task string) {
+	t := a.tasks[task]
+	switch {
+	case a.dead || t == nil || terminal(t.state):
+	case !t.group.started:
+		a.endGroup(t.group, mesos.TASK_KILLED, "A task within the task group was killed before delivery to the executor")
+	case a.w.faults() && a.w.chance(0.2): // the executor was not connected
+	case t.state != mesos.TASK_KILLING:
+		a.report(t, mesos.TASK_KILLING, "")
+		a.w.after(a.w.upTo(5*time.Second), func() {
+			if !terminal(t.state) {
+				a.report(t, mesos.TASK_KILLED, "Command terminated with signal 15")
+				a.endGroup(t.group, mesos.TASK_KILLED, "Another task of the group was killed")
+			}
+		})
+	}
+}
+
+// report queues a status; one of each task is under way at a time.
+func (a *simAgent) report(t *simTask, st mesos.TaskState, message string) {
+	if a.dead || terminal(t.state) {
+		return
+	}
+	t.state = st
+	a.w.uuids++
+	source := mesos.SOURCE_EXECUTOR
+	now := float64(a.w.now.UnixNano()) / 1e9
+	t.updates = append(t.updates, mesos.TaskStatus{
+		TaskID: mesos.TaskID{Value: t.id}, AgentID: &mesos.AgentID{Value: a.id}, State: &st, Source: &source,
+		Message: &message, Timestamp: &now, UUID: fmt.Appendf(nil, "uuid%012d", a.w.uuids),
+	})
+	if len(t.updates) == 1 {
+		a.forward(t)
+	}
+}
+
+func (a *simAgent) forward(t *simTask) {
+	if len(t.updates) == 0 || a.dead {
+		return
+	}
+	s := t.updates[0]
+	a.w.message(a, func() { a.w.master.update(a, s) })
+	if a.w.faults() && a.w.chance(0.1) {
+		a.w.message(a, func() { a.w.master.update(a, s) })
+	}
+	a.w.after(10*time.Second, func() {
+		if len(t.updates) > 0 && string(t.updates[0].UUID) == string(s.UUID) {
+			a.forward(t)
+		}
+	})
+}
+
+// retry forwards what was not acknowledged, at once.
+func (a *simAgent) retry() {
+	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
+		a.forward(a.tasks[id])
+	}
+}
+
+func (a *simAgent) acknowledge(task, uuid string) {
+	t := a.tasks[task]
+	if t == nil || len(t.updates) == 0 || string(t.updates[0].UUID) != uuid {
+		return
+	}
+	done := terminal(t.updates[0].GetState())
+	t.updates = t.updates[1:]
+	if done {
+		delete(a.tasks, task)
+		return
+	}
+	a.forward(t)
+}
+
+// reconnect registers with the leading master, when it can be reached.
+func (a *simAgent) reconnect() {
+	if a.dead || a.cut || !a.w.master.up {
+		return
+	}
+	if known := a.w.master.agents[a.id]; known != nil && known.state == registered {
+		return
+	}
+	a.w.master.registers(a)
+}
+
+func (a *simAgent) die() {
+	a.dead = true
+	a.tasks = map[string]*simTask{}
+}
+
+// running are the tasks that have a process.
+func (a *simAgent) running() []*simTask {
+	var out []*simTask
+	for _, t := range a.tasks {
+		if !terminal(t.state) {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(x, y *simTask) int { return cmp.Compare(x.id, y.id) })
+	return out
+}

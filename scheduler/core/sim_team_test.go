@@ -1,0 +1,153 @@
+package core_test
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+// team is who asks for jobs, and remembers what was promised.
+type team struct {
+	w       *world
+	asked   map[string]*wish // by job
+	command uint64
+	pending map[uint64]func(core.Reply)
+}
+
+// wish is what a job should be, as far as it was answered for.
+type wish struct {
+	spec    *tandemv1.Job
+	stopped bool
+	purged  bool
+	// unsure: a command was not answered, so that it may or may not count.
+	unsure bool
+}
+
+// wishes asks for one thing, and plans the next.
+func (t *team) wishes() {
+	if !t.w.faults() {
+		t.w.after(time.Minute, t.insist)
+		return
+	}
+	t.w.after(t.w.upTo(time.Minute), t.wishes)
+	id := fmt.Sprintf("/job%d", t.w.random.IntN(6))
+	if w := t.asked[id]; w != nil && !w.purged && t.w.chance(0.4) {
+		t.stop(id, t.w.chance(0.4))
+		return
+	}
+	t.submit(t.spec(id))
+}
+
+// insist repeats, when all is calm, what was never answered for.
+func (t *team) insist() {
+	for _, id := range sortedKeys(t.asked) {
+		w := t.asked[id]
+		switch {
+		case !w.unsure:
+		case w.purged, w.stopped:
+			t.stop(id, w.purged)
+		default:
+			t.submit(w.spec)
+		}
+	}
+	t.w.after(time.Minute, t.insist)
+}
+
+func (t *team) submit(spec *tandemv1.Job) {
+	w := t.asked[spec.Id]
+	if w != nil && w.spec.Type != spec.Type && !w.purged {
+		return
+	}
+	before := t.asked[spec.Id]
+	t.asked[spec.Id] = &wish{spec: spec, unsure: true}
+	t.send(core.Command{Submit: &core.Submit{Job: spec}}, func(r core.Reply) {
+		w := t.asked[spec.Id]
+		switch {
+		case r.Refused == nil:
+			w.unsure = false
+		case r.Refused.Code == core.Conflict:
+			t.asked[spec.Id] = before // it is being purged still
+			if before == nil {
+				t.asked[spec.Id] = &wish{spec: spec, purged: true}
+			}
+		default:
+			t.w.fail("submitting %s was refused: %s", spec.Id, r.Refused.Reason)
+		}
+	})
+}
+
+func (t *team) stop(id string, purge bool) {
+	w := t.asked[id]
+	t.asked[id] = &wish{spec: w.spec, stopped: true, purged: purge, unsure: true}
+	t.send(core.Command{Stop: &core.Stop{JobID: id, Purge: purge}}, func(r core.Reply) {
+		w := t.asked[id]
+		switch {
+		case r.Refused == nil:
+			w.unsure = false
+		case r.Refused.Code == core.NotFound:
+			w.unsure, w.purged = false, true
+		default:
+			t.w.fail("stopping %s was refused: %s", id, r.Refused.Reason)
+		}
+	})
+}
+
+func (t *team) send(c core.Command, answered func(core.Reply)) {
+	if t.w.sched.down {
+		return
+	}
+	t.command++
+	c.ID = t.command
+	t.pending = map[uint64]func(core.Reply){c.ID: answered}
+	t.w.sched.step(c)
+	t.pending = nil
+}
+
+func (t *team) answered(r core.Reply) {
+	if f := t.pending[r.ID]; f != nil {
+		f(r)
+	}
+}
+
+// spec makes a job up. All jobs together fit on three agents.
+func (t *team) spec(id string) *tandemv1.Job {
+	r := t.w.random
+	count := int32(r.IntN(4))
+	kinds := []string{"run"}
+	j := &tandemv1.Job{
+		Id: id, Type: tandemv1.JobType_JOB_TYPE_SERVICE, Instances: &count,
+		Update: &tandemv1.UpdatePolicy{MaxParallel: int32(1 + r.IntN(2)), MinHealthyTime: durationpb.New(10 * time.Second),
+			ProgressDeadline: durationpb.New(10 * time.Minute)},
+		Restart: &tandemv1.RestartPolicy{Attempts: proto.Int32(10), Interval: durationpb.New(10 * time.Minute), Delay: durationpb.New(time.Second),
+			Factor: 2, MaxDelay: durationpb.New(5 * time.Minute)},
+		Unreachable: &tandemv1.UnreachablePolicy{InactiveAfter: durationpb.New(5 * time.Minute), ExpungeAfter: durationpb.New(10 * time.Minute)},
+		Executor:    &tandemv1.ExecutorSettings{Resources: &tandemv1.Resources{Cpus: 0.1, Mem: 32, Disk: 16}},
+	}
+	if id >= "/job4" {
+		j.Type = tandemv1.JobType_JOB_TYPE_BATCH
+		j.Restart.Attempts = proto.Int32(int32(r.IntN(4)))
+		kinds = []string{"ok", "ok", "fail"}
+	}
+	if r.IntN(3) == 0 {
+		count = min(count, 3)
+		j.Constraints = append(j.Constraints, &tandemv1.Constraint{Attribute: "@hostname", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_UNIQUE})
+	}
+	for n := range 1 + r.IntN(2) {
+		w := &tandemv1.Workload{
+			Name: fmt.Sprintf("w%d", n), Cmd: fmt.Sprintf("%s %d", kinds[r.IntN(len(kinds))], r.IntN(3)),
+			Lifecycle: tandemv1.Lifecycle_LIFECYCLE_MAIN, Essential: proto.Bool(true),
+			Resources: &tandemv1.Resources{Cpus: 0.5, Mem: 64},
+			Kill:      &tandemv1.KillSettings{Signal: "SIGTERM", GracePeriod: durationpb.New(5 * time.Second)},
+		}
+		if r.IntN(3) == 0 {
+			w.Ports = []*tandemv1.Port{{Name: "http"}}
+		}
+		j.Workloads = append(j.Workloads, w)
+	}
+	return j
+}

@@ -1,0 +1,186 @@
+package core_test
+
+import (
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+var (
+	simSeeds  = flag.Uint64("sim.seeds", 200, "how many worlds to simulate")
+	simFirst  = flag.Uint64("sim.first", 1, "the first seed")
+	simSeed   = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
+	simLength = flag.Duration("sim.length", 20*time.Minute, "how long each world has faults")
+)
+
+// TestSimulation lets whole clusters run with every fault there is, and holds
+// the design's rules after each step. A failure prints the seed, which brings
+// it back to the letter.
+func TestSimulation(t *testing.T) {
+	if *simSeed != 0 {
+		if err, _ := simulate(*simSeed, func(line string) { fmt.Println(line) }); err != "" {
+			t.Fatalf("seed %d: %s", *simSeed, err)
+		}
+		return
+	}
+	steps := 0
+	for seed := *simFirst; seed < *simFirst+*simSeeds; seed++ {
+		err, n := simulate(seed, nil)
+		steps += n
+		if err != "" {
+			t.Errorf("seed %d: %s\n  to see it: go test ./scheduler/core -run TestSimulation -sim.length %s -sim.seed %d", seed, err, *simLength, seed)
+		}
+	}
+	t.Logf("%d steps in %d worlds", steps, *simSeeds)
+}
+
+// TestSimulationRepeats holds that a seed gives the same world every time.
+func TestSimulationRepeats(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		var sums [2]uint64
+		for i := range sums {
+			h := fnv.New64()
+			if err, _ := simulate(seed, func(line string) { fmt.Fprintln(h, line) }); err != "" {
+				t.Fatalf("seed %d: %s", seed, err)
+			}
+			sums[i] = h.Sum64()
+		}
+		if sums[0] != sums[1] {
+			t.Errorf("seed %d does not repeat itself", seed)
+		}
+	}
+}
+
+// simulate returns what has gone wrong, or nothing.
+func simulate(seed uint64, trace func(string)) (problem string, steps int) {
+	w := newWorld(seed, *simLength)
+	if trace != nil {
+		w.trace = trace
+	}
+	defer func() {
+		steps = w.steps
+		switch p := recover().(type) {
+		case nil:
+		case broken:
+			problem = fmt.Sprintf("at %.3f s: %s", w.now.Sub(w.start).Seconds(), string(p))
+		default:
+			panic(fmt.Sprintf("seed %d at %.3f s: %v", seed, w.now.Sub(w.start).Seconds(), p))
+		}
+	}()
+	w.run(w.calm.Add(restTime))
+	w.sched.checks.atRest()
+	return "", 0
+}
+
+func simConfig(seed uint64) core.Config {
+	return core.Config{Roles: []string{"prod"}, Executor: core.Executor{Command: "./tandem-executor"}, Seed: seed}
+}
+
+// stray puts a task onto the agent that nobody has asked for.
+func (a *simAgent) stray() {
+	a.w.uuids++
+	m := a.w.master
+	known := m.agents[a.id]
+	if known == nil || known.state != registered {
+		return
+	}
+	id := fmt.Sprintf("old.0.%d.web", a.w.uuids)
+	r := m.free(known)
+	if r.Scalar("cpus") < 1000 {
+		return
+	}
+	g := &simGroup{executor: "old", started: true}
+	t := &simTask{id: id, group: g, command: "run", state: mesos.TASK_STAGING}
+	g.tasks = []*simTask{t}
+	a.tasks[id] = t
+	known.tasks[id] = &masterTask{id: id, executor: "old", state: mesos.TASK_RUNNING}
+	a.report(t, mesos.TASK_RUNNING, "")
+}
+
+func portRange(role string, begin, end uint64) []mesos.Resource {
+	return []mesos.Resource{{
+		Name: "ports", Type: mesos.RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: begin, End: end}}},
+		AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
+	}}
+}
+
+func sortStrings(s []string) { slices.Sort(s) }
+
+func keysOf[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
+
+func describeInput(in core.Input) string {
+	switch in := in.(type) {
+	case core.Offers:
+		var parts []string
+		for _, o := range in.Offers {
+			parts = append(parts, o.ID.Value+"@"+o.AgentID.Value)
+		}
+		return "offers " + strings.Join(parts, " ")
+	case core.Updated:
+		s := &in.Status
+		return fmt.Sprintf("update %s %s %s %s %s", s.TaskID.Value, short(s.GetState().String()), s.GetSource(), s.GetReason(), s.GetMessage())
+	case core.Command:
+		if in.Submit != nil {
+			return "submit " + fmt.Sprint(in.Submit.Job.Id, in.Submit.Job.GetInstances(), in.Submit.Job.Workloads)
+		}
+		return fmt.Sprintf("stop %s purge=%t", in.Stop.JobID, in.Stop.Purge)
+	case core.CallFailed:
+		return fmt.Sprintf("call %s failed, uncertain=%t", in.Call.Type, in.Uncertain)
+	}
+	return fmt.Sprintf("%T", in)
+}
+
+func describeEffects(e core.Effects) []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, c := range e.Save {
+		switch r := c.Record.(type) {
+		case nil:
+			add("remove %s %s", c.Kind, c.Key)
+		case *tandemv1.JobRecord:
+			add("save job %s v%d stopped=%t purge=%t %s %s", r.Spec.Id, r.Version, r.Stopped, r.Purge, r.Phase, r.PhaseReason)
+		case *tandemv1.InstanceRecord:
+			add("save instance %s#%d v%d attempt %d %s %s", r.JobId, r.Slot, r.JobVersion, r.Attempt, r.Phase, r.PhaseReason)
+		case *tandemv1.AttemptRecord:
+			text := fmt.Sprintf("save attempt %s#%d#%d on %s", r.JobId, r.Slot, r.Attempt, r.AgentId)
+			for _, t := range r.Tasks {
+				text += " " + t.Workload + "=" + short(t.State.String())
+			}
+			add("%s ended=%t unreachable=%t kill=%q", text, r.Ended != nil, r.Unreachable != nil, r.KillReason)
+		default:
+			add("save %s %s", c.Kind, c.Key)
+		}
+	}
+	for _, c := range e.Calls {
+		switch c.Type {
+		case scheduler.Call_KILL:
+			add("KILL %s", c.Kill.TaskID.Value)
+		case scheduler.Call_ACKNOWLEDGE:
+			add("ACKNOWLEDGE %s", c.Acknowledge.TaskID.Value)
+		case scheduler.Call_RECONCILE:
+			add("RECONCILE %d tasks", len(c.Reconcile.Tasks))
+		case scheduler.Call_ACCEPT:
+			for _, op := range c.Accept.Operations {
+				add("ACCEPT %v %s", c.Accept.OfferIDs, op.LaunchGroup.Executor.ExecutorID.Value)
+			}
+		default:
+			add("%s", c.Type)
+		}
+	}
+	for _, n := range e.Show {
+		add("note %s#%d %s", n.Job, n.Slot, n.Text)
+	}
+	return out
+}
