@@ -59,6 +59,7 @@ type Agent struct {
 
 	// running says that Start was called, up that the executor API answers.
 	running, up atomic.Bool
+	registered  chan struct{} // closed when a master has first given an ID
 
 	mu     sync.Mutex // guards what follows
 	server *server
@@ -83,6 +84,7 @@ func New(o Options) (*Agent, error) {
 		wake:       make(chan struct{}, 1),
 		quit:       make(chan struct{}),
 		ended:      make(chan struct{}),
+		registered: make(chan struct{}),
 		master:     o.Master,
 		containers: map[string]*worker{},
 		events:     map[core.StreamID]*wire.Events{},
@@ -171,6 +173,15 @@ func (a *Agent) Start() {
 
 // Address is where the agent listens: an IP and a port.
 func (a *Agent) Address() string { return net.JoinHostPort(a.ip, strconv.Itoa(a.port)) }
+
+// Ready is closed once a master has given the agent its ID.
+func (a *Agent) Ready() <-chan struct{} { return a.registered }
+
+// ID is the agent's ID, empty until a master gave one.
+func (a *Agent) ID() mesos.AgentID {
+	id, _ := ask(a, func(time.Time) mesos.AgentID { return a.core.AgentID() })
+	return id
+}
 
 // pid is the agent's libprocess address.
 func (a *Agent) pid() string { return "slave(1)@" + a.Address() }

@@ -158,7 +158,14 @@ func (a *Agent) registration(r link.Registration) link.Registration {
 
 // Registered implements link.Agent.
 func (a *Agent) Registered(id mesos.AgentID, _ link.MasterView) {
-	a.receive(func(now time.Time) { a.core.Registered(now, id) })
+	a.receive(func(now time.Time) {
+		a.core.Registered(now, id)
+		select {
+		case <-a.registered:
+		default:
+			close(a.registered)
+		}
+	})
 }
 
 // Reregistered implements link.Agent.
