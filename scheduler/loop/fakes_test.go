@@ -78,6 +78,7 @@ type fakeMaster struct {
 	SendFn func(call *scheduler.Call) error
 
 	calls   []*scheduler.Call
+	sent    []*scheduler.Call
 	streams []*fakeStream
 	waiting chan *fakeStream
 }
@@ -125,6 +126,7 @@ func (s *fakeStream) Next() (*scheduler.Event, error) {
 
 func (s *fakeStream) Send(_ context.Context, calls []*scheduler.Call) []error {
 	errs := make([]error, len(calls))
+	s.master.sent = append(s.master.sent, calls...)
 	for i, c := range calls {
 		if s.master.script != nil {
 			s.master.script.say("call %s", c.Type)

@@ -266,6 +266,9 @@ func (l *Loop) step(now time.Time, in input) {
 	}
 	e := l.opt.Core.Step(now, in.core)
 	for _, call := range e.Calls {
+		if id := l.standing.frameworkID; id != "" {
+			call.FrameworkID = &mesos.FrameworkID{Value: id}
+		}
 		l.metrics.held(l.standing.called(now, call)...)
 	}
 	l.batch.add(e, l.stream)

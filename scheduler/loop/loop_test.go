@@ -69,6 +69,7 @@ func TestOrder(t *testing.T) {
 		settle()
 		equal(t, "what happened", s.take(), "write /payments/api\nwritten; called [], shown 0, logged \"\"\ncall REVIVE")
 		equal(t, "the log", l.logged(), "info has a new job")
+		equal(t, "the call's framework", m.sent[0].GetFrameworkID().GetValue(), "77a7fa47-0002")
 	})
 }
 
@@ -136,6 +137,7 @@ func TestInputsShareAWrite(t *testing.T) {
 			stream.update("/b")
 		}
 		time.Sleep(time.Hour)
+		settle()
 		equal(t, "the writes", s.take(), "/first\n/a /b")
 		if got := l.View().Jobs()[0].Version; got != 6 {
 			t.Errorf("version %d is shown, want the last, 6", got)
@@ -167,6 +169,7 @@ func TestABatchIsBounded(t *testing.T) {
 			stream.update(fmt.Sprintf("/j%d", i))
 		}
 		time.Sleep(time.Hour)
+		settle()
 		total := 0
 		for _, n := range writes {
 			total += n
@@ -268,6 +271,7 @@ func TestTimePasses(t *testing.T) {
 			},
 		}}, newMaster(nil))
 		time.Sleep(24 * time.Hour)
+		settle()
 		equal(t, "ticks", s.take(), "ticked at 1m0s\nticked at 1h1m0s\nticked at 2h1m0s")
 	})
 }
@@ -369,6 +373,7 @@ func TestACommandWhoseCallerLeaves(t *testing.T) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		time.Sleep(time.Hour)
+		settle()
 		equal(t, "what happened", s.take(), "written")
 	})
 }

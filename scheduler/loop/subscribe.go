@@ -168,7 +168,7 @@ func (s *subscriber) fatal(err error) error {
 		return wrong
 	case errors.As(err, &event) && event.message == "Framework has been removed":
 		return fmt.Errorf("the master at %s has removed framework %s: it was torn down, or its scheduler was away for longer "+
-			"than its failover timeout. Its tasks have been ended. To begin anew, start with an empty state",
+			"than its failover timeout. Its tasks have been ended. To begin anew, start with another state (--state)",
 			event.master, s.frameworkID)
 	case errors.As(err, &event) && event.message == "Framework failed over":
 		return fmt.Errorf("another scheduler has subscribed with the master at %s as framework %s, which is this scheduler's: "+
