@@ -11,8 +11,10 @@ import (
 // batch is what the core has asked for while it stepped through several inputs
 // that share one save.
 type batch struct {
-	inputs  int
-	save    []state.Change
+	inputs int
+	save   []state.Change
+	// steps are the parts of save that one step each has asked for.
+	steps   [][]state.Change
 	calls   []outgoing
 	replies []core.Reply
 	notices []core.Notice
@@ -36,7 +38,10 @@ func newBatch() batch { return batch{last: map[batchKey]int{}} }
 
 func (b *batch) add(e core.Effects, stream Stream) {
 	b.inputs++
-	b.save = append(b.save, e.Save...)
+	if len(e.Save) > 0 {
+		b.save = append(b.save, e.Save...)
+		b.steps = append(b.steps, e.Save)
+	}
 	for _, c := range e.Calls {
 		b.calls = append(b.calls, outgoing{c, stream})
 	}
@@ -67,12 +72,13 @@ func (b *batch) merged() []state.Change {
 // reset empties the batch and keeps its room for the next one.
 func (b *batch) reset() {
 	clear(b.save)
+	clear(b.steps)
 	clear(b.calls)
 	clear(b.replies)
 	clear(b.notices)
 	clear(b.last)
 	*b = batch{
-		save: b.save[:0], calls: b.calls[:0], replies: b.replies[:0], notices: b.notices[:0], last: b.last,
+		save: b.save[:0], steps: b.steps[:0], calls: b.calls[:0], replies: b.replies[:0], notices: b.notices[:0], last: b.last,
 	}
 }
 

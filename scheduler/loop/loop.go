@@ -292,7 +292,7 @@ func (l *Loop) perform() error {
 		l.metrics.calls.WithLabelValues(c.call.Type.String()).Inc()
 	}
 	l.sender.add(b.calls)
-	l.view.show(b.save)
+	l.view.show(b.steps)
 	if f, told, changed := l.standing.news(); changed {
 		l.view.showFramework(f, told)
 		l.metrics.standing(f)

@@ -99,19 +99,43 @@ func (v *View) Framework() *tandemv1.FrameworkView {
 	return v.framework
 }
 
-// show puts a batch's changes in place and passes them on to the watches.
-func (v *View) show(changes []state.Change) {
-	if len(changes) == 0 {
+// show puts the changes of each step in place and passes them on to the watches.
+func (v *View) show(steps [][]state.Change) {
+	if len(steps) == 0 {
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, c := range changes {
-		v.place(c)
-		if r, job := response(c); r != nil {
-			v.publish(job, r)
+	for _, step := range steps {
+		v.arrange(step)
+		for _, c := range step {
+			v.place(c)
+			if r, job := response(c); r != nil {
+				v.publish(job, r)
+			}
 		}
 	}
+}
+
+// arrange puts the changes of one step, in which no key comes twice, in the
+// order in which readers understand them best: a new job first; otherwise first
+// what has happened to attempts, then what that made of their instances, and
+// then of the job. Whoever waits for a job to finish then knows how it did.
+func (v *View) arrange(step []state.Change) {
+	rank := func(c state.Change) int {
+		switch c.Kind {
+		case state.KindAttempt:
+			return 1
+		case state.KindInstance:
+			return 2
+		case state.KindJob:
+			if j, ok := v.jobs[c.Key]; c.Record != nil && (!ok || j.record == nil) {
+				return 0
+			}
+		}
+		return 3
+	}
+	slices.SortStableFunc(step, func(a, b state.Change) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // showFramework replaces how the scheduler stands with Mesos. Watches hear of

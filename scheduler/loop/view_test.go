@@ -143,9 +143,21 @@ func TestWatch(t *testing.T) {
 		equal(t, "a job that is not there yet", later.take(), "2 end")
 		save(state.PutInstance(instance("/a", 0, waiting)), state.PutInstance(instance("/b", 0, runs)), state.PutAttempt(attempt("/b", 0, 1)))
 		save(state.PutJob(job("/c", 1)), state.PutJob(job("/b", 1)).Removal())
-		equal(t, "everything", all.take(), "3 /a#0/1\n4 /b#0/4\n5 /b#0,1\n6 /c v1\n7 -/b")
-		equal(t, "one job", one.take(), "4 /b#0/4\n5 /b#0,1\n7 -/b")
+		equal(t, "everything", all.take(), "3 /b#0,1\n4 /a#0/1\n5 /b#0/4\n6 /c v1\n7 -/b")
+		equal(t, "one job", one.take(), "3 /b#0,1\n5 /b#0/4\n7 -/b")
 		equal(t, "a job that has come", later.take(), "6 /c v1")
+	})
+}
+
+// TestWatchTellsCausesFirst: whoever waits for a job to finish knows by then how
+// its tasks did, and of a new job before its instances.
+func TestWatchTellsCausesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, save := saves(t, state.Snapshot{})
+		w := watch(l, "/a")
+		save(state.PutInstance(instance("/a", 0, waiting)), state.PutJob(job("/a", 1)))
+		save(state.PutJob(job("/a", 2)), state.PutInstance(instance("/a", 0, runs)), state.PutAttempt(attempt("/a", 0, 1)))
+		equal(t, "the watch", w.take(), "2 end\n3 /a v1\n4 /a#0/1\n5 /a#0,1\n6 /a#0/4\n7 /a v2")
 	})
 }
 
