@@ -177,17 +177,45 @@ func (b *board) outcome(id string, version uint64) outcome {
 	endless := job.GetSpec().GetType() != tandemv1.JobType_JOB_TYPE_BATCH
 	switch job.GetPhase() {
 	case tandemv1.JobPhase_JOB_PHASE_FINISHED:
-		return outcome{true, true, "has finished"}
+		return outcome{b.settled(id), true, "has finished"}
 	case tandemv1.JobPhase_JOB_PHASE_FAILED:
-		return outcome{done: true, text: because("has failed", job.GetPhaseReason())}
+		return outcome{done: b.settled(id), text: because("has failed", job.GetPhaseReason())}
 	case tandemv1.JobPhase_JOB_PHASE_STOPPED:
 		return outcome{done: true, text: "was stopped"}
 	case tandemv1.JobPhase_JOB_PHASE_RUNNING:
 		if endless {
-			return outcome{true, true, "runs"}
+			return outcome{b.settled(id), true, "runs"}
 		}
 	}
 	return outcome{}
+}
+
+// settled says whether the records of the job's instances and tasks say what
+// its phase says: they may come after the job's own.
+func (b *board) settled(id string) bool {
+	job := b.jobs[id]
+	ended := 0
+	for number := range job.GetSpec().GetInstances() {
+		key := slot{id, number}
+		i, a := b.instances[key], b.attempts[key]
+		switch i.GetPhase() {
+		case tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED, tandemv1.InstancePhase_INSTANCE_PHASE_FAILED:
+			ended++
+			if a != nil && a.GetEnded() == nil {
+				return false
+			}
+		case tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING:
+			if job.GetPhase() == tandemv1.JobPhase_JOB_PHASE_FINISHED || a.GetRunning() == nil {
+				return false
+			}
+		default:
+			// Where one instance has failed others may be anywhere.
+			if job.GetPhase() != tandemv1.JobPhase_JOB_PHASE_FAILED {
+				return false
+			}
+		}
+	}
+	return ended > 0 || job.GetPhase() == tandemv1.JobPhase_JOB_PHASE_RUNNING || job.GetSpec().GetInstances() == 0
 }
 
 // slots returns the instances of the board in order.

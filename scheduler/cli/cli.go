@@ -136,7 +136,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 		return failed(exitUsage, "%s; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newScheduler(sys),
+		newLocal(sys), newScheduler(sys),
 		newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newStop(sys),
 		newVersion(sys),
 	)

@@ -100,7 +100,10 @@ func (f *fake) done(job *tandemv1.Job, version uint64) *tandemv1.JobView {
 			if len(w.Ports) > 0 {
 				task.Ports, task.Healthy = map[string]int32{w.Ports[0].Name: 31000 + slot}, proto.Bool(true)
 			}
-			if state != tandemv1.TaskState_TASK_RUNNING {
+			if state == tandemv1.TaskState_TASK_RUNNING {
+				a.Running = at
+			} else {
+				a.Ended = at
 				task.Report = &tandemv1.TaskReport{ExitCode: proto.Int32(0), Usage: &tandemv1.Usage{
 					WallTime: durationpb.New(1520 * time.Millisecond), CpuTime: durationpb.New(157 * time.Millisecond),
 					MemoryPeakBytes: proto.Uint64(5 << 20), MemoryLimitBytes: proto.Uint64(uint64(w.Limits.GetMem()) << 20),
@@ -170,12 +173,17 @@ func (f *fake) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchR
 					for _, t := range running.Tasks {
 						t.State, t.Report, t.Healthy = s, nil, nil
 					}
+					running.Ended, running.Running = nil, nil
 					yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: running}}, nil)
 				}
-				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: i.Attempts[0]}}, nil)
-				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: i.Instance}}, nil)
 			}
+			// Records of one moment come in no promised order: here the job's
+			// first.
 			yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: j.Job}}, nil)
+			for _, i := range j.Instances {
+				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: i.Instance}}, nil)
+				yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: i.Attempts[0]}}, nil)
+			}
 		}
 		<-ctx.Done()
 		yield(nil, context.Cause(ctx))

@@ -71,13 +71,18 @@ func (c *client) explain(err error) error {
 	}
 	switch refused.Code() {
 	case connect.CodeUnimplemented, connect.CodeUnknown:
-		return failed(exitUnreachable, "what answers at %s is no Tandem scheduler: %s; set --scheduler or TANDEM_SCHEDULER", c.base, refused.Message())
+		return c.stranger(refused.Message())
 	case connect.CodeUnavailable:
 		return failed(exitUnreachable, "the scheduler at %s cannot answer now: %s", c.base, refused.Message())
 	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument:
 		return failed(exitRefused, "%s", refused.Message())
 	}
 	return failed(exitFailed, "the scheduler at %s: %s", c.base, refused.Message())
+}
+
+// stranger says that something else answers where a scheduler should.
+func (c *client) stranger(answer string) error {
+	return failed(exitUnreachable, "what answers at %s is no Tandem scheduler: %s; set --scheduler or TANDEM_SCHEDULER", c.base, answer)
 }
 
 // unreachable returns what to say of an error that kept a request from being

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +18,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 // jobFile is a job with the place where it was read.
@@ -138,10 +138,13 @@ func (c *client) put(ctx context.Context, digest, name string, content io.Reader
 		return "", fmt.Errorf("cannot read the scheduler's answer: %w", err)
 	}
 	var answer api.Uploaded
-	if res.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil || answer.URL == "" {
-		return "", failed(exitRefused, "the scheduler at %s refuses %s: %s", c.base, name, bytes.TrimSpace(body))
+	switch {
+	case res.StatusCode == http.StatusOK && json.Unmarshal(body, &answer) == nil && answer.URL != "":
+		return answer.URL, nil
+	case strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain"):
+		return "", failed(exitRefused, "the scheduler at %s refuses %s: %s", c.base, name, present.OneLine(string(body)))
 	}
-	return answer.URL, nil
+	return "", c.stranger(res.Status)
 }
 
 func (c *client) request(ctx context.Context, method, target string, body io.Reader, size int64) (*http.Response, error) {

@@ -205,10 +205,13 @@ func Since(now, then time.Time) string {
 	}
 }
 
-// OneLine returns a text without control characters, which a workload or an
-// agent may have put there, and with lines joined.
-func OneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
+// OneLine returns a text as one line without control characters.
+func OneLine(s string) string { return strings.TrimSpace(Plain(s)) }
+
+// Plain returns a text without control characters, which a workload or an agent
+// may have put there; ends of lines and tabs become spaces.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n', r == '\t', r == '\r':
 			return ' '
@@ -217,5 +220,4 @@ func OneLine(s string) string {
 		}
 		return r
 	}, s)
-	return strings.TrimSpace(s)
 }
