@@ -92,7 +92,7 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 	if err := l.enter(s.ID); err != nil {
 		return nil, err
 	}
-	p := &Process{launcher: l, id: s.ID, exits: make(chan Exit, 1), poke: make(chan struct{}, 1)}
+	p := &Process{launcher: l, id: s.ID, exits: make(chan Exit, 1), poke: make(chan struct{}, 1), ending: make(chan struct{})}
 	err := p.launch(ctx, s)
 	if err == nil {
 		return p, nil

@@ -6,16 +6,23 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
-// watchMemory ends the whole workload when the kernel has killed a part of it
-// for want of memory. cgroup v2 does that by itself; v1 kills one process and
-// lets the rest limp on.
+// watchMemory ends the whole workload when it has run out of memory, in the
+// two cases in which the kernel does not: cgroup v1 kills one process and lets
+// the rest limp on, and a soft limit on v2 is only ours to enforce. It returns
+// at once.
 func (p *Process) watchMemory() {
-	if p.group.Version() != cgroup.V1 {
+	var over func() bool
+	switch {
+	case p.group.Version() == cgroup.V1:
+		over = p.hasLost
+	case p.group.SoftMemory():
+		over = p.overruns
+	default:
 		return
 	}
 	w, err := p.group.WatchMemory()
 	if err != nil {
-		// The kill is still counted when the main process ends.
+		// A kill by the kernel is still counted when the main process ends.
 		p.launcher.log.WithField("task", p.id).Debugf("Watching a workload: %v", err)
 		return
 	}
@@ -27,37 +34,63 @@ func (p *Process) watchMemory() {
 	}
 	p.watch = w
 	go func() {
-		for w.Wait() == nil {
-			if p.lost() {
-				p.Kill()
-				return
-			}
+		if w.Until(over) == nil {
+			p.Kill()
 		}
 	}()
 }
 
-// lost says whether the kernel has killed a process of the workload for want
-// of memory. It notifies before it chooses whom to kill, and it also notifies
-// those whose relative's limit was hit, so the count has to be waited for.
-func (p *Process) lost() bool {
+func (p *Process) unwatchMemory() {
+	p.mu.Lock()
+	w := p.watch
+	p.mu.Unlock()
+	if w != nil {
+		_ = w.Close()
+	}
+}
+
+// hasLost says whether the kernel has killed a process of the workload for
+// want of memory. It notifies before it chooses whom to kill, and it also
+// notifies those whose relative's limit was hit, so the count is waited for.
+func (p *Process) hasLost() bool {
 	const patience = 2 * time.Second
 	for wait := time.Millisecond; wait < patience; wait *= 2 {
 		n, err := p.group.OOMKills()
 		if err != nil {
-			return false // it has ended
+			return false
 		}
 		if n > 0 {
 			return true
 		}
-		time.Sleep(wait)
+		if !p.sleep(wait) {
+			return false
+		}
 	}
 	return false
 }
 
-func (p *Process) unwatchMemory() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.watch != nil {
-		_ = p.watch.Close()
+// overruns says whether the workload is to be ended for the memory it holds.
+// The kernel notifies whenever it reclaims, which with much page cache is
+// normal and frequent, so there is a pause after each look.
+func (p *Process) overruns() bool {
+	over, err := p.group.Overrun()
+	if err != nil || !over {
+		p.sleep(10 * time.Millisecond)
+		return false
+	}
+	p.overran.Store(true)
+	return true
+}
+
+// sleep waits for the time to pass, or for the main process to end, and says
+// which.
+func (p *Process) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-p.ending:
+		return false
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,14 +27,15 @@ type Process struct {
 	skipped  []error
 	exits    chan Exit
 	poke     chan struct{} // the reaper has seen it end
-	watch    *cgroup.Watch // nil for none
+	ending   chan struct{} // closed when the main process has ended
+	killing  sync.WaitGroup
+	overran  atomic.Bool // it is ended here for its memory
 
-	killing sync.WaitGroup
-
-	mu       sync.Mutex // guards what follows
-	reaped   bool       // pid is no longer its own
-	killed   bool       // Kill is at work, or was
-	settling bool       // supervise is at work, and nobody else may kill
+	mu       sync.Mutex    // guards what follows
+	reaped   bool          // pid is no longer its own
+	killed   bool          // Kill is at work, or was
+	settling bool          // supervise is at work, and nobody else may kill
+	watch    *cgroup.Watch // of its memory; nil for none
 }
 
 // Pid is the process id of the main process.
@@ -105,6 +107,7 @@ func (p *Process) supervise(pidfd *os.File) {
 	p.mu.Lock()
 	p.settling = true
 	p.mu.Unlock()
+	close(p.ending)
 	var exit Exit
 	if p.group == nil {
 		// The process is not reaped yet, so that its number cannot be
@@ -136,6 +139,9 @@ func (p *Process) settle(exit *Exit) error {
 	errs = append(errs, err)
 	if usage.Memory != nil {
 		exit.OOMKills = usage.Memory.OOMKills
+	}
+	if p.overran.Load() {
+		exit.OOMKills++
 	}
 	p.unwatchMemory()
 	// Another workload may get a cgroup of the same name once this one is

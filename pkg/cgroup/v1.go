@@ -36,7 +36,9 @@ func makeV1(parent, dir string, controllers []string) error {
 		// Kernels before 5.11 let children escape a parent's limit unless
 		// this is on before the first child; later ones have it always on.
 		// It cannot be changed where there are children, and needs not to.
-		_ = write(filepath.Join(parent, "memory.use_hierarchy"), "1")
+		if file := filepath.Join(parent, "memory.use_hierarchy"); !is(file, 1) {
+			_ = write(file, "1")
+		}
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -57,6 +59,11 @@ func makeV1(parent, dir string, controllers []string) error {
 		}
 	}
 	return nil
+}
+
+func is(file string, n uint64) bool {
+	have, err := number(file)
+	return err == nil && have == n
 }
 
 // unmake removes the first n directories again, those that are empty.

@@ -11,15 +11,12 @@ import (
 
 // Watch wakes somebody when something may have happened to a group's memory.
 // It proves nothing by itself: a v1 group is also woken for what happened to a
-// relative, and by its own removal. [Group.OOMKills] tells.
+// relative, and by its own removal. [Group.OOMKills] and [Group.Overrun] tell.
 //
 // It waits in Go's own poller and costs one file descriptor and no thread. The
 // library's notifications block a thread or take an inotify instance each, of
 // which a user has 128.
-type Watch struct {
-	file *os.File
-	v1   bool
-}
+type Watch struct{ file *os.File }
 
 // WatchMemory begins to watch. It fails with an [*AbsentError] for a group
 // without the memory controller, and where the kernel has no notifications.
@@ -35,12 +32,12 @@ func (g *Group) WatchMemory() (*Watch, error) {
 	if g.version == V1 {
 		f, err = watchOOM(dir)
 	} else {
-		f, err = os.OpenFile(filepath.Join(dir, "memory.events"), os.O_RDONLY|unix.O_NONBLOCK, 0)
+		f, err = watchEvents(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch the memory of cgroup %s: %w", g.name, err)
 	}
-	return &Watch{file: f, v1: g.version == V1}, nil
+	return &Watch{f}, nil
 }
 
 // watchOOM registers an eventfd in the way of the kernel's
@@ -63,29 +60,34 @@ func watchOOM(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Wait blocks until the next event. After Close it fails with
-// [os.ErrClosed]. Events that come while nobody waits are one event.
-func (w *Watch) Wait() error {
-	if w.v1 {
-		var counter [8]byte
-		_, err := w.file.Read(counter[:])
-		return err
+// watchEvents opens memory.events so that Go's poller takes it: a file of the
+// cgroup file system is always readable and reports its changes as edges, which
+// is what that poller looks for.
+func watchEvents(dir string) (*os.File, error) {
+	fd, err := unix.Open(filepath.Join(dir, "memory.events"), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
 	}
+	return os.NewFile(uintptr(fd), "memory.events"), nil
+}
+
+// Until calls check now and after every event, until check returns true. What
+// happens while check runs makes it be called again. It fails with
+// [os.ErrClosed] once the watch is closed.
+func (w *Watch) Until(check func() bool) error {
 	c, err := w.file.SyscallConn()
 	if err != nil {
 		return err
 	}
-	// A file of the cgroup file system can always be read; what the poller
-	// reports are its changes, and the first time its being there.
-	asked := false
-	return c.Read(func(uintptr) bool {
-		if !asked {
-			asked = true
-			return false
-		}
-		return true
+	// The check is made within Read because the poller forgets, at the
+	// beginning of each Read, what it was told before.
+	return c.Read(func(fd uintptr) bool {
+		// This empties an eventfd. Of memory.events the content is not used.
+		var buffer [8]byte
+		_, _ = unix.Read(int(fd), buffer[:])
+		return check()
 	})
 }
 
-// Close ends the watch and whoever waits.
+// Close ends the watch and whoever waits. It waits for a check that runs.
 func (w *Watch) Close() error { return w.file.Close() }

@@ -1,0 +1,36 @@
+package cgroup
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// SoftMemory says that the group's memory limit is one that the kernel
+// reclaims and throttles for but never kills for; see [Container.SoftMemory].
+func (g *Group) SoftMemory() bool { return g.options.SoftMemory }
+
+// Overrun says whether a v2 group holds more memory than its memory.high, of
+// the kind that the kernel cannot take back. Page cache, which it can, counts
+// for nothing, and neither does what has gone to swap.
+func (g *Group) Overrun() (bool, error) {
+	dir, ok := g.dir("memory")
+	if !ok || g.version != V2 {
+		return false, nil
+	}
+	high, err := number(filepath.Join(dir, "memory.high"))
+	if err == nil && high == Unlimited {
+		return false, nil
+	}
+	var stat map[string]uint64
+	if err == nil {
+		stat, err = keyed(filepath.Join(dir, "memory.stat"))
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read the memory of cgroup %s: %w", g.name, err)
+	}
+	var held uint64
+	for _, kind := range []string{"anon", "shmem", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "sock", "slab_unreclaimable"} {
+		held += stat[kind]
+	}
+	return held >= high, nil
+}
