@@ -118,11 +118,9 @@ func (c *Core) populate(j *job) {
 			c.settle(in)
 		}
 	}
-	if j.present < j.count() {
-		for slot := range int32(j.count()) {
-			if int(slot) >= len(j.instances) || j.instances[slot] == nil {
-				c.newInstance(j, slot)
-			}
+	for slot := range int32(j.count()) {
+		if int(slot) >= len(j.instances) || j.instances[slot] == nil {
+			c.newInstance(j, slot)
 		}
 	}
 }

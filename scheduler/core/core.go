@@ -35,13 +35,14 @@ type Core struct {
 	strays       map[string]*stray
 
 	// What the current step has touched, in the order in which it did.
-	touched   []*job
-	instances []*instance
-	attempts  []*attempt
-	save      []state.Change // versions, and whatever is removed
-	calls     callLists
-	replies   []Reply
-	show      []Notice
+	frameworkEdited bool
+	touched         []*job
+	instances       []*instance
+	attempts        []*attempt
+	save            []state.Change // versions, and whatever is removed
+	calls           callLists
+	replies         []Reply
+	show            []Notice
 }
 
 // callLists are the calls of one step by what they are for, in the order in
@@ -128,6 +129,10 @@ func (c *Core) effects() Effects {
 	}
 	c.demand()
 	e := Effects{Replies: c.replies, Show: c.show}
+	if c.frameworkEdited {
+		c.frameworkEdited = false
+		c.save = append(c.save, state.PutFramework(c.framework))
+	}
 	if saves := len(c.save) + len(c.touched) + len(c.instances) + len(c.attempts); saves > 0 {
 		e.Save = make([]state.Change, 0, saves)
 	}

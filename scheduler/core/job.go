@@ -90,8 +90,7 @@ func (c *Core) forgetJob(j *job) {
 			r = state.CopyFramework(c.framework)
 		}
 		r.AttemptFloor = floor
-		c.framework = r
-		c.save = append(c.save, state.PutFramework(r))
+		c.framework, c.frameworkEdited = r, true
 	}
 	for _, v := range j.versions {
 		c.save = append(c.save, removal(v.rec))

@@ -25,8 +25,7 @@ func (c *Core) onSubscribed(s Subscribed) {
 				s.FrameworkID.Value, c.framework.FrameworkId)
 		}
 		r := &tandemv1.FrameworkRecord{FrameworkId: s.FrameworkID.Value, Created: c.stamp, AttemptFloor: c.framework.GetAttemptFloor()}
-		c.framework = r
-		c.save = append(c.save, state.PutFramework(r))
+		c.framework, c.frameworkEdited = r, true
 	}
 	c.subscribed = true
 	c.subscription++

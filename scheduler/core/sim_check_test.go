@@ -267,7 +267,7 @@ func (k *checks) atRest() {
 		w.fail("the scheduler is not subscribed")
 	}
 	if len(w.master.offers) > 0 {
-		w.fail("%d offers are held", len(w.master.offers))
+		w.fail("offers are held: %v", sortedKeys(w.master.offers))
 	}
 	if !w.master.suppressed && !k.anyWaiting() {
 		w.fail("nothing waits, and offers are not suppressed")
@@ -281,7 +281,7 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	w := k.s.w
 	r, ok := k.s.store[state.KindJob][id]
 	if !ok {
-		if !wish.purged {
+		if !wish.purged && !(wish.stopped && wish.goneToo) {
 			w.fail("job %s is gone", id)
 		}
 		return

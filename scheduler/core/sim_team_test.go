@@ -26,6 +26,8 @@ type wish struct {
 	purged  bool
 	// unsure: a command was not answered, so that it may or may not count.
 	unsure bool
+	// goneToo: a purge was asked for earlier and may still be under way.
+	goneToo bool
 }
 
 // wishes asks for one thing, and plans the next.
@@ -63,13 +65,16 @@ func (t *team) submit(spec *tandemv1.Job) {
 	if w != nil && w.spec.Type != spec.Type && !w.purged {
 		return
 	}
+	if t.w.sched.down {
+		return
+	}
 	before := t.asked[spec.Id]
-	t.asked[spec.Id] = &wish{spec: spec, unsure: true}
+	t.asked[spec.Id] = &wish{spec: spec, unsure: true, goneToo: before != nil && (before.goneToo || before.purged)}
 	t.send(core.Command{Submit: &core.Submit{Job: spec}}, func(r core.Reply) {
 		w := t.asked[spec.Id]
 		switch {
 		case r.Refused == nil:
-			w.unsure = false
+			w.unsure, w.goneToo = false, false
 		case r.Refused.Code == core.Conflict:
 			t.asked[spec.Id] = before // it is being purged still
 			if before == nil {
@@ -82,8 +87,11 @@ func (t *team) submit(spec *tandemv1.Job) {
 }
 
 func (t *team) stop(id string, purge bool) {
+	if t.w.sched.down {
+		return
+	}
 	w := t.asked[id]
-	t.asked[id] = &wish{spec: w.spec, stopped: true, purged: purge, unsure: true}
+	t.asked[id] = &wish{spec: w.spec, stopped: true, purged: purge, unsure: true, goneToo: w.goneToo}
 	t.send(core.Command{Stop: &core.Stop{JobID: id, Purge: purge}}, func(r core.Reply) {
 		w := t.asked[id]
 		switch {
@@ -98,9 +106,6 @@ func (t *team) stop(id string, purge bool) {
 }
 
 func (t *team) send(c core.Command, answered func(core.Reply)) {
-	if t.w.sched.down {
-		return
-	}
 	t.command++
 	c.ID = t.command
 	t.pending = map[uint64]func(core.Reply){c.ID: answered}

@@ -195,7 +195,9 @@ func (w *world) mischief() {
 		w.after(d, func() {
 			a.cut = false
 			if known := w.master.agents[a.id]; known != nil && known.state == registered && !a.dead {
-				a.retry() // nobody has noticed
+				// Nobody has noticed, but the connection broke, and both sides
+				// compare what they know.
+				w.master.registers(a)
 			}
 		})
 	case n < 58:

@@ -222,7 +222,8 @@ func (c *Core) onAcceptFailed(f CallFailed) {
 			c.changed(dropped)
 		}
 	}
-	if !f.Uncertain && c.subscribed {
+	if c.subscribed {
+		// The offers may still be with us; where they are not, it does no harm.
 		c.decline(accept.OfferIDs)
 	}
 }
