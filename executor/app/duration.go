@@ -17,13 +17,13 @@ var units = map[string]time.Duration{
 // parseDuration reads a duration as Mesos writes it: a decimal number and a
 // unit without a space, such as 15mins or 2.5secs.
 func parseDuration(text string) (time.Duration, error) {
-	end := strings.LastIndexAny(text, "0123456789.") + 1
-	number, err := strconv.ParseFloat(text[:end], 64)
-	unit, known := units[text[end:]]
-	if err != nil || !known || number < 0 || strings.ContainsAny(text[:end], "xXpP_") {
+	unit := strings.TrimLeft(text, "0123456789.")
+	number, err := strconv.ParseFloat(strings.TrimSuffix(text, unit), 64)
+	size, known := units[unit]
+	if err != nil || !known {
 		return 0, fmt.Errorf("%q is no duration such as 15mins, 2secs or 250ms", text)
 	}
-	d := number * float64(unit)
+	d := number * float64(size)
 	if d >= math.MaxInt64 {
 		return math.MaxInt64, nil
 	}

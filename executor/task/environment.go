@@ -99,10 +99,11 @@ func command(environment *mesos.Environment, variables map[string]string) error 
 // of the task's discovery information, where it names them; then come those
 // among its resources that are not named there.
 func ports(task *mesos.TaskInfo) map[string]uint32 {
-	all := map[string]uint32{}
+	all, seen := map[string]uint32{}, map[uint32]bool{}
 	var numbers []uint32
 	for _, p := range task.Discovery.GetPorts().GetPorts() {
 		numbers = append(numbers, p.Number)
+		seen[p.Number] = true
 		if name := p.GetName(); name != "" {
 			all["PORT_"+capitals(name)] = p.Number
 		}
@@ -114,8 +115,9 @@ func ports(task *mesos.TaskInfo) map[string]uint32 {
 		for _, span := range r.GetRanges().GetRange() {
 			// A range that is not one of ports must not fill the environment.
 			for n := span.Begin; n <= min(span.End, 65535); n++ {
-				if !slices.Contains(numbers, uint32(n)) {
+				if !seen[uint32(n)] {
 					numbers = append(numbers, uint32(n))
+					seen[uint32(n)] = true
 				}
 			}
 		}

@@ -1,0 +1,117 @@
+package task
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+func resources(cpus, mem float64) []mesos.Resource {
+	var all []mesos.Resource
+	for name, value := range map[string]float64{"cpus": cpus, "mem": mem} {
+		if value > 0 {
+			all = append(all, mesos.Resource{Name: name, Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: value}})
+		}
+	}
+	return all
+}
+
+func TestLimitsOf(t *testing.T) {
+	infinity := math.Inf(1)
+	require := func(l *tandemv1.Limits) *tandemv1.TaskSettings { return &tandemv1.TaskSettings{Limits: l} }
+	for _, c := range []struct {
+		name     string
+		version  cgroup.Version
+		task     mesos.TaskInfo
+		settings *tandemv1.TaskSettings
+		// want is LinuxResources in JSON.
+		want string
+		// policy and others are compared where they are set.
+		policy  cgroup.Policy
+		rlimits []specs.POSIXRlimit
+		skipped []string
+	}{
+		{name: "a plain task", task: mesos.TaskInfo{Resources: resources(0.5, 64)}, policy: cgroup.Prefer,
+			want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 512}}`},
+		{name: "nothing at all", policy: cgroup.Prefer, want: `{}`},
+		{name: "the least share", task: mesos.TaskInfo{Resources: resources(0.001, 0)}, policy: cgroup.Prefer, want: `{"cpu": {"shares": 2}}`},
+		{name: "Mesos's own limits", policy: cgroup.Prefer,
+			task: mesos.TaskInfo{Resources: resources(1, 64), Limits: map[string]mesos.Value_Scalar{"cpus": {Value: 1.5}, "mem": {Value: 128}}},
+			want: `{"memory": {"limit": 134217728}, "cpu": {"shares": 1024, "quota": 150000, "period": 100000}}`},
+		{name: "Mesos's infinity", policy: cgroup.Prefer,
+			task: mesos.TaskInfo{Resources: resources(1, 64), Limits: map[string]mesos.Value_Scalar{"cpus": {Value: infinity}, "mem": {Value: infinity}}},
+			want: `{"cpu": {"shares": 1024}}`},
+		{name: "settings come first", task: mesos.TaskInfo{Resources: resources(1, 64), Limits: map[string]mesos.Value_Scalar{"mem": {Value: 128}}},
+			settings: require(&tandemv1.Limits{Cpus: proto.Float64(0.005), Mem: proto.Float64(96), Swap: proto.Float64(32), Pids: proto.Int64(20), Nofile: proto.Int64(1024)}),
+			want:     `{"memory": {"limit": 100663296, "swap": 134217728}, "cpu": {"shares": 1024, "quota": 1000, "period": 100000}, "pids": {"limit": 20}}`,
+			rlimits:  []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024}}},
+		{name: "settings without limits", task: mesos.TaskInfo{Resources: resources(1, 64)}, settings: &tandemv1.TaskSettings{},
+			want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 1024}}`},
+		{name: "OCI resources, and limits over them", task: mesos.TaskInfo{Resources: resources(1, 64)},
+			settings: &tandemv1.TaskSettings{OciResources: []byte(`{"memory": {"limit": 1, "reservation": 1048576}, "cpu": {"shares": 10, "burst": 500}}`)},
+			want:     `{"memory": {"limit": 67108864, "reservation": 1048576}, "cpu": {"shares": 10, "burst": 500}}`},
+		{name: "io and memHigh on v2", version: cgroup.V2, settings: require(&tandemv1.Limits{MemHigh: proto.Float64(300), Io: &tandemv1.IoLimits{Weight: 5000}}),
+			want: `{"unified": {"io.weight": "5000", "memory.high": "314572800"}}`},
+		{name: "io on v1", version: cgroup.V1, settings: require(&tandemv1.Limits{Io: &tandemv1.IoLimits{Weight: 5000}}),
+			want: `{"blockIO": {"weight": 1000}}`},
+		{name: "memHigh on v1, preferred", version: cgroup.V1, policy: cgroup.Prefer,
+			settings: require(&tandemv1.Limits{MemHigh: proto.Float64(300), Policy: tandemv1.LimitsPolicy_LIMITS_POLICY_PREFER}),
+			want:     `{}`, skipped: []string{"memHigh: it needs cgroup v2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := LimitsOf(c.version, &c.task, c.settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := &specs.LinuxResources{}
+			if err := json.Unmarshal([]byte(c.want), want); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(Limits{want, c.policy, c.rlimits, c.skipped}, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if _, _, err := cgroup.Values(cgroup.V2, got.Resources, cgroup.ValueOptions{}); err != nil {
+				t.Errorf("they make no sense: %v", err)
+			}
+		})
+	}
+	for want, settings := range map[string]*tandemv1.TaskSettings{
+		"memHigh needs cgroup v2":                   require(&tandemv1.Limits{MemHigh: proto.Float64(300)}),
+		"are not LinuxResources of the OCI runtime": {OciResources: []byte(`{"memory": 1}`)},
+	} {
+		if _, err := LimitsOf(cgroup.V1, &mesos.TaskInfo{}, settings); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestFetchesOf(t *testing.T) {
+	no := false
+	task := &mesos.TaskInfo{Command: &mesos.CommandInfo{URIs: []mesos.CommandInfo_URI{
+		{Value: "http://files.example/app.tgz"},
+		{Value: "http://files.example/tool", Executable: proto.Bool(true), Extract: &no, Cache: proto.Bool(true), OutputFile: proto.String("bin/tool")},
+	}}}
+	settings := &tandemv1.TaskSettings{Fetch: []*tandemv1.Fetch{{Uri: "https://files.example/data.gz", Sha256: "ab", DestPath: "d.gz", Cache: true}}}
+	all := FetchesOf(task, settings, "/cache")
+	if len(all) != 3 {
+		t.Fatalf("got %d fetches", len(all))
+	}
+	if r := all[0]; r.Extract == nil || !*r.Extract || r.Cache != "" || r.Name != "" {
+		t.Errorf("a plain URI: %+v", r)
+	}
+	if r := all[1]; *r.Extract || !r.Executable || r.Cache != "/cache" || r.Name != "bin/tool" {
+		t.Errorf("a URI with everything: %+v", r)
+	}
+	if r := all[2]; r.Extract != nil || r.SHA256 != "ab" || r.Name != "d.gz" || r.Cache != "/cache" {
+		t.Errorf("a file of the settings: %+v", r)
+	}
+}
