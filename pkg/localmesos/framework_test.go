@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -134,9 +135,13 @@ func subscribe(t *testing.T, cluster *localmesos.Cluster) *framework {
 		c.FrameworkID = &f.id
 		return caller.Call(t.Context(), c)
 	}
+	self, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
 	timeout, checkpoint := 60.0, true
 	stream, err := caller.Call(t.Context(), calls.Subscribe(&mesos.FrameworkInfo{
-		User: "root", Name: "example", Roles: []string{"example"}, FailoverTimeout: &timeout, Checkpoint: &checkpoint,
+		User: self.Username, Name: "example", Roles: []string{"example"}, FailoverTimeout: &timeout, Checkpoint: &checkpoint,
 		Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE}, {Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE},
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -199,8 +200,12 @@ func (f *fixture) expectAny(lines ...string) map[string]heard {
 
 func framework() mesos.FrameworkInfo {
 	checkpoint := true
+	self, err := user.Current()
+	if err != nil {
+		panic(err)
+	}
 	return mesos.FrameworkInfo{
-		ID: &mesos.FrameworkID{Value: frameworkID}, Name: "example", User: "root", Checkpoint: &checkpoint,
+		ID: &mesos.FrameworkID{Value: frameworkID}, Name: "example", User: self.Username, Checkpoint: &checkpoint,
 		Roles: []string{"example"},
 		Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE},

@@ -477,3 +477,17 @@ func TestFrameworksWithoutPartitionAwareness(t *testing.T) {
 	s.kill("unknown")
 	s.want("update unknown TASK_LOST REASON_EXECUTOR_TERMINATED: Cannot find executor")
 }
+
+func TestExecutorsThatAreNotBuiltIn(t *testing.T) {
+	s := newScript(t, nil)
+	s.RunTask(s.now, framework(), task("t1"))
+	s.want("update t1 TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: " +
+		"Failed to launch container: this agent has no command executor; use one of type CUSTOM")
+	s.ack("t1")
+	s.want("forget fw")
+	info := executorInfo()
+	info.Type, info.Command = mesos.ExecutorInfo_DEFAULT, nil
+	s.RunTaskGroup(s.now, framework(), info, mesos.TaskGroupInfo{Tasks: []mesos.TaskInfo{task("t2")}})
+	s.want("exited exec-1 -1", "update t2 TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: "+
+		"Failed to launch container: this agent has no default executor; use one of type CUSTOM")
+}

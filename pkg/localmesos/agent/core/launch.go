@@ -10,7 +10,7 @@ import (
 // RunTask launches a single task on its own executor.
 func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
 	if t.Executor == nil {
-		c.refuseCommandTask(now, framework, t)
+		c.refuse(now, framework, []mesos.TaskInfo{t}, "command")
 		return
 	}
 	c.run(now, framework, *t.Executor, []mesos.TaskInfo{t}, nil)
@@ -26,16 +26,23 @@ func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info m
 		}
 		tasks[i] = t
 	}
+	if info.Type == mesos.ExecutorInfo_DEFAULT {
+		// The master counts on an executor, and has to hear that there is none.
+		c.emit(ReportExit{Framework: *framework.ID, Executor: info.ExecutorID, Status: -1})
+		c.refuse(now, framework, tasks, "default")
+		return
+	}
 	c.run(now, framework, info, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
 }
 
-// refuseCommandTask answers a task without an executor, for which a real agent
-// starts its built-in command executor. This agent has none yet.
-func (c *Core) refuseCommandTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
+// refuse answers tasks that need an executor of Mesos's own: the command
+// executor or the default executor. This agent has neither.
+func (c *Core) refuse(now time.Time, framework mesos.FrameworkInfo, tasks []mesos.TaskInfo, kind string) {
 	f := c.framework(framework)
-	c.agentUpdate(now, f.id, nil, t.TaskID, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
-		"Failed to launch container: this agent has no command executor; give the task an executor of its own", nil)
-	c.removeIfIdle(f)
+	for _, t := range tasks {
+		c.agentUpdate(now, f.id, nil, t.TaskID, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
+			"Failed to launch container: this agent has no "+kind+" executor; use one of type CUSTOM", nil)
+	}
 }
 
 func (c *Core) framework(info mesos.FrameworkInfo) *framework {
