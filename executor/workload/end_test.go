@@ -101,23 +101,24 @@ func TestForkBombIsEnded(t *testing.T) {
 		"under that of the container's": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newEnv(t, everywhere[0])
-			if _, err := e.x.Limit(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(80))}}, cgroup.Require); err != nil {
-				t.Fatal(err)
-			}
-			s := e.shell("")
-			s.Shell, s.Args, s.Path = "", []string{"bomb", bombArg}, "/proc/self/exe"
-			s.Path, _ = os.Executable()
-			s.Limits = limit
-			p := e.start(s)
-			e.until("the explosion", func() bool {
-				u, err := p.Usage()
-				return err == nil && u.Pids.Current > 30
-			})
-			p.Kill()
-			if exit := e.wait(p); exit.Status.Signal != syscall.SIGKILL {
-				t.Errorf("exit = %+v", exit)
-			}
+			controlled(t, func(t *testing.T, e *env) {
+				if _, err := e.x.Limit(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(80))}}, cgroup.Require); err != nil {
+					t.Fatal(err)
+				}
+				s := e.shell("")
+				s.Shell, s.Args = "", []string{"bomb", bombArg}
+				s.Path, _ = os.Executable()
+				s.Limits = limit
+				p := e.start(s)
+				e.until("the explosion", func() bool {
+					u, err := p.Usage()
+					return err == nil && u.Pids.Current > 30
+				})
+				p.Kill()
+				if exit := e.wait(p); exit.Status.Signal != syscall.SIGKILL {
+					t.Errorf("exit = %+v", exit)
+				}
+			}, "pids")
 		})
 	}
 }
@@ -135,65 +136,73 @@ func eater(e *env, limits *specs.LinuxResources) workload.Spec {
 }
 
 func TestOutOfMemoryAtItsOwnLimit(t *testing.T) {
-	e := newEnv(t, everywhere[0])
-	sibling := e.start(e.shell("sleep 1000"))
-	exit := e.run(eater(e, memory(32)))
-	if exit.Status.Signal != syscall.SIGKILL || exit.OOMKills != 1 {
-		t.Errorf("exit = %+v, want one out-of-memory kill", exit)
-	}
-	if m := exit.Usage.Memory; m.Limit != 32<<20 || m.Peak < 24<<20 || m.Peak > 33<<20 {
-		t.Errorf("memory = %+v", *m)
-	}
-	if !alive(sibling.Pid()) {
-		t.Error("the sibling has died")
-	}
-	sibling.Kill()
-	if exit := e.wait(sibling); exit.OOMKills != 0 {
-		t.Errorf("the sibling's exit = %+v", exit)
-	}
+	controlled(t, func(t *testing.T, e *env) {
+		sibling := e.start(e.shell("sleep 1000"))
+		exit := e.run(eater(e, memory(32)))
+		if exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
+			t.Errorf("exit = %+v, want an out-of-memory kill", exit)
+		}
+		if m := exit.Usage.Memory; m.Limit != 32<<20 || m.Peak < 24<<20 || m.Peak > 33<<20 {
+			t.Errorf("memory = %+v", *m)
+		}
+		if !alive(sibling.Pid()) {
+			t.Error("the sibling has died")
+		}
+		sibling.Kill()
+		if exit := e.wait(sibling); exit.OOMKills != 0 {
+			t.Errorf("the sibling's exit = %+v", exit)
+		}
+		// An agent destroys a container that it sees running out of memory.
+		if n, err := e.x.OOMKills(); n != 0 || err != nil {
+			t.Errorf("the container's kills: %d, %v", n, err)
+		}
+	}, "memory")
 }
 
 // On v1 the kernel takes one process and leaves the rest.
 func TestOutOfMemoryOfAChildEndsTheWhole(t *testing.T) {
-	e := newEnv(t, everywhere[0])
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := e.shell(fmt.Sprintf("%s %s & sleep 1000", self, eatArg))
-	s.Limits = memory(32)
-	if exit := e.run(s); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
-		t.Errorf("exit = %+v, want a kill of the whole", exit)
-	}
+	controlled(t, func(t *testing.T, e *env) {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := e.shell(fmt.Sprintf("%s %s & sleep 1000", self, eatArg))
+		s.Limits = memory(32)
+		if exit := e.run(s); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
+			t.Errorf("exit = %+v, want a kill of the whole", exit)
+		}
+	}, "memory")
 }
 
 // The container's limit kills somebody; only that one is told of.
 func TestOutOfMemoryOfTheContainer(t *testing.T) {
-	e := newEnv(t, everywhere[0])
-	sibling := e.start(e.shell("sleep 1000"))
-	if _, err := e.x.Limit(memory(48), cgroup.Require); err != nil {
-		t.Fatal(err)
-	}
-	if exit := e.run(eater(e, nil)); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
-		t.Errorf("exit = %+v, want an out-of-memory kill", exit)
-	}
-	sibling.Kill()
-	if exit := e.wait(sibling); exit.OOMKills != 0 {
-		t.Errorf("the sibling's exit = %+v", exit)
-	}
+	controlled(t, func(t *testing.T, e *env) {
+		sibling := e.start(e.shell("sleep 1000"))
+		if _, err := e.x.Limit(memory(48), cgroup.Require); err != nil {
+			t.Fatal(err)
+		}
+		if exit := e.run(eater(e, nil)); exit.Status.Signal != syscall.SIGKILL || exit.OOMKills == 0 {
+			t.Errorf("exit = %+v, want an out-of-memory kill", exit)
+		}
+		sibling.Kill()
+		if exit := e.wait(sibling); exit.OOMKills != 0 {
+			t.Errorf("the sibling's exit = %+v", exit)
+		}
+	}, "memory")
 }
 
 func TestFirstAllocationIsTheWorkloads(t *testing.T) {
-	e := newEnv(t, everywhere[0])
-	// The shim alone needs more than this.
-	s := e.shell("exit 0")
-	s.Limits = memory(2)
-	if exit := e.run(s); !exit.Status.Success() {
-		t.Errorf("a small program under a small limit: %+v", exit)
-	}
-	if n, err := e.x.OOMKills(); n != 0 || err != nil {
-		t.Errorf("kills in the container itself: %d, %v", n, err)
-	}
+	controlled(t, func(t *testing.T, e *env) {
+		// The shim alone needs more than this.
+		s := e.shell("exit 0")
+		s.Limits = memory(2)
+		if exit := e.run(s); !exit.Status.Success() {
+			t.Errorf("a small program under a small limit: %+v", exit)
+		}
+		if n, err := e.x.OOMKills(); n != 0 || err != nil {
+			t.Errorf("kills in the container itself: %d, %v", n, err)
+		}
+	}, "memory")
 }
 
 func TestUsageIsThatOfTheWhole(t *testing.T) {
@@ -219,16 +228,17 @@ func setupName(t *testing.T) string {
 }
 
 func TestCPUQuotaIsEnforcedAndTold(t *testing.T) {
-	e := newEnv(t, everywhere[0])
-	s := e.shell("while :; do :; done")
-	s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(5000)), Period: ptr(uint64(10_000))}}
-	p := e.start(s)
-	e.until("throttling", func() bool {
-		u, err := p.Usage()
-		return err == nil && u.CPU.ThrottledPeriods > 2 && u.CPU.Throttled > 0
-	})
-	p.Kill()
-	e.wait(p)
+	controlled(t, func(t *testing.T, e *env) {
+		s := e.shell("while :; do :; done")
+		s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(5000)), Period: ptr(uint64(10_000))}}
+		p := e.start(s)
+		e.until("throttling", func() bool {
+			u, err := p.Usage()
+			return err == nil && u.CPU.ThrottledPeriods > 2 && u.CPU.Throttled > 0
+		})
+		p.Kill()
+		e.wait(p)
+	}, "cpu")
 }
 
 func TestLimitsWithoutACgroup(t *testing.T) {
@@ -250,18 +260,19 @@ func TestLimitsWithoutACgroup(t *testing.T) {
 }
 
 func TestLimitWithoutItsController(t *testing.T) {
-	e := newEnv(t, everywhere[0])
-	s := e.shell("true")
-	s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}
-	if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no cpuset controller") {
-		t.Errorf("err = %v", err)
-	}
-	s.Policy = cgroup.Prefer
-	p := e.start(s)
-	if len(p.Skipped()) != 1 {
-		t.Errorf("skipped = %v", p.Skipped())
-	}
-	e.wait(p)
+	controlled(t, func(t *testing.T, e *env) {
+		s := e.shell("true")
+		s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}
+		if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no cpuset controller") {
+			t.Errorf("err = %v", err)
+		}
+		s.Policy = cgroup.Prefer
+		p := e.start(s)
+		if len(p.Skipped()) != 1 {
+			t.Errorf("skipped = %v", p.Skipped())
+		}
+		e.wait(p)
+	})
 }
 
 func TestChainThatIsFullSharesByPolicy(t *testing.T) {

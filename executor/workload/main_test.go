@@ -74,9 +74,11 @@ func leaks(before int) (code int) {
 	if n := runtime.NumGoroutine(); n > 6 {
 		report("%d goroutines", n)
 	}
-	left, _ := filepath.Glob(fmt.Sprintf("/sys/fs/cgroup/*/tandem-workload-%d*", os.Getpid()))
-	if len(left) > 0 {
-		report("%v", left)
+	for _, hierarchy := range []string{"", "*/"} {
+		left, _ := filepath.Glob(fmt.Sprintf("/sys/fs/cgroup/%standem-workload-%d*", hierarchy, os.Getpid()))
+		if len(left) > 0 {
+			report("%v", left)
+		}
 	}
 	return code
 }
@@ -156,7 +158,12 @@ func open(t testing.TB, h cgroup.Host, id, leaf string) (*cgroup.Container, *cgr
 			_ = syscall.Rmdir(filepath.Join(hierarchy.Mount, top))
 		}
 	})
-	self := cgroup.Membership{Controllers: map[string]string{}, Unified: x.String() + leaf}
+	// On v2 this also enables the controllers below the container.
+	home, err := h.Create(x.String()+leaf, controllers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := cgroup.Membership{Controllers: map[string]string{}, Unified: home.String()}
 	for _, c := range controllers {
 		self.Controllers[c] = x.String()
 	}
@@ -174,6 +181,22 @@ func each(t *testing.T, test func(t *testing.T, e *env)) {
 	t.Helper()
 	for _, s := range everywhere {
 		t.Run(s.name, func(t *testing.T) { test(t, newEnv(t, s)) })
+	}
+}
+
+// controlled runs a test in every setup with cgroups that have the controllers.
+func controlled(t *testing.T, test func(t *testing.T, e *env), controllers ...string) {
+	t.Helper()
+	for _, s := range everywhere[:2] {
+		t.Run(s.name, func(t *testing.T) {
+			e := newEnv(t, s)
+			for _, c := range controllers {
+				if !e.x.Has(c) {
+					t.Skipf("needs the %s controller on cgroup %s", c, s.name)
+				}
+			}
+			test(t, e)
+		})
 	}
 }
 
