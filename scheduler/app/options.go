@@ -112,6 +112,8 @@ func (o *Options) validate() (masters detect.Masters, advertised *url.URL, err e
 		advertised, err = url.Parse(o.Advertise)
 		if err != nil || (advertised.Scheme != "http" && advertised.Scheme != "https") || advertised.Host == "" || strings.Trim(advertised.Path, "/") != "" {
 			bad("--advertise: %q is not an address of the form http://host:port", o.Advertise)
+		} else {
+			advertised.Path = ""
 		}
 	}
 	if o.ExecutorURI != "" {
@@ -133,6 +135,9 @@ func (o *Options) validate() (masters detect.Masters, advertised *url.URL, err e
 	}
 	if o.Secret != "" && o.Principal == "" {
 		bad("--secret-file: a secret proves who a principal is; name it with --principal")
+	}
+	if strings.Contains(o.Principal, ":") && o.Secret != "" {
+		bad("--principal: %q has a colon in it, which cannot be sent with a secret", o.Principal)
 	}
 	if o.FailoverTimeout <= 0 {
 		bad("--failover-timeout: %s would have every task ended whenever the scheduler restarts", o.FailoverTimeout)

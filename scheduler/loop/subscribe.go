@@ -77,6 +77,9 @@ func (l *Loop) subscribe(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			if errors.Is(context.Cause(ctx), errFirst) {
+				if last == "" {
+					last = "nothing has answered"
+				}
 				return fmt.Errorf("no master could be subscribed to within %s: %s", l.opt.FirstSubscription, last)
 			}
 			return nil
