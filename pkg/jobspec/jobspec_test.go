@@ -138,7 +138,11 @@ func TestUnsupportedIsRefused(t *testing.T) {
 		head + "type: cron\nschedule: {cron: '* * * * *'}\n" + tail,
 		head + "type: daemon\n" + tail,
 		head + "update: {canary: 1}\n" + tail,
+		head + "update: {progressDeadline: 5m}\n" + tail,
+		head + "update: {autoRevert: true}\n" + tail,
 		head + "executor: {share: job}\n" + tail,
+		head + tail + "  resources: {gpus: 1}\n",
+		head + tail + "  readinessCheck: {command: {cmd: 'true'}}\n",
 		head + tail + "  env: {PASSWORD: {secret: db}}\n",
 		head + tail + "  logs: {maxFiles: 5}\n",
 	} {

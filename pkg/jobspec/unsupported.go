@@ -11,11 +11,11 @@ import (
 // asks for.
 type feature struct {
 	// field is relative to the job or to the workload.
-	field string
-	// asked says whether the job, or the workload, asks for it.
+	field  string
+	reason string
+	// One of these says whether the job, or a workload of it, asks for it.
 	job      func(*tandemv1.Job) bool
 	workload func(*tandemv1.Workload) bool
-	reason   string
 }
 
 // unsupported is the only list of what this version does not do yet. A feature
@@ -34,10 +34,26 @@ var unsupported = []feature{
 		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetCanary() > 0 },
 	},
 	{
+		field: "update.progressDeadline", reason: "deadlines of updates are not supported yet; an update goes on until it is done",
+		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetProgressDeadline() != nil },
+	},
+	{
+		field: "update.autoRevert", reason: "going back to the last version is not supported yet; submit it again",
+		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetAutoRevert() },
+	},
+	{
 		field: "executor.share", reason: "sharing an executor is not supported yet; leave it at instance",
 		job: func(j *tandemv1.Job) bool {
 			return j.GetExecutor().GetShare() > tandemv1.ExecutorShare_EXECUTOR_SHARE_INSTANCE
 		},
+	},
+	{
+		field: "resources.gpus", reason: "graphics processors are not supported yet",
+		workload: func(w *tandemv1.Workload) bool { return w.GetResources().GetGpus() > 0 },
+	},
+	{
+		field: "readinessCheck", reason: "readiness checks are not supported yet; a healthCheck decides when an instance is well",
+		workload: func(w *tandemv1.Workload) bool { return w.GetReadinessCheck() != nil },
 	},
 	{
 		field: "logs", reason: "rotating logs are not supported yet",

@@ -235,7 +235,7 @@ func (c *checker) update(job *tandemv1.Job) {
 		c.refuse("update.canary", "must not be negative")
 	}
 	c.atLeast("update.minHealthyTime", u.GetMinHealthyTime(), 0)
-	if u.GetProgressDeadline().AsDuration() <= u.GetMinHealthyTime().AsDuration() {
+	if u.GetProgressDeadline() != nil && u.GetProgressDeadline().AsDuration() <= u.GetMinHealthyTime().AsDuration() {
 		c.refuse("update.progressDeadline", "must be longer than minHealthyTime, %s", u.GetMinHealthyTime().AsDuration())
 	}
 }

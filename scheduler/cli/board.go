@@ -143,10 +143,7 @@ func taskText(hostname string, t *tandemv1.TaskRecord) string {
 		}
 	}
 	text := strings.Join(parts, ", ")
-	if t.GetState() != tandemv1.TaskState_TASK_FINISHED {
-		text = because(text, present.Why(t))
-	}
-	return text
+	return because(text, present.Why(t))
 }
 
 func because(text, reason string) string {
@@ -234,12 +231,8 @@ func (b *board) live(now time.Time) *table {
 		t.add(key.String(), present.InstancePhase(i.GetPhase()), present.Since(now, i.GetSince().AsTime()), "", "", "", "", "", "",
 			a.GetHostname(), present.OneLine(i.GetPhaseReason()))
 		for _, task := range a.GetTasks() {
-			why := ""
-			if task.GetState() != tandemv1.TaskState_TASK_FINISHED {
-				why = present.Why(task)
-			}
 			t.add("", "", "", task.GetWorkload(), stateText(task), present.Exit(task), present.WallTime(task),
-				present.CPUTime(task), present.PeakMemory(task), strings.Join(present.Ports(a.GetHostname(), task), " "), why)
+				present.CPUTime(task), present.PeakMemory(task), strings.Join(present.Ports(a.GetHostname(), task), " "), present.Why(task))
 		}
 	}
 	return t
@@ -259,12 +252,8 @@ func (b *board) report(w io.Writer) {
 	var warnings []string
 	for _, key := range b.slots() {
 		for _, task := range b.attempts[key].GetTasks() {
-			why := ""
-			if task.GetState() != tandemv1.TaskState_TASK_FINISHED {
-				why = present.Why(task)
-			}
 			t.add(task.GetTaskId(), stateText(task), present.Exit(task), present.WallTime(task),
-				present.CPUTime(task), present.PeakMemory(task), why)
+				present.CPUTime(task), present.PeakMemory(task), present.Why(task))
 			for _, warning := range task.GetReport().GetWarnings() {
 				warnings = append(warnings, fmt.Sprintf("%s: %s", task.GetTaskId(), present.OneLine(warning)))
 			}

@@ -135,10 +135,10 @@ func (c *client) followOnce(ctx context.Context, job string, d *display, done fu
 				timer.Reset(redraw)
 			}
 		case <-timer.C:
-			if dirty {
-				d.draw(b)
-				dirty = false
-			}
+			d.draw(b)
+			dirty = false
+			// What is shown grows older too.
+			timer.Reset(time.Second)
 		}
 	}
 }

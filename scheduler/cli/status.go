@@ -127,12 +127,8 @@ func printJob(w io.Writer, now time.Time, view *tandemv1.JobView) {
 		instances.add(strconv.Itoa(int(i.GetSlot())), present.InstancePhase(i.GetPhase()), present.Since(now, i.GetSince().AsTime()),
 			attempt, strconv.FormatUint(i.GetJobVersion(), 10), latest.GetHostname(), present.OneLine(i.GetPhaseReason()))
 		for _, t := range latest.GetTasks() {
-			why := ""
-			if t.GetState() != tandemv1.TaskState_TASK_FINISHED {
-				why = present.Why(t)
-			}
 			tasks.add(t.GetTaskId(), stateText(t), present.Exit(t), present.WallTime(t), present.CPUTime(t), present.PeakMemory(t),
-				strings.Join(present.Ports(latest.GetHostname(), t), " "), why)
+				strings.Join(present.Ports(latest.GetHostname(), t), " "), present.Why(t))
 		}
 	}
 	fmt.Fprintln(w)

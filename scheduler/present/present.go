@@ -118,11 +118,13 @@ func Exit(t *tandemv1.TaskRecord) string {
 }
 
 // Why returns the reason and the message of a task's latest status in one line,
-// or nothing when it says no more than the state.
+// or nothing when they say no more than the state.
 func Why(t *tandemv1.TaskRecord) string {
 	message := OneLine(t.GetMessage())
 	switch {
-	case t.GetReason() == "" || t.GetReason() == "COMMAND_EXECUTOR_FAILED":
+	case t.GetState() == tandemv1.TaskState_TASK_FINISHED:
+		return ""
+	case t.GetReason() == "" || t.GetReason() == "COMMAND_EXECUTOR_FAILED" || TaskMood(t.GetState()) == Good:
 		return message
 	case message == "":
 		return t.GetReason()
