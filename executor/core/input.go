@@ -16,30 +16,32 @@ type Input interface{ isInput() }
 
 // What the agent says, and what happens to the connection with it.
 type (
-	// Subscribing: a subscription is about to be tried. The effects hold the
-	// call.
+	// Subscribing says that a subscription is about to be tried. The effects
+	// hold the call.
 	Subscribing struct{}
-	// Subscribed: event SUBSCRIBED.
+	// Subscribed is event SUBSCRIBED.
 	Subscribed struct{ Event *executor.Event_Subscribed }
-	// Disconnected: the subscription has ended or could not be made; calls
-	// fail until the next Subscribed.
+	// Disconnected says that the subscription has ended or could not be made;
+	// calls fail until the next Subscribed.
 	Disconnected struct{ Reason string }
-	// Rejected: the agent will never take this executor's subscription.
+	// Rejected says that the agent will never take this executor's
+	// subscription.
 	Rejected struct{ Reason string }
-	// Launched: event LAUNCH or LAUNCH_GROUP; a single task is a group of one.
+	// Launched is event LAUNCH or LAUNCH_GROUP; a single task is a group of
+	// one.
 	Launched struct{ Tasks []mesos.TaskInfo }
-	// KillAsked: event KILL.
+	// KillAsked is event KILL.
 	KillAsked struct {
 		TaskID mesos.TaskID
 		Policy *mesos.KillPolicy
 	}
-	// Acknowledged: event ACKNOWLEDGED.
+	// Acknowledged is event ACKNOWLEDGED.
 	Acknowledged struct{ UUID []byte }
-	// Shutdown: event SHUTDOWN, or the process was asked to end.
+	// Shutdown is event SHUTDOWN, or says that the process was asked to end.
 	Shutdown struct{ Reason string }
-	// Message: event MESSAGE.
+	// Message is event MESSAGE.
 	Message struct{ Data []byte }
-	// Ticked: time has passed; see Core.Next.
+	// Ticked says that time has passed; see Core.Next.
 	Ticked struct{}
 )
 
@@ -61,7 +63,7 @@ type (
 		// for, one line each.
 		Warnings []string
 	}
-	// Exited: the workload has ended, and nothing of it is left.
+	// Exited says that the workload has ended, and nothing of it is left.
 	Exited struct {
 		Run  Run
 		Exit Exit
