@@ -1,7 +1,6 @@
 package jobspec
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -12,29 +11,6 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
-
-// LinuxResources returns what a workload asks of the OCI runtime
-// specification, or nil where it asks nothing. It fails for what Validate
-// refuses.
-func LinuxResources(l *tandemv1.Linux) (*specs.LinuxResources, error) {
-	if l.GetResources() == nil {
-		return nil, nil
-	}
-	c := &checker{}
-	c.linux("linux.resources", l)
-	if len(c.problems) > 0 {
-		return nil, Problems(c.problems)
-	}
-	text, err := json.Marshal(l.GetResources().AsMap())
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode linux.resources: %w", err)
-	}
-	var r specs.LinuxResources
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("cannot decode linux.resources: %w", err)
-	}
-	return &r, nil
-}
 
 // linux checks the keys and types of LinuxResources by the Go types of the
 // specification. encoding/json could refuse them too, but stops at the first,

@@ -98,11 +98,3 @@ func quoted(word string) string {
 	}
 	return fmt.Sprintf("%q", word)
 }
-
-// oneOf returns the list as "a, b or c".
-func oneOf(list []string) string {
-	if len(list) < 2 {
-		return strings.Join(list, "")
-	}
-	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
-}

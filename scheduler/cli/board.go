@@ -58,6 +58,11 @@ func (b *board) apply(change *tandemv1.WatchResponse) []event {
 		return b.applyInstance(c.Instance)
 	case *tandemv1.WatchResponse_Attempt:
 		return b.applyAttempt(c.Attempt)
+	case *tandemv1.WatchResponse_InstanceRemoved:
+		key := slot{c.InstanceRemoved.GetJobId(), c.InstanceRemoved.GetSlot()}
+		delete(b.instances, key)
+		delete(b.attempts, key)
+		return []event{{key.String(), "removed"}}
 	case *tandemv1.WatchResponse_JobRemoved:
 		b.removed[c.JobRemoved] = true
 		delete(b.jobs, c.JobRemoved)
@@ -255,7 +260,7 @@ func (b *board) report(w io.Writer) {
 			t.add(task.GetTaskId(), stateText(task), present.Exit(task), present.WallTime(task),
 				present.CPUTime(task), present.PeakMemory(task), present.Why(task))
 			for _, warning := range task.GetReport().GetWarnings() {
-				warnings = append(warnings, fmt.Sprintf("%s: %s", task.GetTaskId(), present.OneLine(warning)))
+				warnings = append(warnings, fmt.Sprintf("not enforced for %s: %s", task.GetTaskId(), present.OneLine(warning)))
 			}
 		}
 	}

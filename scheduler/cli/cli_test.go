@@ -111,7 +111,7 @@ func (f *fake) done(job *tandemv1.Job, version uint64) *tandemv1.JobView {
 			}
 			if state == tandemv1.TaskState_TASK_FAILED {
 				task.Report.ExitCode, task.Report.Signal = nil, proto.Int32(9)
-				task.Report.Warnings = []string{"limits.swap is not enforced: the kernel does not account for swap"}
+				task.Report.Warnings = []string{"limits.swap: the kernel does not account for swap"}
 				task.Reason, task.Message = "CONTAINER_LIMITATION_MEMORY", "used more than its 64 MiB of memory"
 			}
 			a.Tasks = append(a.Tasks, task)

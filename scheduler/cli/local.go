@@ -100,6 +100,9 @@ func local(ctx context.Context, sys *System, f *localFlags, names []string) (err
 
 	fact(sys.Stdout, "mesos", "%s/frameworks", cluster.URL())
 	fact(sys.Stdout, "tandem", "%s/", s.address)
+	if os.Geteuid() != 0 {
+		fact(sys.Stdout, "note", "without root limits may not be enforced; the report says which")
+	}
 	return s.run(ctx, sys, f, files, dir)
 }
 

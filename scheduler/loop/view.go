@@ -151,7 +151,7 @@ func (v *View) showFramework(f *tandemv1.FrameworkView, told bool) {
 
 // response is how a change is told to watches, and the job that it belongs to.
 // Changes that the API has no word for give nil: the framework's record, whose
-// content its view tells, and the removal of instances and attempts.
+// content its view tells, and the removal of attempts.
 func response(c state.Change) (*tandemv1.WatchResponse, string) {
 	switch r := c.Record.(type) {
 	case *tandemv1.JobRecord:
@@ -161,8 +161,14 @@ func response(c state.Change) (*tandemv1.WatchResponse, string) {
 	case *tandemv1.AttemptRecord:
 		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: r}}, r.JobId
 	case nil:
-		if c.Kind == state.KindJob {
+		switch c.Kind {
+		case state.KindJob:
 			return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: c.Key}}, c.Key
+		case state.KindInstance:
+			job, slot, _ := state.ParseKey(c.Key)
+			return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_InstanceRemoved{
+				InstanceRemoved: &tandemv1.InstanceRemoved{JobId: job, Slot: slot},
+			}}, job
 		}
 	}
 	return nil, ""

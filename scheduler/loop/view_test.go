@@ -101,6 +101,8 @@ func words(r *tandemv1.WatchResponse) string {
 		return fmt.Sprintf("framework subscribed=%v", c.Framework.Subscribed)
 	case *tandemv1.WatchResponse_JobRemoved:
 		return "-" + c.JobRemoved
+	case *tandemv1.WatchResponse_InstanceRemoved:
+		return fmt.Sprintf("-%s#%d", c.InstanceRemoved.JobId, c.InstanceRemoved.Slot)
 	case *tandemv1.WatchResponse_SnapshotEnd:
 		return "end"
 	}
@@ -146,6 +148,8 @@ func TestWatch(t *testing.T) {
 		equal(t, "everything", all.take(), "3 /b#0,1\n4 /a#0/1\n5 /b#0/4\n6 /c v1\n7 -/b")
 		equal(t, "one job", one.take(), "3 /b#0,1\n5 /b#0/4\n7 -/b")
 		equal(t, "a job that has come", later.take(), "6 /c v1")
+		save(state.PutInstance(instance("/a", 0, waiting)).Removal())
+		equal(t, "an instance that was scaled away", all.take(), "8 -/a#0")
 	})
 }
 

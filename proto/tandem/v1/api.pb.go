@@ -864,6 +864,7 @@ type WatchResponse struct {
 	//	*WatchResponse_Framework
 	//	*WatchResponse_JobRemoved
 	//	*WatchResponse_SnapshotEnd
+	//	*WatchResponse_InstanceRemoved
 	Change        isWatchResponse_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -967,6 +968,15 @@ func (x *WatchResponse) GetSnapshotEnd() bool {
 	return false
 }
 
+func (x *WatchResponse) GetInstanceRemoved() *InstanceRemoved {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_InstanceRemoved); ok {
+			return x.InstanceRemoved
+		}
+	}
+	return nil
+}
+
 type isWatchResponse_Change interface {
 	isWatchResponse_Change()
 }
@@ -997,6 +1007,11 @@ type WatchResponse_SnapshotEnd struct {
 	SnapshotEnd bool `protobuf:"varint,7,opt,name=snapshot_end,json=snapshotEnd,proto3,oneof"`
 }
 
+type WatchResponse_InstanceRemoved struct {
+	// The job was scaled down, and nothing of the instance runs any more.
+	InstanceRemoved *InstanceRemoved `protobuf:"bytes,8,opt,name=instance_removed,json=instanceRemoved,proto3,oneof"`
+}
+
 func (*WatchResponse_Job) isWatchResponse_Change() {}
 
 func (*WatchResponse_Instance) isWatchResponse_Change() {}
@@ -1008,6 +1023,61 @@ func (*WatchResponse_Framework) isWatchResponse_Change() {}
 func (*WatchResponse_JobRemoved) isWatchResponse_Change() {}
 
 func (*WatchResponse_SnapshotEnd) isWatchResponse_Change() {}
+
+func (*WatchResponse_InstanceRemoved) isWatchResponse_Change() {}
+
+// InstanceRemoved names an instance that is there no more.
+type InstanceRemoved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Slot          int32                  `protobuf:"varint,2,opt,name=slot,proto3" json:"slot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceRemoved) Reset() {
+	*x = InstanceRemoved{}
+	mi := &file_tandem_v1_api_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceRemoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceRemoved) ProtoMessage() {}
+
+func (x *InstanceRemoved) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceRemoved.ProtoReflect.Descriptor instead.
+func (*InstanceRemoved) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *InstanceRemoved) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *InstanceRemoved) GetSlot() int32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
 
 var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
@@ -1072,7 +1142,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"suppresses\x120\n" +
 	"\x14mesos_frameworks_url\x18\x0f \x01(\tR\x12mesosFrameworksUrl\"%\n" +
 	"\fWatchRequest\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\xd0\x02\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\x99\x03\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12(\n" +
 	"\x03job\x18\x02 \x01(\v2\x14.tandem.v1.JobRecordH\x00R\x03job\x127\n" +
@@ -1081,8 +1151,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\tframework\x18\x05 \x01(\v2\x18.tandem.v1.FrameworkViewH\x00R\tframework\x12!\n" +
 	"\vjob_removed\x18\x06 \x01(\tH\x00R\n" +
 	"jobRemoved\x12#\n" +
-	"\fsnapshot_end\x18\a \x01(\bH\x00R\vsnapshotEndB\b\n" +
-	"\x06change2\xbe\x03\n" +
+	"\fsnapshot_end\x18\a \x01(\bH\x00R\vsnapshotEnd\x12G\n" +
+	"\x10instance_removed\x18\b \x01(\v2\x1a.tandem.v1.InstanceRemovedH\x00R\x0finstanceRemovedB\b\n" +
+	"\x06change\"<\n" +
+	"\x0fInstanceRemoved\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
+	"\x04slot\x18\x02 \x01(\x05R\x04slot2\xbe\x03\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
@@ -1103,7 +1177,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_api_proto_rawDescData
 }
 
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(*Refusal)(nil),               // 0: tandem.v1.Refusal
 	(*SubmitJobRequest)(nil),      // 1: tandem.v1.SubmitJobRequest
@@ -1121,43 +1195,45 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*FrameworkView)(nil),         // 13: tandem.v1.FrameworkView
 	(*WatchRequest)(nil),          // 14: tandem.v1.WatchRequest
 	(*WatchResponse)(nil),         // 15: tandem.v1.WatchResponse
-	(*Job)(nil),                   // 16: tandem.v1.Job
-	(*JobRecord)(nil),             // 17: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 18: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 19: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*InstanceRemoved)(nil),       // 16: tandem.v1.InstanceRemoved
+	(*Job)(nil),                   // 17: tandem.v1.Job
+	(*JobRecord)(nil),             // 18: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),        // 19: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 20: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	16, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	17, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
 	9,  // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	17, // 2: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	17, // 3: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	18, // 2: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	18, // 3: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	10, // 4: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	18, // 5: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	19, // 6: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	19, // 5: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	20, // 6: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	13, // 7: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	20, // 8: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	17, // 9: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	18, // 10: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	19, // 11: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	21, // 8: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	18, // 9: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	19, // 10: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	20, // 11: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	13, // 12: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	1,  // 13: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	3,  // 14: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	5,  // 15: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	7,  // 16: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	11, // 17: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	14, // 18: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	2,  // 19: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	4,  // 20: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	6,  // 21: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	8,  // 22: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	12, // 23: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	15, // 24: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	16, // 13: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	1,  // 14: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	3,  // 15: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	5,  // 16: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	7,  // 17: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	11, // 18: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	14, // 19: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	2,  // 20: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	4,  // 21: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	6,  // 22: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	8,  // 23: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	12, // 24: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	15, // 25: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	20, // [20:26] is the sub-list for method output_type
+	14, // [14:20] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -1176,6 +1252,7 @@ func file_tandem_v1_api_proto_init() {
 		(*WatchResponse_Framework)(nil),
 		(*WatchResponse_JobRemoved)(nil),
 		(*WatchResponse_SnapshotEnd)(nil),
+		(*WatchResponse_InstanceRemoved)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1183,7 +1260,7 @@ func file_tandem_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
