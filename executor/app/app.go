@@ -24,12 +24,11 @@ package app
 
 import (
 	"context"
-	"os"
-
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	"time"
 
 	"github.com/google/uuid"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/loop"
@@ -56,6 +55,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer client.Close()
+	m := &machine{options: o}
+	defer m.close()
 	o.Log.Infof("Executor %s of framework %s, with the agent at %s", o.ExecutorID, o.FrameworkID, client.URL())
 	return loop.Run(ctx, loop.Options{
 		Core: core.Config{
@@ -68,16 +69,29 @@ func Run(ctx context.Context, o Options) error {
 			NewUUID:         func() [16]byte { return uuid.New() },
 		},
 		Agent:   agent{client},
-		Open:    o.openTasks,
+		Open:    m.open,
 		Backoff: o.Backoff,
 		Log:     o.Log,
 	})
 }
 
-// openTasks finds the container that the agent has put the executor into, and
-// runs tasks in it.
-func (o Options) openTasks(where *executor.Event_Subscribed) (loop.Tasks, error) {
-	container, none := o.openContainer(where.ContainerID.GetValue())
+// closeTimeout is how long the end waits for the last check commands to be
+// gone.
+const closeTimeout = time.Second
+
+// machine is what the executor has of its machine, once an agent has said where
+// it is.
+type machine struct {
+	options   Options
+	container *cgroup.Container
+	launcher  *workload.Launcher
+}
+
+// open finds the container that the agent has put the executor into, and runs
+// tasks in it.
+func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
+	o := m.options
+	container, none := openContainer(where.ContainerID.GetValue(), o.Subtree)
 	version := cgroup.None
 	if container != nil {
 		version = container.Version()
@@ -87,6 +101,7 @@ func (o Options) openTasks(where *executor.Event_Subscribed) (loop.Tasks, error)
 	if err != nil {
 		return nil, err
 	}
+	m.container, m.launcher = container, launcher
 	tasks, err := task.New(task.Options{
 		Sandbox:     o.Sandbox,
 		Cache:       o.Cache,
@@ -102,16 +117,41 @@ func (o Options) openTasks(where *executor.Event_Subscribed) (loop.Tasks, error)
 	return runner{tasks}, nil
 }
 
-func (o Options) openContainer(id string) (*cgroup.Container, error) {
+func openContainer(id, subtree string) (*cgroup.Container, error) {
 	host, err := cgroup.ReadHost()
 	if err != nil {
 		return nil, err
 	}
-	self, err := cgroup.ReadMembership(os.Getpid())
+	self, err := cgroup.ReadMembership(0)
 	if err != nil {
 		return nil, err
 	}
-	return cgroup.OpenContainer(cgroup.ContainerOptions{Host: host, Self: self, ID: id, Subtree: o.Subtree})
+	return cgroup.OpenContainer(cgroup.ContainerOptions{Host: host, Self: self, ID: id, Subtree: subtree})
+}
+
+// close removes what is left on the machine. A workload that cannot be killed
+// does not hold it up: the agent destroys the container.
+func (m *machine) close() {
+	if m.launcher == nil {
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		m.launcher.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+		m.options.Log.Warn("Leaving workloads behind that do not end")
+		return
+	}
+	if m.container == nil {
+		return
+	}
+	if err := m.container.Close(); err != nil {
+		m.options.Log.Warn(err.Error())
+	}
 }
 
 // agent is the client as the loop wants it.

@@ -288,6 +288,13 @@ func httpSpec(k *tandemv1.HttpCheck, port int32) CheckSpec {
 	return CheckSpec{HTTP: &HTTPCheck{Scheme: cmp.Or(k.GetScheme(), "http"), Port: uint32(port), Path: k.GetPath()}}
 }
 
-// seconds reads a duration as Mesos's messages hold it; validation by the
-// master keeps out negative ones.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// seconds reads a duration as Mesos's messages hold it. A master lets no
+// negative ones through; what is no time at all is none here, and more than a
+// century is one.
+func seconds(s float64) time.Duration {
+	const century = 100 * 365 * 24 * 3600
+	if !(s > 0) {
+		return 0
+	}
+	return time.Duration(min(s, century) * float64(time.Second))
+}

@@ -2,9 +2,11 @@ package executorapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -194,6 +196,33 @@ func TestDomainSocket(t *testing.T) {
 			c := client(t, Options{Socket: filepath.Join(dir, "agent.sock"), AgentPID: "slave(1)@127.0.0.1:5051"})
 			if err := c.Send(context.Background(), aCall(executor.Call_HEARTBEAT)); err != nil {
 				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	agent := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer agent.Close()
+	agent.Config.ErrorLog = log.New(io.Discard, "", 0)
+	known := agent.Client().Transport.(*http.Transport).TLSClientConfig
+	for name, c := range map[string]struct {
+		config *tls.Config
+		ok     bool
+	}{
+		"a certificate that is known":     {known, true},
+		"one that is not":                 {&tls.Config{}, false},
+		"one that nobody wants to verify": {&tls.Config{InsecureSkipVerify: true}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := client(t, Options{Endpoint: agent.Listener.Addr().String(), TLS: c.config}).Send(t.Context(), aCall(executor.Call_HEARTBEAT))
+			if (err == nil) != c.ok {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && ClassOf(err) != Transient {
+				t.Errorf("class %v: certificates can be renewed", ClassOf(err))
 			}
 		})
 	}
