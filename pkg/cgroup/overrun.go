@@ -3,6 +3,8 @@ package cgroup
 import (
 	"fmt"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // SoftMemory says that the group's memory limit is one that the kernel
@@ -32,5 +34,20 @@ func (g *Group) Overrun() (bool, error) {
 	for _, kind := range []string{"anon", "shmem", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "sock", "slab_unreclaimable"} {
 		held += stat[kind]
 	}
-	return held >= high, nil
+	return held >= high && !maySwap(dir), nil
+}
+
+// maySwap says whether the kernel can still take memory of the group's back by
+// writing it to swap. It notifies of an overrun before it tries.
+func maySwap(dir string) bool {
+	var machine unix.Sysinfo_t
+	if unix.Sysinfo(&machine) != nil || machine.Freeswap == 0 {
+		return false
+	}
+	used, err := number(filepath.Join(dir, "memory.swap.current"))
+	if err != nil {
+		return false // it is not accounted for, and so not limited either
+	}
+	limit, err := number(filepath.Join(dir, "memory.swap.max"))
+	return err == nil && used < limit
 }
