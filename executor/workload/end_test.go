@@ -276,9 +276,10 @@ func TestLimitWithoutItsController(t *testing.T) {
 }
 
 func TestChainThatIsFullSharesByPolicy(t *testing.T) {
-	e := newEnv(t, everywhere[1])
+	const depth = 5
+	e := newEnv(t, setup{"", func(t testing.TB) (*cgroup.Container, *cgroup.Group) { return chain(t, depth) }})
 	var all []*workload.Process
-	for range cgroup.DefaultDepth {
+	for range depth {
 		all = append(all, e.start(e.shell("exec sleep 1000")))
 	}
 	s := e.shell("true")
@@ -300,7 +301,7 @@ func TestChainThatIsFullSharesByPolicy(t *testing.T) {
 func TestOrphansAndExits(t *testing.T) {
 	each(t, func(t *testing.T, e *env) {
 		var group sync.WaitGroup
-		for i := range 60 {
+		for i := range count(60) {
 			s := e.shell(fmt.Sprintf("(sleep 0.01 &) ; (true &) ; exit %d", i))
 			s.Stdout, s.Stderr = "", ""
 			group.Go(func() {
@@ -329,7 +330,7 @@ func TestOrphansAndExits(t *testing.T) {
 
 func TestManyWorkloadsCostFewThreads(t *testing.T) {
 	each(t, func(t *testing.T, e *env) {
-		const many = 60
+		many := count(60)
 		before := pprof.Lookup("threadcreate").Count()
 		var all []*workload.Process
 		for range many {
@@ -369,7 +370,7 @@ func TestClosedLauncherStartsNothing(t *testing.T) {
 func TestFreshlyWrittenProgramStarts(t *testing.T) {
 	e := newEnv(t, setup{"", none})
 	var group sync.WaitGroup
-	for i := range 40 {
+	for i := range count(40) {
 		group.Go(func() {
 			path := filepath.Join(e.dir, fmt.Sprintf("program%d", i))
 			data, err := os.ReadFile("/bin/true")

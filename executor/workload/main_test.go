@@ -109,12 +109,18 @@ func v1Container(t testing.TB) (*cgroup.Container, *cgroup.Group) {
 			t.Skipf("needs the v1 controller %s", c)
 		}
 	}
-	return open(t, h, uuid.NewString(), "")
+	return open(t, h, "", 0)
 }
 
 // v2Container does so in the v2 hierarchy, also where that is without
 // controllers.
 func v2Container(t testing.TB) (*cgroup.Container, *cgroup.Group) {
+	t.Helper()
+	return chain(t, 0)
+}
+
+// chain bounds the number of workloads; 0 means the default.
+func chain(t testing.TB, depth int) (*cgroup.Container, *cgroup.Group) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes cgroups at the top of the machine's v2 hierarchy")
@@ -136,11 +142,12 @@ func v2Container(t testing.TB) (*cgroup.Container, *cgroup.Group) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, h, uuid.NewString(), "/leaf")
+	return open(t, h, "/leaf", depth)
 }
 
-func open(t testing.TB, h cgroup.Host, id, leaf string) (*cgroup.Container, *cgroup.Group) {
+func open(t testing.TB, h cgroup.Host, leaf string, depth int) (*cgroup.Container, *cgroup.Group) {
 	t.Helper()
+	id := uuid.NewString()
 	top := fmt.Sprintf("/tandem-workload-%d", os.Getpid())
 	x, err := h.Create(filepath.Join(top, id), controllers...)
 	if err != nil {
@@ -167,7 +174,7 @@ func open(t testing.TB, h cgroup.Host, id, leaf string) (*cgroup.Container, *cgr
 	for _, c := range controllers {
 		self.Controllers[c] = x.String()
 	}
-	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, Self: self, ID: id})
+	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, Self: self, ID: id, Depth: depth})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +205,14 @@ func controlled(t *testing.T, test func(t *testing.T, e *env), controllers ...st
 			test(t, e)
 		})
 	}
+}
+
+// count is how many of a thing a test takes, fewer in a short run.
+func count(many int) int {
+	if testing.Short() {
+		return many / 3
+	}
+	return many
 }
 
 // env is a launcher and a sandbox.

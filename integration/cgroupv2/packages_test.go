@@ -21,7 +21,8 @@ func TestPackagesPassOnV2(t *testing.T) {
 			compile(t, "test", "-c", "-o", binary, module+"/"+p)
 			for _, m := range machines {
 				t.Run(m.name, func(t *testing.T) {
-					end, _ := m.run(t, filepath.Join(moduleRoot(t), p), binary, "-test.v", "-test.timeout=4m")
+					t.Parallel()
+					end, _ := m.run(t, filepath.Join(moduleRoot(t), p), binary, "-test.v", "-test.short", "-test.timeout=4m")
 					if end.Status != 0 {
 						t.Errorf("the tests of %s ended with status %d", p, end.Status)
 					}
