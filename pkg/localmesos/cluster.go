@@ -76,7 +76,8 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("cannot start the cluster: %w", err)
 	}
-	c := &Cluster{options: o, dir: o.Dir, cgroups: "localmesos-" + uuid.NewString()[:8]}
+	removeStale(o.Agent.Isolation)
+	c := &Cluster{options: o, dir: o.Dir, cgroups: ownName() + uuid.NewString()[:8]}
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start the cluster: %w", err), c.Stop(context.WithoutCancel(ctx)))
 	}
@@ -123,7 +124,7 @@ func (c *Cluster) makeDir() error {
 	if c.dir != "" {
 		return nil
 	}
-	dir, err := os.MkdirTemp("", "localmesos-")
+	dir, err := os.MkdirTemp("", ownName())
 	if err != nil {
 		return fmt.Errorf("cannot make a directory for the agents: %w", err)
 	}

@@ -53,6 +53,7 @@ type Core struct {
 	config     Config
 	phase      Phase
 	frameworks table[mesos.FrameworkID, *framework]
+	containers map[string]*executorState // by container, those that are not removed
 	completed  []*framework
 	streams    updateStreams
 	effects    []Effect
@@ -95,6 +96,7 @@ func New(now time.Time, config Config) *Core {
 		config:     config,
 		phase:      Disconnected,
 		frameworks: newTable[mesos.FrameworkID, *framework](),
+		containers: map[string]*executorState{},
 		streams:    newUpdateStreams(),
 		metrics:    Metrics{Tasks: map[mesos.TaskState]uint64{}},
 		registerAt: now,
@@ -125,8 +127,8 @@ func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 func (c *Core) Next() time.Time {
 	next := earliest(c.registerAt, c.recoveryEnds)
 	next = earliest(next, c.streams.next())
-	for _, f := range c.frameworks.all() {
-		for _, e := range f.executors.all() {
+	for f := range c.frameworks.each() {
+		for e := range f.executors.each() {
 			next = earliest(next, e.registerBy)
 			next = earliest(next, e.destroyAt)
 			next = earliest(next, e.heartbeatAt)
@@ -137,8 +139,8 @@ func (c *Core) Next() time.Time {
 
 // Tick does what has become due.
 func (c *Core) Tick(now time.Time) {
-	for _, f := range c.frameworks.all() {
-		for _, e := range f.executors.all() {
+	for f := range c.frameworks.each() {
+		for e := range f.executors.each() {
 			if due(e.registerBy, now) {
 				c.registrationTimedOut(e)
 			}
@@ -216,7 +218,7 @@ func (c *Core) Reregistered(now time.Time, id mesos.AgentID, reconcile []mesos.T
 	c.registered(now)
 	for _, t := range reconcile {
 		f, known := c.frameworks.get(t.FrameworkID)
-		if known && f.executorOf(t.TaskID) != nil {
+		if known && f.holders[t.TaskID] != nil {
 			continue
 		}
 		state := mesos.TASK_DROPPED

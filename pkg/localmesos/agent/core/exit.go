@@ -26,7 +26,7 @@ type Limitation struct {
 // Exited says that nothing is left of a container. The master learns first that
 // the executor is gone, then of each task that had not ended.
 func (c *Core) Exited(now time.Time, container string, end Ending) {
-	e := c.executorIn(container)
+	e := c.containers[container]
 	if e == nil || e.state == terminated {
 		return
 	}
@@ -50,7 +50,10 @@ func (c *Core) Exited(now time.Time, container string, end Ending) {
 			e.remember(t)
 		}
 		e.launched = newTable[mesos.TaskID, *task]()
-		e.queued, e.queuedFor = newTable[mesos.TaskID, mesos.TaskInfo](), nil
+		for _, t := range e.queued.all() {
+			delete(f.holders, t.TaskID)
+		}
+		e.queued, e.groups = newTable[mesos.TaskID, mesos.TaskInfo](), nil
 	} else {
 		c.reportTasks(now, e, end)
 	}

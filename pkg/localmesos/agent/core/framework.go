@@ -22,6 +22,8 @@ type framework struct {
 	// launched or reported for it.
 	ending    bool
 	executors table[mesos.ExecutorID, *executorState]
+	// holders are the executors of the tasks that are not completed.
+	holders   map[mesos.TaskID]*executorState
 	completed []*executorState
 }
 
@@ -30,6 +32,7 @@ func newFramework(info mesos.FrameworkInfo) *framework {
 		id:        *info.ID,
 		info:      info,
 		executors: newTable[mesos.ExecutorID, *executorState](),
+		holders:   map[mesos.TaskID]*executorState{},
 	}
 }
 
@@ -53,16 +56,6 @@ func (f *framework) gone() mesos.TaskState {
 		return mesos.TASK_GONE
 	}
 	return mesos.TASK_LOST
-}
-
-// executorOf returns the executor that holds a task which is not completed.
-func (f *framework) executorOf(id mesos.TaskID) *executorState {
-	for _, e := range f.executors.all() {
-		if e.queued.has(id) || e.launched.has(id) || e.ended.has(id) {
-			return e
-		}
-	}
-	return nil
 }
 
 // executorPhase is how far an executor is.
@@ -91,11 +84,13 @@ type executorState struct {
 	hasPID    bool
 
 	queued    table[mesos.TaskID, mesos.TaskInfo]
-	queuedFor []mesos.TaskGroupInfo // the groups among the queued, in order
+	groups    []*queuedGroup // the groups among the queued, in order
 	launched  table[mesos.TaskID, *task]
 	ended     table[mesos.TaskID, *task] // terminal, with updates to be acknowledged
 	completed []*task
 	everSent  bool
+	// demand is that of the queued and the launched tasks.
+	demand demand
 
 	// afterLimit is what waits for the answers to Limit, in order.
 	afterLimit []afterLimit
@@ -147,38 +142,71 @@ func (e *executorState) incomplete() bool {
 	return e.queued.len()+e.launched.len()+e.ended.len() > 0
 }
 
+// queuedGroup is a group of which nothing was delivered yet.
+type queuedGroup struct {
+	info mesos.TaskGroupInfo
+	left int // tasks that are still queued
+}
+
+// enqueue takes tasks that are to be delivered, as a group unless that is nil.
+func (e *executorState) enqueue(tasks []mesos.TaskInfo, g *mesos.TaskGroupInfo) {
+	for i := range tasks {
+		e.queued.put(tasks[i].TaskID, tasks[i])
+		e.framework.holders[tasks[i].TaskID] = e
+		e.demand.add(&tasks[i])
+	}
+	if g != nil {
+		e.groups = append(e.groups, &queuedGroup{*g, len(g.Tasks)})
+	}
+}
+
 // groupOf returns the queued group of a task, or nil.
-func (e *executorState) groupOf(id mesos.TaskID) *mesos.TaskGroupInfo {
-	for i := range e.queuedFor {
-		if inGroup(e.queuedFor[i], id) {
-			return &e.queuedFor[i]
+func (e *executorState) groupOf(id mesos.TaskID) *queuedGroup {
+	for _, g := range e.groups {
+		if slices.ContainsFunc(g.info.Tasks, func(t mesos.TaskInfo) bool { return t.TaskID == id }) {
+			return g
 		}
 	}
 	return nil
 }
 
-func inGroup(g mesos.TaskGroupInfo, id mesos.TaskID) bool {
-	return slices.ContainsFunc(g.Tasks, func(t mesos.TaskInfo) bool { return t.TaskID == id })
-}
-
-// dequeue takes a task out of the queue, and its group once the group has none
-// left.
+// dequeue takes a task out of the queue, and its group once that has none left.
 func (e *executorState) dequeue(id mesos.TaskID) (mesos.TaskInfo, bool) {
 	info, ok := e.queued.get(id)
 	if !ok {
 		return info, false
 	}
 	e.queued.remove(id)
-	e.queuedFor = slices.DeleteFunc(e.queuedFor, func(g mesos.TaskGroupInfo) bool {
-		return inGroup(g, id) && !slices.ContainsFunc(g.Tasks, func(t mesos.TaskInfo) bool {
-			return e.queued.has(t.TaskID)
-		})
-	})
+	if g := e.groupOf(id); g != nil {
+		if g.left--; g.left == 0 {
+			e.drop(g)
+		}
+	}
 	return info, true
+}
+
+// dequeueGroup takes a whole group out of the queue; it returns false if that
+// is not there any more.
+func (e *executorState) dequeueGroup(g *queuedGroup) bool {
+	if !slices.Contains(e.groups, g) {
+		return false
+	}
+	e.drop(g)
+	for _, t := range g.info.Tasks {
+		e.queued.remove(t.TaskID)
+	}
+	return true
+}
+
+func (e *executorState) drop(g *queuedGroup) {
+	e.groups = slices.DeleteFunc(e.groups, func(other *queuedGroup) bool { return other == g })
 }
 
 // remember keeps an ended task among the completed ones.
 func (e *executorState) remember(t *task) {
+	if e.framework.holders[t.info.TaskID] == e {
+		delete(e.framework.holders, t.info.TaskID)
+	}
 	e.completed = appendBounded(e.completed, t, maxCompletedTasks)
 }
 

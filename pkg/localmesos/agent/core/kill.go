@@ -17,7 +17,7 @@ func (c *Core) KillTask(now time.Time, framework mesos.FrameworkID, id mesos.Tas
 	if !ok || f.ending {
 		return
 	}
-	e := f.executorOf(id)
+	e := f.holders[id]
 	if e == nil {
 		c.agentUpdate(now, f.id, nil, id, f.lost(), mesos.REASON_EXECUTOR_TERMINATED, "Cannot find executor", nil)
 		return
@@ -46,7 +46,7 @@ func (c *Core) killQueued(now time.Time, e *executorState, id mesos.TaskID) {
 	text := "Killed before delivery to the executor"
 	if g := e.groupOf(id); g != nil {
 		ids = ids[:0]
-		for _, t := range g.Tasks {
+		for _, t := range g.info.Tasks {
 			ids = append(ids, t.TaskID)
 		}
 		if e.state == registering {
@@ -147,6 +147,7 @@ func (c *Core) removeExecutor(e *executorState) {
 	e.ended = newTable[mesos.TaskID, *task]()
 	f := e.framework
 	f.executors.remove(e.id())
+	delete(c.containers, e.container)
 	f.completed = appendBounded(f.completed, e, maxCompletedExecutors)
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -76,13 +77,9 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 	if !found {
 		e = newExecutor(f, info, c.config.NewContainerID())
 		f.executors.put(e.id(), e)
+		c.containers[e.container] = e
 	}
-	for _, t := range tasks {
-		e.queued.put(t.TaskID, t)
-	}
-	if group != nil {
-		e.queuedFor = append(e.queuedFor, *group)
-	}
+	e.enqueue(tasks, group)
 	switch {
 	case !found:
 		c.launch(now, e)
@@ -90,7 +87,7 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 		// The limits rise before the executor learns of the tasks.
 		deliver := afterLimit{tasks: tasks}
 		if group != nil {
-			deliver = afterLimit{groups: []mesos.TaskGroupInfo{*group}}
+			deliver = afterLimit{groups: slices.Clone(e.groups[len(e.groups)-1:])}
 		}
 		c.limit(e, deliver)
 	}
@@ -104,7 +101,7 @@ func (c *Core) launch(now time.Time, e *executorState) {
 		Agent:      c.AgentID(),
 		Framework:  e.framework.info,
 		Executor:   e.info,
-		Limits:     c.limits(e),
+		Limits:     e.demand.limits(e.info.Resources, c.config.CFS),
 		Checkpoint: e.framework.info.GetCheckpoint(),
 	})
 }
@@ -113,19 +110,19 @@ func (c *Core) launch(now time.Time, e *executorState) {
 // groups to deliver, or a terminal update to forward.
 type afterLimit struct {
 	tasks  []mesos.TaskInfo
-	groups []mesos.TaskGroupInfo
+	groups []*queuedGroup
 	update *heldUpdate
 }
 
 func (c *Core) limit(e *executorState, then afterLimit) {
 	e.afterLimit = append(e.afterLimit, then)
-	c.emit(Limit{Container: e.container, Limits: c.limits(e)})
+	c.emit(Limit{Container: e.container, Limits: e.demand.limits(e.info.Resources, c.config.CFS)})
 }
 
 // Limited answers Limit: err says why the limits could not be set, and ends the
 // container.
 func (c *Core) Limited(now time.Time, container string, err error) {
-	e := c.executorIn(container)
+	e := c.containers[container]
 	if e != nil && e.unheard > 0 {
 		e.unheard--
 		return
@@ -169,16 +166,15 @@ func (c *Core) deliver(e *executorState, d afterLimit) {
 		})
 	}
 	for _, g := range d.groups {
-		if !e.queued.has(g.Tasks[0].TaskID) {
+		if !e.dequeueGroup(g) {
 			continue
 		}
-		for _, t := range g.Tasks {
-			e.dequeue(t.TaskID)
+		for _, t := range g.info.Tasks {
 			e.addLaunched(t)
 		}
 		c.send(e, &executor.Event{
 			Type:        executor.Event_LAUNCH_GROUP,
-			LaunchGroup: &executor.Event_LaunchGroup{TaskGroup: g},
+			LaunchGroup: &executor.Event_LaunchGroup{TaskGroup: g.info},
 		})
 	}
 }
@@ -195,21 +191,9 @@ func (c *Core) send(e *executorState, ev *executor.Event) {
 	}
 }
 
-// executorIn returns the executor of a container, or nil.
-func (c *Core) executorIn(container string) *executorState {
-	for _, f := range c.frameworks.all() {
-		for _, e := range f.executors.all() {
-			if e.container == container {
-				return e
-			}
-		}
-	}
-	return nil
-}
-
 // Launched says that a container's executor was started.
 func (c *Core) Launched(container string, pid int) {
-	e := c.executorIn(container)
+	e := c.containers[container]
 	if e == nil {
 		return
 	}
@@ -223,7 +207,7 @@ func (c *Core) Launched(container string, pid int) {
 // follows.
 func (c *Core) LaunchFailed(container, text string) {
 	c.metrics.LaunchErrors++
-	if e := c.executorIn(container); e != nil {
+	if e := c.containers[container]; e != nil {
 		e.verdict = &Verdict{
 			State:   mesos.TASK_FAILED,
 			Reason:  mesos.REASON_CONTAINER_LAUNCH_FAILED,
@@ -235,7 +219,7 @@ func (c *Core) LaunchFailed(container, text string) {
 // NoSandbox says that a container's sandbox could not be made: the executor
 // never was. Exited does not follow.
 func (c *Core) NoSandbox(now time.Time, container, text string) {
-	e := c.executorIn(container)
+	e := c.containers[container]
 	if e == nil {
 		return
 	}

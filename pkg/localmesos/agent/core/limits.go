@@ -21,42 +21,74 @@ type Bound struct {
 	Value float64
 }
 
-// limitsOf adds up an executor and its live tasks. A CPU bound exists when a
-// task has one; those without count with their request, but only where the
-// agent enforces requests too (cfs): else one task's bound would throttle the
-// tasks without, and there is none.
-func limitsOf(executor []mesos.Resource, tasks []mesos.TaskInfo, cfs bool) Limits {
-	var cpus, mem amount
-	var cpuBound, memBound sumOfBounds
-	var unboundCPUs, unboundMem amount
-	count := func(request *amount, unbound *amount, bound *sumOfBounds, name string, t *mesos.TaskInfo) {
-		r := scalarOf(t.Resources, name)
-		*request += r
-		if l, ok := t.Limits[name]; ok {
-			bound.add(l.Value)
-		} else {
-			*unbound += r
-		}
+// demand is what an executor's live tasks ask for together.
+type demand struct{ cpus, mem part }
+
+// part is the demand for one resource. Whole numbers make it exact, whatever
+// tasks come and go.
+type part struct {
+	requested amount
+	// unbound is what those tasks request that have no bound of their own.
+	unbound amount
+	// bounded counts the tasks with a bound, infinite those among them whose
+	// bound is; bound is the sum of the others'.
+	bounded, infinite int
+	bound             amount
+}
+
+func (d *demand) add(t *mesos.TaskInfo)    { d.count(t, 1) }
+func (d *demand) remove(t *mesos.TaskInfo) { d.count(t, -1) }
+
+func (d *demand) count(t *mesos.TaskInfo, sign int) {
+	d.cpus.count(t, "cpus", sign)
+	d.mem.count(t, "mem", sign)
+}
+
+func (p *part) count(t *mesos.TaskInfo, name string, sign int) {
+	requested := scalarOf(t.Resources, name) * amount(sign)
+	p.requested += requested
+	limit, ok := t.Limits[name]
+	switch {
+	case !ok:
+		p.unbound += requested
+	case math.IsInf(limit.Value, 1):
+		p.bounded += sign
+		p.infinite += sign
+	default:
+		p.bounded += sign
+		p.bound += thousandths(limit.Value) * amount(sign)
 	}
-	for i := range tasks {
-		count(&cpus, &unboundCPUs, &cpuBound, "cpus", &tasks[i])
-		count(&mem, &unboundMem, &memBound, "mem", &tasks[i])
+}
+
+// limits adds the executor's own resources. A CPU bound exists when a task has
+// one; those without count with their request, but only where the agent
+// enforces requests too (cfs): else one task's bound would throttle the tasks
+// without, and there is none.
+func (d *demand) limits(executor []mesos.Resource, cfs bool) Limits {
+	cpus, mem := scalarOf(executor, "cpus"), scalarOf(executor, "mem")
+	l := Limits{CPUs: (d.cpus.requested + cpus).value(), MemMB: (d.mem.requested + mem).value()}
+	if cfs || d.cpus.unbound == 0 {
+		l.CPULimit = d.cpus.total(cpus)
 	}
-	ownCPUs, ownMem := scalarOf(executor, "cpus"), scalarOf(executor, "mem")
-	limits := Limits{CPUs: (cpus + ownCPUs).value(), MemMB: (mem + ownMem).value()}
-	if cpuBound.set && (cfs || unboundCPUs == 0) {
-		cpuBound.add((ownCPUs + unboundCPUs).value())
-		limits.CPULimit = Bound{true, cpuBound.value}
+	l.MemLimit = d.mem.total(mem)
+	return l
+}
+
+func (p *part) total(executor amount) Bound {
+	switch {
+	case p.bounded == 0:
+		return Bound{}
+	case p.infinite > 0:
+		return Bound{true, math.Inf(1)}
+	default:
+		return Bound{true, (p.bound + p.unbound + executor).value()}
 	}
-	if memBound.set {
-		memBound.add((ownMem + unboundMem).value())
-		limits.MemLimit = Bound{true, memBound.value}
-	}
-	return limits
 }
 
 // amount is a scalar in thousandths, the precision that Mesos keeps.
 type amount int64
+
+func thousandths(v float64) amount { return amount(math.Round(v * 1000)) }
 
 func (a amount) value() float64 { return float64(a) / 1000 }
 
@@ -64,27 +96,8 @@ func scalarOf(rs []mesos.Resource, name string) amount {
 	var sum amount
 	for i := range rs {
 		if rs[i].Name == name && rs[i].Scalar != nil {
-			sum += amount(math.Round(rs[i].Scalar.Value * 1000))
+			sum += thousandths(rs[i].Scalar.Value)
 		}
 	}
 	return sum
-}
-
-type sumOfBounds struct {
-	set   bool
-	value float64
-}
-
-func (s *sumOfBounds) add(v float64) {
-	s.set = true
-	s.value = math.Round((s.value+v)*1000) / 1000
-}
-
-// limits returns an executor's limits as its tasks are now.
-func (c *Core) limits(e *executorState) Limits {
-	tasks := e.queued.all()
-	for _, t := range e.launched.all() {
-		tasks = append(tasks, t.info)
-	}
-	return limitsOf(e.info.Resources, tasks, c.config.CFS)
 }

@@ -24,7 +24,7 @@ var (
 
 // script drives a Core and writes down what it decides, a line for each effect.
 type script struct {
-	*testing.T
+	testing.TB
 	*core.Core
 	now        time.Time
 	containers int
@@ -34,8 +34,8 @@ type script struct {
 	last map[string][]byte
 }
 
-func newScript(t *testing.T, change func(*core.Config)) *script {
-	s := &script{T: t, now: epoch, last: map[string][]byte{}}
+func newScript(t testing.TB, change func(*core.Config)) *script {
+	s := &script{TB: t, now: epoch, last: map[string][]byte{}}
 	config := core.Config{
 		IP:                    "127.0.0.1",
 		RegistrationTimeout:   time.Minute,

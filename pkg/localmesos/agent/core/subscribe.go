@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -96,13 +97,18 @@ func (c *Core) Subscribe(now time.Time, call *executor.Call, stream StreamID) *R
 		},
 	})
 	// Single tasks go first, then the groups, each in the order of launch.
-	var d afterLimit
+	grouped := map[mesos.TaskID]bool{}
+	for _, g := range e.groups {
+		for _, t := range g.info.Tasks {
+			grouped[t.TaskID] = true
+		}
+	}
+	d := afterLimit{groups: slices.Clone(e.groups)}
 	for _, t := range e.queued.all() {
-		if e.groupOf(t.TaskID) == nil {
+		if !grouped[t.TaskID] {
 			d.tasks = append(d.tasks, t)
 		}
 	}
-	d.groups = append(d.groups, e.queuedFor...)
 	c.limit(e, d)
 	return nil
 }

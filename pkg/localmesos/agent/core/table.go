@@ -1,7 +1,12 @@
 package core
 
+import (
+	"iter"
+	"slices"
+)
+
 // table is a map that remembers the order of insertion, so that an agent does
-// the same for the same events. All its operations but all are constant time.
+// the same for the same events. But for visiting it, it costs what a map costs.
 type table[K comparable, V any] struct {
 	values map[K]entry[V]
 	// order may hold places of removed keys; a place counts when its number is
@@ -61,13 +66,18 @@ func (t *table[K, V]) remove(k K) {
 
 func (t *table[K, V]) len() int { return len(t.values) }
 
-// all returns the values in order; the table may change while they are visited.
-func (t *table[K, V]) all() []V {
-	vs := make([]V, 0, len(t.values))
-	for _, p := range t.order {
-		if e, ok := t.values[p.key]; ok && e.number == p.number {
-			vs = append(vs, e.value)
+// each visits the values in order; the table must not change meanwhile.
+func (t *table[K, V]) each() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for _, p := range t.order {
+			if e, ok := t.values[p.key]; ok && e.number == p.number && !yield(e.value) {
+				return
+			}
 		}
 	}
-	return vs
+}
+
+// all returns the values in order; the table may change while they are visited.
+func (t *table[K, V]) all() []V {
+	return slices.AppendSeq(make([]V, 0, len(t.values)), t.each())
 }

@@ -69,7 +69,7 @@ func (c *Core) update(now time.Time, u heldUpdate) {
 	c.metrics.ValidUpdates++
 	var e *executorState
 	if ok {
-		e = f.executorOf(u.status.TaskID)
+		e = f.holders[u.status.TaskID]
 	}
 	if e == nil {
 		// A task that the agent does not know: the framework may still want
@@ -148,6 +148,7 @@ func (e *executorState) advance(s mesos.TaskStatus) bool {
 	t.statuses = append(t.statuses, s)
 	t.state = s.GetState()
 	if terminal(t.state) {
+		e.demand.remove(&t.info)
 		e.launched.remove(s.TaskID)
 		e.ended.put(s.TaskID, t)
 	}
@@ -171,7 +172,7 @@ func (c *Core) store(now time.Time, u heldUpdate) {
 		return
 	}
 	if f, ok := c.frameworks.get(u.framework); ok {
-		if e := f.executorOf(u.status.TaskID); e != nil {
+		if e := f.holders[u.status.TaskID]; e != nil {
 			c.acknowledge(e, u)
 		}
 	}
@@ -192,7 +193,7 @@ func (c *Core) forward(u link.StatusUpdate) {
 		return
 	}
 	if f, ok := c.frameworks.get(u.FrameworkID); ok {
-		if e := f.executorOf(u.Status.TaskID); e != nil {
+		if e := f.holders[u.Status.TaskID]; e != nil {
 			t, ok := e.launched.get(u.Status.TaskID)
 			if !ok {
 				t, ok = e.ended.get(u.Status.TaskID)
@@ -220,7 +221,7 @@ func (c *Core) Acknowledge(now time.Time, framework mesos.FrameworkID, id mesos.
 	if !ok || !known {
 		return
 	}
-	e := f.executorOf(id)
+	e := f.holders[id]
 	if e == nil {
 		c.removeIfIdle(f)
 		return
