@@ -35,6 +35,8 @@ const infoPrefix = "json.info_"
 type ZooKeeper struct {
 	url  ZooKeeperURL
 	conn *zk.Conn
+	// patience is that of the constant, but for tests.
+	patience time.Duration
 	// closing is closed by Close, and done when the goroutine has ended.
 	closing, done chan struct{}
 	once          sync.Once
@@ -58,7 +60,7 @@ func NewZooKeeper(u ZooKeeperURL) (*ZooKeeper, error) {
 		return nil, fmt.Errorf("cannot look for the master in ZooKeeper at %s: %w", strings.Join(u.Servers, ","), err)
 	}
 	z := &ZooKeeper{
-		url: u, conn: conn,
+		url: u, conn: conn, patience: patience,
 		closing: make(chan struct{}), done: make(chan struct{}),
 		changed: make(chan struct{}), news: make(chan struct{}),
 	}
@@ -74,7 +76,7 @@ func (silent) Printf(string, ...any) {}
 
 // Leader returns the leading master, and waits some seconds for there to be one.
 func (z *ZooKeeper) Leader(ctx context.Context) (Leader, error) {
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(z.patience)
 	defer timeout.Stop()
 	for {
 		z.mu.Lock()

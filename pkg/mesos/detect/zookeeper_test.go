@@ -1,0 +1,314 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// zkServer is the script of Debian's package zookeeper.
+const zkServer = "/usr/share/zookeeper/bin/zkServer.sh"
+
+// ensemble is a real ZooKeeper of one server.
+type ensemble struct {
+	t    *testing.T
+	addr string
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func startZooKeeper(t *testing.T) *ensemble {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a real ZooKeeper takes some seconds to start")
+	}
+	if _, err := os.Stat(zkServer); err != nil {
+		t.Skipf("ZooKeeper is not installed (apt-get install zookeeper): %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	e := &ensemble{t: t, addr: l.Addr().String(), dir: t.TempDir()}
+	_, port, _ := net.SplitHostPort(e.addr)
+	config := fmt.Sprintf("tickTime=500\ndataDir=%s/data\nclientPort=%s\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", e.dir, port)
+	if err := os.WriteFile(filepath.Join(e.dir, "zoo.cfg"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.start()
+	t.Cleanup(e.stop)
+	return e
+}
+
+func (e *ensemble) start() {
+	e.t.Helper()
+	log, err := os.Create(filepath.Join(e.dir, "log"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer log.Close()
+	e.cmd = exec.Command(zkServer, "start-foreground", filepath.Join(e.dir, "zoo.cfg"))
+	e.cmd.Env = append(os.Environ(), "ZOO_LOG_DIR="+e.dir, "JVMFLAGS=-Xmx128m")
+	e.cmd.Stdout, e.cmd.Stderr = log, log
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := e.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	c := e.connect()
+	defer c.Close()
+	eventually(e.t, "ZooKeeper answers", func() error {
+		if _, _, err := c.Exists("/"); err != nil {
+			said, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("%w; it says:\n%s", err, said)
+		}
+		return nil
+	})
+}
+
+func (e *ensemble) stop() {
+	if e.cmd == nil {
+		return
+	}
+	_ = syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
+	_ = e.cmd.Wait()
+	e.cmd = nil
+}
+
+// connect gives a session such as a master's.
+func (e *ensemble) connect() *zk.Conn {
+	e.t.Helper()
+	c, _, err := zk.Connect([]string{e.addr}, 10*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(c.Close)
+	return c
+}
+
+// register makes the znode of a master, and returns its path.
+func (e *ensemble) register(c *zk.Conn, path string, port int) string {
+	e.t.Helper()
+	data := strings.ReplaceAll(leaderInfo, "5250", fmt.Sprint(port))
+	at, err := c.Create(path+"/json.info_", []byte(data), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return at
+}
+
+func (e *ensemble) make(c *zk.Conn, path string) {
+	e.t.Helper()
+	if _, err := c.Create(path, nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *ensemble) detector(credentials, path string) *ZooKeeper {
+	e.t.Helper()
+	z, err := NewZooKeeper(ZooKeeperURL{Credentials: credentials, Servers: []string{e.addr}, Path: path})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { z.Close() })
+	return z
+}
+
+// eventually waits for something that happens in another process.
+func eventually(t *testing.T, what string, happened func() error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := happened()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s: %v", what, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func leads(t *testing.T, z *ZooKeeper, want string) Leader {
+	t.Helper()
+	var l Leader
+	eventually(t, want+" leads", func() (err error) {
+		if l, err = z.Leader(t.Context()); err == nil && l.Address != want {
+			err = errors.New(l.Address + " leads")
+		}
+		return err
+	})
+	return l
+}
+
+func TestZooKeeperFollowsTheLeader(t *testing.T) {
+	e := startZooKeeper(t)
+	masters := e.connect()
+	z := e.detector("", "/mesos")
+	z.patience = 100 * time.Millisecond
+	eventually(t, "it is known that none is there", func() error {
+		_, err := z.Leader(t.Context())
+		if want := "no leading master is known from ZooKeeper at zk://" + e.addr + "/mesos: no master has registered below /mesos yet"; err == nil || err.Error() != want {
+			return fmt.Errorf("got %w, want %s", err, want)
+		}
+		return nil
+	})
+	e.make(masters, "/mesos")
+	e.make(masters, "/mesos/log_replicas")
+	first := e.register(masters, "/mesos", 5250)
+	l := leads(t, z, "127.0.0.1:5250")
+	second := e.register(masters, "/mesos", 5260)
+	third := e.register(masters, "/mesos", 5270)
+	select {
+	case <-l.Changed:
+		t.Error("a master that does not lead changed the leader")
+	default:
+	}
+
+	delete := func(path string) {
+		t.Helper()
+		if err := masters.Delete(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	delete(first)
+	<-l.Changed
+	l = leads(t, z, "127.0.0.1:5260")
+	delete(third)
+	delete(second)
+	eventually(t, "none leads", func() error {
+		if l, err := z.Leader(t.Context()); err == nil {
+			return errors.New(l.Address + " leads")
+		}
+		return nil
+	})
+	select {
+	case <-l.Changed:
+		t.Error("nobody in its place changed the leader")
+	default:
+	}
+	e.register(masters, "/mesos", 5280)
+	<-l.Changed
+	leads(t, z, "127.0.0.1:5280")
+}
+
+func TestZooKeeperAway(t *testing.T) {
+	e := startZooKeeper(t)
+	z := e.detector("", "/mesos")
+	masters := e.connect()
+	e.make(masters, "/mesos")
+	e.register(masters, "/mesos", 5250)
+	l := leads(t, z, "127.0.0.1:5250")
+
+	e.stop()
+	eventually(t, "the session is lost", func() error {
+		if z.conn.State() == zk.StateHasSession {
+			return errors.New("it is there")
+		}
+		return nil
+	})
+	if got, err := z.Leader(t.Context()); err != nil || got.Address != "127.0.0.1:5250" {
+		t.Errorf("while ZooKeeper is away: got %v, %v, want the last leader", got, err)
+	}
+	e.start()
+	// The old master's znode is there until its session ends.
+	again := e.connect()
+	eventually(t, "another registers", func() error {
+		_, err := again.Create("/mesos/json.info_", []byte(strings.ReplaceAll(leaderInfo, "5250", "5260")), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+		return err
+	})
+	masters.Close()
+	<-l.Changed
+	leads(t, z, "127.0.0.1:5260")
+}
+
+func TestClosingWhileZooKeeperIsAway(t *testing.T) {
+	e := startZooKeeper(t)
+	z := e.detector("ops:s3cret", "/mesos")
+	z.patience = time.Millisecond
+	eventually(t, "there is a session", func() error {
+		if _, err := z.Leader(t.Context()); !strings.HasSuffix(err.Error(), "no master has registered below /mesos yet") {
+			return err
+		}
+		return nil
+	})
+	e.stop()
+	if err := z.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestZooKeeperThatIsNotThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	z, err := NewZooKeeper(ZooKeeperURL{Credentials: "ops:s3cret", Servers: []string{l.Addr().String()}, Path: "/mesos"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.patience = time.Millisecond
+	want := "no leading master is known from ZooKeeper at zk://ops:***@" + l.Addr().String() + "/mesos: it cannot be reached"
+	if _, err := z.Leader(t.Context()); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	z.patience = time.Hour
+	if _, err := z.Leader(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	z.Close()
+	z.Close()
+	if _, err := z.Leader(t.Context()); err == nil || err.Error() != "the detector was closed" {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestZooKeeperWithCredentials: what masters with credentials register everybody
+// may read, so that right and wrong ones work alike.
+func TestZooKeeperWithCredentials(t *testing.T) {
+	e := startZooKeeper(t)
+	masters := e.connect()
+	if err := masters.AddAuth("digest", []byte("ops:s3cret")); err != nil {
+		t.Fatal(err)
+	}
+	acl := append(zk.DigestACL(zk.PermAll, "ops", "s3cret"), zk.WorldACL(zk.PermRead)...)
+	for _, path := range []string{"/clusters", "/clusters/one"} {
+		if _, err := masters.Create(path, nil, 0, acl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := masters.Create("/clusters/one/json.info_", []byte(leaderInfo), zk.FlagEphemeral|zk.FlagSequence, acl); err != nil {
+		t.Fatal(err)
+	}
+	for _, credentials := range []string{"ops:s3cret", "ops:wrong", ""} {
+		leads(t, e.detector(credentials, "/clusters/one"), "127.0.0.1:5250")
+	}
+	t.Run("and a master whose znode is of no use", func(t *testing.T) {
+		if _, err := masters.Create("/clusters/two", nil, 0, acl); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := masters.Create("/clusters/two/json.info_0000000001", []byte("{}"), zk.FlagEphemeral, acl); err != nil {
+			t.Fatal(err)
+		}
+		z := e.detector("", "/clusters/two")
+		z.patience = time.Second
+		_, err := z.Leader(t.Context())
+		if want := "the znode /clusters/two/json.info_0000000001 says nothing useful: it has no address with a host and a port"; err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	})
+}
