@@ -1,6 +1,7 @@
 package jobspec_test
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -296,8 +297,14 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		job, err := jobspec.Parse("job.yaml", src)
 		if err != nil {
-			if err.Error() == "" {
-				t.Error("a refusal without a reason")
+			var problems jobspec.Problems
+			if !errors.As(err, &problems) || len(problems) == 0 {
+				t.Fatalf("a refusal that is no Problems: %v", err)
+			}
+			for _, p := range problems {
+				if line := p.String(); strings.Contains(line, "\n") || p.Reason == "" {
+					t.Errorf("not one line with a reason: %q", line)
+				}
 			}
 			return
 		}

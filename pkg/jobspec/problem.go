@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/agnivade/levenshtein"
 )
@@ -41,15 +42,26 @@ func (p Problem) String() string {
 		b.WriteString(": ")
 	}
 	b.WriteString(p.Explain())
-	return b.String()
+	return oneLine(b.String())
 }
 
 // Explain returns the reason together with the suggestion, without the place.
 func (p Problem) Explain() string {
 	if p.Suggestion == "" {
-		return p.Reason
+		return oneLine(p.Reason)
 	}
-	return fmt.Sprintf("%s; did you mean %q?", p.Reason, p.Suggestion)
+	return oneLine(fmt.Sprintf("%s; did you mean %q?", p.Reason, p.Suggestion))
+}
+
+// oneLine takes the control characters away that a key or a pattern may have
+// brought in.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // Problems are all mistakes in a job, in the order of the file. It is the only

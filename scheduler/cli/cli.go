@@ -22,6 +22,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
 // System is what a command line needs of the process that it runs in.
@@ -92,9 +94,15 @@ func Run(ctx context.Context, args []string, sys System) int {
 	if err == nil {
 		return exitDone
 	}
-	f := &failure{status: exitFailed, lines: strings.Split(err.Error(), "\n")}
-	errors.As(err, &f)
-	for _, line := range f.lines {
+	f := &failure{status: exitFailed}
+	if !errors.As(err, &f) && ctx.Err() != nil {
+		f = &failure{status: exitInterrupted}
+		err = errors.New("interrupted")
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if line == "" {
+			continue
+		}
 		if !f.places {
 			line = "tandem: " + line
 		}
@@ -119,6 +127,7 @@ capitals with _ for -, as in TANDEM_SCHEDULER for --scheduler.
 
 Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong job file;
 3 the scheduler cannot be reached; 4 refused by the scheduler; 130 interrupted.`,
+		Version:       version.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -132,6 +141,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 			return fromEnvironment(cmd.Flags(), sys.Getenv)
 		},
 	}
+	root.SetVersionTemplate("tandem {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failed(exitUsage, "%s; see %s --help", err, cmd.CommandPath())
 	})

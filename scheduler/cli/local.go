@@ -246,6 +246,17 @@ func (s *localScheduler) stop() error {
 	return s.err
 }
 
+// unlessEnded returns the error of a call, or nothing when the scheduler has
+// ended: then stop says why.
+func (s *localScheduler) unlessEnded(err error) error {
+	select {
+	case <-s.ended:
+		return nil
+	default:
+		return err
+	}
+}
+
 // run submits the jobs, and shows what changes until it is enough.
 func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, files []*jobFile, dir string) error {
 	c, err := newClient(s.address)
@@ -262,7 +273,7 @@ func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, fi
 	for _, file := range files {
 		res, err := c.submit(follow, file, nil)
 		if err != nil {
-			return err
+			return s.unlessEnded(err)
 		}
 		versions[file.job.GetId()] = res.GetVersion()
 		fmt.Fprintf(sys.Stdout, "job %s: submitted\n", file.job.GetId())
@@ -282,11 +293,7 @@ func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, fi
 	d.erase()
 	interrupted := ctx.Err() != nil
 	if err != nil && !interrupted {
-		// When the scheduler has failed, stop says why.
-		if follow.Err() != nil {
-			return nil
-		}
-		return err
+		return s.unlessEnded(err)
 	}
 	board.report(sys.Stdout)
 	board.showOutput(sys, dir)
