@@ -129,9 +129,9 @@ func (e *testExecutor) do(t mesos.TaskInfo) {
 		e.update(t.TaskID, mesos.TASK_FINISHED, seen())
 	case "eat":
 		e.update(t.TaskID, mesos.TASK_RUNNING, nil)
-		var all [][]byte
-		for {
-			all = append(all, bytes.Repeat([]byte{1}, 1<<20))
+		all := make([][]byte, 1<<16)
+		for i := range all {
+			all[i] = bytes.Repeat([]byte{1}, 1<<20)
 		}
 	default:
 		e.update(t.TaskID, mesos.TASK_RUNNING, nil)

@@ -185,7 +185,8 @@ func (c *Container) set(l core.Limits, first bool) error {
 			continue // the machine has no such controller, and so no such isolator
 		}
 		if err != nil {
-			return fmt.Errorf("Failed to update '%s': %w", v.File, errors.Unwrap(err)) //nolint:staticcheck // the text of a real agent, which travels on the wire
+			//lint:ignore ST1005 the words of a real agent, which travel on the wire
+			return fmt.Errorf("Failed to update '%s': %w", v.File, errors.Unwrap(err))
 		}
 	}
 	if hard := hardMemory(l); first || hard > c.hardMB {

@@ -209,7 +209,7 @@ func (f *Files) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("Failed to open file at '%s': %w.\n", file, err) //nolint:staticcheck // exact text
+		return wire.Internal(fmt.Sprintf("Failed to open file at '%s': %v.\n", file, err))
 	}
 	defer in.Close()
 	info, err := in.Stat()
