@@ -17,8 +17,9 @@ import (
 
 const (
 	// sessionTimeout is that of the ZooKeeper session, which holds nothing but
-	// watches.
+	// watches. The client takes a server for dead after two thirds of it.
 	sessionTimeout = 10 * time.Second
+	silenceTimeout = sessionTimeout * 2 / 3
 	// patience is how long Leader waits for a leader to be known.
 	patience = 10 * time.Second
 	// retry is the wait after ZooKeeper has answered with an error.
@@ -55,7 +56,7 @@ type ZooKeeper struct {
 
 // NewZooKeeper begins to look for the leader, and returns at once.
 func NewZooKeeper(u ZooKeeperURL) (*ZooKeeper, error) {
-	conn, _, err := zk.Connect(u.Servers, sessionTimeout, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+	conn, _, err := zk.Connect(u.Servers, sessionTimeout, zk.WithDialer(dial), zk.WithLogger(silent{}), zk.WithLogInfo(false))
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for the master in ZooKeeper at %s: %w", strings.Join(u.Servers, ","), err)
 	}
@@ -66,6 +67,27 @@ func NewZooKeeper(u ZooKeeperURL) (*ZooKeeper, error) {
 	}
 	go z.follow()
 	return z, nil
+}
+
+// dial opens connections that give a silent server up in time: by itself the
+// client waits for more than a minute for one that takes a connection and then
+// says nothing, though others are there.
+func dial(network, address string, timeout time.Duration) (net.Conn, error) {
+	c, err := net.DialTimeout(network, address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return impatient{c}, nil
+}
+
+type impatient struct{ net.Conn }
+
+// SetReadDeadline sets the deadline, if it is no later than impatience allows.
+func (c impatient) SetReadDeadline(t time.Time) error {
+	if latest := time.Now().Add(silenceTimeout); t.After(latest) {
+		t = latest
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // silent takes what the ZooKeeper client would log. What matters of it is said
@@ -143,14 +165,16 @@ func (z *ZooKeeper) follow() {
 // look finds who leads, and returns where a change will be told.
 func (z *ZooKeeper) look() (<-chan zk.Event, error) {
 	children, _, events, err := z.conn.ChildrenW(z.url.Path)
-	if errors.Is(err, zk.ErrNoNode) {
-		found, _, events, err := z.conn.ExistsW(z.url.Path)
-		if err == nil && !found {
-			z.set("", fmt.Errorf("no master has registered below %s yet", z.url.Path))
-			return events, nil
+	for errors.Is(err, zk.ErrNoNode) {
+		found, _, created, missing := z.conn.ExistsW(z.url.Path)
+		if missing != nil {
+			return nil, missing
 		}
-		// It has come meanwhile, or ZooKeeper is away.
-		return nil, err
+		if !found {
+			z.set("", fmt.Errorf("no master has registered below %s yet", z.url.Path))
+			return created, nil
+		}
+		children, _, events, err = z.conn.ChildrenW(z.url.Path)
 	}
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type ensemble struct {
 
 func startZooKeeper(t *testing.T) *ensemble {
 	t.Helper()
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a real ZooKeeper takes some seconds to start")
 	}
@@ -311,4 +312,31 @@ func TestZooKeeperWithCredentials(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	})
+}
+
+// TestAFrozenServer of an ensemble does not keep the others' answer away.
+func TestAFrozenServer(t *testing.T) {
+	e := startZooKeeper(t)
+	frozen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close()
+	masters := e.connect()
+	e.make(masters, "/mesos")
+	e.register(masters, "/mesos", 5250)
+	// The client takes servers in a random order: for one of these the frozen one
+	// comes first.
+	var detectors []*ZooKeeper
+	for range 5 {
+		z, err := NewZooKeeper(ZooKeeperURL{Servers: []string{frozen.Addr().String(), e.addr}, Path: "/mesos"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { z.Close() })
+		detectors = append(detectors, z)
+	}
+	for _, z := range detectors {
+		leads(t, z, "127.0.0.1:5250")
+	}
 }
