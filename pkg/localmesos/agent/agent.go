@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -152,7 +151,7 @@ func (a *Agent) newRuntime() (*container.Runtime, error) {
 	if err == nil || a.options.Isolation == IsolationCgroups {
 		return r, err
 	}
-	a.log.WithError(err).Warn("Executors run without limits, because there are no cgroups to be had here")
+	a.log.WithError(err).Warn("executors run without limits, because there are no cgroups to be had here")
 	o.Root = ""
 	return container.New(o)
 }
@@ -188,10 +187,6 @@ func (a *Agent) pid() string { return "slave(1)@" + a.Address() }
 
 // Cgroups says which cgroups the executors are in.
 func (a *Agent) Cgroups() cgroup.Version { return a.runtime.Version() }
-
-// Handler serves the agent's endpoints, for those who want them on a listener
-// of their own.
-func (a *Agent) Handler() http.Handler { return a.router }
 
 // Stop ends the agent like a power cut: its executors are killed at once, and
 // the master only sees it go. Nothing is left of it but its work directory.

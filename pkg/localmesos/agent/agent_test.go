@@ -252,6 +252,33 @@ func TestCPUQuota(t *testing.T) {
 	}
 }
 
+// TestLimitsThatTheKernelRefuses plays an executor that leaves a cgroup with a
+// quota behind when a task has ended: the agent cannot lower its own any more.
+func TestLimitsThatTheKernelRefuses(t *testing.T) {
+	f := start(t, func(o *agent.Options) { o.CgroupsEnableCFS = true })
+	f.needCgroups()
+	if f.agent.Cgroups() != cgroup.V1 {
+		t.Skip("cgroup v2 takes any quota")
+	}
+	f.launch(executorInfo("exec-1", "normal"), task("t1", "run"), task("t2", "run"))
+	f.expect("update t1 TASK_RUNNING")
+	container := f.expect("update t2 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
+	child := filepath.Join("/sys/fs/cgroup/cpu", f.opts.CgroupsRoot, container, "child")
+	if err := os.Mkdir(child, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(child, "cpu.cfs_quota_us"), []byte("40000"), 0); err != nil {
+		t.Fatal(err)
+	}
+	f.agent.KillTask(*framework().ID, task("t1", "").TaskID, nil)
+	f.expect("update t1 TASK_KILLED", "exited exec-1 9")
+	got := f.expect("update t2 TASK_GONE").update.Status
+	want := "Failed to update resources for container: Failed to update 'cpu.cfs_quota_us': Invalid argument"
+	if got.GetReason() != mesos.REASON_CONTAINER_UPDATE_FAILED || got.GetMessage() != want {
+		t.Errorf("%v %q, want %q", got.GetReason(), got.GetMessage(), want)
+	}
+}
+
 func TestCommandForms(t *testing.T) {
 	needRoot(t)
 	f := start(t, nil)

@@ -61,7 +61,7 @@ func (a *Agent) subscribe(w http.ResponseWriter, r *http.Request, call *executor
 		return err
 	}
 	if err := a.schema.ServeEvents(w, r, media, "", events); err != nil {
-		a.log.WithError(err).WithField("executor", call.ExecutorID.Value).Debug("An executor's stream ended")
+		a.log.WithError(err).WithField("executor", call.ExecutorID.Value).Debug("an executor's stream ended")
 	}
 	// The executor went away; it is not told of anything until it subscribes
 	// again, and nobody but itself minds.

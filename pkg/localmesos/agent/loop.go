@@ -102,6 +102,8 @@ func (a *Agent) carryOut(e core.Effect) {
 		}
 	case core.Hangup:
 		a.hangup(e.Stream)
+	case core.Forget:
+		a.log.WithField("framework", e.Framework.Value).Debug("a framework has nothing left here")
 	default:
 		if a.master != nil {
 			a.tellMaster(e)
@@ -117,11 +119,13 @@ func (a *Agent) launch(l core.Launch) {
 	}
 	w := a.newWorker(l)
 	a.containers[l.Container] = w
-	a.log.WithFields(map[string]any{
+	log := a.log.WithFields(map[string]any{
 		"framework": l.Framework.ID.Value, "executor": l.Executor.ExecutorID.Value, "container": l.Container,
-	}).Info("Launching an executor")
+	})
+	log.Info("launching an executor")
 	a.workers.Go(func() {
 		w.run()
+		log.Info("the executor's container is gone")
 		a.inputs.post(func(time.Time) { delete(a.containers, l.Container) })
 	})
 }
@@ -177,7 +181,7 @@ func (a *Agent) Reregistered(id mesos.AgentID, _ link.MasterView, reconcile []me
 // agent goes on to answer its endpoints until it is stopped.
 func (a *Agent) Shutdown(reason string) {
 	a.receive(func(now time.Time) {
-		a.log.WithField("reason", reason).Warn("The master shut this agent down")
+		a.log.WithField("reason", reason).Warn("the master shut this agent down")
 		a.core.Shutdown(now)
 	})
 }

@@ -139,7 +139,7 @@ func (w *worker) watch(c *container.Container) core.Ending {
 	close(ended)
 	<-served
 	if err != nil {
-		w.agent.log.WithError(err).WithField("container", w.id()).Error("Cannot remove a container")
+		w.agent.log.WithError(err).WithField("container", w.id()).Error("cannot remove a container")
 	}
 	return core.Ending{Status: int32(status), Limitation: limitation}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -185,14 +186,30 @@ func (c *Container) set(l core.Limits, first bool) error {
 			continue // the machine has no such controller, and so no such isolator
 		}
 		if err != nil {
-			//lint:ignore ST1005 the words of a real agent, which travel on the wire
-			return fmt.Errorf("Failed to update '%s': %w", v.File, errors.Unwrap(err))
+			return refused(v.File, err)
 		}
 	}
 	if hard := hardMemory(l); first || hard > c.hardMB {
 		c.hardMB = hard
 	}
 	return nil
+}
+
+// refused words the kernel's refusal of a limit as a real agent does; it goes
+// into the tasks' updates.
+func refused(file string, err error) error {
+	verb, text := "update", err.Error()
+	if strings.HasPrefix(file, "memory.") {
+		verb = "set"
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		// Go begins the C library's words with a small letter.
+		text = errno.Error()
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
+	//lint:ignore ST1005 the words of a real agent, which travel on the wire
+	return fmt.Errorf("Failed to %s '%s': %s", verb, file, text)
 }
 
 // Destroy kills everything in the container. It does not wait.
@@ -210,7 +227,7 @@ func (c *Container) Destroy() {
 	}
 	c.killing.Go(func() {
 		if err := c.kill(); err != nil {
-			c.runtime.options.Log.WithError(err).WithField("container", c.group.String()).Error("Cannot kill a container")
+			c.runtime.options.Log.WithError(err).WithField("container", c.group.String()).Error("cannot kill a container")
 		}
 	})
 }

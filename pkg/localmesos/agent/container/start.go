@@ -46,7 +46,7 @@ func start(command func() *exec.Cmd, group *cgroup.Group, log logrus.FieldLogger
 	cmd.SysProcAttr.Ptrace = true
 	err = cmd.Start()
 	if errors.Is(err, syscall.EPERM) {
-		log.Warn("Tracing is forbidden here: an executor runs some instructions outside its cgroup")
+		log.Warn("tracing is forbidden here: an executor runs some instructions outside its cgroup")
 		return startAndMove(command(), group)
 	}
 	if err != nil {

@@ -249,7 +249,7 @@ func (c *Core) Disconnect(now time.Time) {
 	c.registerAt, c.registerBackoff = now, 0
 }
 
-// Shutdown ends every executor; Idle turns true when they are gone.
+// Shutdown ends every executor, in its grace period.
 func (c *Core) Shutdown(now time.Time) {
 	if c.phase == Terminating {
 		return
@@ -260,6 +260,3 @@ func (c *Core) Shutdown(now time.Time) {
 		c.shutdownFramework(now, f)
 	}
 }
-
-// Idle says that no framework has anything left on the agent.
-func (c *Core) Idle() bool { return c.frameworks.len() == 0 }

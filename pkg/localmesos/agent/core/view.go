@@ -12,8 +12,6 @@ type View struct {
 	Frameworks []FrameworkView
 	Completed  []FrameworkView
 	Metrics    Metrics
-	// Pending counts the updates that wait for acknowledgement.
-	Pending int
 }
 
 // FrameworkView is a framework and its executors.
@@ -41,9 +39,6 @@ func (c *Core) View() View {
 	v.Metrics.Tasks = make(map[mesos.TaskState]uint64, len(c.metrics.Tasks))
 	for s, n := range c.metrics.Tasks {
 		v.Metrics.Tasks[s] = n
-	}
-	for _, s := range c.streams.all.all() {
-		v.Pending += len(s.pending)
 	}
 	for _, f := range c.frameworks.all() {
 		v.Frameworks = append(v.Frameworks, f.view())

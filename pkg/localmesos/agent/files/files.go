@@ -43,13 +43,6 @@ func (f *Files) Attach(name, real string) {
 	f.attached[name] = real
 }
 
-// Detach takes a name away.
-func (f *Files) Detach(name string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.attached, name)
-}
-
 // Register adds the endpoints to a router.
 func (f *Files) Register(rt *wire.Router) {
 	for name, h := range map[string]wire.Handler{
