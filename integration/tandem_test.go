@@ -48,8 +48,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// scheduler is a running `tandem scheduler`.
-type scheduler struct {
+// tandemScheduler is a running `tandem scheduler`.
+type tandemScheduler struct {
 	t       *testing.T
 	cluster *cluster
 	name    string
@@ -65,9 +65,9 @@ type scheduler struct {
 
 // startScheduler starts a scheduler for the test, and waits until it is
 // subscribed. At the end of the test its framework is torn down.
-func startScheduler(t *testing.T, c *cluster, flags ...string) *scheduler {
+func startScheduler(t *testing.T, c *cluster, flags ...string) *tandemScheduler {
 	t.Helper()
-	s := &scheduler{t: t, cluster: c, name: "tandem " + t.Name(), dir: t.TempDir(), flags: flags}
+	s := &tandemScheduler{t: t, cluster: c, name: "tandem " + t.Name(), dir: t.TempDir(), flags: flags}
 	s.start()
 	id := s.framework().FrameworkId
 	t.Cleanup(func() {
@@ -85,7 +85,7 @@ func startScheduler(t *testing.T, c *cluster, flags ...string) *scheduler {
 var apiAt = regexp.MustCompile(`the API and the page are at (http://[0-9.:]+)`)
 
 // start starts the scheduler's process, for the first time or again.
-func (s *scheduler) start() {
+func (s *tandemScheduler) start() {
 	s.t.Helper()
 	if s.log == nil {
 		s.log = &output{}
@@ -115,7 +115,7 @@ func (s *scheduler) start() {
 }
 
 // stop ends the process with the signal and waits for its end.
-func (s *scheduler) stop(signal syscall.Signal) {
+func (s *tandemScheduler) stop(signal syscall.Signal) {
 	s.t.Helper()
 	if s.process == nil {
 		return
@@ -130,7 +130,7 @@ func (s *scheduler) stop(signal syscall.Signal) {
 	s.process = nil
 }
 
-func (s *scheduler) framework() *tandemv1.FrameworkView {
+func (s *tandemScheduler) framework() *tandemv1.FrameworkView {
 	s.t.Helper()
 	r, err := s.client.GetFramework(s.t.Context(), &tandemv1.GetFrameworkRequest{})
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *scheduler) framework() *tandemv1.FrameworkView {
 }
 
 // run submits a job that is written here.
-func (s *scheduler) run(job string) {
+func (s *tandemScheduler) run(job string) {
 	s.t.Helper()
 	file := filepath.Join(s.t.TempDir(), "job.yaml")
 	if err := os.WriteFile(file, []byte(job), 0o600); err != nil {
@@ -151,7 +151,7 @@ func (s *scheduler) run(job string) {
 	}
 }
 
-func (s *scheduler) job(id string) *tandemv1.JobView {
+func (s *tandemScheduler) job(id string) *tandemv1.JobView {
 	s.t.Helper()
 	r, err := s.client.GetJob(s.t.Context(), &tandemv1.GetJobRequest{Id: id})
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *scheduler) job(id string) *tandemv1.JobView {
 }
 
 // awaitPhase waits until the job has the phase.
-func (s *scheduler) awaitPhase(id string, phase tandemv1.JobPhase) *tandemv1.JobView {
+func (s *tandemScheduler) awaitPhase(id string, phase tandemv1.JobPhase) *tandemv1.JobView {
 	s.t.Helper()
 	var job *tandemv1.JobView
 	eventually(s.t, func() string {
@@ -175,7 +175,7 @@ func (s *scheduler) awaitPhase(id string, phase tandemv1.JobPhase) *tandemv1.Job
 }
 
 // awaitTask waits until a task satisfies the condition.
-func (s *scheduler) awaitTask(id string, holds func(*tandemv1.TaskRecord) bool) *tandemv1.TaskRecord {
+func (s *tandemScheduler) awaitTask(id string, holds func(*tandemv1.TaskRecord) bool) *tandemv1.TaskRecord {
 	s.t.Helper()
 	name, ok := state.ParseTaskName(id)
 	if !ok {
@@ -223,7 +223,7 @@ func (r result) String() string {
 }
 
 // tandem runs a verb of the command line against the scheduler.
-func (s *scheduler) tandem(args ...string) result {
+func (s *tandemScheduler) tandem(args ...string) result {
 	s.t.Helper()
 	return tandem(s.t, []string{"TANDEM_SCHEDULER=" + s.address}, args...)
 }
