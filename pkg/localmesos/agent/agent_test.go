@@ -173,13 +173,18 @@ func (f *fixture) checkMembership(lines []string, container string) {
 	}
 }
 
-// limit reads a file of a container's cgroup.
-func (f *fixture) limit(container, controller, file string) string {
+// limits reads files of a container's cgroup, each as controller/file.
+func (f *fixture) limits(container string, files ...string) []string {
 	f.Helper()
-	if f.agent.Cgroups() == cgroup.V2 {
-		controller = "" // one hierarchy for all
+	var all []string
+	for _, file := range files {
+		dir := "/sys/fs/cgroup"
+		if f.agent.Cgroups() == cgroup.V1 {
+			dir = filepath.Join(dir, filepath.Dir(file))
+		}
+		all = append(all, strings.TrimSpace(f.read(filepath.Join(dir, f.opts.CgroupsRoot, container, filepath.Base(file)))))
 	}
-	return strings.TrimSpace(f.read(filepath.Join("/sys/fs/cgroup", controller, f.opts.CgroupsRoot, container, file)))
+	return all
 }
 
 func TestLimitsFollowTheTasks(t *testing.T) {
@@ -194,26 +199,14 @@ func TestLimitsFollowTheTasks(t *testing.T) {
 	container := f.expect("update t1 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
 	check := func(shares, weight, soft, hard string) {
 		t.Helper()
-		got := []string{
-			f.limit(container, "cpu", "cpu.shares"), f.limit(container, "cpu", "cpu.cfs_quota_us"),
-			f.limit(container, "memory", "memory.soft_limit_in_bytes"),
-			f.limit(container, "memory", "memory.limit_in_bytes"), f.limit(container, "pids", "pids.max"),
+		files := []string{"cpu/cpu.shares", "cpu/cpu.cfs_quota_us", "memory/memory.soft_limit_in_bytes", "memory/memory.limit_in_bytes", "pids/pids.max"}
+		want := []string{shares, "-1", soft, hard, "max"}
+		if f.agent.Cgroups() == cgroup.V2 {
+			files = []string{"cpu.weight", "cpu.max", "memory.low", "memory.max", "pids.max"}
+			want = []string{weight, "max 100000", soft, hard, "max"}
 		}
-		if diff := cmp.Diff([]string{shares, "-1", soft, hard, "max"}, got); diff != "" {
+		if diff := cmp.Diff(want, f.limits(container, files...)); diff != "" {
 			t.Errorf("limits (-want +got):\n%s", diff)
-		}
-	}
-	if f.agent.Cgroups() == cgroup.V2 {
-		check = func(shares, weight, soft, hard string) {
-			t.Helper()
-			got := []string{
-				f.limit(container, "", "cpu.weight"), f.limit(container, "", "cpu.max"), f.limit(container, "", "memory.low"),
-				f.limit(container, "", "memory.max"), f.limit(container, "", "pids.max"),
-				f.limit(container, "", "leaf/memory.max"), f.limit(container, "", "cgroup.procs"),
-			}
-			if diff := cmp.Diff([]string{weight, "max 100000", soft, hard, "max", "max", ""}, got); diff != "" {
-				t.Errorf("limits (-want +got):\n%s", diff)
-			}
 		}
 	}
 	check("716", "70", "201326592", "201326592")
@@ -228,10 +221,7 @@ func TestLimitsFollowTheTasks(t *testing.T) {
 func TestCPUQuota(t *testing.T) {
 	for name, cfs := range map[string]bool{"for tasks with a bound": false, "for all with cgroups_enable_cfs": true} {
 		t.Run(name, func(t *testing.T) {
-			f := start(t, func(o *agent.Options) {
-				o.CgroupsEnableCFS = cfs
-				o.CgroupsRoot = fmt.Sprintf("localmesos-test/%d-quota-%v", os.Getpid(), cfs)
-			})
+			f := start(t, func(o *agent.Options) { o.CgroupsEnableCFS = cfs })
 			f.needCgroups()
 			bound := task("t1", "run")
 			bound.Limits = map[string]mesos.Value_Scalar{"cpus": {Value: 2}, "mem": {Value: 256}}
@@ -241,12 +231,12 @@ func TestCPUQuota(t *testing.T) {
 			}
 			f.launch(executorInfo("exec-1", "normal"), bound)
 			container := f.expect("update t1 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
-			file := "cpu.cfs_quota_us"
+			file := "cpu/cpu.cfs_quota_us"
 			if f.agent.Cgroups() == cgroup.V2 {
 				file, want = "cpu.max", want+" 100000"
 			}
-			if got := f.limit(container, "cpu", file); got != want {
-				t.Errorf("quota %s, want %s", got, want)
+			if got := f.limits(container, file); got[0] != want {
+				t.Errorf("quota %s, want %s", got[0], want)
 			}
 		})
 	}
@@ -420,6 +410,56 @@ func TestFetchedFiles(t *testing.T) {
 	if log := f.read(filepath.Join(f.sandbox("exec-1"), "stderr")); !strings.Contains(log, "Successfully fetched all URIs into '") {
 		t.Errorf("stderr %q", log)
 	}
+}
+
+// slowSite serves one file, once it is allowed to.
+func slowSite(t *testing.T, file string) (url string, asked <-chan struct{}, release func()) {
+	t.Helper()
+	began, allowed := make(chan struct{}), make(chan struct{})
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		select {
+		case <-allowed:
+			http.ServeFile(w, r, file)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(site.Close)
+	return site.URL + "/" + filepath.Base(file), began, func() { close(allowed) }
+}
+
+func TestKillDuringTheFetch(t *testing.T) {
+	f := start(t, nil)
+	e := executorInfo("exec-1", "normal")
+	var asked <-chan struct{}
+	var release func()
+	e.Command.URIs[0].Value, asked, release = slowSite(t, strings.TrimPrefix(e.Command.URIs[0].Value, "file://"))
+	f.launch(e, task("t1", "run"), task("t2", "run"))
+	<-asked
+	f.agent.KillTask(*framework().ID, task("t2", "").TaskID, nil)
+	for _, id := range []string{"t1", "t2"} {
+		got := f.expect("update " + id + " TASK_KILLED").update.Status
+		if got.GetReason() != mesos.REASON_TASK_KILLED_DURING_LAUNCH ||
+			got.GetMessage() != "A task within the task group was killed before delivery to the executor" {
+			t.Errorf("%v %q", got.GetReason(), got.GetMessage())
+		}
+	}
+	// The fetch goes on; the executor starts and is told to end.
+	release()
+	f.expect("exited exec-1 0")
+	if out := f.read(filepath.Join(f.sandbox("exec-1"), "stdout")); strings.Contains(out, "SUBSCRIBED") {
+		t.Errorf("the executor was let in: %s", out)
+	}
+}
+
+func TestStopDuringTheFetch(t *testing.T) {
+	f := start(t, nil)
+	e := executorInfo("exec-1", "normal")
+	var asked <-chan struct{}
+	e.Command.URIs[0].Value, asked, _ = slowSite(t, "none")
+	f.launch(e, task("t1", "run"))
+	<-asked
+	f.stop()
 }
 
 func TestExecutorsThatEnd(t *testing.T) {
