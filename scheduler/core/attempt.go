@@ -23,10 +23,11 @@ func (a *attempt) essential(i int) bool {
 	return w == nil || w.GetEssential()
 }
 
-// outdated reports whether the attempt runs another group than the job's
-// current one.
+// outdated reports whether the attempt is to be replaced in its turn: it runs
+// another group than the job's current one, or a restart was asked for.
 func (a *attempt) outdated() bool {
-	return a.version == nil || a.version.group != a.instance.job.current().group
+	return a.version == nil || a.version.group != a.instance.job.current().group ||
+		a.rec.Attempt <= a.instance.rec.RestartThrough
 }
 
 // up reports whether the attempt serves: every workload of its middle, its
@@ -122,10 +123,10 @@ func (c *Core) changed(a *attempt) {
 		c.arm(a)
 	case !lost && a.rec.Unreachable != nil:
 		c.editAttempt(a).Unreachable = nil
-		if a.instance.live != a {
-			c.kill(a, "replaced while its agent could not be reached")
-		} else if a.rec.KillReason != "" {
+		if a.rec.KillReason != "" {
 			a.killAt = c.now.UnixNano()
+		} else if a.instance.live != a {
+			c.kill(a, "replaced while its agent could not be reached")
 		}
 		c.arm(a)
 	}

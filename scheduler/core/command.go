@@ -19,6 +19,12 @@ func (c *Core) onCommand(cmd Command) {
 		c.submit(cmd.Submit, &r)
 	case cmd.Stop != nil:
 		c.stop(cmd.Stop, &r)
+	case cmd.Update != nil:
+		c.steer(cmd.Update, &r)
+	case cmd.Rollback != nil:
+		c.rollback(cmd.Rollback, &r)
+	case cmd.Restart != nil:
+		c.restartJob(cmd.Restart, &r)
 	default:
 		r.Refused = &Refused{Conflict, "the command asks for nothing"}
 	}
@@ -63,16 +69,16 @@ func (c *Core) submit(s *Submit, r *Reply) {
 		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s has another type: purge it first", id)}
 		return
 	default:
-		c.changeJob(j, s.Job)
+		c.changeJob(j, s.Job, nil)
 	}
 	r.Version, r.Changed = j.rec.Version, true
 }
 
 func (c *Core) createJob(spec *tandemv1.Job) *job {
-	j := &job{rec: &tandemv1.JobRecord{
+	j := newJob(&tandemv1.JobRecord{
 		Spec: spec, Version: 1, Created: c.stamp, Updated: c.stamp,
 		AttemptFloor: c.framework.GetAttemptFloor(), Phase: tandemv1.JobPhase_JOB_PHASE_PENDING,
-	}}
+	})
 	j.edited = c.step
 	c.jobs[spec.Id] = j
 	c.touch(j)
@@ -82,30 +88,40 @@ func (c *Core) createJob(spec *tandemv1.Job) *job {
 	return j
 }
 
-// changeJob gives a job a new version.
-func (c *Core) changeJob(j *job, spec *tandemv1.Job) {
+// changeJob gives a job a new version, going back from a failure or not.
+func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *failure) {
 	r := c.editJob(j)
 	again := r.Stopped
 	r.Spec, r.Version, r.Updated = spec, r.Version+1, c.stamp
 	r.Stopped, r.Purge = false, false
 	old := j.current()
 	c.addVersion(j)
-	regrouped := j.current().group != old.group
 	c.notice(Info, j, "version %d", r.Version)
+	regrouped := j.current().group != old.group
+	switch {
+	case again:
+		c.cancelUpdate(j, "the job was stopped")
+	case regrouped && j.endless():
+		c.beginUpdate(j, from)
+	case j.updating():
+		c.editUpdate(j).Version = r.Version
+	}
 	for _, in := range j.instances {
 		if in != nil && (again || regrouped) {
-			c.restart(in)
+			c.renew(in)
 		}
 	}
 	c.markOutdated(j)
 	c.populate(j)
 }
 
-// restart forgets what went before: the instance is to run what is asked for
-// now, whether or not it had finished or failed.
-func (c *Core) restart(in *instance) {
-	r := c.editInstance(in)
-	r.Failures, r.Streak, r.Losses = nil, 0, 0
+// renew forgets what went before: the instance is to run what is asked for now,
+// whether or not it had finished or failed.
+func (c *Core) renew(in *instance) {
+	if r := in.rec; len(r.Failures) > 0 || r.Streak > 0 || r.Losses > 0 {
+		r = c.editInstance(in)
+		r.Failures, r.Streak, r.Losses = nil, 0, 0
+	}
 	if in.live == nil && in.wanted() {
 		c.await(in, "waiting for an offer")
 	}
@@ -118,7 +134,7 @@ func (c *Core) populate(j *job) {
 			c.settle(in)
 		}
 	}
-	for slot := range int32(j.count()) {
+	for slot := range int32(j.total()) {
 		if int(slot) >= len(j.instances) || j.instances[slot] == nil {
 			c.newInstance(j, slot)
 		}
@@ -143,7 +159,9 @@ func (c *Core) dropVersions(j *job) {
 	if len(j.versions) <= keptVersions {
 		return
 	}
-	used := map[*version]bool{}
+	used := map[*version]bool{
+		j.current(): true, j.version(j.rec.StableVersion): true, j.version(j.rec.Update.GetFromVersion()): true,
+	}
 	for _, in := range j.instances {
 		if in == nil {
 			continue
@@ -171,8 +189,11 @@ func (c *Core) dropVersions(j *job) {
 func regroup(j *job) {
 	for i, v := range j.versions {
 		v.group = v.number
-		if i > 0 && sameGroup(j.versions[i-1].spec, v.spec) {
-			v.group = j.versions[i-1].group
+		for n := i - 1; n >= 0; n-- {
+			if sameGroup(j.versions[n].spec, v.spec) {
+				v.group = j.versions[n].group
+				break
+			}
 		}
 	}
 }
@@ -206,6 +227,7 @@ func (c *Core) stop(s *Stop, r *Reply) {
 	r.Changed = true
 	rec := c.editJob(j)
 	rec.Stopped, rec.Purge, rec.Updated = true, s.Purge, c.stamp
+	c.cancelUpdate(j, "the job was stopped")
 	if s.Purge {
 		c.notice(Info, j, "stopping, to be forgotten")
 	} else {

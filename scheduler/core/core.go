@@ -22,6 +22,8 @@ type Core struct {
 	now    time.Time // never runs backwards
 	stamp  *timestamppb.Timestamp
 	timers timers
+	// resuming: what is found now has been so before.
+	resuming bool
 
 	framework  *tandemv1.FrameworkRecord
 	subscribed bool

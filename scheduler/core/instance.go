@@ -43,14 +43,14 @@ func (c *Core) setPhase(in *instance, p tandemv1.InstancePhase, reason string) {
 }
 
 // wanted reports whether the instance is asked for.
-func (in *instance) wanted() bool { return int(in.slot) < in.job.count() }
+func (in *instance) wanted() bool { return int(in.slot) < in.job.total() }
 
 // unwanted says why an instance is not asked for.
 func (in *instance) unwanted() string {
 	if in.job.rec.Stopped {
 		return "the job was stopped"
 	}
-	return fmt.Sprintf("the job was scaled down to %d", in.job.count())
+	return fmt.Sprintf("no more than %d instances are asked for", in.job.count())
 }
 
 // settle brings an instance to what its job and its attempts ask for now. It is
@@ -135,7 +135,7 @@ func (c *Core) settleIdle(in *instance) {
 
 // await lets an instance wait for an offer, for the version that it is to run.
 func (c *Core) await(in *instance, reason string) {
-	if v := c.versionFor(in); in.rec.JobVersion != v.number {
+	if v := in.job.versionFor(in); in.rec.JobVersion != v.number {
 		c.editInstance(in).JobVersion = v.number
 	}
 	c.setPhase(in, waiting, reason)
@@ -146,26 +146,39 @@ func (c *Core) await(in *instance, reason string) {
 // instance counts as up.
 func (in *instance) fired(c *Core) { c.settle(in) }
 
-// assess counts whether the instance serves: it is up, and, when it runs the
-// current group, has been so for the update's minHealthyTime.
+// assess finds out whether the instance serves: it is up, and, when it runs the
+// current group, has been so for the update's minHealthyTime. Those of a
+// service that should serve and do not count as unavailable.
 func (c *Core) assess(in *instance) {
-	short := in.wanted() && in.job.instances[in.slot] == in
-	if a := in.live; short && in.rec.Phase == running && a != nil {
-		since := a.rec.Running.AsTime().Add(in.job.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
-		if a.outdated() || !c.now.Before(since) {
-			short = false
-		} else {
+	j := in.job
+	if !j.endless() {
+		return
+	}
+	up, fresh := false, false
+	if a := in.live; a != nil && in.rec.Phase == running && in.wanted() {
+		since := a.rec.Running.AsTime().Add(j.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
+		switch {
+		case a.outdated():
+			up = true
+		case !c.now.Before(since):
+			up, fresh = true, true
+		default:
 			c.timers.set(&in.timer, since)
 		}
 	}
-	if in.job.endless() && short != in.short {
+	present := int(in.slot) < len(j.instances) && j.instances[in.slot] == in
+	if fresh != in.serves {
+		in.serves = fresh
+		c.served(in)
+	}
+	if short := present && int(in.slot) < j.count() && !up; short != in.short {
 		in.short = short
 		if short {
-			in.job.unavailable++
+			j.unavailable++
 		} else {
-			in.job.unavailable--
+			j.unavailable--
 		}
-		c.touch(in.job)
+		c.touch(j)
 	}
 }
 
@@ -174,6 +187,9 @@ func (c *Core) newInstance(j *job, slot int32) {
 	r := &tandemv1.InstanceRecord{
 		JobId: j.id(), Slot: slot, Phase: waiting, Since: c.stamp,
 		Attempt: j.rec.AttemptFloor, JobVersion: j.current().number,
+	}
+	if u := j.rec.Update; u != nil && int(slot) < j.count() && u.Phase == failedUpdate && j.version(u.FromVersion) != nil {
+		r.JobVersion = u.FromVersion // what is known to be good
 	}
 	in := newInstance(j, r)
 	in.edited = c.step
@@ -186,6 +202,7 @@ func (c *Core) newInstance(j *job, slot int32) {
 // removeInstance forgets an instance of which nothing runs.
 func (c *Core) removeInstance(in *instance) {
 	j := in.job
+	c.timers.unset(&in.timer)
 	for _, a := range in.ended {
 		c.removeAttempt(a)
 	}

@@ -18,6 +18,7 @@ func (c *Core) finishJob(j *job) {
 		return
 	}
 	c.roll(j)
+	c.advance(j)
 	phase, reason := j.phase()
 	if phase == j.rec.Phase && reason == j.rec.PhaseReason {
 		return
@@ -52,7 +53,10 @@ func (j *job) phase() (tandemv1.JobPhase, string) {
 	if !j.endless() && n[finished] == j.count() {
 		return tandemv1.JobPhase_JOB_PHASE_FINISHED, ""
 	}
-	if n[running]+n[finished] >= j.count() {
+	if n[running]+n[finished] >= j.total() {
+		if j.updating() {
+			return tandemv1.JobPhase_JOB_PHASE_RUNNING, j.rec.Update.Reason
+		}
 		return tandemv1.JobPhase_JOB_PHASE_RUNNING, ""
 	}
 	if v := j.current(); v.waiting.count > 0 {
@@ -96,45 +100,7 @@ func (c *Core) forgetJob(j *job) {
 		c.save = append(c.save, removal(v.rec))
 	}
 	c.save = append(c.save, removal(j.rec))
+	c.timers.unset(&j.timer)
 	delete(c.jobs, j.id())
 	c.notice(Info, j, "forgotten")
 }
-
-// markOutdated lists the instances that an update has to replace, in the order
-// of their slots.
-func (c *Core) markOutdated(j *job) {
-	j.outdated = nil
-	for _, in := range j.instances {
-		if in != nil && in.live != nil && in.live.outdated() {
-			j.outdated = append(j.outdated, in)
-		}
-	}
-	c.touch(j)
-}
-
-// roll replaces instances that run an older group. Of a service no more than
-// maxParallel instances are ever missing on that account; a batch is begun anew
-// at once.
-func (c *Core) roll(j *job) {
-	if j.rec.Stopped {
-		j.outdated = nil
-		return
-	}
-	parallel := max(1, int(j.rec.Spec.GetUpdate().GetMaxParallel()))
-	for len(j.outdated) > 0 {
-		in := j.outdated[0]
-		if in.live == nil || !in.live.outdated() || in.live.rec.KillReason != "" || !in.wanted() {
-			j.outdated = j.outdated[1:]
-			continue
-		}
-		if j.endless() && !in.short && j.unavailable >= parallel {
-			return
-		}
-		j.outdated = j.outdated[1:]
-		c.kill(in.live, fmt.Sprintf("replaced by version %d", j.current().number))
-		c.settle(in)
-	}
-}
-
-// versionFor is the version that an instance is to be launched with.
-func (c *Core) versionFor(in *instance) *version { return in.job.current() }

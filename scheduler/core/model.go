@@ -29,6 +29,13 @@ type job struct {
 	// knows the agents of generation spreadSeen.
 	spread     *match.Spread
 	spreadSeen uint64
+	// serving counts the canaries that serve.
+	serving int
+	// broken is why the update that is under way has failed, until that is
+	// acted upon.
+	broken string
+	// timer fires when an update has made no progress for too long.
+	timer timer
 	// failure is the instance that the job's phase_reason speaks of.
 	failure *instance
 	touched bool // is in Core.touched
@@ -43,7 +50,15 @@ func (j *job) endless() bool {
 	return t == tandemv1.JobType_JOB_TYPE_SERVICE || t == tandemv1.JobType_JOB_TYPE_DAEMON
 }
 
-// count is how many instances the job is to have.
+// total is how many instances the job is to have, canaries included.
+func (j *job) total() int {
+	if j.updating() && j.rec.Update.Reverts == 0 && !j.rec.Stopped {
+		return j.count() + int(j.rec.Spec.GetUpdate().GetCanary())
+	}
+	return j.count()
+}
+
+// count is how many instances the job is to have beside canaries.
 func (j *job) count() int {
 	if j.rec.Stopped {
 		return 0
@@ -66,8 +81,8 @@ type version struct {
 	number uint64
 	spec   *tandemv1.Job
 	rec    *tandemv1.VersionRecord
-	// group is the number of the oldest version, without another between, whose
-	// instances need not be replaced to become this version's.
+	// group is the number of the oldest version that is kept whose instances
+	// need not be replaced to become this version's.
 	group   uint64
 	need    match.Need
 	rules   *match.Rules
@@ -98,6 +113,7 @@ type instance struct {
 	waitsIn *version
 	waitsAt int
 	short   bool // counts as unavailable
+	serves  bool // with the current group, for long enough
 }
 
 // attempt is one launch of an instance.

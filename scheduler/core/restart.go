@@ -125,6 +125,7 @@ func (c *Core) conclude(in *instance, a *attempt) {
 		if in.refusedInARow() >= refusedLimit {
 			c.setPhase(in, failed, why)
 			c.noticeInstance(Warn, in, "giving up: %s", why)
+			c.brokeUpdate(in, a, why)
 			return
 		}
 		c.lostOnce(in, a, policy, why)
@@ -151,6 +152,7 @@ func (c *Core) failedOnce(in *instance, a *attempt, why string) {
 		c.noticeInstance(Warn, in, "failed for good: %s", why)
 	case exhausted:
 		c.delay(in, crashLooping, maxDelay(in.job.rec.Spec), why)
+		c.brokeUpdate(in, a, why)
 	default:
 		c.delay(in, backoff, restartDelay(policy, int(r.Streak)), why)
 	}

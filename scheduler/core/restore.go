@@ -14,7 +14,7 @@ import (
 func (c *Core) restore(saved state.Snapshot) {
 	c.framework = saved.Framework
 	for _, r := range saved.Jobs {
-		c.jobs[r.Spec.Id] = &job{rec: r}
+		c.jobs[r.Spec.Id] = newJob(r)
 	}
 	for _, r := range saved.Versions {
 		if j := c.jobs[r.JobId]; j != nil {
@@ -73,9 +73,9 @@ func (c *Core) restoreAttempt(in *instance, r *tandemv1.AttemptRecord) {
 // resume is the first thing after a restore that knows the time: what was
 // waiting goes on waiting.
 func (c *Core) resume() {
+	c.resuming = true
 	for _, j := range c.jobsInOrder() {
 		c.touch(j)
-		c.markOutdated(j)
 		for _, in := range j.instances {
 			if in == nil {
 				continue
@@ -94,9 +94,16 @@ func (c *Core) resume() {
 				}
 			}
 			c.settle(in)
-			c.assess(in)
 		}
+		c.markOutdated(j)
 	}
+	c.resuming = false
+}
+
+func newJob(r *tandemv1.JobRecord) *job {
+	j := &job{rec: r}
+	j.timer.owner = j
+	return j
 }
 
 func (c *Core) jobsInOrder() []*job {

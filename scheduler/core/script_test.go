@@ -124,6 +124,9 @@ func playScript(t *testing.T, text string) string {
 //	subscribed | disconnected | tick DURATION | crash
 //	submit /JOB TYPE COUNT [option=value...] [workload:name=web,cpus=1...]  (see parseJob)
 //	stop /JOB [purge] [version=N]
+//	update-job /JOB pause|resume|promote|abort
+//	rollback /JOB [to=N]
+//	restart /JOB [SLOT...]
 //	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
 //	update TASK STATE [reason=R] [message=M] [healthy=true] [agent=A] [silent]   (silent: no uuid)
 //	call-failed TYPE [uncertain]     fails the last call of the type
@@ -159,6 +162,9 @@ func (s *script) play(words []string) {
 		s.id++
 		_, purge := options(2)["purge"]
 		s.step(Command{ID: s.id, Stop: &Stop{JobID: words[1], Purge: purge, ExpectedVersion: expected(words)}})
+	case "update-job", "rollback", "restart":
+		s.id++
+		s.step(s.steering(words))
 	case "offers":
 		var offers []mesos.Offer
 		for _, w := range words[1:] {
@@ -184,6 +190,31 @@ func (s *script) play(words []string) {
 	default:
 		s.t.Fatalf("unknown input %q", words[0])
 	}
+}
+
+func (s *script) steering(words []string) Command {
+	c := Command{ID: s.id}
+	switch words[0] {
+	case "update-job":
+		c.Update = &Update{JobID: words[1], Action: map[string]UpdateAction{
+			"pause": PauseUpdate, "resume": ResumeUpdate, "promote": PromoteUpdate, "abort": AbortUpdate,
+		}[words[2]]}
+	case "rollback":
+		c.Rollback = &Rollback{JobID: words[1]}
+		if len(words) > 2 {
+			fmt.Sscanf(words[2], "to=%d", &c.Rollback.Version)
+		}
+	case "restart":
+		c.Restart = &Restart{JobID: words[1]}
+		for _, w := range words[2:] {
+			n, err := strconv.Atoi(w)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			c.Restart.Slots = append(c.Restart.Slots, int32(n))
+		}
+	}
+	return c
 }
 
 func expected(words []string) *uint64 {
@@ -304,6 +335,11 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Restart.Attempts = &attempts
 		case key == "maxParallel":
 			j.Update.MaxParallel = int32(number)
+		case key == "canary":
+			j.Update.Canary = int32(number)
+		case key == "autoRevert":
+			revert := value == "true"
+			j.Update.AutoRevert = &revert
 		case key == "inactiveAfter":
 			j.Unreachable.InactiveAfter = durationpb.New(d)
 		case key == "user":

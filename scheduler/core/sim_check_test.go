@@ -295,8 +295,12 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 			w.fail("job %s is not stopped: %v", id, j.Phase)
 		}
 		return
-	case !proto.Equal(j.Spec, wish.spec):
+	case !proto.Equal(j.Spec, wish.spec) && j.Update.GetReverts() == 0 && !k.rolledBack(j):
 		w.fail("job %s is not as it was asked for", id)
+	}
+	switch j.Update.GetPhase() {
+	case tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, tandemv1.UpdatePhase_UPDATE_PHASE_CANARY, tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED:
+		w.fail("the update of job %s goes on: %v", id, j.Update)
 	}
 	for slot := range j.Spec.GetInstances() {
 		in, ok := k.s.store[state.KindInstance][state.InstanceKey(id, slot)]
@@ -308,6 +312,18 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
 	}
+}
+
+// rolledBack reports whether the job was given the spec of an earlier version,
+// by command or because an update had failed.
+func (k *checks) rolledBack(j *tandemv1.JobRecord) bool {
+	for _, key := range sortedKeys(k.s.store[state.KindVersion]) {
+		v := k.s.store[state.KindVersion][key].record.(*tandemv1.VersionRecord)
+		if v.JobId == j.Spec.Id && v.Version < j.Version && proto.Equal(v.Spec, j.Spec) {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceRecord, running map[string]bool) {
@@ -331,7 +347,8 @@ func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceReco
 	}
 	a := k.s.store[state.KindAttempt][state.AttemptKey(in.JobId, in.Slot, in.Attempt)].record.(*tandemv1.AttemptRecord)
 	v, ok := k.s.store[state.KindVersion][state.VersionKey(in.JobId, a.JobVersion)]
-	if !ok || !sameWorkloads(v.record.(*tandemv1.VersionRecord).Spec, j.Spec) {
+	failed := j.Update.GetPhase() == tandemv1.UpdatePhase_UPDATE_PHASE_FAILED
+	if !ok || !failed && !sameWorkloads(v.record.(*tandemv1.VersionRecord).Spec, j.Spec) {
 		w.fail("instance %d of %s runs version %d, not %d", in.Slot, in.JobId, a.JobVersion, j.Version)
 	}
 	for _, t := range a.Tasks {

@@ -38,6 +38,10 @@ func (t *team) wishes() {
 	}
 	t.w.after(t.w.upTo(time.Minute), t.wishes)
 	id := fmt.Sprintf("/job%d", t.w.random.IntN(6))
+	if t.w.chance(0.3) {
+		t.meddle(id)
+		return
+	}
 	if w := t.asked[id]; w != nil && !w.purged && t.w.chance(0.4) {
 		t.stop(id, t.w.chance(0.4))
 		return
@@ -51,6 +55,7 @@ func (t *team) insist() {
 		w := t.asked[id]
 		switch {
 		case !w.unsure:
+			t.finishUpdate(id)
 		case w.purged, w.stopped:
 			t.stop(id, w.purged)
 		default:
@@ -58,6 +63,33 @@ func (t *team) insist() {
 		}
 	}
 	t.w.after(time.Minute, t.insist)
+}
+
+// meddle steers an update, goes back or restarts. It is refused as often as not.
+func (t *team) meddle(id string) {
+	if t.w.sched.down {
+		return
+	}
+	// What a rollback asks for is told by the store: see checks.jobAtRest.
+	switch n := t.w.random.IntN(8); {
+	case n < 4:
+		t.send(core.Command{Update: &core.Update{JobID: id, Action: core.UpdateAction(1 + n)}}, func(core.Reply) {})
+	case n < 5:
+		t.send(core.Command{Rollback: &core.Rollback{JobID: id}}, func(core.Reply) {})
+	default:
+		c := &core.Restart{JobID: id}
+		if t.w.chance(0.5) {
+			c.Slots = []int32{0}
+		}
+		t.send(core.Command{Restart: c}, func(core.Reply) {})
+	}
+}
+
+// finishUpdate lets no update wait for a person.
+func (t *team) finishUpdate(id string) {
+	for _, action := range []core.UpdateAction{core.ResumeUpdate, core.PromoteUpdate} {
+		t.send(core.Command{Update: &core.Update{JobID: id, Action: action}}, func(core.Reply) {})
+	}
 }
 
 func (t *team) submit(spec *tandemv1.Job) {
@@ -132,6 +164,12 @@ func (t *team) spec(id string) *tandemv1.Job {
 			Factor: 2, MaxDelay: durationpb.New(5 * time.Minute)},
 		Unreachable: &tandemv1.UnreachablePolicy{InactiveAfter: durationpb.New(5 * time.Minute), ExpungeAfter: durationpb.New(10 * time.Minute)},
 		Executor:    &tandemv1.ExecutorSettings{Resources: &tandemv1.Resources{Cpus: 0.1, Mem: 32, Disk: 16}},
+	}
+	if r.IntN(3) == 0 {
+		j.Update.Canary = int32(1 + r.IntN(2))
+	}
+	if r.IntN(2) == 0 {
+		j.Update.AutoRevert = proto.Bool(false)
 	}
 	if id >= "/job4" {
 		j.Type = tandemv1.JobType_JOB_TYPE_BATCH

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	simSeeds  = flag.Uint64("sim.seeds", 200, "how many worlds to simulate")
+	simSeeds  = flag.Uint64("sim.seeds", 100, "how many worlds to simulate")
 	simFirst  = flag.Uint64("sim.first", 1, "the first seed")
 	simSeed   = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
 	simLength = flag.Duration("sim.length", 20*time.Minute, "how long each world has faults")
@@ -66,9 +66,7 @@ func TestSimulationRepeats(t *testing.T) {
 // simulate returns what has gone wrong, or nothing.
 func simulate(seed uint64, trace func(string)) (problem string, steps int) {
 	w := newWorld(seed, *simLength)
-	if trace != nil {
-		w.trace = trace
-	}
+	w.trace = trace
 	defer func() {
 		steps = w.steps
 		switch p := recover().(type) {
@@ -135,7 +133,10 @@ func describeInput(in core.Input) string {
 		if in.Submit != nil {
 			return "submit " + fmt.Sprint(in.Submit.Job.Id, in.Submit.Job.GetInstances(), in.Submit.Job.Workloads)
 		}
-		return fmt.Sprintf("stop %s purge=%t", in.Stop.JobID, in.Stop.Purge)
+		if in.Stop != nil {
+			return fmt.Sprintf("stop %s purge=%t", in.Stop.JobID, in.Stop.Purge)
+		}
+		return fmt.Sprintf("steer update=%+v rollback=%+v restart=%+v", in.Update, in.Rollback, in.Restart)
 	case core.CallFailed:
 		return fmt.Sprintf("call %s failed, uncertain=%t", in.Call.Type, in.Uncertain)
 	}

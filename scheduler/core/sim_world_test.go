@@ -32,7 +32,7 @@ type world struct {
 	team   *team
 	uuids  int
 	steps  int
-	trace  func(string)
+	trace  func(string) // or nil
 }
 
 // broken is what a failed check panics with.
@@ -107,7 +107,7 @@ func newWorld(seed uint64, length time.Duration) *world {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	w := &world{
 		seed: seed, random: rand.New(rand.NewPCG(seed, 7)), start: start, now: start, calm: start.Add(length),
-		links: map[*simAgent]time.Time{}, trace: func(string) {},
+		links: map[*simAgent]time.Time{},
 	}
 	w.master = newSimMaster(w)
 	w.sched = newSimScheduler(w)
@@ -241,7 +241,9 @@ func (w *world) alive() int {
 }
 
 func (w *world) note(format string, args ...any) {
-	w.trace(fmt.Sprintf("%9.3f ---- %s", w.now.Sub(w.start).Seconds(), fmt.Sprintf(format, args...)))
+	if w.trace != nil {
+		w.trace(fmt.Sprintf("%9.3f ---- %s", w.now.Sub(w.start).Seconds(), fmt.Sprintf(format, args...)))
+	}
 }
 
 // simScheduler is a scheduler's process: a core, a store and one connection.
@@ -339,10 +341,14 @@ func (s *simScheduler) step(in core.Input) {
 		return
 	}
 	s.w.steps++
-	s.w.trace(fmt.Sprintf("%9.3f  in  %s", s.w.now.Sub(s.w.start).Seconds(), describeInput(in)))
+	if s.w.trace != nil {
+		s.w.trace(fmt.Sprintf("%9.3f  in  %s", s.w.now.Sub(s.w.start).Seconds(), describeInput(in)))
+	}
 	e := s.core.Step(s.w.now, in)
-	for _, line := range describeEffects(e) {
-		s.w.trace("              " + line)
+	if s.w.trace != nil {
+		for _, line := range describeEffects(e) {
+			s.w.trace("              " + line)
+		}
 	}
 	s.checks.effects(in, e)
 	if s.w.faults() && s.w.chance(0.002) {

@@ -69,9 +69,12 @@ type (
 	Ticked struct{}
 	// Command: somebody asks for a change. ID is given back with the Reply.
 	Command struct {
-		ID     uint64
-		Submit *Submit
-		Stop   *Stop
+		ID       uint64
+		Submit   *Submit
+		Stop     *Stop
+		Update   *Update
+		Rollback *Rollback
+		Restart  *Restart
 	}
 )
 
@@ -89,6 +92,47 @@ type Submit struct {
 type Stop struct {
 	JobID           string
 	Purge           bool
+	ExpectedVersion *uint64
+}
+
+// Update steers the update of a job that is under way.
+type Update struct {
+	JobID           string
+	Action          UpdateAction
+	ExpectedVersion *uint64
+}
+
+// UpdateAction is what becomes of an update.
+type UpdateAction int
+
+// The actions.
+const (
+	// PauseUpdate lets it stand still until it is resumed.
+	PauseUpdate UpdateAction = iota + 1
+	// ResumeUpdate lets a paused one go on.
+	ResumeUpdate
+	// PromoteUpdate finds the canaries good, so that the rest follows.
+	PromoteUpdate
+	// AbortUpdate goes back to the last good version.
+	AbortUpdate
+)
+
+// Rollback makes an earlier version's spec the job's newest version.
+type Rollback struct {
+	JobID string
+	// Version is the version to go back to; 0 means the last good one before the
+	// current.
+	Version         uint64
+	ExpectedVersion *uint64
+}
+
+// Restart replaces instances by new attempts of the same version: those of a
+// service as an update would, and those of a batch that have ended by a new
+// beginning.
+type Restart struct {
+	JobID string
+	// Slots are the instances; none means all.
+	Slots           []int32
 	ExpectedVersion *uint64
 }
 

@@ -14,6 +14,15 @@ func CopyJob(r *tandemv1.JobRecord) *tandemv1.JobRecord {
 	return &tandemv1.JobRecord{
 		Spec: r.Spec, Version: r.Version, Stopped: r.Stopped, Created: r.Created, Updated: r.Updated,
 		Phase: r.Phase, PhaseReason: r.PhaseReason, Purge: r.Purge, AttemptFloor: r.AttemptFloor,
+		Update: r.Update, StableVersion: r.StableVersion,
+	}
+}
+
+// CopyUpdate returns a shallow copy.
+func CopyUpdate(r *tandemv1.UpdateRecord) *tandemv1.UpdateRecord {
+	return &tandemv1.UpdateRecord{
+		Phase: r.Phase, Reason: r.Reason, Version: r.Version, FromVersion: r.FromVersion, Reverts: r.Reverts,
+		Started: r.Started, Progressed: r.Progressed, Promoted: r.Promoted, Ended: r.Ended,
 	}
 }
 
@@ -22,7 +31,7 @@ func CopyInstance(r *tandemv1.InstanceRecord) *tandemv1.InstanceRecord {
 	return &tandemv1.InstanceRecord{
 		JobId: r.JobId, Slot: r.Slot, Phase: r.Phase, PhaseReason: r.PhaseReason, Since: r.Since,
 		Attempt: r.Attempt, NotBefore: r.NotBefore, Failures: r.Failures, JobVersion: r.JobVersion,
-		Streak: r.Streak, Losses: r.Losses,
+		Streak: r.Streak, Losses: r.Losses, RestartThrough: r.RestartThrough,
 	}
 }
 

@@ -84,12 +84,14 @@ func TestCopiesAreWhole(t *testing.T) {
 	instance := filled(&tandemv1.InstanceRecord{})
 	attempt := filled(&tandemv1.AttemptRecord{})
 	task := filled(&tandemv1.TaskRecord{})
+	update := filled(&tandemv1.UpdateRecord{})
 	for _, c := range []struct{ record, copied proto.Message }{
 		{framework, CopyFramework(framework)},
 		{job, CopyJob(job)},
 		{instance, CopyInstance(instance)},
 		{attempt, CopyAttempt(attempt)},
 		{task, CopyTask(task)},
+		{update, CopyUpdate(update)},
 	} {
 		if !proto.Equal(c.record, c.copied) {
 			t.Errorf("the copy of a %T lacks a field:\n%v\n%v", c.record, c.record, c.copied)

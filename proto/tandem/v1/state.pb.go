@@ -90,6 +90,75 @@ func (JobPhase) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_v1_state_proto_rawDescGZIP(), []int{0}
 }
 
+// UpdatePhase is where an update stands.
+type UpdatePhase int32
+
+const (
+	UpdatePhase_UPDATE_PHASE_UNSPECIFIED UpdatePhase = 0
+	// Instances of the new version run beside the old ones, and wait for
+	// `tandem update promote`.
+	UpdatePhase_UPDATE_PHASE_CANARY UpdatePhase = 1
+	// Old instances are being replaced.
+	UpdatePhase_UPDATE_PHASE_ROLLING UpdatePhase = 2
+	// It was paused, and waits for `tandem update resume`.
+	UpdatePhase_UPDATE_PHASE_PAUSED UpdatePhase = 3
+	// Every instance serves with the new version.
+	UpdatePhase_UPDATE_PHASE_DONE UpdatePhase = 4
+	// It has failed and stands still, old and new instances side by side.
+	UpdatePhase_UPDATE_PHASE_FAILED UpdatePhase = 5
+	// The job was stopped, or changed again, before it was done.
+	UpdatePhase_UPDATE_PHASE_CANCELLED UpdatePhase = 6
+)
+
+// Enum value maps for UpdatePhase.
+var (
+	UpdatePhase_name = map[int32]string{
+		0: "UPDATE_PHASE_UNSPECIFIED",
+		1: "UPDATE_PHASE_CANARY",
+		2: "UPDATE_PHASE_ROLLING",
+		3: "UPDATE_PHASE_PAUSED",
+		4: "UPDATE_PHASE_DONE",
+		5: "UPDATE_PHASE_FAILED",
+		6: "UPDATE_PHASE_CANCELLED",
+	}
+	UpdatePhase_value = map[string]int32{
+		"UPDATE_PHASE_UNSPECIFIED": 0,
+		"UPDATE_PHASE_CANARY":      1,
+		"UPDATE_PHASE_ROLLING":     2,
+		"UPDATE_PHASE_PAUSED":      3,
+		"UPDATE_PHASE_DONE":        4,
+		"UPDATE_PHASE_FAILED":      5,
+		"UPDATE_PHASE_CANCELLED":   6,
+	}
+)
+
+func (x UpdatePhase) Enum() *UpdatePhase {
+	p := new(UpdatePhase)
+	*p = x
+	return p
+}
+
+func (x UpdatePhase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UpdatePhase) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_state_proto_enumTypes[1].Descriptor()
+}
+
+func (UpdatePhase) Type() protoreflect.EnumType {
+	return &file_tandem_v1_state_proto_enumTypes[1]
+}
+
+func (x UpdatePhase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UpdatePhase.Descriptor instead.
+func (UpdatePhase) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
 // InstancePhase is where one instance stands.
 type InstancePhase int32
 
@@ -158,11 +227,11 @@ func (x InstancePhase) String() string {
 }
 
 func (InstancePhase) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_state_proto_enumTypes[1].Descriptor()
+	return file_tandem_v1_state_proto_enumTypes[2].Descriptor()
 }
 
 func (InstancePhase) Type() protoreflect.EnumType {
-	return &file_tandem_v1_state_proto_enumTypes[1]
+	return &file_tandem_v1_state_proto_enumTypes[2]
 }
 
 func (x InstancePhase) Number() protoreflect.EnumNumber {
@@ -171,7 +240,7 @@ func (x InstancePhase) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use InstancePhase.Descriptor instead.
 func (InstancePhase) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 // TaskState is Mesos's TaskState (mesos.v1.TaskState), with the same numbers.
@@ -241,11 +310,11 @@ func (x TaskState) String() string {
 }
 
 func (TaskState) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_state_proto_enumTypes[2].Descriptor()
+	return file_tandem_v1_state_proto_enumTypes[3].Descriptor()
 }
 
 func (TaskState) Type() protoreflect.EnumType {
-	return &file_tandem_v1_state_proto_enumTypes[2]
+	return &file_tandem_v1_state_proto_enumTypes[3]
 }
 
 func (x TaskState) Number() protoreflect.EnumNumber {
@@ -254,7 +323,7 @@ func (x TaskState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskState.Descriptor instead.
 func (TaskState) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 // FrameworkRecord is who this scheduler is to Mesos. It is stored before the
@@ -341,7 +410,12 @@ type JobRecord struct {
 	// The job is stopped, and is forgotten once nothing of it runs.
 	Purge bool `protobuf:"varint,8,opt,name=purge,proto3" json:"purge,omitempty"`
 	// At least the number of every attempt of an instance that was scaled away.
-	AttemptFloor  uint64 `protobuf:"varint,9,opt,name=attempt_floor,json=attemptFloor,proto3" json:"attempt_floor,omitempty"`
+	AttemptFloor uint64 `protobuf:"varint,9,opt,name=attempt_floor,json=attemptFloor,proto3" json:"attempt_floor,omitempty"`
+	// The latest update, under way or over; absent while there was none.
+	Update *UpdateRecord `protobuf:"bytes,10,opt,name=update,proto3" json:"update,omitempty"`
+	// The newest version that all instances have served with; 0 before there was
+	// one. It is what a failed update goes back to.
+	StableVersion uint64 `protobuf:"varint,11,opt,name=stable_version,json=stableVersion,proto3" json:"stable_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +513,137 @@ func (x *JobRecord) GetAttemptFloor() uint64 {
 	return 0
 }
 
+func (x *JobRecord) GetUpdate() *UpdateRecord {
+	if x != nil {
+		return x.Update
+	}
+	return nil
+}
+
+func (x *JobRecord) GetStableVersion() uint64 {
+	if x != nil {
+		return x.StableVersion
+	}
+	return 0
+}
+
+// UpdateRecord is the replacement of a job's instances by those of another
+// version.
+type UpdateRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Phase UpdatePhase            `protobuf:"varint,1,opt,name=phase,proto3,enum=tandem.v1.UpdatePhase" json:"phase,omitempty"`
+	// Why the phase is what it is, for a person.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The version that it brings.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// The version to go back to should it fail; 0 without one.
+	FromVersion uint64 `protobuf:"varint,4,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
+	// The version that failed, where this update goes back from it; else 0.
+	Reverts uint64                 `protobuf:"varint,5,opt,name=reverts,proto3" json:"reverts,omitempty"`
+	Started *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started,proto3" json:"started,omitempty"`
+	// When the latest updated instance came to serve; the progress deadline
+	// counts from here.
+	Progressed *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=progressed,proto3" json:"progressed,omitempty"`
+	// Whether the canaries, if any were asked for, were found good.
+	Promoted      bool                   `protobuf:"varint,8,opt,name=promoted,proto3" json:"promoted,omitempty"`
+	Ended         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRecord) Reset() {
+	*x = UpdateRecord{}
+	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRecord) ProtoMessage() {}
+
+func (x *UpdateRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRecord.ProtoReflect.Descriptor instead.
+func (*UpdateRecord) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpdateRecord) GetPhase() UpdatePhase {
+	if x != nil {
+		return x.Phase
+	}
+	return UpdatePhase_UPDATE_PHASE_UNSPECIFIED
+}
+
+func (x *UpdateRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdateRecord) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *UpdateRecord) GetFromVersion() uint64 {
+	if x != nil {
+		return x.FromVersion
+	}
+	return 0
+}
+
+func (x *UpdateRecord) GetReverts() uint64 {
+	if x != nil {
+		return x.Reverts
+	}
+	return 0
+}
+
+func (x *UpdateRecord) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *UpdateRecord) GetProgressed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Progressed
+	}
+	return nil
+}
+
+func (x *UpdateRecord) GetPromoted() bool {
+	if x != nil {
+		return x.Promoted
+	}
+	return false
+}
+
+func (x *UpdateRecord) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
 // VersionRecord is one version of a job as it was submitted. The versions that
 // instances run, and the last few, are kept.
 type VersionRecord struct {
@@ -454,7 +659,7 @@ type VersionRecord struct {
 
 func (x *VersionRecord) Reset() {
 	*x = VersionRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	mi := &file_tandem_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -466,7 +671,7 @@ func (x *VersionRecord) String() string {
 func (*VersionRecord) ProtoMessage() {}
 
 func (x *VersionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	mi := &file_tandem_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -479,7 +684,7 @@ func (x *VersionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRecord.ProtoReflect.Descriptor instead.
 func (*VersionRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *VersionRecord) GetJobId() string {
@@ -536,14 +741,17 @@ type InstanceRecord struct {
 	// Attempts in a row that ended before they ran, for no fault of the
 	// workloads: lost agents, refused launches. They delay the next attempt and
 	// count against no limit.
-	Losses        uint32 `protobuf:"varint,11,opt,name=losses,proto3" json:"losses,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Losses uint32 `protobuf:"varint,11,opt,name=losses,proto3" json:"losses,omitempty"`
+	// Attempts up to this number are to be replaced, for a restart was asked for;
+	// 0 for none.
+	RestartThrough uint64 `protobuf:"varint,12,opt,name=restart_through,json=restartThrough,proto3" json:"restart_through,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *InstanceRecord) Reset() {
 	*x = InstanceRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[3]
+	mi := &file_tandem_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +763,7 @@ func (x *InstanceRecord) String() string {
 func (*InstanceRecord) ProtoMessage() {}
 
 func (x *InstanceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[3]
+	mi := &file_tandem_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +776,7 @@ func (x *InstanceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceRecord.ProtoReflect.Descriptor instead.
 func (*InstanceRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *InstanceRecord) GetJobId() string {
@@ -648,6 +856,13 @@ func (x *InstanceRecord) GetLosses() uint32 {
 	return 0
 }
 
+func (x *InstanceRecord) GetRestartThrough() uint64 {
+	if x != nil {
+		return x.RestartThrough
+	}
+	return 0
+}
+
 // AttemptRecord is one launch of an instance: one LAUNCH_GROUP. It is stored
 // before the launch is sent.
 type AttemptRecord struct {
@@ -679,7 +894,7 @@ type AttemptRecord struct {
 
 func (x *AttemptRecord) Reset() {
 	*x = AttemptRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[4]
+	mi := &file_tandem_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +906,7 @@ func (x *AttemptRecord) String() string {
 func (*AttemptRecord) ProtoMessage() {}
 
 func (x *AttemptRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[4]
+	mi := &file_tandem_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +919,7 @@ func (x *AttemptRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecord.ProtoReflect.Descriptor instead.
 func (*AttemptRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AttemptRecord) GetJobId() string {
@@ -834,7 +1049,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[5]
+	mi := &file_tandem_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +1061,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[5]
+	mi := &file_tandem_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +1074,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TaskRecord) GetTaskId() string {
@@ -954,7 +1169,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x0fFrameworkRecord\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x124\n" +
 	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12#\n" +
-	"\rattempt_floor\x18\x03 \x01(\x04R\fattemptFloor\"\xd8\x02\n" +
+	"\rattempt_floor\x18\x03 \x01(\x04R\fattemptFloor\"\xb0\x03\n" +
 	"\tJobRecord\x12\"\n" +
 	"\x04spec\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x18\n" +
@@ -964,12 +1179,27 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x06 \x01(\x0e2\x13.tandem.v1.JobPhaseR\x05phase\x12!\n" +
 	"\fphase_reason\x18\a \x01(\tR\vphaseReason\x12\x14\n" +
 	"\x05purge\x18\b \x01(\bR\x05purge\x12#\n" +
-	"\rattempt_floor\x18\t \x01(\x04R\fattemptFloor\"\x9a\x01\n" +
+	"\rattempt_floor\x18\t \x01(\x04R\fattemptFloor\x12/\n" +
+	"\x06update\x18\n" +
+	" \x01(\v2\x17.tandem.v1.UpdateRecordR\x06update\x12%\n" +
+	"\x0estable_version\x18\v \x01(\x04R\rstableVersion\"\xeb\x02\n" +
+	"\fUpdateRecord\x12,\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x16.tandem.v1.UpdatePhaseR\x05phase\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12!\n" +
+	"\ffrom_version\x18\x04 \x01(\x04R\vfromVersion\x12\x18\n" +
+	"\areverts\x18\x05 \x01(\x04R\areverts\x124\n" +
+	"\astarted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12:\n" +
+	"\n" +
+	"progressed\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"progressed\x12\x1a\n" +
+	"\bpromoted\x18\b \x01(\bR\bpromoted\x120\n" +
+	"\x05ended\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x9a\x01\n" +
 	"\rVersionRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\"\n" +
 	"\x04spec\x18\x03 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x124\n" +
-	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x9e\x03\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xc7\x03\n" +
 	"\x0eInstanceRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12.\n" +
@@ -984,7 +1214,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"jobVersion\x12\x16\n" +
 	"\x06streak\x18\n" +
 	" \x01(\rR\x06streak\x12\x16\n" +
-	"\x06losses\x18\v \x01(\rR\x06losses\"\x80\x05\n" +
+	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
+	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\"\x80\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1037,7 +1268,15 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x12JOB_PHASE_FINISHED\x10\x03\x12\x14\n" +
 	"\x10JOB_PHASE_FAILED\x10\x04\x12\x16\n" +
 	"\x12JOB_PHASE_STOPPING\x10\x05\x12\x15\n" +
-	"\x11JOB_PHASE_STOPPED\x10\x06*\xd4\x02\n" +
+	"\x11JOB_PHASE_STOPPED\x10\x06*\xc3\x01\n" +
+	"\vUpdatePhase\x12\x1c\n" +
+	"\x18UPDATE_PHASE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13UPDATE_PHASE_CANARY\x10\x01\x12\x18\n" +
+	"\x14UPDATE_PHASE_ROLLING\x10\x02\x12\x17\n" +
+	"\x13UPDATE_PHASE_PAUSED\x10\x03\x12\x15\n" +
+	"\x11UPDATE_PHASE_DONE\x10\x04\x12\x17\n" +
+	"\x13UPDATE_PHASE_FAILED\x10\x05\x12\x1a\n" +
+	"\x16UPDATE_PHASE_CANCELLED\x10\x06*\xd4\x02\n" +
 	"\rInstancePhase\x12\x1e\n" +
 	"\x1aINSTANCE_PHASE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16INSTANCE_PHASE_WAITING\x10\x01\x12\x1a\n" +
@@ -1081,52 +1320,59 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_state_proto_rawDescData
 }
 
-var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
-	(InstancePhase)(0),            // 1: tandem.v1.InstancePhase
-	(TaskState)(0),                // 2: tandem.v1.TaskState
-	(*FrameworkRecord)(nil),       // 3: tandem.v1.FrameworkRecord
-	(*JobRecord)(nil),             // 4: tandem.v1.JobRecord
-	(*VersionRecord)(nil),         // 5: tandem.v1.VersionRecord
-	(*InstanceRecord)(nil),        // 6: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 7: tandem.v1.AttemptRecord
-	(*TaskRecord)(nil),            // 8: tandem.v1.TaskRecord
-	nil,                           // 9: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 10: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*Job)(nil),                   // 12: tandem.v1.Job
-	(*TaskReport)(nil),            // 13: tandem.v1.TaskReport
+	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
+	(InstancePhase)(0),            // 2: tandem.v1.InstancePhase
+	(TaskState)(0),                // 3: tandem.v1.TaskState
+	(*FrameworkRecord)(nil),       // 4: tandem.v1.FrameworkRecord
+	(*JobRecord)(nil),             // 5: tandem.v1.JobRecord
+	(*UpdateRecord)(nil),          // 6: tandem.v1.UpdateRecord
+	(*VersionRecord)(nil),         // 7: tandem.v1.VersionRecord
+	(*InstanceRecord)(nil),        // 8: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 9: tandem.v1.AttemptRecord
+	(*TaskRecord)(nil),            // 10: tandem.v1.TaskRecord
+	nil,                           // 11: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 12: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Job)(nil),                   // 14: tandem.v1.Job
+	(*TaskReport)(nil),            // 15: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	11, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	12, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	11, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	11, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	13, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	14, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	13, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	13, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
-	12, // 5: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	11, // 6: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
-	1,  // 7: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	11, // 8: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	11, // 9: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	11, // 10: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	11, // 11: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
-	8,  // 12: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	11, // 13: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	9,  // 14: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	11, // 15: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	11, // 16: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
-	2,  // 17: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	11, // 18: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	11, // 19: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	10, // 20: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	13, // 21: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	6,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
+	1,  // 6: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
+	13, // 7: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	13, // 8: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	13, // 9: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	14, // 10: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	13, // 11: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	2,  // 12: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
+	13, // 13: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	13, // 14: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	13, // 15: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	13, // 16: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	10, // 17: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
+	13, // 18: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	11, // 19: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	13, // 20: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	13, // 21: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	3,  // 22: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
+	13, // 23: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	13, // 24: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	12, // 25: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	15, // 26: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -1136,14 +1382,14 @@ func file_tandem_v1_state_proto_init() {
 	}
 	file_tandem_v1_job_proto_init()
 	file_tandem_v1_task_proto_init()
-	file_tandem_v1_state_proto_msgTypes[5].OneofWrappers = []any{}
+	file_tandem_v1_state_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   8,
+			NumEnums:      4,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
