@@ -101,6 +101,14 @@ func TestLifeOfATaskGroup(t *testing.T) {
 	f.expect("exited exec-1 0")
 }
 
+func TestSingleTask(t *testing.T) {
+	f := start(t, nil)
+	info, single := executorInfo("exec-1", "normal"), task("t1", "finish")
+	single.Executor = &info
+	f.agent.RunTask(framework(), single)
+	f.expect("update t1 TASK_RUNNING", "update t1 TASK_FINISHED")
+}
+
 func TestWhatAnExecutorSees(t *testing.T) {
 	f := start(t, nil)
 	f.needCgroups()

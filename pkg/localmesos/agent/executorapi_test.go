@@ -378,3 +378,44 @@ func TestOperatorEndpoints(t *testing.T) {
 		t.Errorf("/nope is answered %d %q", got.status, got.body)
 	}
 }
+
+func TestOperatorAPI(t *testing.T) {
+	f := ownExecutor(t)
+	f.deliver()
+	call := func(body string) answer {
+		t.Helper()
+		return f.ask(http.MethodPost, "/api/v1", "application/json", "application/json", body)
+	}
+	const run = "/frameworks/" + frameworkID + "/executors/exec-1/runs/latest"
+	waitFor(t, "the executor's first words", func() bool {
+		return strings.Contains(f.read(f.sandbox("exec-1")+"/stdout"), "started")
+	})
+	for _, c := range []struct {
+		body   string
+		status int
+		text   string // a part of the answer
+	}{
+		{`{"type":"GET_HEALTH"}`, 200, `{"type":"GET_HEALTH","get_health":{"healthy":true}}`},
+		{`{"type":"GET_VERSION"}`, 200, `"version_info":{"version":"1.11.0"}`},
+		{`{"type":"GET_FLAGS"}`, 200, `{"name":"recover","value":"reconnect"}`},
+		{`{"type":"GET_AGENT"}`, 200, `"id":{"value":"` + agentID + `"}`},
+		{`{"type":"GET_FRAMEWORKS"}`, 200, `"id":{"value":"` + frameworkID + `"}`},
+		{`{"type":"GET_EXECUTORS"}`, 200, `"executor_id":{"value":"exec-1"}`},
+		{`{"type":"GET_CONTAINERS"}`, 200, `"resource_statistics":{"timestamp":`},
+		{`{"type":"GET_TASKS"}`, 200, `"launched_tasks":[{"name":"task t1","task_id":{"value":"t1"}`},
+		{`{"type":"GET_STATE"}`, 200, `"get_executors":{"executors":[`},
+		{`{"type":"GET_OPERATIONS"}`, 200, `{"type":"GET_OPERATIONS","get_operations":{}}`},
+		{`{"type":"LIST_FILES","list_files":{"path":"` + run + `"}}`, 200, `"path":"` + run + `/stdout"`},
+		{`{"type":"LIST_FILES","list_files":{"path":"/nope"}}`, 404, ""},
+		{`{"type":"LIST_FILES"}`, 400, "Failed to validate agent::Call: Expecting 'list_files' to be present"},
+		{`{"type":"READ_FILE","read_file":{"path":"` + run + `/stdout","offset":0,"length":4}}`, 200, `"data":"dGVzdA=="`},
+		{`{"type":"READ_FILE","read_file":{"path":"` + run + `/nope","offset":0}}`, 404, ""},
+		{`{"type":"BOGUS"}`, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
+		{`{}`, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
+		{`{"type":"PRUNE_IMAGES"}`, 501, "501 Not Implemented."},
+	} {
+		if got := call(c.body); got.status != c.status || !strings.Contains(got.body, c.text) || (c.text == "" && got.body != "") {
+			t.Errorf("%s is answered %d %s, want %d %s", c.body, got.status, got.body, c.status, c.text)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 func (a *Agent) routes() *wire.Router {
 	rt := wire.NewRouter("slave(1)")
 	rt.Handle("/api/v1/executor", a.executorAPI)
+	rt.Handle("/api/v1", a.operatorAPI)
 	rt.Handle("/health", func(w http.ResponseWriter, _ *http.Request) error {
 		wire.WriteEmpty(w, http.StatusOK)
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -190,14 +191,13 @@ func writeAttribute(o object, a mesos.Attribute) {
 	}
 }
 
-// writeFlags writes the options under the names of a real agent's flags.
-func (a *Agent) writeFlags(out *wire.Writer) {
-	o := object{out}
+// flags are the options under the names of a real agent's flags.
+func (a *Agent) flags() map[string]string {
 	isolation, launcher := "posix/cpu,posix/mem", "posix"
-	if a.Cgroups() != 0 {
+	if a.Cgroups() != cgroup.None {
 		isolation, launcher = "cgroups/cpu,cgroups/mem,cgroups/pids", "linux"
 	}
-	flags := map[string]string{
+	return map[string]string{
 		"attributes":                      a.options.Attributes,
 		"cgroups_enable_cfs":              strconv.FormatBool(a.options.CgroupsEnableCFS),
 		"cgroups_root":                    a.options.CgroupsRoot,
@@ -216,6 +216,10 @@ func (a *Agent) writeFlags(out *wire.Writer) {
 		"resources":                       a.options.Resources,
 		"work_dir":                        a.options.WorkDir,
 	}
+}
+
+func (a *Agent) writeFlags(out *wire.Writer) {
+	o, flags := object{out}, a.flags()
 	o.BeginObject()
 	for _, name := range sortedKeys(flags) {
 		o.text(name, flags[name])
@@ -270,7 +274,7 @@ func (a *Agent) writeExecutor(o object, v core.View, f core.FrameworkView, e cor
 	for _, list := range []struct {
 		name string
 		all  []mesos.Task
-	}{{"tasks", e.Tasks}, {"queued_tasks", queued(f, e)}, {"completed_tasks", e.Completed}} {
+	}{{"tasks", e.Tasks}, {"queued_tasks", queued(f, e)}, {"completed_tasks", slices.Concat(e.Completed, e.Ended)}} {
 		o.Key(list.name)
 		o.BeginArray()
 		for i := range list.all {

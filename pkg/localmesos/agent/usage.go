@@ -16,9 +16,8 @@ type runningExecutor struct {
 	container *container.Container
 }
 
-// writeContainers writes a list of the running containers and what they use.
-// /monitor/statistics is the same without the containers' names and status.
-func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
+// runningExecutors asks the loop for them.
+func (a *Agent) runningExecutors() ([]runningExecutor, error) {
 	all, ok := ask(a, func(time.Time) []runningExecutor {
 		var all []runningExecutor
 		for _, id := range sortedKeys(a.containers) {
@@ -29,17 +28,36 @@ func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
 		return all
 	})
 	if !ok {
-		return wire.Unavailable("Agent has not finished recovery")
+		return nil, wire.Unavailable("Agent has not finished recovery")
+	}
+	return all, nil
+}
+
+func (e runningExecutor) usage(now time.Time) (mesos.ResourceStatistics, error) {
+	usage, err := e.container.Usage()
+	usage.Timestamp = float64(now.UnixMicro()) / 1e6
+	return usage, err
+}
+
+func (e runningExecutor) status() mesos.ContainerStatus {
+	pid := uint32(e.container.PID())
+	return mesos.ContainerStatus{ContainerID: &mesos.ContainerID{Value: e.worker.id()}, ExecutorPID: &pid}
+}
+
+// writeContainers writes a list of the running containers and what they use.
+// /monitor/statistics is the same without the containers' names and status.
+func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
+	all, err := a.runningExecutors()
+	if err != nil {
+		return err
 	}
 	o := object{out}
 	o.BeginArray()
 	for _, e := range all {
-		usage, err := e.container.Usage()
+		usage, err := e.usage(a.options.Clock.Now())
 		if err != nil {
 			continue // it ended meanwhile
 		}
-		now := float64(a.options.Clock.Now().UnixMicro()) / 1e6
-		usage.Timestamp = now
 		info := e.worker.launch.Executor
 		o.BeginObject()
 		if full {
@@ -54,9 +72,8 @@ func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
 			return err
 		}
 		if full {
-			pid := uint32(e.container.PID())
+			status := e.status()
 			o.Key("status")
-			status := mesos.ContainerStatus{ContainerID: &mesos.ContainerID{Value: e.worker.id()}, ExecutorPID: &pid}
 			if err := a.schema.WriteJSON(out, &status); err != nil {
 				return err
 			}

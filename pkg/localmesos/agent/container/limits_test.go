@@ -102,3 +102,12 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseStat(f *testing.F) {
+	f.Add("12 (cat) S 1 12 12 0 -1")
+	f.Fuzz(func(t *testing.T, line string) {
+		if pid, session, state := parseStat(line); state == "" && (pid != 0 || session != 0) {
+			t.Errorf("%q is read as %d, %d without a state", line, pid, session)
+		}
+	})
+}

@@ -29,8 +29,9 @@ type ExecutorView struct {
 	Registered bool
 	Tasks      []mesos.Task
 	Queued     []mesos.TaskInfo
-	// Completed are the tasks in a terminal state, acknowledged or not.
-	Completed []mesos.Task
+	// Ended are the tasks whose terminal update waits for acknowledgement,
+	// Completed those for which all is said.
+	Ended, Completed []mesos.Task
 }
 
 // View returns a copy of the state.
@@ -71,7 +72,10 @@ func (e *executorState) view() ExecutorView {
 	for _, t := range e.launched.all() {
 		v.Tasks = append(v.Tasks, t.message(e.framework.id, e.id()))
 	}
-	for _, t := range append(e.ended.all(), e.completed...) {
+	for t := range e.ended.each() {
+		v.Ended = append(v.Ended, t.message(e.framework.id, e.id()))
+	}
+	for _, t := range e.completed {
 		v.Completed = append(v.Completed, t.message(e.framework.id, e.id()))
 	}
 	return v

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/http"
 	"os"
 	"os/user"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
@@ -87,86 +90,115 @@ func within(root, rest string) (string, error) {
 	return file, nil
 }
 
-// asked returns the path that a request is about.
-func (f *Files) asked(r *http.Request, notFound string) (name, file string, err error) {
-	name = r.URL.Query().Get("path")
+// asked returns the name that a request is about.
+func asked(r *http.Request) (string, error) {
+	name := r.URL.Query().Get("path")
 	if name == "" {
-		return "", "", wire.BadRequest("Expecting 'path=value' in query.\n")
+		return "", wire.BadRequest("Expecting 'path=value' in query.\n")
 	}
-	file, err = f.resolve(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", "", &wire.Error{Status: http.StatusNotFound, Text: notFound}
-	}
-	return name, file, err
+	return name, nil
 }
 
-func (f *Files) browse(w http.ResponseWriter, r *http.Request) error {
-	name, dir, err := f.asked(r, "")
+// notFound is the answer for names behind which there is nothing.
+func notFound() error { return &wire.Error{Status: http.StatusNotFound} }
+
+// List returns what is in the directory of that name, and nothing for a file.
+// The error is an answer, as those of all methods here.
+func (f *Files) List(name string) ([]mesos.FileInfo, error) {
+	dir, err := f.resolve(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notFound()
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, syscall.ENOTDIR) {
-		entries, err = nil, nil // a file has nothing in it
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot list %s: %w", name, err)
+		return nil, fmt.Errorf("cannot list %s: %w", name, err)
 	}
-	out := &wire.Writer{}
-	out.BeginArray()
+	var infos []mesos.FileInfo
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil {
 			continue // it went away meanwhile
 		}
-		writeInfo(out, path.Join(name, e.Name()), info)
+		infos = append(infos, describe(path.Join(name, e.Name()), info))
+	}
+	return infos, nil
+}
+
+func describe(name string, info fs.FileInfo) mesos.FileInfo {
+	stat, _ := info.Sys().(*syscall.Stat_t)
+	if stat == nil {
+		stat = &syscall.Stat_t{}
+	}
+	links, size, mode := int32(stat.Nlink), uint64(info.Size()), stat.Mode
+	owner, group := userName(stat.Uid), groupName(stat.Gid)
+	return mesos.FileInfo{
+		Path: name, Nlink: &links, Size_: &size, Mode: &mode, UID: &owner, GID: &group,
+		Mtime: &mesos.TimeInfo{Nanoseconds: info.ModTime().Unix() * 1e9},
+	}
+}
+
+func (f *Files) browse(w http.ResponseWriter, r *http.Request) error {
+	name, err := asked(r)
+	if err != nil {
+		return err
+	}
+	infos, err := f.List(name)
+	if err != nil {
+		return err
+	}
+	out := &wire.Writer{}
+	out.BeginArray()
+	for _, info := range infos {
+		writeInfo(out, info)
 	}
 	out.EndArray()
 	wire.WriteJSON(w, r, out.Bytes())
 	return nil
 }
 
-func writeInfo(out *wire.Writer, name string, info fs.FileInfo) {
-	stat, _ := info.Sys().(*syscall.Stat_t)
-	if stat == nil {
-		stat = &syscall.Stat_t{}
-	}
+func writeInfo(out *wire.Writer, info mesos.FileInfo) {
 	out.BeginObject()
 	out.Key("gid")
-	out.String(groupName(stat.Gid))
+	out.String(info.GetGID())
 	out.Key("mode")
-	out.String(modeString(info.Mode()))
+	out.String(modeString(info.GetMode()))
 	out.Key("mtime")
-	out.Double(float64(info.ModTime().Unix()))
+	out.Double(float64(info.Mtime.Nanoseconds) / 1e9)
 	out.Key("nlink")
-	out.Uint(uint64(stat.Nlink))
+	out.Int(int64(info.GetNlink()))
 	out.Key("path")
-	out.String(name)
+	out.String(info.Path)
 	out.Key("size")
-	out.Int(info.Size())
+	out.Uint(info.GetSize_())
 	out.Key("uid")
-	out.String(userName(stat.Uid))
+	out.String(info.GetUID())
 	out.EndObject()
 }
 
 // modeString writes a mode as ls does.
-func modeString(m fs.FileMode) string {
+func modeString(mode uint32) string {
 	kind := "-"
-	switch {
-	case m.IsDir():
+	switch mode & syscall.S_IFMT {
+	case syscall.S_IFDIR:
 		kind = "d"
-	case m&fs.ModeSymlink != 0:
+	case syscall.S_IFLNK:
 		kind = "l"
-	case m&fs.ModeNamedPipe != 0:
+	case syscall.S_IFIFO:
 		kind = "p"
-	case m&fs.ModeSocket != 0:
+	case syscall.S_IFSOCK:
 		kind = "s"
-	case m&fs.ModeCharDevice != 0:
+	case syscall.S_IFCHR:
 		kind = "c"
-	case m&fs.ModeDevice != 0:
+	case syscall.S_IFBLK:
 		kind = "b"
 	}
-	return kind + m.Perm().String()[1:]
+	return kind + fs.FileMode(mode & 0o777).String()[1:]
 }
 
 func userName(id uint32) string {
@@ -185,9 +217,50 @@ func groupName(id uint32) string {
 	return text
 }
 
+// Read returns a piece of a file and the file's size. A negative length means
+// all the rest; more than 64 KiB are never read at once.
+func (f *Files) Read(name string, offset, length int64) (data []byte, size int64, err error) {
+	file, err := f.resolve(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, notFound()
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		return nil, 0, wire.Internal(fmt.Sprintf("Failed to open file at '%s': %v.\n", file, err))
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return nil, 0, fmt.Errorf("cannot read %s: %w", file, err)
+	}
+	if info.IsDir() {
+		return nil, 0, wire.BadRequest("Cannot read a directory.\n")
+	}
+	if offset >= info.Size() {
+		return nil, info.Size(), nil
+	}
+	n := info.Size() - offset
+	if length >= 0 {
+		n = min(n, length)
+	}
+	data = make([]byte, min(n, maxRead))
+	got, err := in.ReadAt(data, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, 0, fmt.Errorf("cannot read %s: %w", file, err)
+	}
+	return data[:got], info.Size(), nil
+}
+
 // read answers with a piece of a file. Without an offset, or with a negative
 // one, the answer is the file's size and no data.
 func (f *Files) read(w http.ResponseWriter, r *http.Request) error {
+	name, err := asked(r)
+	if err != nil {
+		return err
+	}
 	offset, err := number(r, "offset")
 	if err != nil {
 		return err
@@ -196,36 +269,16 @@ func (f *Files) read(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, file, err := f.asked(r, "")
-	if err != nil {
-		return err
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		return wire.Internal(fmt.Sprintf("Failed to open file at '%s': %v.\n", file, err))
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		return wire.BadRequest("Cannot read a directory.\n")
-	}
-	var data []byte
+	from := offset
 	if offset < 0 {
-		offset = info.Size()
-	} else if offset < info.Size() {
-		n := info.Size() - offset
-		if length >= 0 {
-			n = min(n, length)
-		}
-		data = make([]byte, min(n, maxRead))
-		got, err := in.ReadAt(data, offset)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("cannot read %s: %w", file, err)
-		}
-		data = data[:got]
+		from = math.MaxInt64
+	}
+	data, size, err := f.Read(name, from, length)
+	if err != nil {
+		return err
+	}
+	if offset < 0 {
+		offset = size
 	}
 	out := &wire.Writer{}
 	out.BeginObject()
@@ -252,7 +305,14 @@ func number(r *http.Request, name string) (int64, error) {
 }
 
 func (f *Files) download(w http.ResponseWriter, r *http.Request) error {
-	_, file, err := f.asked(r, wire.NotFound().Text)
+	name, err := asked(r)
+	if err != nil {
+		return err
+	}
+	file, err := f.resolve(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return wire.NotFound()
+	}
 	if err != nil {
 		return err
 	}
