@@ -120,7 +120,7 @@ func (a *Agent) prepare(p parsed) error {
 	address := listener.Addr().(*net.TCPAddr)
 	a.ip, a.port = address.IP.String(), address.Port
 	a.router = a.routes()
-	a.server = newServer(listener, a.router)
+	a.server = newServer(listener, a.router, a.log)
 	port := int32(a.port)
 	a.core = core.New(o.Clock.Now(), core.Config{
 		Info: mesos.AgentInfo{
@@ -142,7 +142,7 @@ func (a *Agent) prepare(p parsed) error {
 
 // newRuntime chooses the isolation.
 func (a *Agent) newRuntime() (*container.Runtime, error) {
-	o := container.Options{Root: a.options.CgroupsRoot, CFS: a.options.CgroupsEnableCFS, Log: a.log}
+	o := container.Options{Root: a.options.CgroupsRoot, CFS: a.options.CgroupsEnableCFS, Logger: a.log}
 	if a.options.Isolation == IsolationNone {
 		o.Root = ""
 		return container.New(o)

@@ -167,7 +167,9 @@ func (a *Agent) Registered(id mesos.AgentID, _ link.MasterView) {
 		select {
 		case <-a.registered:
 		default:
-			close(a.registered)
+			if a.core.Phase() == core.Registered {
+				close(a.registered)
+			}
 		}
 	})
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 )
 
-// Status is a raw wait status; -1 means that nothing ever ran.
+// Status is what wait(2) returned for an executor.
+type Status int32
+
 const (
+	// StatusNone stands for an executor that never ran.
 	StatusNone Status = -1
 	// StatusNotExecuted is what a real agent reports when the executor's
 	// program could not be executed.
 	StatusNotExecuted Status = 1001 << 8
 )
-
-// Status is what wait(2) returned for an executor.
-type Status int32
 
 // Spec describes a container.
 type Spec struct {
@@ -70,11 +70,11 @@ type Container struct {
 // program could not be started; nothing is left of the container either way.
 func (r *Runtime) Start(spec Spec) (*Container, error) {
 	c := &Container{runtime: r, done: make(chan struct{}), limits: spec.Limits}
-	processes, err := c.make(spec)
+	processes, err := c.prepare(spec)
 	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
-	c.command, err = start(spec.command, processes, r.options.Log)
+	c.command, err = start(spec.command, processes, r.options.Logger)
 	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
@@ -114,9 +114,9 @@ func (c *Container) wait() {
 	_ = c.command.Wait()
 }
 
-// make makes the cgroups and sets the limits; it returns the group that the
+// prepare makes the cgroups and sets the limits; it returns the group that the
 // processes belong in.
-func (c *Container) make(spec Spec) (processes *cgroup.Group, err error) {
+func (c *Container) prepare(spec Spec) (processes *cgroup.Group, err error) {
 	r := c.runtime
 	if r.root == "" {
 		return nil, nil
@@ -133,7 +133,8 @@ func (c *Container) make(spec Spec) (processes *cgroup.Group, err error) {
 		}
 	}
 	// The executor may make cgroups of its own below, but not touch the
-	// limits: it owns the directories and none of the files.
+	// limits: it owns the directories and none of the files. The freezer is
+	// the launcher's, which gives nothing away.
 	if spec.Credential != nil {
 		for _, d := range processes.Dirs() {
 			if len(d.Controllers) == 1 && d.Controllers[0] == "freezer" {
@@ -227,7 +228,7 @@ func (c *Container) Destroy() {
 	}
 	c.killing.Go(func() {
 		if err := c.kill(); err != nil {
-			c.runtime.options.Log.WithError(err).WithField("container", c.group.String()).Error("cannot kill a container")
+			c.runtime.options.Logger.WithError(err).WithField("container", c.group.String()).Error("cannot kill a container")
 		}
 	})
 }

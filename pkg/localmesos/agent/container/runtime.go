@@ -33,12 +33,12 @@ type Options struct {
 	// CFS bounds a container's CPU time by its request, too
 	// (--cgroups_enable_cfs).
 	CFS bool
-	// Log gets what goes wrong in a way that nobody else would hear of.
-	Log logrus.FieldLogger
+	// Logger gets what goes wrong in a way that nobody else would hear of.
+	Logger logrus.FieldLogger
 }
 
 func (o Options) validate() error {
-	if o.Log == nil {
+	if o.Logger == nil {
 		return errors.New("no logger for containers is given")
 	}
 	if strings.Contains(o.Root, "..") {
