@@ -181,16 +181,17 @@ func (f *fixture) checkMembership(lines []string, container string) {
 	}
 }
 
-// limits reads files of a container's cgroup, each as controller/file.
+// limits reads files of a container's cgroup: on v1 each as controller/file, on
+// v2 by its path in the one directory.
 func (f *fixture) limits(container string, files ...string) []string {
 	f.Helper()
 	var all []string
 	for _, file := range files {
-		dir := "/sys/fs/cgroup"
+		controller := ""
 		if f.agent.Cgroups() == cgroup.V1 {
-			dir = filepath.Join(dir, filepath.Dir(file))
+			controller, file, _ = strings.Cut(file, "/")
 		}
-		all = append(all, strings.TrimSpace(f.read(filepath.Join(dir, f.opts.CgroupsRoot, container, filepath.Base(file)))))
+		all = append(all, strings.TrimSpace(f.read(filepath.Join("/sys/fs/cgroup", controller, f.opts.CgroupsRoot, container, file))))
 	}
 	return all
 }
@@ -210,8 +211,9 @@ func TestLimitsFollowTheTasks(t *testing.T) {
 		files := []string{"cpu/cpu.shares", "cpu/cpu.cfs_quota_us", "memory/memory.soft_limit_in_bytes", "memory/memory.limit_in_bytes", "pids/pids.max"}
 		want := []string{shares, "-1", soft, hard, "max"}
 		if f.agent.Cgroups() == cgroup.V2 {
-			files = []string{"cpu.weight", "cpu.max", "memory.low", "memory.max", "pids.max"}
-			want = []string{weight, "max 100000", soft, hard, "max"}
+			// The processes are in the leaf, which has no limits of its own.
+			files = []string{"cpu.weight", "cpu.max", "memory.low", "memory.max", "pids.max", "leaf/memory.max", "cgroup.procs"}
+			want = []string{weight, "max 100000", soft, hard, "max", "max", ""}
 		}
 		if diff := cmp.Diff(want, f.limits(container, files...)); diff != "" {
 			t.Errorf("limits (-want +got):\n%s", diff)
