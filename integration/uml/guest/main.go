@@ -51,13 +51,13 @@ func perform(job uml.Job) (uml.End, error) {
 	if err := setUp(job); err != nil {
 		return uml.End{}, err
 	}
-	terminal, err := openTerminal()
+	out, err := openOutput()
 	if err != nil {
 		return uml.End{}, err
 	}
 	before := subgroups()
 	end := uml.End{EnabledBefore: enabled()}
-	pid, err := start(job, terminal)
+	pid, err := start(job, out.write)
 	if err != nil {
 		return end, err
 	}
@@ -72,33 +72,10 @@ func perform(job uml.Job) (uml.End, error) {
 			end.Cgroups = append(end.Cgroups, g)
 		}
 	}
-	// What was written must be out before the machine goes off.
-	if err := unix.IoctlSetInt(terminal, unix.TCSBRK, 1); err != nil {
-		return end, fmt.Errorf("cannot flush the output: %w", err)
-	}
-	return end, nil
+	return end, out.flush()
 }
 
-// openTerminal opens the serial line that this machine reads the output from,
-// set to pass bytes as they are.
-func openTerminal() (int, error) {
-	fd, err := unix.Open("/dev/ttyS0", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("cannot open the line for output: %w", err)
-	}
-	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err == nil {
-		t.Oflag &^= unix.OPOST
-		t.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG
-		err = unix.IoctlSetTermios(fd, unix.TCSETS, t)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("cannot set the line for output: %w", err)
-	}
-	return fd, nil
-}
-
-func start(job uml.Job, terminal int) (int, error) {
+func start(job uml.Job, out int) (int, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return 0, err
@@ -107,7 +84,7 @@ func start(job uml.Job, terminal int) (int, error) {
 	attr := &syscall.ProcAttr{
 		Dir:   job.Dir,
 		Env:   job.Env,
-		Files: []uintptr{null.Fd(), uintptr(terminal), uintptr(terminal)},
+		Files: []uintptr{null.Fd(), uintptr(out), uintptr(out)},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
 	if job.Systemd {
