@@ -417,7 +417,7 @@ func TestOutOfMemoryHitsOneTask(t *testing.T) {
 	if failed.GetReason() != mesos.REASON_CONTAINER_LIMITATION_MEMORY {
 		t.Errorf("reason %s", failed.Reason)
 	}
-	if got, want := failed.GetMessage(), "Memory limit exceeded: used 32 MiB of 32 MiB; killed by the kernel (1 OOM kill)"; got != want {
+	if got, want := failed.GetMessage(), "Memory limit exceeded: used 32 MiB of 32 MiB; killed (1 OOM kill)"; got != want {
 		t.Errorf("message %q, want %q", got, want)
 	}
 	if failed.Limitation == nil || failed.Limitation.Resources[0].GetScalar().GetValue() != 32 {

@@ -85,7 +85,7 @@ func signalName(number int) string {
 	return fmt.Sprint(number)
 }
 
-// describeOOM says that the kernel killed for want of memory, and whose limit
+// describeOOM says that the task was killed for want of memory, and whose limit
 // it was: a task is also killed below its own limit, when the container around
 // it is full.
 func describeOOM(usage *tandemv1.Usage) string {
@@ -95,12 +95,12 @@ func describeOOM(usage *tandemv1.Usage) string {
 	}
 	switch {
 	case usage.MemoryLimitBytes == nil || usage.MemoryPeakBytes == nil:
-		return fmt.Sprintf("Memory limit exceeded; killed by the kernel (%s)", kills)
+		return fmt.Sprintf("Memory limit exceeded; killed (%s)", kills)
 	case !reached(*usage.MemoryPeakBytes, *usage.MemoryLimitBytes):
-		return fmt.Sprintf("Memory limit of the executor's container exceeded: this task used %s of its %s; killed by the kernel (%s)",
+		return fmt.Sprintf("Memory limit of the executor's container exceeded: this task used %s of its %s; killed (%s)",
 			size(*usage.MemoryPeakBytes), size(*usage.MemoryLimitBytes), kills)
 	default:
-		return fmt.Sprintf("Memory limit exceeded: used %s of %s; killed by the kernel (%s)",
+		return fmt.Sprintf("Memory limit exceeded: used %s of %s; killed (%s)",
 			size(*usage.MemoryPeakBytes), size(*usage.MemoryLimitBytes), kills)
 	}
 }
