@@ -277,6 +277,7 @@ func (c *core) disconnectAgent(id agentID) {
 	for _, o := range sortedOffers(a.offers) {
 		c.rescind(o)
 	}
+	c.loseUncheckpointed(a)
 	c.options.Logger.WithField("agent", string(id)).Info("agent disconnected")
 }
 
@@ -289,14 +290,38 @@ func (c *core) unregisterAgent(id agentID) {
 	}
 	c.removed[id] = true
 	message := fmt.Sprintf("Agent %s removed: the agent unregistered", a.info.Hostname)
-	c.removeAgent(a, func(f *framework, t *task) {
-		status := c.status(t.info.TaskID, mesos.TASK_LOST, mesos.REASON_AGENT_REMOVED, message)
-		t.identify(&status)
-		t.info.State = mesos.TASK_LOST.Enum()
-		c.freeTask(f, t)
-		c.removeTask(f, t)
-		f.update(status)
-	})
+	c.removeAgent(a, func(f *framework, t *task) { c.loseTask(f, t, mesos.REASON_AGENT_REMOVED, message) })
+}
+
+// loseTask ends a task as lost.
+func (c *core) loseTask(f *framework, t *task, reason mesos.TaskStatus_Reason, message string) {
+	status := c.status(t.info.TaskID, mesos.TASK_LOST, reason, message)
+	t.identify(&status)
+	t.info.State = mesos.TASK_LOST.Enum()
+	t.addStatus(status)
+	c.freeTask(f, t)
+	c.removeTask(f, t)
+	f.update(status)
+}
+
+// loseUncheckpointed ends what a disconnected agent runs for frameworks without
+// checkpointing, for it does not outlive the agent's process.
+func (c *core) loseUncheckpointed(a *agent) {
+	for _, f := range c.sortedFrameworks() {
+		if f.info.GetCheckpoint() {
+			continue
+		}
+		for _, t := range sortedTasks(a.tasks[f.id]) {
+			if terminal(t.state()) {
+				c.removeTask(f, t)
+				continue
+			}
+			c.loseTask(f, t, mesos.REASON_AGENT_DISCONNECTED, fmt.Sprintf("Agent %s disconnected", a.info.Hostname))
+		}
+		for id := range a.executors[f.id] {
+			c.removeExecutor(a.id, f.id, id)
+		}
+	}
 }
 
 // loseAgent marks an agent unreachable.
