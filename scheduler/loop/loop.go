@@ -280,7 +280,9 @@ func (l *Loop) step(now time.Time, in input) {
 func (l *Loop) perform() error {
 	b := &l.batch
 	defer b.reset()
-	l.metrics.batch.Observe(float64(b.inputs))
+	if b.inputs > 0 {
+		l.metrics.batch.Observe(float64(b.inputs))
+	}
 	if len(b.save) > 0 {
 		start := time.Now()
 		if err := l.opt.Store.Write(b.merged()); err != nil {

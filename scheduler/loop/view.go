@@ -2,7 +2,6 @@ package loop
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sync"
 
@@ -29,11 +28,13 @@ type View struct {
 // jobEntry is a job with all that belongs to it. While the records of a
 // snapshot or a batch are put in place, instances may come before their job.
 type jobEntry struct {
-	record    *tandemv1.JobRecord
-	instances map[int32]*instanceEntry
+	record *tandemv1.JobRecord
+	// In the order of their slots.
+	instances []*instanceEntry
 }
 
 type instanceEntry struct {
+	slot   int32
 	record *tandemv1.InstanceRecord
 	// The newest first.
 	attempts []*tandemv1.AttemptRecord
@@ -82,8 +83,8 @@ func (v *View) Job(id string) (*tandemv1.JobView, bool) {
 		return nil, false
 	}
 	view := &tandemv1.JobView{Job: j.record}
-	for _, slot := range slices.Sorted(maps.Keys(j.instances)) {
-		if i := j.instances[slot]; i.record != nil {
+	for _, i := range j.instances {
+		if i.record != nil {
 			view.Instances = append(view.Instances, &tandemv1.InstanceView{
 				Instance: i.record, Attempts: i.attempts,
 			})
@@ -145,31 +146,23 @@ func (v *View) showFramework(f *tandemv1.FrameworkView, told bool) {
 	defer v.mu.Unlock()
 	v.framework = f
 	if told {
-		v.publish("", &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Framework{Framework: f}})
+		v.publish("", tell(f))
 	}
 }
 
 // response is how a change is told to watches, and the job that it belongs to.
-// Changes that the API has no word for give nil: the framework's record, whose
-// content its view tells, and the removal of attempts.
+// The removal of attempts, of which the newest few are kept, is not told.
 func response(c state.Change) (*tandemv1.WatchResponse, string) {
-	switch r := c.Record.(type) {
-	case *tandemv1.JobRecord:
-		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: r}}, r.Spec.Id
-	case *tandemv1.InstanceRecord:
-		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: r}}, r.JobId
-	case *tandemv1.AttemptRecord:
-		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: r}}, r.JobId
-	case nil:
-		switch c.Kind {
-		case state.KindJob:
-			return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: c.Key}}, c.Key
-		case state.KindInstance:
-			job, slot, _ := state.ParseKey(c.Key)
-			return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_InstanceRemoved{
-				InstanceRemoved: &tandemv1.InstanceRemoved{JobId: job, Slot: slot},
-			}}, job
-		}
+	job, slot, _ := state.ParseKey(c.Key)
+	switch {
+	case c.Record != nil:
+		return tell(c.Record), job
+	case c.Kind == state.KindJob:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: job}}, job
+	case c.Kind == state.KindInstance:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_InstanceRemoved{
+			InstanceRemoved: &tandemv1.InstanceRemoved{JobId: job, Slot: slot},
+		}}, job
 	}
 	return nil, ""
 }
@@ -216,26 +209,32 @@ func withAttempt(attempts []*tandemv1.AttemptRecord, number uint64, r *tandemv1.
 func (v *View) job(id string) *jobEntry {
 	j, ok := v.jobs[id]
 	if !ok {
-		j = &jobEntry{instances: map[int32]*instanceEntry{}}
+		j = &jobEntry{}
 		v.jobs[id] = j
 	}
 	return j
 }
 
+// find returns where the instance of the slot stands, or is to stand.
+func (j *jobEntry) find(slot int32) (at int, found bool) {
+	return slices.BinarySearchFunc(j.instances, slot, func(i *instanceEntry, slot int32) int {
+		return cmp.Compare(i.slot, slot)
+	})
+}
+
 func (j *jobEntry) instance(slot int32) *instanceEntry {
-	i, ok := j.instances[slot]
-	if !ok {
-		i = &instanceEntry{}
-		j.instances[slot] = i
+	at, found := j.find(slot)
+	if !found {
+		j.instances = slices.Insert(j.instances, at, &instanceEntry{slot: slot})
 	}
-	return i
+	return j.instances[at]
 }
 
 // tidy forgets the entries of a job and a slot that hold no record any more.
 func (v *View) tidy(job string, slot int32) {
 	j := v.job(job)
-	if i, ok := j.instances[slot]; ok && i.record == nil && len(i.attempts) == 0 {
-		delete(j.instances, slot)
+	if at, found := j.find(slot); found && j.instances[at].record == nil && len(j.instances[at].attempts) == 0 {
+		j.instances = slices.Delete(j.instances, at, at+1)
 	}
 	if j.record == nil && len(j.instances) == 0 {
 		delete(v.jobs, job)

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -70,20 +72,33 @@ func (v *View) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchR
 
 // begin returns what is, and has w told of everything from then on.
 func (v *View) begin(w *watch) ([]*tandemv1.WatchResponse, error) {
+	records, sequence, err := v.register(w)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*tandemv1.WatchResponse, 0, len(records)+1)
+	for _, r := range records {
+		all = append(all, tell(r))
+	}
+	all = append(all, &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true}})
+	for _, r := range all {
+		r.Sequence = sequence
+	}
+	return all, nil
+}
+
+// register gathers what is, which is quick, and leaves the making of messages,
+// which is not, to the reader's goroutine.
+func (v *View) register(w *watch) (records []proto.Message, sequence uint64, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended {
-		return nil, ErrEnded
-	}
-	var all []*tandemv1.WatchResponse
-	add := func(r *tandemv1.WatchResponse) {
-		r.Sequence = v.sequence
-		all = append(all, r)
+		return nil, 0, ErrEnded
 	}
 	ids := []string{w.job}
 	if w.job == "" {
 		ids = slices.Sorted(maps.Keys(v.jobs))
-		add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Framework{Framework: v.framework}})
+		records = append(records, v.framework)
 	}
 	for _, id := range ids {
 		j, ok := v.jobs[id]
@@ -91,21 +106,35 @@ func (v *View) begin(w *watch) ([]*tandemv1.WatchResponse, error) {
 			continue
 		}
 		if j.record != nil {
-			add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: j.record}})
+			records = append(records, j.record)
 		}
-		for _, slot := range slices.Sorted(maps.Keys(j.instances)) {
-			i := j.instances[slot]
+		for _, i := range j.instances {
 			if i.record != nil {
-				add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: i.record}})
+				records = append(records, i.record)
 			}
 			for _, a := range slices.Backward(i.attempts) {
-				add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: a}})
+				records = append(records, a)
 			}
 		}
 	}
-	add(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true}})
 	v.watches[w] = struct{}{}
-	return all, nil
+	return records, v.sequence, nil
+}
+
+// tell is how a record is told to watches. Those that the API has no word for,
+// such as the framework's, whose content its view tells, give nil.
+func tell(record proto.Message) *tandemv1.WatchResponse {
+	switch r := record.(type) {
+	case *tandemv1.JobRecord:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Job{Job: r}}
+	case *tandemv1.InstanceRecord:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: r}}
+	case *tandemv1.AttemptRecord:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: r}}
+	case *tandemv1.FrameworkView:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Framework{Framework: r}}
+	}
+	return nil
 }
 
 func (v *View) leave(w *watch) {
