@@ -19,6 +19,7 @@ func (m *Master) routes() http.Handler {
 	router.Handle("/redirect", func(http.ResponseWriter, *http.Request) error {
 		return wire.Redirect("//" + m.Address())
 	})
+	router.Handle("/teardown", m.serveTeardown)
 	router.Handle("/version", m.show(showVersion))
 	router.Handle("/flags", m.show(showFlags))
 	router.Handle("/frameworks", m.serveFrameworks(m.show(showFrameworks)))

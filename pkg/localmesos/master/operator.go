@@ -3,6 +3,7 @@ package master
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -41,6 +42,36 @@ func (m *Master) show(write func(v view, query url.Values)) wire.Handler {
 		wire.WriteJSON(w, r, text)
 		return nil
 	}
+}
+
+// serveTeardown serves /teardown, by which an operator removes a framework.
+func (m *Master) serveTeardown(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return wire.MethodNotAllowed(r.Method, http.MethodPost)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return wire.Internal("failed to decode body")
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return wire.BadRequest("Unable to decode query string: %s", err)
+	}
+	if !values.Has("frameworkId") {
+		return wire.BadRequest("Missing 'frameworkId' query parameter in the request body")
+	}
+	err = m.do(func() error {
+		f := m.core.frameworks[frameworkID(values.Get("frameworkId"))]
+		if f == nil {
+			return wire.BadRequest("No framework found with specified ID")
+		}
+		m.core.removeFramework(f)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return empty(w, r)
 }
 
 // selects tells whether an ID passes a query's parameter, which may be missing.

@@ -120,6 +120,24 @@ func TestSmallEndpoints(t *testing.T) {
 	})
 }
 
+func TestOperatorTeardown(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		s := w.subscribe(exampleInfo)
+		for _, tt := range []struct{ method, body, want string }{
+			{"GET", "", "405 405 Method Not Allowed. Expecting one of { 'POST' }, but received 'GET'."},
+			{"POST", "", "400 Missing 'frameworkId' query parameter in the request body"},
+			{"POST", "frameworkId=nope", "400 No framework found with specified ID"},
+			{"POST", "frameworkId=" + s.id, "200 "},
+		} {
+			a := w.do(tt.method, "/teardown", tt.body)
+			w.expect(fmt.Sprint(a.status, " ", a.body), tt.want)
+		}
+		if !s.closed() {
+			t.Error("the framework's stream is still open")
+		}
+	})
+}
+
 func TestOperatorAPI(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
 		a := w.agent("127.0.0.1")
