@@ -175,7 +175,7 @@ func (c *Core) arm(a *attempt) {
 	first(a.askAt)
 	if since := a.rec.Unreachable; since != nil {
 		policy := a.instance.job.rec.Spec.GetUnreachable()
-		if a.instance.live == a && a.rec.KillReason == "" {
+		if a.replaceable() {
 			first(since.AsTime().Add(policy.GetInactiveAfter().AsDuration()).UnixNano())
 		}
 		first(since.AsTime().Add(policy.GetExpungeAfter().AsDuration()).UnixNano())
@@ -194,7 +194,7 @@ func (a *attempt) fired(c *Core) {
 		case !c.now.Before(since.AsTime().Add(policy.GetExpungeAfter().AsDuration())):
 			c.expunge(a)
 			return
-		case a.instance.live == a && a.rec.KillReason == "" &&
+		case a.replaceable() &&
 			!c.now.Before(since.AsTime().Add(policy.GetInactiveAfter().AsDuration())):
 			c.replace(a)
 		}
@@ -210,6 +210,12 @@ func (a *attempt) fired(c *Core) {
 		c.ask(a)
 	}
 	c.arm(a)
+}
+
+// replaceable reports whether the instance may be started anew while the
+// attempt's agent is out of reach. One of a daemon job belongs on that agent.
+func (a *attempt) replaceable() bool {
+	return a.instance.live == a && a.rec.KillReason == "" && !a.instance.job.daemon()
 }
 
 // replace lets the instance start anew while nobody knows whether the attempt

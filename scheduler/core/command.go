@@ -127,12 +127,17 @@ func (c *Core) renew(in *instance) {
 	}
 }
 
-// populate makes instances that are missing, and settles all.
+// populate makes instances that are missing, and settles all. Those of a daemon
+// job are made when an offer of their agent comes.
 func (c *Core) populate(j *job) {
 	for _, in := range slices.Clone(j.instances) {
 		if in != nil {
 			c.settle(in)
 		}
+	}
+	c.listDaemon(j)
+	if j.daemon() {
+		return
 	}
 	for slot := range int32(j.total()) {
 		if int(slot) >= len(j.instances) || j.instances[slot] == nil {

@@ -30,6 +30,7 @@ type Core struct {
 	// subscription counts them, so that what belongs to one is told from the next.
 	subscription uint64
 	jobs         map[string]*job
+	daemons      []*job // that are not stopped
 	tasks        map[string]taskRef
 	agents       *agents
 	offers       offerState

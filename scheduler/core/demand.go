@@ -19,27 +19,6 @@ type offerState struct {
 	lastRevive time.Time
 	lastOffer  time.Time
 	timer      timer // for a REVIVE that would come too soon after the last
-	figures    Figures
-}
-
-// Figures tell how good a neighbour the scheduler is, since it started.
-type Figures struct {
-	// Received, Declined and Used count offers.
-	Received, Declined, Used uint64
-	// Revives and Suppresses count calls.
-	Revives, Suppresses uint64
-	// Suppressed says that the master was asked for no offers, as nothing waits.
-	Suppressed bool
-	// Waiting is how many instances wait for an offer.
-	Waiting int
-}
-
-// Figures returns the figures of now. It is called between Steps, by the
-// goroutine that makes them.
-func (c *Core) Figures() Figures {
-	f := c.offers.figures
-	f.Suppressed, f.Waiting = c.offers.suppressed, c.offers.waiting
-	return f
 }
 
 // enqueue lets an instance wait for an offer.
@@ -53,6 +32,12 @@ func (c *Core) enqueue(in *instance) {
 	}
 	c.dequeue(in)
 	in.waitsIn = v
+	if in.job.daemon() {
+		c.offers.newWork = true
+		// It waits for its agent, though not for ever: see agentless.
+		c.timers.set(&in.timer, c.now.Add(in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration()))
+		return
+	}
 	v.waiting.push(in)
 	c.offers.waiting++
 	c.offers.newWork = true
@@ -63,7 +48,11 @@ func (c *Core) enqueue(in *instance) {
 }
 
 func (c *Core) dequeue(in *instance) {
-	if in.waitsIn != nil {
+	switch {
+	case in.waitsIn == nil:
+	case in.job.daemon():
+		in.waitsIn = nil
+	default:
 		in.waitsIn.waiting.remove(in)
 		in.waitsIn = nil
 		c.offers.waiting--
@@ -71,18 +60,17 @@ func (c *Core) dequeue(in *instance) {
 }
 
 // demand tells the master, at the end of a step, whether offers are wanted:
-// SUPPRESS when nothing waits, REVIVE when there is new work that refused
+// SUPPRESS when nothing waits and no daemon job looks out for agents, REVIVE when there is new work that refused
 // offers may be good for, and neither otherwise.
 func (c *Core) demand() {
 	o := &c.offers
 	switch {
 	case !c.subscribed:
-	case o.waiting == 0:
+	case o.waiting == 0 && len(c.daemons) == 0:
 		o.newWork = false
 		c.timers.unset(&o.timer)
 		if !o.suppressed {
 			o.suppressed = true
-			o.figures.Suppresses++
 			c.calls.demand = append(c.calls.demand, &scheduler.Call{
 				Type: scheduler.Call_SUPPRESS, Suppress: &scheduler.Call_Suppress{Roles: c.cfg.Roles},
 			})
@@ -94,7 +82,6 @@ func (c *Core) demand() {
 		c.timers.set(&o.timer, o.lastRevive.Add(c.cfg.ReviveInterval))
 	default:
 		o.newWork, o.suppressed, o.filtered, o.lastRevive = false, false, false, c.now
-		o.figures.Revives++
 		c.calls.demand = append(c.calls.demand, &scheduler.Call{
 			Type: scheduler.Call_REVIVE, Revive: &scheduler.Call_Revive{Roles: c.cfg.Roles},
 		})

@@ -66,6 +66,10 @@ func (c *Core) settle(in *instance) {
 		c.settleLive(in, in.live)
 	case !in.wanted():
 		c.settleUnwanted(in)
+	case in.job.daemon() && len(in.old) == 0 && c.agentless(in):
+		c.dequeue(in)
+		c.removeInstance(in)
+		c.offers.newWork = true // in case the agent has just come back
 	default:
 		c.settleIdle(in)
 	}
@@ -215,6 +219,9 @@ func (c *Core) removeInstance(in *instance) {
 	j.phases[in.rec.Phase]--
 	j.instances[in.slot] = nil
 	j.present--
+	if j.onAgent[in.rec.AgentId] == in {
+		delete(j.onAgent, in.rec.AgentId)
+	}
 	for n := len(j.instances); n > 0 && j.instances[n-1] == nil; n-- {
 		j.instances = j.instances[:n-1]
 	}

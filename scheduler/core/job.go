@@ -53,7 +53,10 @@ func (j *job) phase() (tandemv1.JobPhase, string) {
 	if !j.endless() && n[finished] == j.count() {
 		return tandemv1.JobPhase_JOB_PHASE_FINISHED, ""
 	}
-	if n[running]+n[finished] >= j.total() {
+	if j.daemon() && j.present == 0 {
+		return tandemv1.JobPhase_JOB_PHASE_PENDING, "no agent that fits was seen yet"
+	}
+	if n[running]+n[finished] >= j.total() || j.daemon() && n[running] == j.present {
 		if j.updating() {
 			return tandemv1.JobPhase_JOB_PHASE_RUNNING, j.rec.Update.Reason
 		}
@@ -102,5 +105,6 @@ func (c *Core) forgetJob(j *job) {
 	c.save = append(c.save, removal(j.rec))
 	c.timers.unset(&j.timer)
 	delete(c.jobs, j.id())
+	c.listDaemon(j)
 	c.notice(Info, j, "forgotten")
 }

@@ -98,6 +98,9 @@ func (c *Core) caught(task string) {
 	if s := c.strays[task]; s != nil {
 		c.timers.unset(&s.timer)
 		delete(c.strays, task)
+		if len(c.daemons) > 0 {
+			c.offers.newWork = true // its agent has returned, and may be filtered
+		}
 	}
 }
 

@@ -38,9 +38,12 @@ type job struct {
 	timer timer
 	// failure is the instance that the job's phase_reason speaks of.
 	failure *instance
+	// onAgent are the instances of a daemon job by their agent.
+	onAgent map[string]*instance
 	touched bool // is in Core.touched
 }
 
+func (j *job) daemon() bool      { return j.rec.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON }
 func (j *job) id() string        { return j.rec.Spec.Id }
 func (j *job) current() *version { return j.versions[len(j.versions)-1] }
 
@@ -52,7 +55,7 @@ func (j *job) endless() bool {
 
 // total is how many instances the job is to have, canaries included.
 func (j *job) total() int {
-	if j.updating() && j.rec.Update.Reverts == 0 && !j.rec.Stopped {
+	if !j.daemon() && j.updating() && j.rec.Update.Reverts == 0 && !j.rec.Stopped {
 		return j.count() + int(j.rec.Spec.GetUpdate().GetCanary())
 	}
 	return j.count()
@@ -62,6 +65,9 @@ func (j *job) total() int {
 func (j *job) count() int {
 	if j.rec.Stopped {
 		return 0
+	}
+	if j.daemon() {
+		return len(j.instances) // whoever has a slot is wanted
 	}
 	return int(j.rec.Spec.GetInstances())
 }

@@ -31,9 +31,9 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	if !c.subscribed {
 		return // the offers were void before they were read
 	}
-	c.offers.figures.Received += uint64(len(offers))
 	c.offers.lastOffer = c.now
 	pools, candidates := c.pools(offers)
+	c.placeDaemons(pools, candidates)
 	versions, requests := c.requests()
 	if len(requests) > 0 {
 		for _, p := range match.Match(candidates, requests) {
@@ -60,7 +60,6 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 			unused = append(unused, ids...)
 			continue
 		}
-		c.offers.figures.Used += uint64(len(ids))
 		c.calls.offers = append(c.calls.offers, &scheduler.Call{
 			Type:   scheduler.Call_ACCEPT,
 			Accept: &scheduler.Call_Accept{OfferIDs: ids, Operations: operations, Filters: c.filters()},
@@ -177,7 +176,6 @@ func (c *Core) decline(ids []mesos.OfferID) {
 	if len(ids) == 0 {
 		return
 	}
-	c.offers.figures.Declined += uint64(len(ids))
 	c.offers.filtered = true
 	c.calls.offers = append(c.calls.offers, &scheduler.Call{
 		Type:    scheduler.Call_DECLINE,

@@ -42,6 +42,7 @@ func (c *Core) restore(saved state.Snapshot) {
 	}
 	for _, r := range saved.Jobs {
 		c.respread(c.jobs[r.Spec.Id])
+		c.listDaemon(c.jobs[r.Spec.Id])
 	}
 }
 
@@ -152,5 +153,11 @@ func (j *job) add(in *instance) {
 	}
 	j.instances[in.slot] = in
 	j.present++
+	if j.daemon() {
+		if j.onAgent == nil {
+			j.onAgent = map[string]*instance{}
+		}
+		j.onAgent[in.rec.AgentId] = in
+	}
 	j.phases[in.rec.Phase]++
 }

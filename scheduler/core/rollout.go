@@ -65,7 +65,7 @@ func (c *Core) beginUpdate(j *job, from *failure) {
 	if from != nil {
 		u.Reverts = from.version
 		u.Reason = fmt.Sprintf("going back, for version %d has failed: %s", from.version, from.why)
-	} else if n := j.rec.Spec.GetUpdate().GetCanary(); n > 0 {
+	} else if n := j.rec.Spec.GetUpdate().GetCanary(); n > 0 && !j.daemon() {
 		u.Phase, u.Reason = canaryUpdate, fmt.Sprintf("%d of the new version are tried first", n)
 	}
 	c.editJob(j).Update = u

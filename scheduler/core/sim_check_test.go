@@ -141,6 +141,9 @@ func (k *checks) phasesAgree() {
 	for _, id := range sortedKeys(k.s.store[state.KindJob]) {
 		j := k.s.store[state.KindJob][id].record.(*tandemv1.JobRecord)
 		n, want := counts[id], int(j.Spec.GetInstances())
+		if j.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON {
+			want = 1
+		}
 		ok := true
 		switch j.Phase {
 		case tandemv1.JobPhase_JOB_PHASE_FINISHED:
@@ -173,11 +176,11 @@ func (k *checks) called(c *scheduler.Call) {
 	case scheduler.Call_ACKNOWLEDGE:
 		k.acknowledging(c.Acknowledge)
 	case scheduler.Call_REVIVE:
-		if !k.anyWaiting() {
+		if !k.anyWaiting() && !k.anyDaemon() {
 			k.s.w.fail("REVIVE, though nothing waits")
 		}
 	case scheduler.Call_SUPPRESS:
-		if k.anyWaiting() {
+		if k.anyWaiting() || k.anyDaemon() {
 			k.s.w.fail("SUPPRESS, though something waits")
 		}
 	}
@@ -186,6 +189,17 @@ func (k *checks) called(c *scheduler.Call) {
 func (k *checks) anyWaiting() bool {
 	for _, r := range k.s.store[state.KindInstance] {
 		if r.record.(*tandemv1.InstanceRecord).Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
+			return true
+		}
+	}
+	return false
+}
+
+// anyDaemon reports whether a daemon job looks out for agents.
+func (k *checks) anyDaemon() bool {
+	for _, r := range k.s.store[state.KindJob] {
+		j := r.record.(*tandemv1.JobRecord)
+		if j.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON && !j.Stopped {
 			return true
 		}
 	}
@@ -269,11 +283,8 @@ func (k *checks) atRest() {
 	if len(w.master.offers) > 0 {
 		w.fail("offers are held: %v", sortedKeys(w.master.offers))
 	}
-	if !w.master.suppressed && !k.anyWaiting() {
+	if !w.master.suppressed && !k.anyWaiting() && !k.anyDaemon() {
 		w.fail("nothing waits, and offers are not suppressed")
-	}
-	if n := k.s.core.Figures().Waiting; n > 0 != k.anyWaiting() {
-		w.fail("%d instances wait by the core's own account", n)
 	}
 }
 
@@ -302,6 +313,10 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	case tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, tandemv1.UpdatePhase_UPDATE_PHASE_CANARY, tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED:
 		w.fail("the update of job %s goes on: %v", id, j.Update)
 	}
+	if j.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON {
+		k.daemonAtRest(j, running)
+		return
+	}
 	for slot := range j.Spec.GetInstances() {
 		in, ok := k.s.store[state.KindInstance][state.InstanceKey(id, slot)]
 		if !ok {
@@ -311,6 +326,32 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	}
 	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
+	}
+}
+
+// daemonAtRest: an instance runs on every agent that is alive, and on no other.
+func (k *checks) daemonAtRest(j *tandemv1.JobRecord, running map[string]bool) {
+	on := map[string]*tandemv1.InstanceRecord{}
+	for _, key := range sortedKeys(k.s.store[state.KindInstance]) {
+		if in := k.s.store[state.KindInstance][key].record.(*tandemv1.InstanceRecord); in.JobId == j.Spec.Id {
+			on[in.AgentId] = in
+		}
+	}
+	for _, a := range k.s.w.agents {
+		in := on[a.id]
+		delete(on, a.id)
+		switch {
+		case a.dead && in != nil:
+			k.s.w.fail("daemon %s has an instance on agent %s, which is dead", j.Spec.Id, a.id)
+		case a.dead:
+		case in == nil:
+			k.s.w.fail("daemon %s has no instance on agent %s", j.Spec.Id, a.id)
+		default:
+			k.instanceAtRest(j, in, running)
+		}
+	}
+	if len(on) > 0 {
+		k.s.w.fail("daemon %s has instances on agents that never were: %v", j.Spec.Id, on)
 	}
 }
 

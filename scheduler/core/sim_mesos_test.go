@@ -26,6 +26,10 @@ type simMaster struct {
 	filters    map[string]simFilter // by agent
 	stream     *stream              // of the subscribed scheduler, or nil
 	offerCount int
+	// quiet says that nothing has changed since the last allocation, which found
+	// nothing to offer until quietUntil.
+	quiet      bool
+	quietUntil time.Time
 }
 
 type agentState int
@@ -92,6 +96,7 @@ func (m *simMaster) send(in core.Input) {
 }
 
 func (m *simMaster) subscribe(s *stream) {
+	m.quiet = false
 	m.endStream()
 	m.stream = s
 	m.suppressed = false
@@ -150,6 +155,10 @@ func (m *simMaster) allocate() {
 	if !m.up || m.stream == nil || m.suppressed {
 		return
 	}
+	if m.quiet && m.w.now.Before(m.quietUntil) {
+		return
+	}
+	m.quiet, m.quietUntil = true, m.w.now.Add(time.Hour)
 	var offers []mesos.Offer
 	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
 		a := m.agents[id]
@@ -161,6 +170,9 @@ func (m *simMaster) allocate() {
 			continue
 		}
 		if f, ok := m.filters[id]; ok && m.w.now.Before(f.until) && f.resources.Contains(free) {
+			if f.until.Before(m.quietUntil) {
+				m.quietUntil = f.until
+			}
 			continue
 		}
 		m.offerCount++
@@ -193,6 +205,7 @@ func (m *simMaster) rescind() {
 	}
 	id := ids[m.w.random.IntN(len(ids))]
 	delete(m.offers, id)
+	m.quiet = false
 	m.send(core.Rescinded{OfferID: mesos.OfferID{Value: id}})
 }
 
@@ -211,6 +224,7 @@ func (m *simMaster) status(task, agent string, st mesos.TaskState, reason mesos.
 
 // call carries out what the scheduler asks for.
 func (m *simMaster) call(c *scheduler.Call) {
+	m.quiet = false
 	switch c.Type {
 	case scheduler.Call_ACCEPT:
 		m.accept(c.Accept)
@@ -385,6 +399,7 @@ func (m *simMaster) reconcile(tasks []scheduler.Call_Reconcile_Task) {
 
 // update takes in a status from an agent and forwards it.
 func (m *simMaster) update(a *simAgent, s mesos.TaskStatus) {
+	m.quiet = false
 	known := m.agents[a.id]
 	if !m.up || known == nil || known.state != registered {
 		return
@@ -397,6 +412,7 @@ func (m *simMaster) update(a *simAgent, s mesos.TaskStatus) {
 
 // registers is called when an agent comes, or returns.
 func (m *simMaster) registers(a *simAgent) {
+	m.quiet = false
 	known := m.agents[a.id]
 	if known == nil {
 		known = &masterAgent{agent: a, tasks: map[string]*masterTask{}}
@@ -427,6 +443,7 @@ func (m *simMaster) registers(a *simAgent) {
 
 // loses is called when an agent has not answered for too long.
 func (m *simMaster) loses(id string, to agentState) {
+	m.quiet = false
 	a := m.agents[id]
 	if !m.up || a == nil || a.state == gone || a.state == unreachableAgent && to == unreachableAgent {
 		return

@@ -176,7 +176,10 @@ func (t *team) spec(id string) *tandemv1.Job {
 		j.Restart.Attempts = proto.Int32(int32(r.IntN(4)))
 		kinds = []string{"ok", "ok", "fail"}
 	}
-	if r.IntN(3) == 0 {
+	if id == "/job3" {
+		j.Type = tandemv1.JobType_JOB_TYPE_DAEMON
+	}
+	if r.IntN(3) == 0 && id != "/job3" {
 		count = min(count, 3)
 		j.Constraints = append(j.Constraints, &tandemv1.Constraint{Attribute: "@hostname", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_UNIQUE})
 	}

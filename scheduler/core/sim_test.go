@@ -19,11 +19,13 @@ import (
 )
 
 var (
-	simSeeds  = flag.Uint64("sim.seeds", 100, "how many worlds to simulate")
-	simFirst  = flag.Uint64("sim.first", 1, "the first seed")
-	simSeed   = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
-	simLength = flag.Duration("sim.length", 20*time.Minute, "how long each world has faults")
+	simSeeds = flag.Uint64("sim.seeds", 100, "how many worlds to simulate")
+	simFirst = flag.Uint64("sim.first", 1, "the first seed")
+	simSeed  = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
 )
+
+// simLength is how long each world has faults.
+const simLength = 20 * time.Minute
 
 // TestSimulation lets whole clusters run with every fault there is, and holds
 // the design's rules after each step. A failure prints the seed, which brings
@@ -40,7 +42,7 @@ func TestSimulation(t *testing.T) {
 		err, n := simulate(seed, nil)
 		steps += n
 		if err != "" {
-			t.Errorf("seed %d: %s\n  to see it: go test ./scheduler/core -run TestSimulation -sim.length %s -sim.seed %d", seed, err, *simLength, seed)
+			t.Errorf("seed %d: %s\n  to see it: make sim SEED=%d", seed, err, seed)
 		}
 	}
 	t.Logf("%d steps in %d worlds", steps, *simSeeds)
@@ -65,7 +67,7 @@ func TestSimulationRepeats(t *testing.T) {
 
 // simulate returns what has gone wrong, or nothing.
 func simulate(seed uint64, trace func(string)) (problem string, steps int) {
-	w := newWorld(seed, *simLength)
+	w := newWorld(seed, simLength)
 	w.trace = trace
 	defer func() {
 		steps = w.steps
@@ -103,6 +105,7 @@ func (a *simAgent) stray() {
 	t := &simTask{id: id, group: g, command: "run", state: mesos.TASK_STAGING}
 	g.tasks = []*simTask{t}
 	a.tasks[id] = t
+	m.quiet = false
 	known.tasks[id] = &masterTask{id: id, executor: "old", state: mesos.TASK_RUNNING}
 	a.report(t, mesos.TASK_RUNNING, "")
 }

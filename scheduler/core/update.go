@@ -149,6 +149,7 @@ func (c *Core) onFailed(f Failed) {
 	if f.AgentID != nil {
 		c.notice(Warn, nil, "agent %s is gone", c.hostname(f.AgentID.Value)).Agent = f.AgentID.Value
 		c.agents.forget(f.AgentID.Value)
+		c.agentFailed(f.AgentID.Value)
 	}
 }
 

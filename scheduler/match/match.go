@@ -44,6 +44,18 @@ func Match(agents []Agent, requests []Request) []Placement {
 	return m.placements
 }
 
+// Put places one copy of a request on an agent if it fits there and every rule
+// holds, and reports whether it did.
+func Put(a *Agent, r *Request) (ports []uint64, ok bool) {
+	if a.Refused != "" || !fits(a, &r.Need) || !r.Rules.admit(&a.Place) || r.allowed(&a.Place) != yes {
+		return nil, false
+	}
+	a.Free = a.Free.minus(r.Need.Amount)
+	ports, a.Ports = r.Need.Ports.take(a.Ports)
+	r.Spread.Add(a.Place.Value)
+	return ports, true
+}
+
 type matcher struct {
 	agents     []Agent
 	order      *order
@@ -221,21 +233,30 @@ const (
 )
 
 func (m *matcher) verdict(r *Request, at int32) verdict {
-	a := &m.agents[at]
-	if !fits(a, &r.Need) {
-		return never
+	if a := &m.agents[at]; fits(a, &r.Need) {
+		return r.allowed(&a.Place)
+	}
+	return never
+}
+
+// allowed judges an agent by the rules that count instances.
+func (r *Request) allowed(p *Place) verdict {
+	if r.Rules == nil {
+		return yes
 	}
 	v := yes
 	for i := range r.Rules.counts {
 		rule := &r.Rules.counts[i]
-		value, _ := a.Place.Value(rule.attribute)
-		if rule.allows(r.Spread, value) {
-			continue
-		}
-		if rule.operator != groupBy {
+		value, ok := p.Value(rule.attribute)
+		switch {
+		case !ok:
 			return never
+		case rule.allows(r.Spread, value):
+		case rule.operator != groupBy:
+			return never
+		default:
+			v = notNow
 		}
-		v = notNow
 	}
 	return v
 }

@@ -14,7 +14,7 @@ func CopyJob(r *tandemv1.JobRecord) *tandemv1.JobRecord {
 	return &tandemv1.JobRecord{
 		Spec: r.Spec, Version: r.Version, Stopped: r.Stopped, Created: r.Created, Updated: r.Updated,
 		Phase: r.Phase, PhaseReason: r.PhaseReason, Purge: r.Purge, AttemptFloor: r.AttemptFloor,
-		Update: r.Update, StableVersion: r.StableVersion,
+		Update: r.Update, StableVersion: r.StableVersion, Cron: r.Cron, RunOf: r.RunOf,
 	}
 }
 
@@ -32,6 +32,7 @@ func CopyInstance(r *tandemv1.InstanceRecord) *tandemv1.InstanceRecord {
 		JobId: r.JobId, Slot: r.Slot, Phase: r.Phase, PhaseReason: r.PhaseReason, Since: r.Since,
 		Attempt: r.Attempt, NotBefore: r.NotBefore, Failures: r.Failures, JobVersion: r.JobVersion,
 		Streak: r.Streak, Losses: r.Losses, RestartThrough: r.RestartThrough,
+		AgentId: r.AgentId,
 	}
 }
 

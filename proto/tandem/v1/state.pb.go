@@ -416,6 +416,10 @@ type JobRecord struct {
 	// The newest version that all instances have served with; 0 before there was
 	// one. It is what a failed update goes back to.
 	StableVersion uint64 `protobuf:"varint,11,opt,name=stable_version,json=stableVersion,proto3" json:"stable_version,omitempty"`
+	// Of a cron job.
+	Cron *CronRecord `protobuf:"bytes,12,opt,name=cron,proto3" json:"cron,omitempty"`
+	// The cron job that this job is a run of, or empty.
+	RunOf         string `protobuf:"bytes,13,opt,name=run_of,json=runOf,proto3" json:"run_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -527,6 +531,111 @@ func (x *JobRecord) GetStableVersion() uint64 {
 	return 0
 }
 
+func (x *JobRecord) GetCron() *CronRecord {
+	if x != nil {
+		return x.Cron
+	}
+	return nil
+}
+
+func (x *JobRecord) GetRunOf() string {
+	if x != nil {
+		return x.RunOf
+	}
+	return ""
+}
+
+// CronRecord is how far a cron job has come. Each of its runs is a batch job of
+// its own, whose ID is the cron job's, a slash and the time of its start in UTC:
+// /reports/nightly/2026-03-01t02-30-00. The latest runs are kept.
+type CronRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The latest start that was dealt with: made, skipped or missed.
+	Last *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=last,proto3" json:"last,omitempty"`
+	Next *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// A start that waits until the run before it has been killed.
+	Held *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
+	Runs uint64                 `protobuf:"varint,4,opt,name=runs,proto3" json:"runs,omitempty"`
+	// Starts that were not made, for the last run was not over.
+	Skipped uint64 `protobuf:"varint,5,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	// Starts that were not made, for no scheduler ran when they fell due.
+	Missed        uint64 `protobuf:"varint,6,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CronRecord) Reset() {
+	*x = CronRecord{}
+	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CronRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CronRecord) ProtoMessage() {}
+
+func (x *CronRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CronRecord.ProtoReflect.Descriptor instead.
+func (*CronRecord) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CronRecord) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *CronRecord) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *CronRecord) GetHeld() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *CronRecord) GetRuns() uint64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *CronRecord) GetSkipped() uint64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *CronRecord) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
 // UpdateRecord is the replacement of a job's instances by those of another
 // version.
 type UpdateRecord struct {
@@ -553,7 +662,7 @@ type UpdateRecord struct {
 
 func (x *UpdateRecord) Reset() {
 	*x = UpdateRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	mi := &file_tandem_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +674,7 @@ func (x *UpdateRecord) String() string {
 func (*UpdateRecord) ProtoMessage() {}
 
 func (x *UpdateRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[2]
+	mi := &file_tandem_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +687,7 @@ func (x *UpdateRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRecord.ProtoReflect.Descriptor instead.
 func (*UpdateRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *UpdateRecord) GetPhase() UpdatePhase {
@@ -659,7 +768,7 @@ type VersionRecord struct {
 
 func (x *VersionRecord) Reset() {
 	*x = VersionRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[3]
+	mi := &file_tandem_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +780,7 @@ func (x *VersionRecord) String() string {
 func (*VersionRecord) ProtoMessage() {}
 
 func (x *VersionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[3]
+	mi := &file_tandem_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +793,7 @@ func (x *VersionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRecord.ProtoReflect.Descriptor instead.
 func (*VersionRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *VersionRecord) GetJobId() string {
@@ -745,13 +854,15 @@ type InstanceRecord struct {
 	// Attempts up to this number are to be replaced, for a restart was asked for;
 	// 0 for none.
 	RestartThrough uint64 `protobuf:"varint,12,opt,name=restart_through,json=restartThrough,proto3" json:"restart_through,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The agent that it belongs to, in a daemon job.
+	AgentId       string `protobuf:"bytes,13,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InstanceRecord) Reset() {
 	*x = InstanceRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[4]
+	mi := &file_tandem_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +874,7 @@ func (x *InstanceRecord) String() string {
 func (*InstanceRecord) ProtoMessage() {}
 
 func (x *InstanceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[4]
+	mi := &file_tandem_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +887,7 @@ func (x *InstanceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceRecord.ProtoReflect.Descriptor instead.
 func (*InstanceRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *InstanceRecord) GetJobId() string {
@@ -863,6 +974,13 @@ func (x *InstanceRecord) GetRestartThrough() uint64 {
 	return 0
 }
 
+func (x *InstanceRecord) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
 // AttemptRecord is one launch of an instance: one LAUNCH_GROUP. It is stored
 // before the launch is sent.
 type AttemptRecord struct {
@@ -894,7 +1012,7 @@ type AttemptRecord struct {
 
 func (x *AttemptRecord) Reset() {
 	*x = AttemptRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[5]
+	mi := &file_tandem_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1024,7 @@ func (x *AttemptRecord) String() string {
 func (*AttemptRecord) ProtoMessage() {}
 
 func (x *AttemptRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[5]
+	mi := &file_tandem_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1037,7 @@ func (x *AttemptRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRecord.ProtoReflect.Descriptor instead.
 func (*AttemptRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AttemptRecord) GetJobId() string {
@@ -1049,7 +1167,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[6]
+	mi := &file_tandem_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1179,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[6]
+	mi := &file_tandem_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1192,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TaskRecord) GetTaskId() string {
@@ -1169,7 +1287,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x0fFrameworkRecord\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x124\n" +
 	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12#\n" +
-	"\rattempt_floor\x18\x03 \x01(\x04R\fattemptFloor\"\xb0\x03\n" +
+	"\rattempt_floor\x18\x03 \x01(\x04R\fattemptFloor\"\xf2\x03\n" +
 	"\tJobRecord\x12\"\n" +
 	"\x04spec\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x18\n" +
@@ -1182,7 +1300,17 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\rattempt_floor\x18\t \x01(\x04R\fattemptFloor\x12/\n" +
 	"\x06update\x18\n" +
 	" \x01(\v2\x17.tandem.v1.UpdateRecordR\x06update\x12%\n" +
-	"\x0estable_version\x18\v \x01(\x04R\rstableVersion\"\xeb\x02\n" +
+	"\x0estable_version\x18\v \x01(\x04R\rstableVersion\x12)\n" +
+	"\x04cron\x18\f \x01(\v2\x15.tandem.v1.CronRecordR\x04cron\x12\x15\n" +
+	"\x06run_of\x18\r \x01(\tR\x05runOf\"\xe2\x01\n" +
+	"\n" +
+	"CronRecord\x12.\n" +
+	"\x04last\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12.\n" +
+	"\x04next\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12.\n" +
+	"\x04held\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04held\x12\x12\n" +
+	"\x04runs\x18\x04 \x01(\x04R\x04runs\x12\x18\n" +
+	"\askipped\x18\x05 \x01(\x04R\askipped\x12\x16\n" +
+	"\x06missed\x18\x06 \x01(\x04R\x06missed\"\xeb\x02\n" +
 	"\fUpdateRecord\x12,\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x16.tandem.v1.UpdatePhaseR\x05phase\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -1199,7 +1327,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\"\n" +
 	"\x04spec\x18\x03 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x124\n" +
-	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xc7\x03\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xe2\x03\n" +
 	"\x0eInstanceRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12.\n" +
@@ -1215,7 +1343,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x06streak\x18\n" +
 	" \x01(\rR\x06streak\x12\x16\n" +
 	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
-	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\"\x80\x05\n" +
+	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\x12\x19\n" +
+	"\bagent_id\x18\r \x01(\tR\aagentId\"\x80\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1321,7 +1450,7 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
@@ -1329,50 +1458,55 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	(TaskState)(0),                // 3: tandem.v1.TaskState
 	(*FrameworkRecord)(nil),       // 4: tandem.v1.FrameworkRecord
 	(*JobRecord)(nil),             // 5: tandem.v1.JobRecord
-	(*UpdateRecord)(nil),          // 6: tandem.v1.UpdateRecord
-	(*VersionRecord)(nil),         // 7: tandem.v1.VersionRecord
-	(*InstanceRecord)(nil),        // 8: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 9: tandem.v1.AttemptRecord
-	(*TaskRecord)(nil),            // 10: tandem.v1.TaskRecord
-	nil,                           // 11: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 12: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*Job)(nil),                   // 14: tandem.v1.Job
-	(*TaskReport)(nil),            // 15: tandem.v1.TaskReport
+	(*CronRecord)(nil),            // 6: tandem.v1.CronRecord
+	(*UpdateRecord)(nil),          // 7: tandem.v1.UpdateRecord
+	(*VersionRecord)(nil),         // 8: tandem.v1.VersionRecord
+	(*InstanceRecord)(nil),        // 9: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 10: tandem.v1.AttemptRecord
+	(*TaskRecord)(nil),            // 11: tandem.v1.TaskRecord
+	nil,                           // 12: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 13: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Job)(nil),                   // 15: tandem.v1.Job
+	(*TaskReport)(nil),            // 16: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	13, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	14, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	13, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	13, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	14, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	15, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	14, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	14, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
-	6,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
-	1,  // 6: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	13, // 7: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	13, // 8: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	13, // 9: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	14, // 10: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	13, // 11: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
-	2,  // 12: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	13, // 13: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	13, // 14: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	13, // 15: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	13, // 16: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
-	10, // 17: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	13, // 18: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	11, // 19: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	13, // 20: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	13, // 21: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
-	3,  // 22: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	13, // 23: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	13, // 24: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	12, // 25: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	15, // 26: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	7,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
+	6,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
+	14, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	14, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	14, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
+	14, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	14, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	14, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	15, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	14, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
+	14, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	14, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	14, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	14, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	11, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
+	14, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	12, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	14, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	14, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	3,  // 26: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
+	14, // 27: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	14, // 28: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	13, // 29: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	16, // 30: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -1382,14 +1516,14 @@ func file_tandem_v1_state_proto_init() {
 	}
 	file_tandem_v1_job_proto_init()
 	file_tandem_v1_task_proto_init()
-	file_tandem_v1_state_proto_msgTypes[6].OneofWrappers = []any{}
+	file_tandem_v1_state_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
