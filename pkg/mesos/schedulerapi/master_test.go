@@ -32,6 +32,9 @@ type master struct {
 	// Call answers a call with a status and a text; nil answers 202.
 	Call func(n int, c *scheduler.Call) (int, string)
 
+	// Forget keeps no calls.
+	Forget bool
+
 	mu      sync.Mutex
 	calls   []*scheduler.Call
 	headers []http.Header
@@ -48,9 +51,11 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.mu.Lock()
-	m.headers = append(m.headers, r.Header.Clone())
 	n := len(m.calls)
-	if call.Type != scheduler.Call_SUBSCRIBE {
+	if !m.Forget {
+		m.headers = append(m.headers, r.Header.Clone())
+	}
+	if call.Type != scheduler.Call_SUBSCRIBE && !m.Forget {
 		m.calls = append(m.calls, call)
 	}
 	m.mu.Unlock()

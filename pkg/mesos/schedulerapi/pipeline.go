@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,9 +24,10 @@ import (
 // need a connection for each call on its way, and the calls would reach the
 // master in any order.
 type pipeline struct {
-	opt    Options
-	at     *url.URL
-	header http.Header
+	opt Options
+	at  *url.URL
+	// head is a request up to the value of its Content-Length, which comes last.
+	head []byte
 
 	// sending is held by the one Send at work.
 	sending sync.Mutex
@@ -40,6 +42,7 @@ type pipeline struct {
 // while none is due, so that its end is noticed before the next call.
 type pipeConn struct {
 	net.Conn
+	out     *bufio.Writer
 	answers chan answer
 	// dead is closed after err was set, when no more answers will come.
 	dead chan struct{}
@@ -56,8 +59,16 @@ type answer struct {
 
 var errUnanswered = errors.New("no answer in time")
 
+// inOneGo is how many bytes of requests are written without a goroutine: less
+// than any buffer on the way, so that writing does not wait for the master.
+const inOneGo = 16 << 10
+
 func newPipeline(opt Options, at *url.URL, header http.Header) *pipeline {
-	return &pipeline{opt: opt, at: at, header: header}
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "POST %s HTTP/1.1\r\nHost: %s\r\n", at.RequestURI(), at.Host)
+	_ = header.Write(&head) // to memory
+	head.WriteString("Content-Length: ")
+	return &pipeline{opt: opt, at: at, head: head.Bytes()}
 }
 
 // send makes the calls and returns what became of each.
@@ -99,12 +110,23 @@ func (p *pipeline) exchange(ctx context.Context, conn *pipeConn, bodies [][]byte
 	// begun is how many requests the master may have seen something of.
 	var begun atomic.Int64
 	written := make(chan struct{})
-	go func() {
+	write := func() {
 		defer close(written)
-		if err := p.write(conn, bodies, &begun); err != nil {
+		if p.write(conn.out, bodies, &begun) != nil {
 			conn.shut()
 		}
-	}()
+	}
+	size := 0
+	for _, b := range bodies {
+		size += len(p.head) + len(b) + len("1234567\r\n\r\n")
+	}
+	if size <= inOneGo {
+		_ = conn.SetWriteDeadline(time.Now().Add(p.opt.AnswerTimeout))
+		write()
+	} else {
+		_ = conn.SetWriteDeadline(time.Time{})
+		go write()
+	}
 	timer := time.NewTimer(p.opt.AnswerTimeout)
 	defer timer.Stop()
 	n := 0
@@ -139,15 +161,15 @@ func (p *pipeline) exchange(ctx context.Context, conn *pipeConn, bodies [][]byte
 	return errs
 }
 
-func (p *pipeline) write(conn io.Writer, bodies [][]byte, begun *atomic.Int64) error {
-	out := bufio.NewWriterSize(conn, 64<<10)
+func (p *pipeline) write(out *bufio.Writer, bodies [][]byte, begun *atomic.Int64) error {
+	var length []byte
 	for _, body := range bodies {
 		begun.Add(1)
-		r := http.Request{
-			Method: http.MethodPost, URL: p.at, Host: p.at.Host, Header: p.header,
-			Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-		}
-		if err := r.Write(out); err != nil {
+		// Of several errors the first stays with the writer, and Flush returns it.
+		_, _ = out.Write(p.head)
+		length = strconv.AppendInt(length[:0], int64(len(body)), 10)
+		_, _ = out.Write(append(length, "\r\n\r\n"...))
+		if _, err := out.Write(body); err != nil {
 			return err
 		}
 	}
@@ -183,7 +205,10 @@ func (p *pipeline) connect(ctx context.Context) (*pipeConn, error) {
 		}
 		c = t
 	}
-	conn = &pipeConn{Conn: c, answers: make(chan answer), dead: make(chan struct{}), closed: make(chan struct{})}
+	conn = &pipeConn{
+		Conn: c, out: bufio.NewWriterSize(c, 64<<10),
+		answers: make(chan answer), dead: make(chan struct{}), closed: make(chan struct{}),
+	}
 	go conn.read()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -215,11 +240,14 @@ func (c *pipeConn) read() {
 			c.err = err
 			return
 		}
-		a := answer{r.StatusCode, textOf(r.Body)}
-		// A refusal may echo the whole call.
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			c.err = err
-			return
+		a := answer{status: r.StatusCode}
+		if r.ContentLength != 0 {
+			a.text = textOf(r.Body)
+			// A refusal may echo the whole call.
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				c.err = err
+				return
+			}
 		}
 		r.Body.Close()
 		select {
