@@ -128,6 +128,7 @@ func tasksOf(op *mesos.Offer_Operation) ([]mesos.TaskInfo, bool) {
 
 // tell sends a status for a task that is not launched.
 func (c *core) tell(f *framework, task *mesos.TaskInfo, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
+	c.metrics.states[state]++
 	status := c.status(task.TaskID, state, reason, message)
 	status.AgentID = &mesos.AgentID{Value: task.AgentID.Value}
 	f.update(status)

@@ -21,6 +21,7 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 	if c.stopped {
 		return
 	}
+	c.metrics.messages["register_slave"]++
 	c.metrics.registrations++
 	id := c.newAgentID()
 	a, err := c.addAgent(id, l, r)
@@ -113,6 +114,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 		c.registerAgent(l, r)
 		return
 	}
+	c.metrics.messages["reregister_slave"]++
 	c.metrics.reregistrations++
 	id := agentID(r.Info.ID.Value)
 	if c.removed[id] {
@@ -288,6 +290,7 @@ func (c *core) unregisterAgent(id agentID) {
 	if a == nil {
 		return
 	}
+	c.metrics.messages["unregister_slave"]++
 	c.removed[id] = true
 	message := fmt.Sprintf("Agent %s removed: the agent unregistered", a.info.Hostname)
 	c.removeAgent(a, func(f *framework, t *task) { c.loseTask(f, t, mesos.REASON_AGENT_REMOVED, message) })
@@ -295,6 +298,7 @@ func (c *core) unregisterAgent(id agentID) {
 
 // loseTask ends a task as lost.
 func (c *core) loseTask(f *framework, t *task, reason mesos.TaskStatus_Reason, message string) {
+	c.metrics.states[mesos.TASK_LOST]++
 	status := c.status(t.info.TaskID, mesos.TASK_LOST, reason, message)
 	t.identify(&status)
 	t.info.State = mesos.TASK_LOST.Enum()

@@ -141,10 +141,12 @@ func (c *core) handle(f *framework, call *scheduler.Call, sent wire.Presence) er
 		c.message(f, call.Message)
 	case scheduler.Call_UPDATE_FRAMEWORK:
 		return c.changeFramework(f, call.UpdateFramework, sent)
-	case scheduler.Call_ACCEPT_INVERSE_OFFERS, scheduler.Call_DECLINE_INVERSE_OFFERS, scheduler.Call_REQUEST,
+	case scheduler.Call_REQUEST:
+		// A real master's allocator ignores these, too.
+		c.metrics.messages["resource_request"]++
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS, scheduler.Call_DECLINE_INVERSE_OFFERS,
 		scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS, scheduler.Call_RECONCILE_OPERATIONS:
-		// There are no inverse offers and no operations with feedback yet, and
-		// a real master's allocator ignores requests.
+		// There are no inverse offers and no operations with feedback yet.
 	default:
 		return &wire.Error{Status: http.StatusNotImplemented, Text: "501 Not Implemented."}
 	}

@@ -38,7 +38,6 @@ func (s *subscription) refuse(message string) {
 // so that frameworks outlive a master; only one that this master saw removed is
 // refused.
 func (c *core) subscribe(s *subscription) frameworkID {
-	c.metrics.messages["subscribe"]++
 	if err := c.subscribable(s); err != nil {
 		s.refuse(err.Error())
 		return ""

@@ -130,7 +130,9 @@ func (w *world) open(body string, headers ...string) *fakeScheduler {
 		s.mu.Unlock()
 	}()
 	synctest.Wait()
+	s.mu.Lock()
 	s.streamID = s.header.Get("Mesos-Stream-Id")
+	s.mu.Unlock()
 	return s
 }
 
@@ -347,6 +349,13 @@ func (a *fakeAgent) note(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.notes = append(a.notes, fmt.Sprintf(format, args...))
+}
+
+// hears lets the agent answer pings, or not.
+func (a *fakeAgent) hears(pings bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.deaf = !pings
 }
 
 // heard takes the notes.

@@ -2,6 +2,7 @@ package master
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -31,6 +32,12 @@ func (m *Master) routes() http.Handler {
 	}
 	for _, alias := range []string{"/state-summary", "/state-summary.json"} {
 		router.Handle(alias, m.show(showStateSummary))
+	}
+	// What is never set here is shown as in a real master where it is not set.
+	for path, nothing := range map[string]string{
+		"/weights": "[]", "/quota": "{}", "/maintenance/schedule": "{}", "/maintenance/status": "{}",
+	} {
+		router.Handle(path, m.show(func(v view, _ url.Values) { v.Raw([]byte(nothing)) }))
 	}
 	router.Handle("/metrics/snapshot", m.show(showMetrics))
 	return router

@@ -51,6 +51,7 @@ func (m *Master) ExitedExecutor(agent mesos.AgentID, framework mesos.FrameworkID
 // ExecutorToFramework implements link.Master.
 func (m *Master) ExecutorToFramework(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte) {
 	m.post(func() {
+		m.core.metrics.messages["executor_to_framework"]++
 		if f := m.core.frameworks[frameworkID(framework.Value)]; f != nil {
 			f.send(&scheduler.Event{
 				Type:    scheduler.Event_MESSAGE,

@@ -21,6 +21,13 @@ type metrics struct {
 
 func (m *metrics) init() {
 	m.messages = make(map[string]int)
+	for _, name := range []string{
+		"decline_offers", "executor_to_framework", "exited_executor", "framework_to_executor", "kill_task", "launch_tasks",
+		"reconcile_tasks", "register_slave", "reregister_slave", "resource_request", "revive_offers", "status_update",
+		"status_update_acknowledgement", "suppress_offers", "unregister_slave",
+	} {
+		m.messages[name] = 0
+	}
 	m.states = make(map[mesos.TaskState]int)
 }
 

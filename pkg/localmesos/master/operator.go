@@ -91,6 +91,7 @@ func showVersion(v view, _ url.Values) {
 func showFrameworks(v view, query url.Values) {
 	v.BeginObject()
 	v.frameworks(query)
+	v.list("unregistered_frameworks", func() {})
 	v.EndObject()
 }
 
@@ -109,7 +110,6 @@ func (v view) frameworks(query url.Values) {
 			}
 		}
 	})
-	v.list("unregistered_frameworks", func() {})
 }
 
 func showSlaves(v view, query url.Values) {
@@ -214,6 +214,7 @@ func showState(v view, _ url.Values) {
 	v.list("recovered_slaves", func() {})
 	v.frameworks(nil)
 	v.list("orphan_tasks", func() {})
+	v.list("unregistered_frameworks", func() {})
 	v.EndObject()
 }
 

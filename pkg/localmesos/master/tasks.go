@@ -56,7 +56,6 @@ func (t *task) addStatus(s mesos.TaskStatus) {
 
 // status makes a status of the master's own.
 func (c *core) status(id mesos.TaskID, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) mesos.TaskStatus {
-	c.metrics.states[state]++
 	return mesos.TaskStatus{
 		TaskID:    id,
 		State:     &state,
@@ -155,6 +154,7 @@ func (c *core) removeExecutor(on agentID, of frameworkID, id executorID) bool {
 // exitedExecutor handles the end of an executor; what becomes of its tasks
 // comes as updates.
 func (c *core) exitedExecutor(on agentID, of frameworkID, id executorID, status int32) {
+	c.metrics.messages["exited_executor"]++
 	if c.agents[on] == nil || !c.removeExecutor(on, of, id) {
 		return
 	}

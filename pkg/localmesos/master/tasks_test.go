@@ -150,9 +150,7 @@ func TestUnreachableAndBack(t *testing.T) {
 		old := w.subscribe(notAware)
 		w.pass(time.Second)
 		old.transcript() // it has the rest of the agent
-		a.mu.Lock()
-		a.deaf = true
-		a.mu.Unlock()
+		a.hears(false)
 		w.pass(4 * time.Second)
 		w.expect(s.transcript(), `
 			UPDATE t1 TASK_UNREACHABLE SOURCE_MASTER REASON_AGENT_REMOVED health check timed out agent_id=S0 executor_id=exec-1 unreachable_time
@@ -178,7 +176,7 @@ func TestUnreachableAndBack(t *testing.T) {
 		// It is back, with t1 running and t2 finished meanwhile.
 		info := agentInfo("127.0.0.1", 8)
 		info.ID = &a.id
-		a.deaf = false
+		a.hears(true)
 		task := func(id string, state mesos.TaskState) mesos.Task {
 			role := "example"
 			cpus := scalar("cpus", 0.1)
@@ -207,7 +205,7 @@ func TestUnreachableForOldFrameworks(t *testing.T) {
 	inWorld(t, Options{AgentPingTimeout: time.Second, MaxAgentPingTimeouts: 3}, func(w *world) {
 		a := w.agent("127.0.0.1")
 		s := w.running(a, notAware, "t1")
-		a.deaf = true
+		a.hears(false)
 		w.pass(4 * time.Second)
 		w.expect(s.transcript(), `
 			UPDATE t1 TASK_LOST SOURCE_MASTER REASON_AGENT_REMOVED health check timed out agent_id=S0 executor_id=exec-1 unreachable_time

@@ -13,7 +13,6 @@ package allocator
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -95,12 +94,6 @@ type agent struct {
 	active    bool
 	available resource.Resources
 	totals    map[string]resource.Milli
-}
-
-// share is what is allocated to a role, or to a framework in a role.
-type share struct {
-	amounts map[string]resource.Milli
-	grants  int
 }
 
 // New returns an allocator without frameworks and agents.
@@ -292,44 +285,6 @@ func (a *Allocator) Recover(frameworkID, agentID string, r resource.Resources, r
 	}
 }
 
-// account adds resources to, or takes them from, the shares of their roles.
-func (a *Allocator) account(frameworkID string, r resource.Resources, sign resource.Milli) {
-	f := a.frameworks[frameworkID]
-	for _, role := range r.Roles() {
-		part := amounts(r.AllocatedTo(role))
-		shares := []*share{shareOf(a.roles, role)}
-		if f != nil {
-			shares = append(shares, shareOf(f.shares, role))
-		}
-		for _, s := range shares {
-			for name, n := range part {
-				s.amounts[name] += sign * n
-			}
-			if sign > 0 {
-				s.grants++
-			}
-		}
-	}
-}
-
-func shareOf(shares map[string]*share, role string) *share {
-	s := shares[role]
-	if s == nil {
-		s = &share{amounts: make(map[string]resource.Milli)}
-		shares[role] = s
-	}
-	return s
-}
-
-func amounts(r resource.Resources) map[string]resource.Milli {
-	scalars := r.Scalars()
-	out := make(map[string]resource.Milli, 4)
-	for _, name := range scalars.Names() {
-		out[name] = scalars.Scalar(name)
-	}
-	return out
-}
-
 // Allocate grants what is available on the agents, or on all if none is named.
 // What it grants counts as allocated until it is recovered.
 func (a *Allocator) Allocate(now time.Time, agentIDs ...string) []Grant {
@@ -437,70 +392,4 @@ func (a *Allocator) worthwhile(f *framework, role string, offer resource.Resourc
 		}
 		return true
 	})
-}
-
-// rolesByShare lists the roles that somebody wants offers for, the one with the
-// least dominant share first.
-func (a *Allocator) rolesByShare() []string {
-	var roles []string
-	for _, f := range a.order {
-		if !f.active {
-			continue
-		}
-		for _, role := range f.Roles {
-			if !slices.Contains(f.Suppressed, role) && !slices.Contains(roles, role) {
-				roles = append(roles, role)
-			}
-		}
-	}
-	slices.SortStableFunc(roles, func(x, y string) int {
-		if c := a.compare(a.roles[x], a.roles[y]); c != 0 {
-			return c
-		}
-		return strings.Compare(x, y)
-	})
-	return roles
-}
-
-func (a *Allocator) frameworksByShare(role string) []*framework {
-	var frameworks []*framework
-	for _, f := range a.order {
-		if f.active && slices.Contains(f.Roles, role) && !slices.Contains(f.Suppressed, role) {
-			frameworks = append(frameworks, f)
-		}
-	}
-	slices.SortStableFunc(frameworks, func(x, y *framework) int { return a.compare(x.shares[role], y.shares[role]) })
-	return frameworks
-}
-
-// compare orders by dominant share, then by how often something was granted.
-func (a *Allocator) compare(x, y *share) int {
-	dx, dy := a.dominant(x), a.dominant(y)
-	switch {
-	case dx < dy:
-		return -1
-	case dx > dy:
-		return 1
-	}
-	return grantsOf(x) - grantsOf(y)
-}
-
-func grantsOf(s *share) int {
-	if s == nil {
-		return 0
-	}
-	return s.grants
-}
-
-func (a *Allocator) dominant(s *share) float64 {
-	if s == nil {
-		return 0
-	}
-	most := 0.0
-	for name, n := range s.amounts {
-		if total := a.total[name]; total > 0 {
-			most = max(most, float64(n)/float64(total))
-		}
-	}
-	return most
 }
