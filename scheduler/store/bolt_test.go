@@ -199,3 +199,30 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOpen is what a restart waits for: the store of 100,000 instances, each
+// with one attempt, checked and loaded.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	s, err := store.OpenBolt(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for from := int32(0); from < 100000; from += 10000 {
+		var changes []state.Change
+		for slot := from; slot < from+10000; slot++ {
+			changes = append(changes, state.PutInstance(instance("/payments/api", slot)), state.PutAttempt(attempt("/payments/api", slot, 1)))
+		}
+		if err := s.Write(changes); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := openAndLoad(dir); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
