@@ -114,29 +114,25 @@ func (s *standing) news() (view *tandemv1.FrameworkView, told, changed bool) {
 	}
 	s.told, s.changed = false, false
 	v := &tandemv1.FrameworkView{
-		FrameworkId:     s.frameworkID,
-		Name:            s.view.Name,
-		Roles:           s.view.Roles,
-		Principal:       s.view.Principal,
-		Master:          s.master,
-		Subscribed:      s.master != "",
-		Problem:         s.problem,
-		Suppressed:      s.suppressed,
-		OffersReceived:  s.received,
-		OffersDeclined:  s.declined,
-		OffersUsed:      s.used,
-		Revives:         s.revives,
-		Suppresses:      s.suppresses,
-		SubscribedSince: s.view.SubscribedSince,
-		// The master's page, which is there without credentials, and not
-		// /frameworks, which is the same for programs.
+		FrameworkId:    s.frameworkID,
+		Name:           s.view.Name,
+		Roles:          s.view.Roles,
+		Principal:      s.view.Principal,
+		Master:         s.master,
+		Subscribed:     s.master != "",
+		Problem:        s.problem,
+		Suppressed:     s.suppressed,
+		OffersReceived: s.received,
+		OffersDeclined: s.declined,
+		OffersUsed:     s.used,
+		Revives:        s.revives,
+		Suppresses:     s.suppresses,
+		// The last master's, when there is none now.
 		MesosFrameworksUrl: s.view.MesosFrameworksUrl,
 	}
-	if s.master != "" {
+	if v.Subscribed {
 		v.SubscribedSince = timestamppb.New(s.subscribedAt)
 		v.MesosFrameworksUrl = "http://" + s.master + "/#/frameworks"
-	} else {
-		v.SubscribedSince = nil
 	}
 	s.view = v
 	return v, told, true

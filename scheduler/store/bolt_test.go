@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,7 +10,9 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 	"github.com/tandem-mesos/tandem/scheduler/store"
 )
@@ -148,6 +151,53 @@ func TestAStateDirectoryThatCannotBeMade(t *testing.T) {
 	if err := openAndLoad(filepath.Join(file, "state")); err == nil || !strings.HasPrefix(err.Error(), "cannot make the state directory: ") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestAFullDisk: a write that finds no room fails as a whole, and what was
+// written before is there afterwards.
+func TestAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tandem-test", dir, "tmpfs", 0, "size=512k"); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := store.OpenBolt(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want state.Snapshot
+	for slot := int32(0); ; slot += 10 {
+		var changes []state.Change
+		var batch []*tandemv1.AttemptRecord
+		for i := range int32(10) {
+			a := attempt("/payments/api", slot+i, 1)
+			batch, changes = append(batch, a), append(changes, state.PutAttempt(a))
+		}
+		if err = s.Write(changes); err != nil {
+			break
+		}
+		want.Attempts = append(want.Attempts, batch...)
+	}
+	if !errors.Is(err, unix.ENOSPC) || !strings.HasPrefix(err.Error(), "cannot write the state file "+dir) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Room is made.
+	if err := unix.Mount("tandem-test", dir, "tmpfs", unix.MS_REMOUNT, "size=2m"); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.OpenBolt(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	wantSnapshot(t, s, want)
+	write(t, s, state.PutJob(job("/payments/api", 1)))
 }
 
 func truncate(t *testing.T, path string, size int64) {
