@@ -23,6 +23,8 @@ func (c *Core) onCommand(cmd Command) {
 		c.steer(cmd.Update, &r)
 	case cmd.Rollback != nil:
 		c.rollback(cmd.Rollback, &r)
+	case cmd.Run != nil:
+		c.runNow(cmd.Run, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
 	default:
@@ -59,6 +61,9 @@ func (c *Core) submit(s *Submit, r *Reply) {
 	switch {
 	case j == nil:
 		j = c.createJob(s.Job)
+	case j.runOf != nil:
+		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s is a run of %s: change that", id, j.runOf.id())}
+		return
 	case j.rec.Purge:
 		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s is being purged: try again when nothing of it runs", id)}
 		return
@@ -84,6 +89,7 @@ func (c *Core) createJob(spec *tandemv1.Job) *job {
 	c.touch(j)
 	c.addVersion(j)
 	c.notice(Info, j, "new job with %d instances", j.count())
+	c.startCron(j)
 	c.populate(j)
 	return j
 }
@@ -98,6 +104,7 @@ func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *failure) {
 	c.addVersion(j)
 	c.notice(Info, j, "version %d", r.Version)
 	regrouped := j.current().group != old.group
+	c.startCron(j)
 	switch {
 	case again:
 		c.cancelUpdate(j, "the job was stopped")
@@ -230,15 +237,29 @@ func (c *Core) stop(s *Stop, r *Reply) {
 		return
 	}
 	r.Changed = true
+	c.stopJob(j, s.Purge)
+}
+
+// stopJob stops a job and, of a cron job, its runs.
+func (c *Core) stopJob(j *job, purge bool) {
+	if j.rec.Stopped && (j.rec.Purge || !purge) {
+		return
+	}
 	rec := c.editJob(j)
-	rec.Stopped, rec.Purge, rec.Updated = true, s.Purge, c.stamp
+	rec.Stopped, rec.Purge, rec.Updated = true, purge, c.stamp
 	c.cancelUpdate(j, "the job was stopped")
-	if s.Purge {
+	if purge {
 		c.notice(Info, j, "stopping, to be forgotten")
 	} else {
 		c.notice(Info, j, "stopping")
 	}
+	c.timers.unset(&j.timer)
 	c.populate(j)
+	for _, run := range j.runs {
+		if purge || run.active() {
+			c.stopJob(run, purge)
+		}
+	}
 }
 
 func sortedKeys[V any](m map[string]V) []string {

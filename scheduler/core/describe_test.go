@@ -39,6 +39,12 @@ func describe(e Effects, now time.Time) []string {
 			if u := r.Update; u != nil && u.Phase != tandemv1.UpdatePhase_UPDATE_PHASE_DONE {
 				flags += fmt.Sprintf(" update %d→%d %s %s", u.FromVersion, u.Version, strings.TrimPrefix(u.Phase.String(), "UPDATE_PHASE_"), quoted(u.Reason))
 			}
+			if cr := r.Cron; cr != nil {
+				flags += fmt.Sprintf(" cron last=%s runs=%d skipped=%d missed=%d", cr.Last.AsTime().Format(time.TimeOnly), cr.Runs, cr.Skipped, cr.Missed)
+				if cr.Held != nil {
+					flags += " held"
+				}
+			}
 			add("save job %s v%d%s %s %s", r.Spec.Id, r.Version, strings.TrimRight(flags, " "), strings.TrimPrefix(r.Phase.String(), "JOB_PHASE_"), quoted(r.PhaseReason))
 		case *tandemv1.InstanceRecord:
 			text := fmt.Sprintf("save instance %s#%d v%d %s", r.JobId, r.Slot, r.JobVersion, strings.TrimPrefix(r.Phase.String(), "INSTANCE_PHASE_"))

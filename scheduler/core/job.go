@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -13,7 +14,7 @@ func (c *Core) finishJob(j *job) {
 	if c.jobs[j.id()] != j {
 		return
 	}
-	if j.rec.Purge && j.present == 0 {
+	if j.rec.Purge && j.present == 0 && len(j.runs) == 0 {
 		c.forgetJob(j)
 		return
 	}
@@ -36,16 +37,22 @@ func (c *Core) finishJob(j *job) {
 		c.notice(level, j, "%s", text)
 	}
 	r.Phase, r.PhaseReason = phase, reason
+	if j.runOf != nil && !j.active() {
+		c.runEnded(j.runOf)
+	}
 }
 
 // phase derives where the job stands from its instances.
 func (j *job) phase() (tandemv1.JobPhase, string) {
 	n := &j.phases
 	if j.rec.Stopped {
-		if n[stopping] > 0 {
+		if n[stopping] > 0 || slices.ContainsFunc(j.runs, (*job).active) {
 			return tandemv1.JobPhase_JOB_PHASE_STOPPING, ""
 		}
 		return tandemv1.JobPhase_JOB_PHASE_STOPPED, ""
+	}
+	if j.cron() {
+		return tandemv1.JobPhase_JOB_PHASE_RUNNING, j.cronText()
 	}
 	if n[failed]+n[crashLooping] > 0 {
 		return tandemv1.JobPhase_JOB_PHASE_FAILED, j.failureText()
@@ -106,5 +113,6 @@ func (c *Core) forgetJob(j *job) {
 	c.timers.unset(&j.timer)
 	delete(c.jobs, j.id())
 	c.listDaemon(j)
+	c.unlinkRun(j)
 	c.notice(Info, j, "forgotten")
 }

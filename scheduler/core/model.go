@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/tandem-mesos/tandem/pkg/schedule"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
 )
@@ -34,16 +35,22 @@ type job struct {
 	// broken is why the update that is under way has failed, until that is
 	// acted upon.
 	broken string
-	// timer fires when an update has made no progress for too long.
+	// timer fires when an update has made no progress for too long, or a cron
+	// job's next run is due.
 	timer timer
 	// failure is the instance that the job's phase_reason speaks of.
 	failure *instance
+	// runs are those of a cron job that are kept, the oldest first, and runOf is
+	// the cron job of a run.
+	runs  []*job
+	runOf *job
 	// onAgent are the instances of a daemon job by their agent.
 	onAgent map[string]*instance
 	touched bool // is in Core.touched
 }
 
 func (j *job) daemon() bool      { return j.rec.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON }
+func (j *job) cron() bool        { return j.rec.Spec.Type == tandemv1.JobType_JOB_TYPE_CRON }
 func (j *job) id() string        { return j.rec.Spec.Id }
 func (j *job) current() *version { return j.versions[len(j.versions)-1] }
 
@@ -66,8 +73,11 @@ func (j *job) count() int {
 	if j.rec.Stopped {
 		return 0
 	}
-	if j.daemon() {
+	switch j.rec.Spec.Type {
+	case tandemv1.JobType_JOB_TYPE_DAEMON:
 		return len(j.instances) // whoever has a slot is wanted
+	case tandemv1.JobType_JOB_TYPE_CRON:
+		return 0 // its runs are jobs of their own
 	}
 	return int(j.rec.Spec.GetInstances())
 }
@@ -89,12 +99,13 @@ type version struct {
 	rec    *tandemv1.VersionRecord
 	// group is the number of the oldest version that is kept whose instances
 	// need not be replaced to become this version's.
-	group   uint64
-	need    match.Need
-	rules   *match.Rules
-	launch  *launchPlan // made at the first launch
-	waiting waitList
-	queued  bool // is in Core.queue
+	group    uint64
+	need     match.Need
+	rules    *match.Rules
+	launch   *launchPlan        // made at the first launch
+	schedule *schedule.Schedule // of a cron job
+	waiting  waitList
+	queued   bool // is in Core.queue
 	// why is the last summary of why instances wait, and whyAt when it was made.
 	why   string
 	whyAt time.Time

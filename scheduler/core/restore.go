@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/tandem-mesos/tandem/pkg/schedule"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -43,6 +44,7 @@ func (c *Core) restore(saved state.Snapshot) {
 	for _, r := range saved.Jobs {
 		c.respread(c.jobs[r.Spec.Id])
 		c.listDaemon(c.jobs[r.Spec.Id])
+		c.linkRun(c.jobs[r.Spec.Id])
 	}
 }
 
@@ -97,6 +99,10 @@ func (c *Core) resume() {
 			c.settle(in)
 		}
 		c.markOutdated(j)
+		c.cronDue(j)
+		if j.cron() {
+			c.runEnded(j) // one may have been held
+		}
 	}
 	c.resuming = false
 }
@@ -119,9 +125,12 @@ func (c *Core) jobsInOrder() []*job {
 func (c *Core) newVersion(j *job, r *tandemv1.VersionRecord) *version {
 	v := &version{job: j, number: r.Version, spec: r.Spec, rec: r}
 	v.need = c.needOf(r.Spec)
-	// A validated spec compiles; one that does not is placed by no rule rather
-	// than never, and validation is where to mend that.
+	// A validated spec has rules and a schedule that can be read; validation is
+	// where to mend one that has not.
 	v.rules, _ = match.Compile(r.Spec.Constraints, r.Spec.Prefer)
+	if s := r.Spec.Schedule; s != nil {
+		v.schedule, _ = schedule.Parse(s.Cron, s.TimeZone)
+	}
 	return v
 }
 

@@ -104,8 +104,10 @@ func (c *Core) armUpdate(j *job) {
 
 func (j *job) canaries() int { return j.total() - j.count() }
 
-// fired is called when an update has made no progress for too long.
+// fired is called when a cron job's next run is due, or an update has made no
+// progress for too long.
 func (j *job) fired(c *Core) {
+	c.cronDue(j)
 	if !j.updating() {
 		return
 	}

@@ -121,12 +121,13 @@ func playScript(t *testing.T, text string) string {
 
 // play carries out one line:
 //
-//	subscribed | disconnected | tick DURATION | crash
+//	subscribed | disconnected | tick DURATION | crash [DURATION]
 //	submit /JOB TYPE COUNT [option=value...] [workload:name=web,cpus=1...]  (see parseJob)
 //	stop /JOB [purge] [version=N]
 //	update-job /JOB pause|resume|promote|abort
 //	rollback /JOB [to=N]
 //	restart /JOB [SLOT...]
+//	run /JOB
 //	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
 //	update TASK STATE [reason=R] [message=M] [healthy=true] [agent=A] [silent]   (silent: no uuid)
 //	call-failed TYPE [uncertain]     fails the last call of the type
@@ -146,13 +147,12 @@ func (s *script) play(words []string) {
 	case "disconnected":
 		s.step(Disconnected{})
 	case "tick":
-		d, err := time.ParseDuration(words[1])
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.now = s.now.Add(d)
+		s.now = s.now.Add(s.duration(words[1]))
 		s.step(Ticked{})
 	case "crash":
+		if len(words) > 1 {
+			s.now = s.now.Add(s.duration(words[1]))
+		}
 		s.core = New(s.cfg, s.snapshot())
 		s.step(Ticked{})
 	case "submit":
@@ -162,7 +162,7 @@ func (s *script) play(words []string) {
 		s.id++
 		_, purge := options(2)["purge"]
 		s.step(Command{ID: s.id, Stop: &Stop{JobID: words[1], Purge: purge, ExpectedVersion: expected(words)}})
-	case "update-job", "rollback", "restart":
+	case "update-job", "rollback", "restart", "run":
 		s.id++
 		s.step(s.steering(words))
 	case "offers":
@@ -192,6 +192,14 @@ func (s *script) play(words []string) {
 	}
 }
 
+func (s *script) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
 func (s *script) steering(words []string) Command {
 	c := Command{ID: s.id}
 	switch words[0] {
@@ -199,6 +207,8 @@ func (s *script) steering(words []string) Command {
 		c.Update = &Update{JobID: words[1], Action: map[string]UpdateAction{
 			"pause": PauseUpdate, "resume": ResumeUpdate, "promote": PromoteUpdate, "abort": AbortUpdate,
 		}[words[2]]}
+	case "run":
+		c.Run = &Run{JobID: words[1]}
 	case "rollback":
 		c.Rollback = &Rollback{JobID: words[1]}
 		if len(words) > 2 {
@@ -335,6 +345,12 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Restart.Attempts = &attempts
 		case key == "maxParallel":
 			j.Update.MaxParallel = int32(number)
+		case key == "cron":
+			j.Schedule = &tandemv1.Schedule{Cron: strings.ReplaceAll(value, "_", " "), TimeZone: "UTC"}
+		case key == "overlap":
+			j.Schedule.Overlap = tandemv1.Overlap(tandemv1.Overlap_value["OVERLAP_"+strings.ToUpper(value)])
+		case key == "catchUp":
+			j.Schedule.CatchUp = durationpb.New(d)
 		case key == "canary":
 			j.Update.Canary = int32(number)
 		case key == "autoRevert":

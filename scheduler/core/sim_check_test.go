@@ -141,8 +141,11 @@ func (k *checks) phasesAgree() {
 	for _, id := range sortedKeys(k.s.store[state.KindJob]) {
 		j := k.s.store[state.KindJob][id].record.(*tandemv1.JobRecord)
 		n, want := counts[id], int(j.Spec.GetInstances())
-		if j.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON {
+		switch j.Spec.Type {
+		case tandemv1.JobType_JOB_TYPE_DAEMON:
 			want = 1
+		case tandemv1.JobType_JOB_TYPE_CRON:
+			continue
 		}
 		ok := true
 		switch j.Phase {
@@ -313,8 +316,12 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	case tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, tandemv1.UpdatePhase_UPDATE_PHASE_CANARY, tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED:
 		w.fail("the update of job %s goes on: %v", id, j.Update)
 	}
-	if j.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON {
+	switch j.Spec.Type {
+	case tandemv1.JobType_JOB_TYPE_DAEMON:
 		k.daemonAtRest(j, running)
+		return
+	case tandemv1.JobType_JOB_TYPE_CRON:
+		k.cronAtRest(j)
 		return
 	}
 	for slot := range j.Spec.GetInstances() {
@@ -326,6 +333,30 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	}
 	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
+	}
+}
+
+// cronAtRest: every start up to now was dealt with, and no run goes on.
+func (k *checks) cronAtRest(j *tandemv1.JobRecord) {
+	w := k.s.w
+	if c := j.Cron; w.now.Sub(c.Last.AsTime()) > 31*time.Minute || !c.Next.AsTime().After(w.now) || c.Held != nil {
+		w.fail("cron job %s stands at %v", j.Spec.Id, c)
+	}
+	kept := 0
+	for _, key := range sortedKeys(k.s.store[state.KindJob]) {
+		run := k.s.store[state.KindJob][key].record.(*tandemv1.JobRecord)
+		if run.RunOf != j.Spec.Id {
+			continue
+		}
+		kept++
+		switch run.Phase {
+		case tandemv1.JobPhase_JOB_PHASE_FINISHED, tandemv1.JobPhase_JOB_PHASE_FAILED, tandemv1.JobPhase_JOB_PHASE_STOPPED:
+		default:
+			w.fail("run %s is %s", key, run.Phase)
+		}
+	}
+	if kept > 11 {
+		w.fail("%d runs of %s are kept", kept, j.Spec.Id)
 	}
 }
 
@@ -407,4 +438,4 @@ func sameWorkloads(a, b *tandemv1.Job) bool {
 // restTime is how long after the last fault all must be well: the longest
 // delay of a restart, of an unreachable agent and of a reconciliation, each
 // perhaps twice.
-const restTime = 90 * time.Minute
+const restTime = 94 * time.Minute

@@ -37,7 +37,7 @@ func (t *team) wishes() {
 		return
 	}
 	t.w.after(t.w.upTo(time.Minute), t.wishes)
-	id := fmt.Sprintf("/job%d", t.w.random.IntN(6))
+	id := fmt.Sprintf("/job%d", t.w.random.IntN(7))
 	if t.w.chance(0.3) {
 		t.meddle(id)
 		return
@@ -71,7 +71,9 @@ func (t *team) meddle(id string) {
 		return
 	}
 	// What a rollback asks for is told by the store: see checks.jobAtRest.
-	switch n := t.w.random.IntN(8); {
+	switch n := t.w.random.IntN(9); {
+	case n == 8:
+		t.send(core.Command{Run: &core.Run{JobID: "/job6"}}, func(core.Reply) {})
 	case n < 4:
 		t.send(core.Command{Update: &core.Update{JobID: id, Action: core.UpdateAction(1 + n)}}, func(core.Reply) {})
 	case n < 5:
@@ -172,9 +174,18 @@ func (t *team) spec(id string) *tandemv1.Job {
 		j.Update.AutoRevert = proto.Bool(false)
 	}
 	if id >= "/job4" {
-		j.Type = tandemv1.JobType_JOB_TYPE_BATCH
+		if id < "/job6" {
+			j.Type = tandemv1.JobType_JOB_TYPE_BATCH
+		}
 		j.Restart.Attempts = proto.Int32(int32(r.IntN(4)))
 		kinds = []string{"ok", "ok", "fail"}
+	}
+	if id == "/job6" {
+		j.Type = tandemv1.JobType_JOB_TYPE_CRON
+		j.Schedule = &tandemv1.Schedule{
+			Cron: []string{"*/5 * * * *", "*/30 * * * *"}[r.IntN(2)], TimeZone: "UTC", Overlap: tandemv1.Overlap(1 + r.IntN(3)),
+			CatchUp: durationpb.New(t.w.upTo(10 * time.Minute)),
+		}
 	}
 	if id == "/job3" {
 		j.Type = tandemv1.JobType_JOB_TYPE_DAEMON

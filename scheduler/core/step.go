@@ -75,6 +75,7 @@ type (
 		Update   *Update
 		Rollback *Rollback
 		Restart  *Restart
+		Run      *Run
 	}
 )
 
@@ -133,6 +134,12 @@ type Restart struct {
 	JobID string
 	// Slots are the instances; none means all.
 	Slots           []int32
+	ExpectedVersion *uint64
+}
+
+// Run starts a cron job now, besides its schedule, as its overlap policy allows.
+type Run struct {
+	JobID           string
 	ExpectedVersion *uint64
 }
 
