@@ -98,7 +98,7 @@ func brief(err error) string {
 		return sys.Err.Error()
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no address is known for the host %q: %s", dns.Name, dns.Err)
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "no answer in time"

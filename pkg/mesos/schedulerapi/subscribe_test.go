@@ -2,10 +2,14 @@ package schedulerapi_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -275,3 +279,29 @@ func (p *pipes) Close() error {
 }
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(&master{Stay: true, Events: []*scheduler.Event{subscribed(15)}})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	addr := strings.TrimPrefix(server.URL, "https://")
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	s := subscribe(t, client(t, schedulerapi.Options{TLS: &tls.Config{RootCAs: roots}}, addr))
+	if e, err := s.Next(); err != nil || e.Type != scheduler.Event_SUBSCRIBED {
+		t.Errorf("got %v, %v, want SUBSCRIBED", e, err)
+	}
+	if errs := s.Send(context.Background(), kills(1)); errs[0] != nil {
+		t.Error(errs[0])
+	}
+
+	_, err := client(t, schedulerapi.Options{TLS: &tls.Config{}}, addr).Subscribe(context.Background(), subscribeCall())
+	wantError(t, err, schedulerapi.Unavailable, "cannot reach the master at "+addr+": tls: failed to verify certificate: x509: certificate signed by unknown authority")
+	plain := start(t, &master{Stay: true})
+	_, err = client(t, schedulerapi.Options{TLS: &tls.Config{}}, plain).Subscribe(context.Background(), subscribeCall())
+	wantError(t, err, schedulerapi.Unavailable, "cannot reach the master at "+plain+": it does not speak TLS")
+}
