@@ -220,7 +220,8 @@ func (c *core) takeBack(a *agent, r link.Registration, wasUnreachable bool) {
 		id := executorID(e.Info.ExecutorID.Value)
 		f := c.frameworks[frameworkID(e.FrameworkID.Value)]
 		if f != nil && a.executors[f.id][id] == nil {
-			c.addExecutor(f, a, e.Info)
+			added := c.addExecutor(f, a, e.Info)
+			c.allocator.Use(string(f.id), string(a.id), added.resources)
 		}
 	}
 	for i := range r.Tasks {

@@ -38,6 +38,10 @@ func (s *subscription) refuse(message string) {
 // so that frameworks outlive a master; only one that this master saw removed is
 // refused.
 func (c *core) subscribe(s *subscription) frameworkID {
+	if c.stopped {
+		s.events.Close()
+		return ""
+	}
 	if err := c.subscribable(s); err != nil {
 		s.refuse(err.Error())
 		return ""

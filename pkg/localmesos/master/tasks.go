@@ -110,7 +110,8 @@ func (c *core) forgetTask(f *framework, t *task) {
 	}
 }
 
-func (c *core) addExecutor(f *framework, a *agent, info mesos.ExecutorInfo) {
+// addExecutor adds an executor, whose resources are accounted for already.
+func (c *core) addExecutor(f *framework, a *agent, info mesos.ExecutorInfo) *executor {
 	resources, err := resource.FromMesos(info.Resources)
 	if err != nil {
 		c.options.Logger.WithError(err).Warn("cannot take the resources of an executor")
@@ -125,7 +126,7 @@ func (c *core) addExecutor(f *framework, a *agent, info mesos.ExecutorInfo) {
 		a.executors[f.id] = make(map[executorID]*executor)
 	}
 	a.executors[f.id][id] = e
-	c.allocator.Use(string(f.id), string(a.id), resources)
+	return e
 }
 
 // removeExecutor takes an executor away and gives its resources back.

@@ -190,6 +190,30 @@ func TestEncodeWritesWhatMesosWrites(t *testing.T) {
 	}
 }
 
+func TestTextIsWhatDebugStringPrints(t *testing.T) {
+	s := newSchema(t)
+	value := "a\"b\n\x01é"
+	got := s.Text(&mesos.ExecutorInfo{
+		Type:       mesos.ExecutorInfo_CUSTOM,
+		ExecutorID: mesos.ExecutorID{Value: "e"},
+		Command:    &mesos.CommandInfo{Shell: new(false), Value: &value},
+		Resources:  []mesos.Resource{{Name: "cpus", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 0.25}}},
+	})
+	want := "executor_id {\n  value: \"e\"\n}\n" +
+		"resources {\n  name: \"cpus\"\n  type: SCALAR\n  scalar {\n    value: 0.25\n  }\n}\n" +
+		"command {\n  value: \"a\\\"b\\n\\001\\303\\251\"\n  shell: false\n}\n" +
+		"type: CUSTOM\n"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func BenchmarkNewSchema(b *testing.B) {
+	for b.Loop() {
+		newSchema(b)
+	}
+}
+
 func TestWriterWritesNumbersAndStringsAsRapidJSON(t *testing.T) {
 	for _, tt := range []struct {
 		f    float64

@@ -218,6 +218,14 @@ func (a *Allocator) UpdateAgent(info Agent) {
 	}
 }
 
+// Available returns what of an agent is granted to nobody.
+func (a *Allocator) Available(id string) resource.Resources {
+	if known := a.agents[id]; known != nil {
+		return known.available
+	}
+	return resource.Resources{}
+}
+
 // ActivateAgent lets an agent be offered, or not.
 func (a *Allocator) ActivateAgent(id string, active bool) {
 	if known := a.agents[id]; known != nil {
