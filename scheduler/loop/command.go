@@ -32,22 +32,23 @@ func (l *Loop) command(ctx context.Context, c core.Command) (core.Reply, error) 
 	}
 	select {
 	case r := <-answer:
-		if r.Refused != nil {
-			return r, r.Refused
-		}
-		return r, nil
+		return outcome(r)
 	case <-l.ended:
-		// The last batch may have answered while the loop ended.
+		// The last batch may have answered.
 		select {
 		case r := <-answer:
-			if r.Refused != nil {
-				return r, r.Refused
-			}
-			return r, nil
+			return outcome(r)
 		default:
 			return core.Reply{}, ErrEnded
 		}
 	case <-ctx.Done():
 		return core.Reply{}, context.Cause(ctx)
 	}
+}
+
+func outcome(r core.Reply) (core.Reply, error) {
+	if r.Refused != nil {
+		return r, r.Refused
+	}
+	return r, nil
 }
