@@ -10,7 +10,7 @@ import (
 
 // stdio opens what a workload's descriptors 0, 1 and 2 are to be. The caller
 // closes the files after the start.
-func stdio(s *Spec, user *identity) (files []*os.File, err error) {
+func stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(files)
@@ -43,7 +43,7 @@ func stdio(s *Spec, user *identity) (files []*os.File, err error) {
 // may belong to that user, so nothing there is trusted: a symbolic link is not
 // followed, and what is no regular file is refused, without waiting for a
 // reader of a named pipe.
-func openLog(path string, user *identity) (*os.File, error) {
+func openLog(path string, user *Numbers) (*os.File, error) {
 	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	fd, err := unix.Open(path, flags, 0o644)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
@@ -58,7 +58,7 @@ func openLog(path string, user *identity) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func claim(fd int, user *identity) error {
+func claim(fd int, user *Numbers) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err

@@ -223,6 +223,7 @@ type env struct {
 	x         *cgroup.Group // the container's own
 	dir       string
 	count     int
+	started   []*workload.Process
 }
 
 func newEnv(t testing.TB, s setup) *env {
@@ -240,7 +241,12 @@ func newEnv(t testing.TB, s setup) *env {
 	for d := e.dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
 		_ = os.Chmod(d, 0o777)
 	}
-	t.Cleanup(l.Close)
+	t.Cleanup(func() {
+		for _, p := range e.started { // those of a test that has failed
+			p.Kill()
+		}
+		l.Close()
+	})
 	return e
 }
 
@@ -263,6 +269,7 @@ func (e *env) start(s workload.Spec) *workload.Process {
 	if err != nil {
 		e.Fatal(err)
 	}
+	e.started = append(e.started, p)
 	return p
 }
 

@@ -20,7 +20,7 @@ type plan struct {
 	Umask       int
 	Rlimits     []rlimit
 	OOMScoreAdj *int
-	User        *identity
+	User        *Numbers
 	NoNewPrivs  bool
 }
 
@@ -50,7 +50,7 @@ var rlimits = map[string]int{
 	"RLIMIT_STACK":      unix.RLIMIT_STACK,
 }
 
-func planOf(s *Spec, user *identity) plan {
+func planOf(s *Spec, user *Numbers) plan {
 	path, args := s.program()
 	p := plan{
 		Path:        []byte(path),

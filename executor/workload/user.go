@@ -10,17 +10,19 @@ import (
 	"syscall"
 )
 
-// identity is whom a workload runs as.
-type identity struct {
+// Numbers are those of a user that a workload can run as.
+type Numbers struct {
 	Name     string
 	UID, GID int
-	Groups   []int
+	// Groups are all its groups, GID among them.
+	Groups []int
 }
 
-// findUser looks a user up by name or by number. It returns nil where there is
-// nobody to become: the name is empty, or is that of an executor that is not
-// root and could become nobody else.
-func findUser(name string) (*identity, error) {
+// LookUp returns the numbers behind a [Spec.User], a user's name or number.
+// It returns nil where there is nobody to become: the name is empty, or is that
+// of an executor that is not root and could become nobody else. Its errors are
+// those of [Launcher.Start].
+func LookUp(name string) (*Numbers, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -36,7 +38,7 @@ func findUser(name string) (*identity, error) {
 		}
 		return nil, fmt.Errorf("cannot look up the user %q: %w", name, err)
 	}
-	id := identity{Name: u.Username}
+	id := Numbers{Name: u.Username}
 	id.UID, err = strconv.Atoi(u.Uid)
 	if err == nil {
 		id.GID, err = strconv.Atoi(u.Gid)
@@ -68,7 +70,7 @@ func findUser(name string) (*identity, error) {
 }
 
 // assume makes the whole process this user's, for good.
-func (id *identity) assume() error {
+func (id *Numbers) assume() error {
 	err := syscall.Setgroups(id.Groups)
 	if err == nil {
 		err = syscall.Setresgid(id.GID, id.GID, id.GID)
