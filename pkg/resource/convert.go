@@ -30,7 +30,7 @@ func FromMesos(resources []mesos.Resource) (Resources, error) {
 	for i := range resources {
 		it, err := readItem(&resources[i])
 		if err != nil {
-			return Resources{}, fmt.Errorf("Resource '%s' is invalid: %w", Format(&resources[i]), err) //nolint:staticcheck // wire text
+			return Resources{}, fmt.Errorf("Resource '%s' is invalid: %w", Format(&resources[i]), err)
 		}
 		items = appendItem(items, it)
 	}
@@ -85,7 +85,7 @@ const maxScalar = 1 << 43
 // validate follows Resources::validate of src/common/resources.cpp.
 func validate(r *mesos.Resource) error {
 	if r.Name == "" {
-		return errors.New("Empty resource name") //nolint:staticcheck // wire text
+		return errors.New("Empty resource name")
 	}
 	if err := validateValue(r); err != nil {
 		return err
@@ -105,10 +105,10 @@ func validate(r *mesos.Resource) error {
 	}
 	if r.Shared != nil {
 		if r.Name != "disk" {
-			return fmt.Errorf("Resource %s cannot be shared", r.Name) //nolint:staticcheck // wire text
+			return fmt.Errorf("Resource %s cannot be shared", r.Name)
 		}
 		if r.Disk.GetPersistence() == nil {
-			return errors.New("Only persistent volumes can be shared") //nolint:staticcheck // wire text
+			return errors.New("Only persistent volumes can be shared")
 		}
 	}
 	return nil
@@ -118,41 +118,41 @@ func validateValue(r *mesos.Resource) error {
 	switch r.GetType() {
 	case mesos.SCALAR:
 		if r.Scalar == nil || r.Ranges != nil || r.Set != nil {
-			return errors.New("Invalid scalar resource") //nolint:staticcheck // wire text
+			return errors.New("Invalid scalar resource")
 		}
 		value := r.Scalar.Value
 		if math.IsNaN(value) || value > maxScalar {
-			return errors.New("Invalid scalar resource") //nolint:staticcheck // wire text
+			return errors.New("Invalid scalar resource")
 		}
 		if value < -maxScalar || value != 0 && Thousandths(value) <= 0 {
-			return errors.New("Invalid scalar resource: value <= 0") //nolint:staticcheck // wire text
+			return errors.New("Invalid scalar resource: value <= 0")
 		}
 	case mesos.RANGES:
 		if r.Scalar != nil || r.Ranges == nil || r.Set != nil {
-			return errors.New("Invalid ranges resource") //nolint:staticcheck // wire text
+			return errors.New("Invalid ranges resource")
 		}
 		all := r.Ranges.Range
 		for i, a := range all {
 			if a.Begin > a.End {
-				return errors.New("Invalid ranges resource: begin > end") //nolint:staticcheck // wire text
+				return errors.New("Invalid ranges resource: begin > end")
 			}
 			for _, b := range all[i+1:] {
 				if a.Begin <= b.Begin && b.Begin <= a.End {
-					return errors.New("Invalid ranges resource: overlapping ranges") //nolint:staticcheck // wire text
+					return errors.New("Invalid ranges resource: overlapping ranges")
 				}
 			}
 		}
 	case mesos.SET:
 		if r.Scalar != nil || r.Ranges != nil || r.Set == nil {
-			return errors.New("Invalid set resource") //nolint:staticcheck // wire text
+			return errors.New("Invalid set resource")
 		}
 		for i, s := range r.Set.Item {
 			if slices.Contains(r.Set.Item[i+1:], s) {
-				return errors.New("Invalid set resource: duplicated elements") //nolint:staticcheck // wire text
+				return errors.New("Invalid set resource: duplicated elements")
 			}
 		}
 	default:
-		return errors.New("Unsupported resource type") //nolint:staticcheck // wire text
+		return errors.New("Unsupported resource type")
 	}
 	return nil
 }
@@ -162,13 +162,13 @@ func validateSource(source *mesos.Resource_DiskInfo_Source) error {
 	case mesos.Resource_DiskInfo_Source_PATH, mesos.Resource_DiskInfo_Source_MOUNT:
 	case mesos.Resource_DiskInfo_Source_BLOCK, mesos.Resource_DiskInfo_Source_RAW:
 		if source.Mount != nil {
-			return fmt.Errorf("Mount should not be set for %s disk source", source.Type) //nolint:staticcheck // wire text
+			return fmt.Errorf("Mount should not be set for %s disk source", source.Type)
 		}
 		if source.Path != nil {
-			return fmt.Errorf("Path should not be set for %s disk source", source.Type) //nolint:staticcheck // wire text
+			return fmt.Errorf("Path should not be set for %s disk source", source.Type)
 		}
 	default:
-		return fmt.Errorf("Unsupported 'DiskInfo.Source.Type' in '%s'", source.Type) //nolint:staticcheck // wire text
+		return fmt.Errorf("Unsupported 'DiskInfo.Source.Type' in '%s'", source.Type)
 	}
 	return nil
 }
@@ -188,32 +188,32 @@ func validateReservations(r *mesos.Resource) error {
 		case r.Reservation.Role != nil:
 			return errors.New("'Resource.ReservationInfo.role' must not be set for the 'Resource.reservation' field")
 		case r.Role == nil || *r.Role == AnyRole:
-			return errors.New(`Invalid reservation: role "*" cannot be dynamically reserved`) //nolint:staticcheck // wire text
+			return errors.New(`Invalid reservation: role "*" cannot be dynamically reserved`)
 		}
 		return nil
 	}
 	for i, reservation := range r.Reservations {
 		switch {
 		case reservation.Type == nil:
-			return errors.New("Invalid reservation: 'Resource.ReservationInfo.type' field must be set.") //nolint:staticcheck // wire text
+			return errors.New("Invalid reservation: 'Resource.ReservationInfo.type' field must be set.")
 		case reservation.Role == nil:
-			return errors.New("Invalid reservation: 'Resource.ReservationInfo.role' field must be set.") //nolint:staticcheck // wire text
+			return errors.New("Invalid reservation: 'Resource.ReservationInfo.role' field must be set.")
 		}
 		role := *reservation.Role
 		if err := ValidateRole(role); err != nil {
 			return err
 		}
 		if role == AnyRole {
-			return errors.New(`Invalid reservation: role "*" cannot be reserved`) //nolint:staticcheck // wire text
+			return errors.New(`Invalid reservation: role "*" cannot be reserved`)
 		}
 		if i == 0 {
 			continue
 		}
 		if *reservation.Type == mesos.Resource_ReservationInfo_STATIC {
-			return errors.New("Invalid refined reservation: A refined reservation cannot be STATIC") //nolint:staticcheck // wire text
+			return errors.New("Invalid refined reservation: A refined reservation cannot be STATIC")
 		}
 		if above := r.Reservations[i-1].GetRole(); !IsSubrole(role, above) {
-			return fmt.Errorf("Invalid refined reservation: role '%s' is not a refinement of '%s'", role, above) //nolint:staticcheck // wire text
+			return fmt.Errorf("Invalid refined reservation: role '%s' is not a refinement of '%s'", role, above)
 		}
 	}
 	return nil

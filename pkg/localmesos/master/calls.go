@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	errRemoved             = errors.New("Framework has been removed")      //nolint:staticcheck // wire text
-	errUnknown             = wire.BadRequest("Framework cannot be found")  //nolint:staticcheck // wire text
-	errNotSubscribed       = wire.Forbidden("Framework is not subscribed") //nolint:staticcheck // wire text
+	errRemoved             = errors.New("Framework has been removed")
+	errUnknown             = wire.BadRequest("Framework cannot be found")
+	errNotSubscribed       = wire.Forbidden("Framework is not subscribed")
 	errStreamIDOnSubscribe = wire.BadRequest("Subscribe calls should not include the '%s' header", wire.StreamIDHeader)
 	errNoStreamID          = wire.BadRequest("All non-subscribe calls should include the '%s' header", wire.StreamIDHeader)
 )

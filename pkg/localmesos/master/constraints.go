@@ -43,7 +43,7 @@ func (c *constraints) knownRoles(roles []string) error {
 	}
 	for role := range c.roles {
 		if !slices.Contains(roles, role) {
-			return fmt.Errorf("Offer constraints specify `role_constraints` for a role '%s'not contained in the set of roles", role) //nolint:staticcheck // wire text
+			return fmt.Errorf("Offer constraints specify `role_constraints` for a role '%s'not contained in the set of roles", role)
 		}
 	}
 	return nil
@@ -63,17 +63,17 @@ func readConstraints(call wire.Presence, message string) (*constraints, error) {
 	c := &constraints{roles: make(map[string][]group), shown: shown.Bytes()}
 	for role, groups := range given {
 		if len(groups) == 0 {
-			return nil, fmt.Errorf("Offer constraints are not valid: 'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role %s", role) //nolint:staticcheck // wire text
+			return nil, fmt.Errorf("Offer constraints are not valid: 'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role %s", role)
 		}
 		for _, all := range groups {
 			if len(all) == 0 {
-				return nil, fmt.Errorf("Offer constraints are not valid: 'OfferConstraints::RoleConstraints::groups' for role %scontains an empty RoleConstraints::Group", role) //nolint:staticcheck // wire text
+				return nil, fmt.Errorf("Offer constraints are not valid: 'OfferConstraints::RoleConstraints::groups' for role %scontains an empty RoleConstraints::Group", role)
 			}
 			g := make(group, 0, len(all))
 			for _, one := range all {
 				meets, err := compile(one)
 				if err != nil {
-					return nil, fmt.Errorf("Offer constraints are not valid: A role %s has an invalid 'AttributeConstraint': %w", role, err) //nolint:staticcheck // wire text
+					return nil, fmt.Errorf("Offer constraints are not valid: A role %s has an invalid 'AttributeConstraint': %w", role, err)
 				}
 				g = append(g, meets)
 			}
@@ -86,7 +86,7 @@ func readConstraints(call wire.Presence, message string) (*constraints, error) {
 // compile turns one constraint into a function.
 func compile(c wire.AttributeConstraint) (func(*allocator.Agent) bool, error) {
 	if c.Selector() == "" {
-		return nil, fmt.Errorf("Exactly one of 'AttributeConstraint::Selector::name' or 'AttributeConstraint::Selector::pseudoattribute_type' must be set") //nolint:staticcheck // wire text
+		return nil, fmt.Errorf("Exactly one of 'AttributeConstraint::Selector::name' or 'AttributeConstraint::Selector::pseudoattribute_type' must be set")
 	}
 	exists := func(a *allocator.Agent) bool { return len(valuesOf(c, a)) > 0 }
 	// A text predicate holds of a value that is no text.
@@ -114,14 +114,14 @@ func compile(c wire.AttributeConstraint) (func(*allocator.Agent) bool, error) {
 	case "text_matches", "text_not_matches":
 		pattern, err := regexp.Compile(`^(?:` + c.Operand + `)$`)
 		if err != nil {
-			return nil, fmt.Errorf("Failed to construct regex from pattern '%s': %s", c.Operand, re2Error(c.Operand)) //nolint:staticcheck // wire text
+			return nil, fmt.Errorf("Failed to construct regex from pattern '%s': %s", c.Operand, re2Error(c.Operand))
 		}
 		if c.Predicate == "text_matches" {
 			return text(pattern.MatchString), nil
 		}
 		return none(pattern.MatchString), nil
 	}
-	return nil, fmt.Errorf("Unknown predicate type") //nolint:staticcheck // wire text
+	return nil, fmt.Errorf("Unknown predicate type")
 }
 
 // re2Error says of a pattern what RE2 says.

@@ -107,13 +107,13 @@ func (s *Schema) Decode(media MediaType, body []byte, into Message, name string)
 	}
 	if media == Protobuf {
 		if missing, err := plan.missing(nil, "", body); err != nil || len(missing) > 0 || into.Unmarshal(body) != nil {
-			return Presence{}, fmt.Errorf("Failed to parse body into %s protobuf", name) //nolint:staticcheck // wire text
+			return Presence{}, fmt.Errorf("Failed to parse body into %s protobuf", name)
 		}
 		return Presence{plan, body}, nil
 	}
 	v, err := parseJSON(body)
 	if err != nil {
-		return Presence{}, fmt.Errorf("Failed to parse body into JSON: %w", err) //nolint:staticcheck // wire text
+		return Presence{}, fmt.Errorf("Failed to parse body into JSON: %w", err)
 	}
 	raw, err := jsonToProto(plan, v)
 	var missing []string
@@ -121,13 +121,13 @@ func (s *Schema) Decode(media MediaType, body []byte, into Message, name string)
 		missing, err = plan.missing(nil, "", raw)
 	}
 	if err == nil && len(missing) > 0 {
-		err = fmt.Errorf("Missing required fields: %s", strings.Join(missing, ", ")) //nolint:staticcheck // wire text
+		err = fmt.Errorf("Missing required fields: %s", strings.Join(missing, ", "))
 	}
 	if err == nil {
 		err = into.Unmarshal(raw)
 	}
 	if err != nil {
-		return Presence{}, fmt.Errorf("Failed to convert JSON into %s protobuf: %w", name, err) //nolint:staticcheck // wire text
+		return Presence{}, fmt.Errorf("Failed to convert JSON into %s protobuf: %w", name, err)
 	}
 	return Presence{plan, raw}, nil
 }

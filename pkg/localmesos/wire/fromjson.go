@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-var errNoObject = errors.New("Expecting a JSON object") //nolint:staticcheck // wire text
+var errNoObject = errors.New("Expecting a JSON object")
 
 // jsonToProto turns a JSON value into the bytes of a message, by stout's rules:
 // unknown fields are ignored, null is absence, strings are taken for numbers
@@ -68,7 +68,7 @@ func appendField(dst []byte, f *fieldPlan, v value) ([]byte, error) {
 }
 
 func (f *fieldPlan) unexpected(what string) error {
-	return fmt.Errorf("Not expecting a JSON %s for field '%s'", what, f.name) //nolint:staticcheck // wire text
+	return fmt.Errorf("Not expecting a JSON %s for field '%s'", what, f.name)
 }
 
 func appendObjectField(dst []byte, f *fieldPlan, v value) ([]byte, error) {
@@ -106,7 +106,7 @@ func appendString(dst []byte, f *fieldPlan, text string) ([]byte, error) {
 	case protoreflect.BytesKind:
 		raw, err := decodeBase64(text)
 		if err != nil {
-			return nil, fmt.Errorf("Failed to base64 decode bytes field '%s': %w", f.name, err) //nolint:staticcheck // wire text
+			return nil, fmt.Errorf("Failed to base64 decode bytes field '%s': %w", f.name, err)
 		}
 		dst = protowire.AppendTag(dst, f.num, protowire.BytesType)
 		return protowire.AppendBytes(dst, raw), nil
@@ -114,7 +114,7 @@ func appendString(dst []byte, f *fieldPlan, text string) ([]byte, error) {
 		named := f.desc.Enum().Values().ByName(protoreflect.Name(text))
 		if named == nil {
 			if f.required {
-				return nil, fmt.Errorf("Failed to find enum for '%s'", text) //nolint:staticcheck // wire text
+				return nil, fmt.Errorf("Failed to find enum for '%s'", text)
 			}
 			return dst, nil
 		}
@@ -150,10 +150,10 @@ func appendString(dst []byte, f *fieldPlan, text string) ([]byte, error) {
 	return appendNumber(dst, f, v)
 }
 
-var errUnexpectedType = errors.New("Unexpected JSON type parsed") //nolint:staticcheck // wire text
+var errUnexpectedType = errors.New("Unexpected JSON type parsed")
 
 func (f *fieldPlan) unparsable(text, what string, err error) error {
-	return fmt.Errorf("Failed to parse '%s' as a JSON %s for field '%s': %w", text, what, f.name, err) //nolint:staticcheck // wire text
+	return fmt.Errorf("Failed to parse '%s' as a JSON %s for field '%s': %w", text, what, f.name, err)
 }
 
 // decodeBase64 is as lenient as stout's decoder: blanks are skipped, and what
@@ -180,7 +180,7 @@ func decodeBase64(text string) ([]byte, error) {
 		case ch == '/':
 			six = 63
 		default:
-			return nil, fmt.Errorf("Invalid character '%s'", text[i:i+1]) //nolint:staticcheck // wire text
+			return nil, fmt.Errorf("Invalid character '%s'", text[i:i+1])
 		}
 		bits = bits<<6 | uint(six)
 		if have += 6; have >= 8 {

@@ -41,7 +41,7 @@ const (
 // maxJSONDepth is stout's limit on nesting.
 const maxJSONDepth = 200
 
-var errOutOfRange = errors.New("Value out of range") //nolint:staticcheck // the text travels on the wire
+var errOutOfRange = errors.New("Value out of range")
 
 // parseJSON parses a whole text as picojson 1.3 does, whose leniencies and
 // messages clients see: numbers such as "1." and "01" pass, and bytes that are
@@ -65,7 +65,7 @@ func parseJSON(text []byte) (value, error) {
 		if p.pos < visible {
 			rest = string(text[p.pos:visible])
 		}
-		return value{}, fmt.Errorf("Parsed JSON included non-whitespace trailing characters: %s", rest) //nolint:staticcheck // wire text
+		return value{}, fmt.Errorf("Parsed JSON included non-whitespace trailing characters: %s", rest)
 	}
 	return v, nil
 }
