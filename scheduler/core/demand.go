@@ -13,12 +13,14 @@ type offerState struct {
 	// newWork says that offers which were refused before may be of use now.
 	newWork    bool
 	suppressed bool
+	// suppressAfter is when a SUPPRESS may be made again after one that failed.
+	suppressAfter time.Time
 	// filtered says that some offer was turned down for long since the last
 	// REVIVE.
 	filtered   bool
 	lastRevive time.Time
 	lastOffer  time.Time
-	timer      timer // for a REVIVE that would come too soon after the last
+	timer      timer // for a REVIVE or SUPPRESS that would come too soon after the last
 }
 
 // enqueue lets an instance wait for an offer.
@@ -68,8 +70,13 @@ func (c *Core) demand() {
 	case !c.subscribed:
 	case o.waiting == 0 && len(c.daemons) == 0:
 		o.newWork = false
-		c.timers.unset(&o.timer)
-		if !o.suppressed {
+		switch {
+		case o.suppressed:
+			c.timers.unset(&o.timer)
+		case c.now.Before(o.suppressAfter):
+			c.timers.set(&o.timer, o.suppressAfter)
+		default:
+			c.timers.unset(&o.timer)
 			o.suppressed = true
 			c.calls.demand = append(c.calls.demand, &scheduler.Call{
 				Type: scheduler.Call_SUPPRESS, Suppress: &scheduler.Call_Suppress{Roles: c.cfg.Roles},
@@ -88,6 +95,6 @@ func (c *Core) demand() {
 	}
 }
 
-// reviveDue is called when a REVIVE that was put off may be made; demand, which
-// follows every step, makes it.
+// reviveDue is called when a REVIVE or SUPPRESS that was put off may be made;
+// demand, which follows every step, makes it.
 func (c *Core) reviveDue() {}

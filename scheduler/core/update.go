@@ -181,7 +181,7 @@ func (c *Core) onCallFailed(f CallFailed) {
 			c.timers.set(&s.timer, retry)
 		}
 	case scheduler.Call_SUPPRESS:
-		c.offers.suppressed = false // the next step asks again
+		c.offers.suppressed, c.offers.suppressAfter = false, retry
 	case scheduler.Call_REVIVE:
 		c.offers.newWork, c.offers.filtered = true, true
 		c.timers.set(&c.offers.timer, retry)
