@@ -94,25 +94,24 @@ func (m *matcher) fill(request int, r *Request) {
 	}
 }
 
-// cell is the eligible agents of one preference and one value of the first
-// GROUP_BY attribute, in order.
+// cell is the eligible agents of one preference that have the same value of
+// every GROUP_BY attribute, in order.
 type cell struct {
 	weight int
-	value  string
+	value  string // of the first such attribute
 	agents []int32
-	// The rest is the heap's key: instances at the value, and the first agent.
+	// The heap's key: instances at the value, and the first agent's.
 	count int
 	key   int64
+	at    int // in the heap, or -1
 }
 
-type cells struct {
-	list  []*cell
-	order *order
-}
+// cells is a heap, the next to be served first.
+type cells []*cell
 
-func (c *cells) Len() int { return len(c.list) }
-func (c *cells) Less(i, j int) bool {
-	a, b := c.list[i], c.list[j]
+func (c cells) Len() int { return len(c) }
+func (c cells) Less(i, j int) bool {
+	a, b := c[i], c[j]
 	switch {
 	case a.count != b.count:
 		return a.count < b.count
@@ -123,11 +122,18 @@ func (c *cells) Less(i, j int) bool {
 	}
 	return a.agents[0] < b.agents[0]
 }
-func (c *cells) Swap(i, j int) { c.list[i], c.list[j] = c.list[j], c.list[i] }
-func (c *cells) Push(x any)    { c.list = append(c.list, x.(*cell)) }
+func (c cells) Swap(i, j int) {
+	c[i], c[j] = c[j], c[i]
+	c[i].at, c[j].at = i, j
+}
+func (c *cells) Push(x any) {
+	x.(*cell).at = len(*c)
+	*c = append(*c, x.(*cell))
+}
 func (c *cells) Pop() any {
-	last := c.list[len(c.list)-1]
-	c.list = c.list[:len(c.list)-1]
+	last := (*c)[len(*c)-1]
+	*c = (*c)[:len(*c)-1]
+	last.at = -1
 	return last
 }
 
@@ -135,80 +141,93 @@ func (c *cells) Pop() any {
 // judged by the rules that look at it alone once; those that count are asked
 // again before each placement.
 func (m *matcher) fillByRules(request int, r *Request) {
-	var grouping *rule // the first GROUP_BY
+	var groupings []*rule
 	for i := range r.Rules.counts {
 		if r.Rules.counts[i].operator == groupBy {
-			grouping = &r.Rules.counts[i]
-			break
+			groupings = append(groupings, &r.Rules.counts[i])
 		}
 	}
 	type place struct {
-		weight int
-		value  string
+		weight       int
+		first, other string // values of the first grouping, and of all others
 	}
 	byPlace := map[place]*cell{}
-	h := &cells{order: m.order}
+	var h cells
+	byValue := map[string][]*cell{}
 	m.order.walk(&r.Need, func(i int32) {
 		p := &m.agents[i].Place
 		if !r.Rules.admit(p) {
 			return
 		}
 		for c := range r.Rules.counts {
-			v, ok := p.Value(r.Rules.counts[c].attribute)
-			if !ok {
+			if _, ok := p.Value(r.Rules.counts[c].attribute); !ok {
 				return
 			}
+		}
+		for c := range r.Rules.counts {
+			v, _ := p.Value(r.Rules.counts[c].attribute)
 			r.Spread.of(r.Rules.counts[c].attribute).know(v)
 		}
 		at := place{weight: r.Rules.weight(p)}
-		if grouping != nil {
-			at.value, _ = p.Value(grouping.attribute)
+		for i, g := range groupings {
+			if v, _ := p.Value(g.attribute); i == 0 {
+				at.first = v
+			} else {
+				at.other += v + "\x00"
+			}
 		}
 		c := byPlace[at]
 		if c == nil {
-			c = &cell{weight: at.weight, value: at.value}
+			c = &cell{weight: at.weight, value: at.first}
 			byPlace[at] = c
-			h.list = append(h.list, c)
+			byValue[at.first] = append(byValue[at.first], c)
+			h.Push(c)
 		}
 		c.agents = append(c.agents, i)
 	})
 
-	counted := func(c *cell) {
-		c.key = m.order.nodes[c.agents[0]].key
-		if grouping != nil {
-			c.count = r.Spread.of(grouping.attribute).counts[c.value]
+	if len(groupings) > 0 {
+		counts := r.Spread.of(groupings[0].attribute).counts
+		for _, c := range h {
+			c.count = counts[c.value]
 		}
 	}
-	for _, c := range h.list {
-		counted(c)
+	for _, c := range h {
+		c.key = m.order.nodes[c.agents[0]].key
 	}
-	heap.Init(h)
+	heap.Init(&h)
 	var aside []*cell // refused by a GROUP_BY, for now
 	touched := map[int32]bool{}
 	start := len(m.placements)
-	for left := r.Count; left > 0 && h.Len() > 0; {
-		c := h.list[0]
-		switch m.verdict(r, c.agents[0]) {
+	for left := r.Count; left > 0 && len(h) > 0; {
+		c := h[0]
+		at := c.agents[0]
+		switch m.verdict(r, at) {
 		case never:
 			if c.agents = c.agents[1:]; len(c.agents) == 0 {
-				heap.Pop(h)
+				heap.Pop(&h)
 				continue
 			}
-			counted(c)
-			heap.Fix(h, 0)
+			c.key = m.order.nodes[c.agents[0]].key
+			heap.Fix(&h, 0)
 		case notNow:
-			aside = append(aside, heap.Pop(h).(*cell))
+			heap.Pop(&h)
+			aside = append(aside, c)
 		case yes:
-			at := c.agents[0]
 			touched[at] = true
 			m.put(request, r, at)
 			left--
-			counted(c)
 			c.key = m.order.measure(m.agents[at].Free)
-			heap.Fix(h, 0)
+			for _, other := range byValue[c.value] {
+				if len(groupings) > 0 {
+					other.count++
+				}
+				if other.at >= 0 {
+					heap.Fix(&h, other.at)
+				}
+			}
 			for _, other := range aside {
-				counted(other)
-				heap.Push(h, other)
+				heap.Push(&h, other)
 			}
 			aside = aside[:0]
 		}
