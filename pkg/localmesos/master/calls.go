@@ -65,10 +65,6 @@ func (m *Master) serveScheduler(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// authenticate returns who makes the request; empty while the master does not
-// ask for credentials.
-func (m *Master) authenticate(*http.Request) (principal string, err error) { return "", nil }
-
 func (m *Master) serveSubscription(w http.ResponseWriter, r *http.Request, media wire.MediaType, call *scheduler.Call, sent wire.Presence, principal string) error {
 	s := &subscription{
 		info:       *call.Subscribe.FrameworkInfo,

@@ -233,7 +233,7 @@ func (v view) flags() {
 		"allocator":                           "hierarchical",
 		"authenticate_agents":                 "false",
 		"authenticate_frameworks":             "false",
-		"authenticate_http_frameworks":        "false",
+		"authenticate_http_frameworks":        strconv.FormatBool(len(o.FrameworkCredentials) > 0),
 		"authenticate_http_readonly":          "false",
 		"authenticate_http_readwrite":         "false",
 		"filter_gpu_resources":                "true",

@@ -40,6 +40,10 @@ type Options struct {
 	// MinAllocatableResources lists alternatives: what holds none of them is
 	// not offered (default cpus:0.01|mem:32). An empty list offers everything.
 	MinAllocatableResources []allocator.Quantities
+	// FrameworkCredentials are the secrets of the principals that schedulers
+	// may authenticate as, with HTTP's Basic scheme. Without any, no scheduler
+	// has to, as with a real master by default.
+	FrameworkCredentials map[string]string
 	// Flags are shown at /flags beside those that the options imply.
 	Flags map[string]string
 	// Schema is shared with others to save time; by default a new one.

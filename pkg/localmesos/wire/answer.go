@@ -12,9 +12,10 @@ import (
 type Error struct {
 	Status int
 	Text   string
-	// Allow is the header of that name, Location likewise; empty for none.
-	Allow    string
-	Location string
+	// The headers of these names; empty for none.
+	Allow        string
+	Location     string
+	Authenticate string // WWW-Authenticate
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -26,6 +27,15 @@ func BadRequest(format string, args ...any) *Error {
 
 // Forbidden is a 403 with its text.
 func Forbidden(text string) *Error { return &Error{Status: http.StatusForbidden, Text: text} }
+
+// Unauthorized is the 401 that asks for credentials of a realm.
+func Unauthorized(realm string) *Error {
+	return &Error{
+		Status:       http.StatusUnauthorized,
+		Text:         "401 Unauthorized.",
+		Authenticate: fmt.Sprintf("Basic realm=%q", realm),
+	}
+}
 
 // NotFound is the 404 of an unknown path.
 func NotFound() *Error { return &Error{Status: http.StatusNotFound, Text: "404 Not Found."} }
@@ -61,6 +71,9 @@ func (e *Error) Write(w http.ResponseWriter) {
 	}
 	if e.Location != "" {
 		header.Set("Location", e.Location)
+	}
+	if e.Authenticate != "" {
+		header.Set("WWW-Authenticate", e.Authenticate)
 	}
 	if e.Text == "" {
 		WriteEmpty(w, e.Status)
