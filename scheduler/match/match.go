@@ -30,7 +30,7 @@ type Placement struct {
 // their order. It takes what it places off the agents' free amounts, and
 // returns the placements in the order in which it made them.
 func Match(agents []Agent, requests []Request) []Placement {
-	m := matcher{order: newOrder(agents), agents: agents}
+	m := matcher{order: newOrder(agents), agents: agents, columns: map[string]*column{}}
 	for i := range requests {
 		r := &requests[i]
 		switch {
@@ -59,6 +59,7 @@ func Put(a *Agent, r *Request) (ports []uint64, ok bool) {
 type matcher struct {
 	agents     []Agent
 	order      *order
+	columns    map[string]*column
 	placements []Placement
 }
 
@@ -147,45 +148,31 @@ func (m *matcher) fillByRules(request int, r *Request) {
 			groupings = append(groupings, &r.Rules.counts[i])
 		}
 	}
-	type place struct {
-		weight       int
-		first, other string // values of the first grouping, and of all others
-	}
-	byPlace := map[place]*cell{}
 	var h cells
 	byValue := map[string][]*cell{}
+	byPlace := map[cellKey]*cell{}
+	j := m.judge(r.Rules, groupings)
 	m.order.walk(&r.Need, func(i int32) {
-		p := &m.agents[i].Place
-		if !r.Rules.admit(p) {
+		at, ok := j.place(i)
+		if !ok {
 			return
-		}
-		for c := range r.Rules.counts {
-			if _, ok := p.Value(r.Rules.counts[c].attribute); !ok {
-				return
-			}
-		}
-		for c := range r.Rules.counts {
-			v, _ := p.Value(r.Rules.counts[c].attribute)
-			r.Spread.of(r.Rules.counts[c].attribute).know(v)
-		}
-		at := place{weight: r.Rules.weight(p)}
-		for i, g := range groupings {
-			if v, _ := p.Value(g.attribute); i == 0 {
-				at.first = v
-			} else {
-				at.other += v + "\x00"
-			}
 		}
 		c := byPlace[at]
 		if c == nil {
-			c = &cell{weight: at.weight, value: at.first}
+			c = &cell{weight: at.weight}
+			if len(groupings) > 0 {
+				c.value, _ = m.agents[i].Place.Value(groupings[0].attribute)
+			}
 			byPlace[at] = c
-			byValue[at.first] = append(byValue[at.first], c)
+			byValue[c.value] = append(byValue[c.value], c)
 			h.Push(c)
+			for _, g := range groupings {
+				v, _ := m.agents[i].Place.Value(g.attribute)
+				r.Spread.of(g.attribute).know(v)
+			}
 		}
 		c.agents = append(c.agents, i)
 	})
-
 	if len(groupings) > 0 {
 		counts := r.Spread.of(groupings[0].attribute).counts
 		for _, c := range h {

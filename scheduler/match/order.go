@@ -16,8 +16,10 @@ type order struct {
 
 type node struct {
 	key         int64
-	most        Amount // below and including this node
-	ports       uint64 // the most ports, likewise
+	own         uint64                        // ports of the agent
+	most        Amount                        // below and including this node
+	ports       uint64                        // the most ports, likewise
+	self, both  [len(balances)]resource.Milli // of the agent and below; see balances
 	left, right int32
 	rank        uint32 // heap order
 	in          bool
@@ -41,7 +43,30 @@ func newOrder(agents []Agent) *order {
 	return o
 }
 
-// left is what stays free of an amount, by the measure of the package comment.
+// balances are proportions of cpus to mem, as powers of two beside that of the
+// largest free amounts. A subtree may have an agent with enough cpus and one
+// with enough mem and none with both: the most that any of its agents has in
+// one of these proportions tells.
+var balances = [...]int{-2, 0, 2}
+
+// balanced is how much of an amount there is in a proportion.
+func (o *order) balanced(a Amount, shift int) resource.Milli {
+	cpus, mem := int64(a.CPUs)<<10, int64(a.Mem)<<10
+	if o.unit.CPUs > 0 {
+		cpus = cpus << 10 / int64(o.unit.CPUs)
+	}
+	if o.unit.Mem > 0 {
+		mem = mem << 10 / int64(o.unit.Mem)
+	}
+	if shift < 0 {
+		cpus <<= -shift
+	} else {
+		mem <<= shift
+	}
+	return resource.Milli(min(cpus, mem))
+}
+
+// measure is what stays free of an amount, by the package comment's account.
 func (o *order) measure(a Amount) int64 {
 	share := func(have, unit resource.Milli) int64 {
 		if unit <= 0 {
@@ -60,8 +85,12 @@ func (o *order) before(a, b int32) bool {
 }
 
 func (o *order) insert(i int32) {
-	n := &o.nodes[i]
-	n.key, n.left, n.right, n.in = o.measure(o.agents[i].Free), none, none, true
+	n, a := &o.nodes[i], &o.agents[i]
+	n.key, n.left, n.right, n.in = o.measure(a.Free), none, none, true
+	n.own = a.Ports.Len()
+	for b, shift := range balances {
+		n.self[b] = o.balanced(a.Free, shift)
+	}
 	o.root = o.insertAt(o.root, i)
 }
 
@@ -140,28 +169,64 @@ func (o *order) join(a, b int32) int32 {
 // pull makes a node know what is below it.
 func (o *order) pull(i int32) {
 	n := &o.nodes[i]
-	n.most, n.ports = o.agents[i].Free, o.agents[i].Ports.Len()
+	n.most, n.ports, n.both = o.agents[i].Free, n.own, n.self
 	for _, child := range [2]int32{n.left, n.right} {
-		if child != none {
-			n.most = n.most.max(o.nodes[child].most)
-			n.ports = max(n.ports, o.nodes[child].ports)
+		if child == none {
+			continue
+		}
+		c := &o.nodes[child]
+		n.most = n.most.max(c.most)
+		n.ports = max(n.ports, c.ports)
+		for b := range n.both {
+			n.both[b] = max(n.both[b], c.both[b])
 		}
 	}
 }
 
-// first returns the first agent in order that has what is needed, or none.
-func (o *order) first(need *Need) int32 { return o.search(o.root, need) }
+// probe is a need made ready for searching.
+type probe struct {
+	need  *Need
+	ports uint64
+	both  [len(balances)]resource.Milli
+}
 
-func (o *order) search(at int32, need *Need) int32 {
+func (o *order) probe(need *Need) probe {
+	p := probe{need: need, ports: uint64(len(need.Ports.Fixed) + need.Ports.Any)}
+	for b, shift := range balances {
+		p.both[b] = o.balanced(need.Amount, shift)
+	}
+	return p
+}
+
+// hopeless reports whether no agent at or below a node can have what is needed.
+func (n *node) hopeless(p *probe) bool {
+	if !n.most.holds(p.need.Amount) || n.ports < p.ports {
+		return true
+	}
+	for b := range n.both {
+		if n.both[b] < p.both[b] {
+			return true
+		}
+	}
+	return false
+}
+
+// first returns the first agent in order that has what is needed, or none.
+func (o *order) first(need *Need) int32 {
+	p := o.probe(need)
+	return o.search(o.root, &p)
+}
+
+func (o *order) search(at int32, p *probe) int32 {
 	for at != none {
 		n := &o.nodes[at]
-		if !n.most.holds(need.Amount) || n.ports < uint64(len(need.Ports.Fixed)+need.Ports.Any) {
+		if n.hopeless(p) {
 			return none
 		}
-		if found := o.search(n.left, need); found != none {
+		if found := o.search(n.left, p); found != none {
 			return found
 		}
-		if a := &o.agents[at]; a.Free.holds(need.Amount) && need.Ports.within(a.Ports) {
+		if fits(&o.agents[at], p.need) {
 			return at
 		}
 		at = n.right
@@ -170,16 +235,19 @@ func (o *order) search(at int32, need *Need) int32 {
 }
 
 // walk calls f with each agent that has what is needed, in order.
-func (o *order) walk(need *Need, f func(i int32)) { o.walkAt(o.root, need, f) }
+func (o *order) walk(need *Need, f func(i int32)) {
+	p := o.probe(need)
+	o.walkAt(o.root, &p, f)
+}
 
-func (o *order) walkAt(at int32, need *Need, f func(i int32)) {
+func (o *order) walkAt(at int32, p *probe, f func(i int32)) {
 	for at != none {
 		n := &o.nodes[at]
-		if !n.most.holds(need.Amount) || n.ports < uint64(len(need.Ports.Fixed)+need.Ports.Any) {
+		if n.hopeless(p) {
 			return
 		}
-		o.walkAt(n.left, need, f)
-		if a := &o.agents[at]; a.Free.holds(need.Amount) && need.Ports.within(a.Ports) {
+		o.walkAt(n.left, p, f)
+		if fits(&o.agents[at], p.need) {
 			f(at)
 		}
 		at = n.right

@@ -150,16 +150,3 @@ func (rs *Rules) admit(p *Place) bool {
 	}
 	return true
 }
-
-// weight is the sum of the weights of the preferences that the agent satisfies.
-func (rs *Rules) weight(p *Place) int {
-	sum := 0
-	if rs != nil {
-		for i := range rs.prefer {
-			if rs.prefer[i].admits(p) {
-				sum += rs.prefer[i].weight
-			}
-		}
-	}
-	return sum
-}

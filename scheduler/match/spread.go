@@ -9,12 +9,13 @@ type Spread struct {
 type attributeSpread struct {
 	name   string
 	counts map[string]int // only of values with instances
-	// known are the values of agents that an instance might go to. levels[n] is
+	// grouped says that a GROUP_BY asks what follows. known are the values of agents that an instance might go to. levels[n] is
 	// how many of them have n instances, so that the least is found without
 	// looking at all.
-	known  map[string]struct{}
-	levels []int
-	lowest int // no level below it has a value
+	grouped bool
+	known   map[string]struct{}
+	levels  []int
+	lowest  int // no level below it has a value
 }
 
 // NewSpread returns the empty spread for all rules of a job's versions, or nil
@@ -26,10 +27,14 @@ func NewSpread(all ...*Rules) *Spread {
 			continue
 		}
 		for i := range rs.counts {
-			if name := rs.counts[i].attribute; s.of(name) == nil {
+			name := rs.counts[i].attribute
+			if s.of(name) == nil {
 				s.attributes = append(s.attributes, attributeSpread{
 					name: name, counts: map[string]int{}, known: map[string]struct{}{},
 				})
+			}
+			if rs.counts[i].operator == groupBy {
+				s.of(name).grouped = true
 			}
 		}
 	}
@@ -65,7 +70,7 @@ func (s *Spread) Clone() *Spread {
 		for v := range a.known {
 			known[v] = struct{}{}
 		}
-		c.attributes[i] = attributeSpread{a.name, counts, known, append([]int(nil), a.levels...), a.lowest}
+		c.attributes[i] = attributeSpread{a.name, counts, a.grouped, known, append([]int(nil), a.levels...), a.lowest}
 	}
 	return c
 }
@@ -104,7 +109,7 @@ func (s *Spread) Know(rs *Rules, places []*Place) {
 			continue
 		}
 		for i := range s.attributes {
-			if v, ok := p.Value(s.attributes[i].name); ok {
+			if v, ok := p.Value(s.attributes[i].name); ok && s.attributes[i].grouped {
 				s.attributes[i].know(v)
 			}
 		}
