@@ -67,11 +67,11 @@ func (w writer) extract(ctx context.Context, name string, k kind) error {
 	defer done()
 	if k == single {
 		return w.put(strings.TrimSuffix(name, ".gz"), 0o644, func(to *os.File) error {
-			_, err := io.Copy(to, in)
+			_, err := io.Copy(to, reading{ctx, in})
 			return err
 		})
 	}
-	return w.untar(in, dir)
+	return w.untar(ctx, in, dir)
 }
 
 func decompress(in io.Reader, k kind) (_ io.Reader, done func(), err error) {
@@ -105,7 +105,7 @@ func (r reading) Read(p []byte) (int, error) {
 	return r.r.Read(p)
 }
 
-func (w writer) untar(in io.Reader, dir string) error {
+func (w writer) untar(ctx context.Context, in io.Reader, dir string) error {
 	archive := tar.NewReader(in)
 	for {
 		h, err := archive.Next()
@@ -123,7 +123,7 @@ func (w writer) untar(in io.Reader, dir string) error {
 		case tar.TypeDir:
 			err = w.makeDir(name, h.FileInfo().Mode())
 		case tar.TypeReg, tar.TypeGNUSparse:
-			err = w.makeFile(name, h.FileInfo().Mode(), archive)
+			err = w.makeFile(ctx, name, h.FileInfo().Mode(), archive)
 		case tar.TypeSymlink:
 			err = w.makeSymlink(name, h.Linkname)
 		case tar.TypeLink:
@@ -174,7 +174,7 @@ func (w writer) unzipEntry(ctx context.Context, entry *zip.File, name string) er
 	defer content.Close()
 	switch {
 	case mode.IsRegular():
-		return w.makeFile(name, mode, reading{ctx, content})
+		return w.makeFile(ctx, name, mode, content)
 	case mode&fs.ModeSymlink != 0:
 		target, err := io.ReadAll(io.LimitReader(content, 4096))
 		if err != nil {
@@ -207,7 +207,9 @@ func (w writer) makeDir(name string, mode fs.FileMode) error {
 	return w.root.Chmod(name, mode.Perm()|0o700)
 }
 
-func (w writer) makeFile(name string, mode fs.FileMode, content io.Reader) error {
+// makeFile ends with its context even where a few bytes of an archive stand for
+// endless content.
+func (w writer) makeFile(ctx context.Context, name string, mode fs.FileMode, content io.Reader) error {
 	if err := w.mkdirAll(path.Dir(name)); err != nil {
 		return err
 	}
@@ -218,7 +220,7 @@ func (w writer) makeFile(name string, mode fs.FileMode, content io.Reader) error
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, content)
+	_, err = io.Copy(f, reading{ctx, content})
 	if err == nil {
 		err = w.own(name)
 	}
