@@ -277,7 +277,7 @@ func TestLimitWithoutItsController(t *testing.T) {
 
 func TestChainThatIsFullSharesByPolicy(t *testing.T) {
 	const depth = 5
-	e := newEnv(t, setup{"", func(t testing.TB) (*cgroup.Container, *cgroup.Group) { return chain(t, depth) }})
+	e := newEnv(t, setup{"", func(t testing.TB) place { return chain(t, depth) }})
 	var all []*workload.Process
 	for range depth {
 		all = append(all, e.start(e.shell("exec sleep 1000")))

@@ -34,6 +34,7 @@ type Launcher struct {
 	none      error
 	log       logrus.FieldLogger
 	reaper    *reaper
+	fork      func(program string, args []string, attr *syscall.ProcAttr) (pid int, err error) // a test's, or ForkExec
 
 	mu      sync.Mutex // guards what follows
 	ids     map[string]bool
@@ -49,7 +50,7 @@ func New(o Options) (*Launcher, error) {
 		quiet.SetOutput(io.Discard)
 		o.Log = quiet
 	}
-	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, ids: make(map[string]bool)}
+	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, fork: syscall.ForkExec, ids: make(map[string]bool)}
 	if l.container == nil {
 		if l.none == nil {
 			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
@@ -102,7 +103,11 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 	} else {
 		// There is a process that did not become the workload.
 		p.Kill()
-		err = errors.Join(err, (<-p.exits).Err)
+		exit := <-p.exits
+		if exit.OOMKills > 0 && ctx.Err() == nil {
+			err = fmt.Errorf("its memory limit of %d bytes is too small for a program to be started", exit.Usage.Memory.Limit)
+		}
+		err = errors.Join(err, exit.Err)
 	}
 	return nil, err
 }
@@ -213,7 +218,7 @@ func (p *Process) spawn(files []*os.File) error {
 			defer release()
 			born = ok
 		}
-		pid, err = syscall.ForkExec("/proc/self/exe", []string{shimName, p.id}, attr)
+		pid, err = p.launcher.fork("/proc/self/exe", []string{shimName, p.id}, attr)
 		return pid, pidfd, born, err
 	}
 	p.launcher.reaper.fork.Lock()

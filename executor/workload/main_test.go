@@ -3,6 +3,7 @@ package workload_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,10 +27,19 @@ const (
 	eatArg  = "eat-memory"
 )
 
+// lives is how often a workload is run by the test that does nothing else.
+var lives = flag.Int("lives", 60, "how many `workloads` to run, one after the other, in each setup")
+
 func TestMain(m *testing.M) {
 	workload.Shim()
 	if len(os.Args) == 2 {
 		switch os.Args[1] {
+		case executorArg:
+			if err := beExecutor(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		case bombArg:
 			for {
 				_, _, _ = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
@@ -87,15 +97,22 @@ func leaks(before int) (code int) {
 type setup struct {
 	name string
 	// container makes what the launcher gets; it skips where it cannot.
-	container func(t testing.TB) (*cgroup.Container, *cgroup.Group)
+	container func(t testing.TB) place
 }
 
-func none(testing.TB) (*cgroup.Container, *cgroup.Group) { return nil, nil }
+// place is where workloads get their cgroups; empty for nowhere.
+type place struct {
+	container *cgroup.Container
+	x         *cgroup.Group // the container's own
+	home      *cgroup.Group // where the agent puts the executor: x itself on v1
+}
+
+func none(testing.TB) place { return place{} }
 
 var controllers = []string{"cpu", "cpuacct", "memory", "pids", "freezer"}
 
 // v1Container makes a container as an agent does.
-func v1Container(t testing.TB) (*cgroup.Container, *cgroup.Group) {
+func v1Container(t testing.TB) place {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes cgroups at the top of the machine's v1 hierarchies")
@@ -114,13 +131,13 @@ func v1Container(t testing.TB) (*cgroup.Container, *cgroup.Group) {
 
 // v2Container does so in the v2 hierarchy, also where that is without
 // controllers.
-func v2Container(t testing.TB) (*cgroup.Container, *cgroup.Group) {
+func v2Container(t testing.TB) place {
 	t.Helper()
 	return chain(t, 0)
 }
 
 // chain bounds the number of workloads; 0 means the default.
-func chain(t testing.TB, depth int) (*cgroup.Container, *cgroup.Group) {
+func chain(t testing.TB, depth int) place {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes cgroups at the top of the machine's v2 hierarchy")
@@ -145,7 +162,7 @@ func chain(t testing.TB, depth int) (*cgroup.Container, *cgroup.Group) {
 	return open(t, h, "/leaf", depth)
 }
 
-func open(t testing.TB, h cgroup.Host, leaf string, depth int) (*cgroup.Container, *cgroup.Group) {
+func open(t testing.TB, h cgroup.Host, leaf string, depth int) place {
 	t.Helper()
 	id := uuid.NewString()
 	top := fmt.Sprintf("/tandem-workload-%d", os.Getpid())
@@ -178,7 +195,7 @@ func open(t testing.TB, h cgroup.Host, leaf string, depth int) (*cgroup.Containe
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, x
+	return place{c, x, home}
 }
 
 var everywhere = []setup{{"v1", v1Container}, {"v2", v2Container}, {"without cgroups", none}}
@@ -218,22 +235,21 @@ func count(many int) int {
 // env is a launcher and a sandbox.
 type env struct {
 	testing.TB
-	launcher  *workload.Launcher
-	container *cgroup.Container
-	x         *cgroup.Group // the container's own
-	dir       string
-	count     int
-	started   []*workload.Process
+	place
+	launcher *workload.Launcher
+	dir      string
+	count    int
+	started  []*workload.Process
 }
 
 func newEnv(t testing.TB, s setup) *env {
 	t.Helper()
-	c, x := s.container(t)
-	l, err := workload.New(workload.Options{Container: c})
+	where := s.container(t)
+	l, err := workload.New(workload.Options{Container: where.container})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &env{TB: t, launcher: l, container: c, x: x, dir: t.TempDir()}
+	e := &env{TB: t, launcher: l, place: where, dir: t.TempDir()}
 	// Workloads of other users work here too.
 	if err := os.Chmod(e.dir, 0o777); err != nil {
 		t.Fatal(err)
