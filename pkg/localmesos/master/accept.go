@@ -358,6 +358,7 @@ func (acc *acceptance) useTask(info *mesos.TaskInfo) {
 	}
 	t.info.User = runAs(info)
 	acc.core.insertTask(acc.f, acc.a, t)
+	acc.core.tellTaskAdded(t)
 }
 
 // runAs returns the user that a task itself asks to run as, if it does.

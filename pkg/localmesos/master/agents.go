@@ -56,6 +56,7 @@ func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, 
 	a.info.ID = &mesos.AgentID{Value: string(id)}
 	c.agents[id] = a
 	c.allocator.AddAgent(a.allocatable())
+	c.tellAgentAdded(a)
 	c.ping(a)
 	return a, nil
 }
@@ -307,6 +308,7 @@ func (c *core) loseTask(f *framework, t *task, reason mesos.TaskStatus_Reason, m
 	c.freeTask(f, t)
 	c.removeTask(f, t)
 	f.update(status)
+	c.tellTaskUpdated(t, status)
 }
 
 // loseUncheckpointed ends what a disconnected agent runs for frameworks without
@@ -350,6 +352,7 @@ func (c *core) loseAgent(a *agent) {
 			f.unreachable = f.unreachable[1:]
 		}
 		f.update(status)
+		c.tellTaskUpdated(t, status)
 	})
 }
 
@@ -379,6 +382,7 @@ func (c *core) removeAgent(a *agent, lose func(*framework, *task)) {
 	}
 	c.allocator.RemoveAgent(string(a.id))
 	delete(c.agents, a.id)
+	c.tellAgentRemoved(a)
 	for _, f := range c.sortedFrameworks() {
 		f.send(&scheduler.Event{
 			Type:    scheduler.Event_FAILURE,

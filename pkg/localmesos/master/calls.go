@@ -173,5 +173,6 @@ func (c *core) changeFramework(f *framework, call *scheduler.Call_UpdateFramewor
 	f.constraints = constraints
 	c.updateFramework(f, info)
 	c.allocator.SetFramework(c.allocatable(f, call.SuppressedRoles))
+	c.tellFrameworkUpdated(f)
 	return nil
 }

@@ -41,6 +41,7 @@ type core struct {
 	offers      map[offerID]*offer
 	allocator   *allocator.Allocator
 	metrics     metrics
+	watchers    map[*watcher]bool
 
 	nextFramework, nextAgent, nextOffer, nextTask int
 	stopped                                       bool
@@ -144,6 +145,7 @@ func newCore(options *Options, post func(func())) *core {
 			FilterGPUs:     true,
 		}),
 		allocationDue: make(map[agentID]bool),
+		watchers:      make(map[*watcher]bool),
 	}
 	c.metrics.init()
 	c.setAddress(options.Listen)
@@ -202,6 +204,9 @@ func (c *core) stop() {
 	}
 	for _, a := range c.agents {
 		a.pinger.cancel()
+	}
+	for w := range c.watchers {
+		c.removeWatcher(w)
 	}
 	for _, o := range c.offers {
 		o.timeout.cancel()

@@ -76,7 +76,10 @@ func (c *core) subscribe(s *subscription) frameworkID {
 	c.allocator.SetFramework(c.allocatable(f, s.suppressed))
 	c.allocator.ActivateFramework(string(f.id), true)
 	if !known {
+		c.tellFrameworkAdded(f)
 		c.allocateSoon()
+	} else {
+		c.tellFrameworkUpdated(f)
 	}
 	return f.id
 }
@@ -271,5 +274,6 @@ func (c *core) removeFramework(f *framework) {
 	if len(c.completed) > maxCompletedFrameworks {
 		c.completed = c.completed[1:]
 	}
+	c.tellFrameworkRemoved(f)
 	c.options.Logger.WithField("framework", string(f.id)).Info("framework removed")
 }

@@ -115,9 +115,14 @@ const exampleInfo = `"user":"root","name":"example","roles":["example"],"checkpo
 // open sends a SUBSCRIBE call and keeps its stream.
 func (w *world) open(body string, headers ...string) *fakeScheduler {
 	w.Helper()
+	return w.openAt("/api/v1/scheduler", body, headers...)
+}
+
+func (w *world) openAt(path, body string, headers ...string) *fakeScheduler {
+	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	s := &fakeScheduler{w: w, cancel: cancel, in: new(bytes.Buffer), header: make(http.Header)}
-	r := httptest.NewRequest("POST", "http://127.0.0.1:5050/api/v1/scheduler", strings.NewReader(body)).WithContext(ctx)
+	r := httptest.NewRequest("POST", "http://127.0.0.1:5050"+path, strings.NewReader(body)).WithContext(ctx)
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// serveOperator serves the v1 operator API, as far as it goes: calls that ask
-// for what the older endpoints show, too.
+// serveOperator serves the v1 operator API, as far as it goes: the event stream,
+// and calls that ask for what the older endpoints show, too.
 func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	var call mesosmaster.Call
 	sent, err := m.options.Schema.ReadCall(r, &call)
@@ -24,6 +24,9 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	media, err := wire.Accept(r)
 	if err != nil {
 		return err
+	}
+	if call.Type == mesosmaster.Call_SUBSCRIBE {
+		return m.serveWatcher(w, r, media)
 	}
 	var body []byte
 	err = m.do(func() error {
@@ -74,19 +77,38 @@ func (c *core) answer(call mesosmaster.Call_Type) (*mesosmaster.Response, error)
 	case mesosmaster.Call_GET_TASKS:
 		return &mesosmaster.Response{Type: mesosmaster.Response_GET_TASKS, GetTasks: c.getTasks()}, nil
 	case mesosmaster.Call_GET_STATE:
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_STATE, GetState: c.getState()}, nil
+	case mesosmaster.Call_GET_LOGGING_LEVEL:
 		return &mesosmaster.Response{
-			Type: mesosmaster.Response_GET_STATE,
-			GetState: &mesosmaster.Response_GetState{
-				GetTasks: c.getTasks(), GetExecutors: c.getExecutors(), GetFrameworks: c.getFrameworks(), GetAgents: c.getAgents(),
-			},
+			Type:            mesosmaster.Response_GET_LOGGING_LEVEL,
+			GetLoggingLevel: &mesosmaster.Response_GetLoggingLevel{},
+		}, nil
+	case mesosmaster.Call_GET_OPERATIONS:
+		return &mesosmaster.Response{
+			Type:          mesosmaster.Response_GET_OPERATIONS,
+			GetOperations: &mesosmaster.Response_GetOperations{},
+		}, nil
+	case mesosmaster.Call_GET_WEIGHTS:
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_WEIGHTS}, nil
+	case mesosmaster.Call_GET_QUOTA:
+		return &mesosmaster.Response{
+			Type:     mesosmaster.Response_GET_QUOTA,
+			GetQuota: &mesosmaster.Response_GetQuota{},
 		}, nil
 	}
 	return nil, &wire.Error{Status: http.StatusNotImplemented, Text: "501 Not Implemented."}
 }
 
+func (c *core) getState() *mesosmaster.Response_GetState {
+	return &mesosmaster.Response_GetState{
+		GetTasks: c.getTasks(), GetExecutors: c.getExecutors(), GetFrameworks: c.getFrameworks(), GetAgents: c.getAgents(),
+	}
+}
+
+// nanoseconds writes a time; one that never was is 0.
 func nanoseconds(t time.Time) *mesos.TimeInfo {
 	if t.IsZero() {
-		return nil
+		return &mesos.TimeInfo{}
 	}
 	return &mesos.TimeInfo{Nanoseconds: t.UnixNano()}
 }
@@ -94,51 +116,62 @@ func nanoseconds(t time.Time) *mesos.TimeInfo {
 func (c *core) getAgents() *mesosmaster.Response_GetAgents {
 	out := new(mesosmaster.Response_GetAgents)
 	for _, a := range c.sortedAgents() {
-		deactivated := false
-		out.Agents = append(out.Agents, mesosmaster.Response_GetAgents_Agent{
-			AgentInfo:          a.info,
-			Active:             a.connected,
-			Deactivated:        &deactivated,
-			Version:            a.version,
-			PID:                &a.pid,
-			RegisteredTime:     nanoseconds(a.registered),
-			ReregisteredTime:   nanoseconds(a.reregistered),
-			TotalResources:     a.total.ToMesos(),
-			AllocatedResources: a.used().ToMesos(),
-			OfferedResources:   offered(a.offers).ToMesos(),
-		})
+		out.Agents = append(out.Agents, showAgent(a))
 	}
 	return out
 }
 
-func (c *core) getFrameworks() *mesosmaster.Response_GetFrameworks {
-	one := func(f *framework) mesosmaster.Response_GetFrameworks_Framework {
-		shown := mesosmaster.Response_GetFrameworks_Framework{
-			FrameworkInfo:      f.info,
-			Active:             f.connected,
-			Connected:          f.connected,
-			Recovered:          f.recovered,
-			RegisteredTime:     nanoseconds(f.registered),
-			ReregisteredTime:   nanoseconds(f.reregistered),
-			UnregisteredTime:   nanoseconds(f.unregistered),
-			AllocatedResources: f.used().ToMesos(),
-			OfferedResources:   offered(f.offers).ToMesos(),
-		}
-		for _, o := range sortedOffers(f.offers) {
-			if a := c.agents[o.agent]; a != nil {
-				shown.Offers = append(shown.Offers, c.describe(o, f, a))
-			}
-		}
-		return shown
+func showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
+	shown := mesosmaster.Response_GetAgents_Agent{
+		AgentInfo:          a.info,
+		Active:             a.connected,
+		Deactivated:        new(false),
+		Version:            a.version,
+		PID:                new(a.pid),
+		RegisteredTime:     nanoseconds(a.registered),
+		TotalResources:     a.total.ToMesos(),
+		AllocatedResources: a.used().ToMesos(),
+		OfferedResources:   offered(a.offers).ToMesos(),
 	}
+	if !a.reregistered.IsZero() {
+		shown.ReregisteredTime = nanoseconds(a.reregistered)
+	}
+	return shown
+}
+
+func (c *core) getFrameworks() *mesosmaster.Response_GetFrameworks {
 	out := new(mesosmaster.Response_GetFrameworks)
 	for _, f := range c.sortedFrameworks() {
-		out.Frameworks = append(out.Frameworks, one(f))
+		out.Frameworks = append(out.Frameworks, c.showFramework(f))
 	}
 	for _, f := range c.completed {
-		out.CompletedFrameworks = append(out.CompletedFrameworks, one(f))
+		out.CompletedFrameworks = append(out.CompletedFrameworks, c.showFramework(f))
 	}
 	return out
+}
+
+func (c *core) showFramework(f *framework) mesosmaster.Response_GetFrameworks_Framework {
+	reregistered := f.reregistered
+	if reregistered.IsZero() {
+		reregistered = f.registered
+	}
+	shown := mesosmaster.Response_GetFrameworks_Framework{
+		FrameworkInfo:      f.info,
+		Active:             f.connected,
+		Connected:          f.connected,
+		Recovered:          f.recovered,
+		RegisteredTime:     nanoseconds(f.registered),
+		ReregisteredTime:   nanoseconds(reregistered),
+		UnregisteredTime:   nanoseconds(f.unregistered),
+		AllocatedResources: f.used().ToMesos(),
+		OfferedResources:   offered(f.offers).ToMesos(),
+	}
+	for _, o := range sortedOffers(f.offers) {
+		if a := c.agents[o.agent]; a != nil {
+			shown.Offers = append(shown.Offers, c.describe(o, f, a))
+		}
+	}
+	return shown
 }
 
 func (c *core) getExecutors() *mesosmaster.Response_GetExecutors {

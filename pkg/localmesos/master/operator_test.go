@@ -148,14 +148,18 @@ func TestOperatorAPI(t *testing.T) {
 			return w.do("POST", "/api/v1", body, append([]string{"Content-Type", "application/json"}, headers...)...)
 		}
 		for typ, want := range map[string]string{
-			"GET_HEALTH":     `{"type":"GET_HEALTH","get_health":{"healthy":true}}`,
-			"GET_MASTER":     `{"type":"GET_MASTER","get_master":{"master_info":{"id":"` + masterID + `"`,
-			"GET_VERSION":    `{"type":"GET_VERSION","get_version":{"version_info":{"version":"1.11.0"`,
-			"GET_AGENTS":     `{"type":"GET_AGENTS","get_agents":{"agents":[{"agent_info":{"hostname":"127.0.0.1"`,
-			"GET_FRAMEWORKS": `{"type":"GET_FRAMEWORKS","get_frameworks":{"frameworks":[{"framework_info":{"user":"root","name":"example","id":{"value":"` + s.id + `"}`,
-			"GET_EXECUTORS":  `{"type":"GET_EXECUTORS","get_executors":{"executors":[{"executor_info":{"type":"CUSTOM"`,
-			"GET_TASKS":      `{"type":"GET_TASKS","get_tasks":{"tasks":[{"name":"task t1","task_id":{"value":"t1"}`,
-			"GET_STATE":      `{"type":"GET_STATE","get_state":{"get_tasks":{"tasks":[{"name":"task t1"`,
+			"GET_HEALTH":        `{"type":"GET_HEALTH","get_health":{"healthy":true}}`,
+			"GET_MASTER":        `{"type":"GET_MASTER","get_master":{"master_info":{"id":"` + masterID + `"`,
+			"GET_VERSION":       `{"type":"GET_VERSION","get_version":{"version_info":{"version":"1.11.0"`,
+			"GET_AGENTS":        `{"type":"GET_AGENTS","get_agents":{"agents":[{"agent_info":{"hostname":"127.0.0.1"`,
+			"GET_FRAMEWORKS":    `{"type":"GET_FRAMEWORKS","get_frameworks":{"frameworks":[{"framework_info":{"user":"root","name":"example","id":{"value":"` + s.id + `"}`,
+			"GET_EXECUTORS":     `{"type":"GET_EXECUTORS","get_executors":{"executors":[{"executor_info":{"type":"CUSTOM"`,
+			"GET_TASKS":         `{"type":"GET_TASKS","get_tasks":{"tasks":[{"name":"task t1","task_id":{"value":"t1"}`,
+			"GET_WEIGHTS":       `{"type":"GET_WEIGHTS"}`,
+			"GET_QUOTA":         `{"type":"GET_QUOTA","get_quota":{"status":{}}}`,
+			"GET_OPERATIONS":    `{"type":"GET_OPERATIONS","get_operations":{}}`,
+			"GET_LOGGING_LEVEL": `{"type":"GET_LOGGING_LEVEL","get_logging_level":{"level":0}}`,
+			"GET_STATE":         `{"type":"GET_STATE","get_state":{"get_tasks":{"tasks":[{"name":"task t1"`,
 		} {
 			got := call(fmt.Sprintf(`{"type":%q}`, typ))
 			if got.status != 200 || !strings.HasPrefix(got.body, want) || !json.Valid([]byte(got.body)) {

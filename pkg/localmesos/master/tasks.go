@@ -188,6 +188,7 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 		return
 	}
 	t.updateState, t.updateUUID = u.Status.GetState(), u.Status.UUID
+	news := t.news(u.LatestState, &u.Status)
 	if !terminal(t.state()) {
 		latest := u.LatestState
 		t.info.State = &latest
@@ -197,6 +198,9 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 		}
 	}
 	t.addStatus(u.Status)
+	if news {
+		c.tellTaskUpdated(t, u.Status)
+	}
 }
 
 // acknowledge handles ACKNOWLEDGE: the agent hears of it, and a task whose

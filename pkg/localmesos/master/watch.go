@@ -1,0 +1,152 @@
+package master
+
+import (
+	"net/http"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// watcher is an operator's event stream: the whole state first, then every
+// change of a framework, an agent or a task.
+type watcher struct {
+	events    *wire.Events
+	heartbeat *timer
+}
+
+// serveWatcher serves SUBSCRIBE of the operator API. Its stream has no ID.
+func (m *Master) serveWatcher(w http.ResponseWriter, r *http.Request, media wire.MediaType) error {
+	watching := &watcher{events: new(wire.Events)}
+	if err := m.do(func() error { m.core.addWatcher(watching); return nil }); err != nil {
+		return wire.Unavailable(err.Error())
+	}
+	if err := m.options.Schema.ServeEvents(w, r, media, "", watching.events); err != nil {
+		m.options.Logger.WithError(err).Debug("an operator's stream broke")
+	}
+	m.post(func() { m.core.removeWatcher(watching) })
+	return nil
+}
+
+func (c *core) addWatcher(w *watcher) {
+	if c.stopped {
+		w.events.Close()
+		return
+	}
+	c.watchers[w] = true
+	w.events.Send(&mesosmaster.Event{
+		Type: mesosmaster.Event_SUBSCRIBED,
+		Subscribed: &mesosmaster.Event_Subscribed{
+			GetState:                 c.getState(),
+			HeartbeatIntervalSeconds: new(heartbeatInterval.Seconds()),
+		},
+	})
+	c.beatWatcher(w)
+}
+
+func (c *core) beatWatcher(w *watcher) {
+	w.events.Send(&mesosmaster.Event{Type: mesosmaster.Event_HEARTBEAT})
+	w.heartbeat = c.after(heartbeatInterval, func() { c.beatWatcher(w) })
+}
+
+func (c *core) removeWatcher(w *watcher) {
+	w.heartbeat.cancel()
+	w.events.Close()
+	delete(c.watchers, w)
+}
+
+// tellWatchers sends an event, which is only made if anybody watches.
+func (c *core) tellWatchers(event func() *mesosmaster.Event) {
+	if len(c.watchers) == 0 {
+		return
+	}
+	e := event()
+	for w := range c.watchers {
+		w.events.Send(e)
+	}
+}
+
+func (c *core) tellFrameworkAdded(f *framework) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		return &mesosmaster.Event{
+			Type:           mesosmaster.Event_FRAMEWORK_ADDED,
+			FrameworkAdded: &mesosmaster.Event_FrameworkAdded{Framework: c.showFramework(f)},
+		}
+	})
+}
+
+func (c *core) tellFrameworkUpdated(f *framework) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		return &mesosmaster.Event{
+			Type:             mesosmaster.Event_FRAMEWORK_UPDATED,
+			FrameworkUpdated: &mesosmaster.Event_FrameworkUpdated{Framework: c.showFramework(f)},
+		}
+	})
+}
+
+func (c *core) tellFrameworkRemoved(f *framework) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		return &mesosmaster.Event{
+			Type:             mesosmaster.Event_FRAMEWORK_REMOVED,
+			FrameworkRemoved: &mesosmaster.Event_FrameworkRemoved{FrameworkInfo: f.info},
+		}
+	})
+}
+
+func (c *core) tellAgentAdded(a *agent) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		return &mesosmaster.Event{
+			Type:       mesosmaster.Event_AGENT_ADDED,
+			AgentAdded: &mesosmaster.Event_AgentAdded{Agent: showAgent(a)},
+		}
+	})
+}
+
+func (c *core) tellAgentRemoved(a *agent) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		return &mesosmaster.Event{
+			Type:         mesosmaster.Event_AGENT_REMOVED,
+			AgentRemoved: &mesosmaster.Event_AgentRemoved{AgentID: mesos.AgentID{Value: string(a.id)}},
+		}
+	})
+}
+
+func (c *core) tellTaskAdded(t *task) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		return &mesosmaster.Event{
+			Type:      mesosmaster.Event_TASK_ADDED,
+			TaskAdded: &mesosmaster.Event_TaskAdded{Task: t.info},
+		}
+	})
+}
+
+// tellTaskUpdated tells of a status and of the state that the task is in by
+// now.
+func (c *core) tellTaskUpdated(t *task, status mesos.TaskStatus) {
+	c.tellWatchers(func() *mesosmaster.Event {
+		state := t.state()
+		return &mesosmaster.Event{
+			Type: mesosmaster.Event_TASK_UPDATED,
+			TaskUpdated: &mesosmaster.Event_TaskUpdated{
+				FrameworkID: t.info.FrameworkID,
+				Status:      status,
+				State:       &state,
+			},
+		}
+	})
+}
+
+// news tells whether a status says more than the task's last one: another
+// state, or another outcome of its checks.
+func (t *task) news(latest mesos.TaskState, s *mesos.TaskStatus) bool {
+	if terminal(t.state()) {
+		return false
+	}
+	if latest != t.state() || len(t.info.Statuses) == 0 {
+		return true
+	}
+	last := &t.info.Statuses[len(t.info.Statuses)-1]
+	healthy := (s.Healthy == nil) != (last.Healthy == nil) || s.GetHealthy() != last.GetHealthy()
+	return healthy || !s.CheckStatus.Equal(last.CheckStatus)
+}
