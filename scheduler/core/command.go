@@ -25,6 +25,8 @@ func (c *Core) onCommand(cmd Command) {
 		c.rollback(cmd.Rollback, &r)
 	case cmd.Run != nil:
 		c.runNow(cmd.Run, &r)
+	case cmd.Explain != nil:
+		c.explain(cmd.Explain, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
 	default:

@@ -77,7 +77,16 @@ func describe(e Effects, now time.Time) []string {
 		describeCall(add, c)
 	}
 	for _, r := range e.Replies {
-		if r.Refused != nil {
+		if x := r.Explanation; x != nil {
+			add("reply %d of %d waiting %d would find room %v; %s (suppressed=%t filtered=%t)", r.ID, x.Waiting, x.Placeable, x.Places, x.Summary, x.Suppressed, x.Filtered)
+			for _, a := range x.Agents {
+				var obstacles []string
+				for _, o := range a.Obstacles {
+					obstacles = append(obstacles, strings.TrimSpace(o.What+" "+o.Need+"/"+o.Have))
+				}
+				add("  %s: %s", a.Hostname, strings.Join(obstacles, ", "))
+			}
+		} else if r.Refused != nil {
 			add("reply %d refused: %s", r.ID, r.Refused.Reason)
 		} else {
 			add("reply %d version=%d changed=%t", r.ID, r.Version, r.Changed)

@@ -137,7 +137,7 @@ func (c *Core) requests() ([]*version, []match.Request) {
 	c.offers.queue = queue
 	requests := make([]match.Request, len(queue))
 	for i, v := range queue {
-		requests[i] = match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(v.job), Count: v.waiting.count}
+		requests[i] = c.request(v)
 	}
 	// The queue's own list is changed while launches fail.
 	return append([]*version(nil), queue...), requests

@@ -128,6 +128,7 @@ func playScript(t *testing.T, text string) string {
 //	rollback /JOB [to=N]
 //	restart /JOB [SLOT...]
 //	run /JOB
+//	explain /JOB [TYPE COUNT ...]
 //	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
 //	update TASK STATE [reason=R] [message=M] [healthy=true] [agent=A] [silent]   (silent: no uuid)
 //	call-failed TYPE [uncertain]     fails the last call of the type
@@ -165,6 +166,13 @@ func (s *script) play(words []string) {
 	case "update-job", "rollback", "restart", "run":
 		s.id++
 		s.step(s.steering(words))
+	case "explain":
+		s.id++
+		e := &Explain{JobID: words[1]}
+		if len(words) > 2 {
+			e = &Explain{Job: parseJob(s.t, words[1:])}
+		}
+		s.step(Command{ID: s.id, Explain: e})
 	case "offers":
 		var offers []mesos.Offer
 		for _, w := range words[1:] {

@@ -76,6 +76,7 @@ type (
 		Rollback *Rollback
 		Restart  *Restart
 		Run      *Run
+		Explain  *Explain
 	}
 )
 
@@ -143,9 +144,19 @@ type Run struct {
 	ExpectedVersion *uint64
 }
 
+// Explain asks why instances of a job wait, and changes nothing.
+type Explain struct {
+	JobID string
+	// Job, when it is given, asks instead whether its new instances would find
+	// room. It need not have been submitted.
+	Job *tandemv1.Job
+}
+
 // Reply answers a Command, with its ID.
 type Reply struct {
 	ID uint64
+	// Explanation answers Explain.
+	Explanation *tandemv1.Explanation
 	// Refused is nil when the command was carried out.
 	Refused *Refused
 	Version uint64

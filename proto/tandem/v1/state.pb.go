@@ -1279,6 +1279,268 @@ func (x *TaskRecord) GetContainerId() string {
 	return ""
 }
 
+// Explanation says why instances of a job wait, or whether and where those of a
+// job that is not submitted would find room. It speaks of what agents offered
+// last, less what was launched there since.
+type Explanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// How many instances wait, or would be new.
+	Waiting int32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// How many of them would find room at once.
+	Placeable int32 `protobuf:"varint,3,opt,name=placeable,proto3" json:"placeable,omitempty"`
+	// The agents where they would, an agent once for each.
+	Places []string `protobuf:"bytes,4,rep,name=places,proto3" json:"places,omitempty"`
+	// Why the others would not, in one line.
+	Summary string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	// What stands against one instance on each agent seen, at most 1000 of them.
+	Agents []*AgentExplanation `protobuf:"bytes,6,rep,name=agents,proto3" json:"agents,omitempty"`
+	// When offers came last; absent when none ever did.
+	LastOffer *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_offer,json=lastOffer,proto3" json:"last_offer,omitempty"`
+	// No offers come, because nothing waits.
+	Suppressed bool `protobuf:"varint,8,opt,name=suppressed,proto3" json:"suppressed,omitempty"`
+	// Some agents' offers were turned down, and come again only when more is free
+	// there or new work waits.
+	Filtered      bool `protobuf:"varint,9,opt,name=filtered,proto3" json:"filtered,omitempty"`
+	Subscribed    bool `protobuf:"varint,10,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explanation) Reset() {
+	*x = Explanation{}
+	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explanation) ProtoMessage() {}
+
+func (x *Explanation) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
+func (*Explanation) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Explanation) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *Explanation) GetWaiting() int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Explanation) GetPlaceable() int32 {
+	if x != nil {
+		return x.Placeable
+	}
+	return 0
+}
+
+func (x *Explanation) GetPlaces() []string {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *Explanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Explanation) GetAgents() []*AgentExplanation {
+	if x != nil {
+		return x.Agents
+	}
+	return nil
+}
+
+func (x *Explanation) GetLastOffer() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastOffer
+	}
+	return nil
+}
+
+func (x *Explanation) GetSuppressed() bool {
+	if x != nil {
+		return x.Suppressed
+	}
+	return false
+}
+
+func (x *Explanation) GetFiltered() bool {
+	if x != nil {
+		return x.Filtered
+	}
+	return false
+}
+
+func (x *Explanation) GetSubscribed() bool {
+	if x != nil {
+		return x.Subscribed
+	}
+	return false
+}
+
+// AgentExplanation is what stands against an instance on one agent: nothing, if
+// it would fit.
+type AgentExplanation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AgentId       string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Hostname      string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	LastOffer     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_offer,json=lastOffer,proto3" json:"last_offer,omitempty"`
+	Obstacles     []*Obstacle            `protobuf:"bytes,4,rep,name=obstacles,proto3" json:"obstacles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentExplanation) Reset() {
+	*x = AgentExplanation{}
+	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentExplanation) ProtoMessage() {}
+
+func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentExplanation.ProtoReflect.Descriptor instead.
+func (*AgentExplanation) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AgentExplanation) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *AgentExplanation) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *AgentExplanation) GetLastOffer() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastOffer
+	}
+	return nil
+}
+
+func (x *AgentExplanation) GetObstacles() []*Obstacle {
+	if x != nil {
+		return x.Obstacles
+	}
+	return nil
+}
+
+// Obstacle is one reason.
+type Obstacle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A resource, such as cpus, or a rule, such as rack LIKE r1.
+	What string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	// What is needed and what is there, where that says something; of a rule, the
+	// agent's value.
+	Need          string `protobuf:"bytes,2,opt,name=need,proto3" json:"need,omitempty"`
+	Have          string `protobuf:"bytes,3,opt,name=have,proto3" json:"have,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Obstacle) Reset() {
+	*x = Obstacle{}
+	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Obstacle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Obstacle) ProtoMessage() {}
+
+func (x *Obstacle) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
+func (*Obstacle) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Obstacle) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Obstacle) GetNeed() string {
+	if x != nil {
+		return x.Need
+	}
+	return ""
+}
+
+func (x *Obstacle) GetHave() string {
+	if x != nil {
+		return x.Have
+	}
+	return ""
+}
+
 var File_tandem_v1_state_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_state_proto_rawDesc = "" +
@@ -1389,7 +1651,34 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\n" +
 	"\n" +
-	"\b_healthy*\xb0\x01\n" +
+	"\b_healthy\"\xda\x02\n" +
+	"\vExplanation\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
+	"\tplaceable\x18\x03 \x01(\x05R\tplaceable\x12\x16\n" +
+	"\x06places\x18\x04 \x03(\tR\x06places\x12\x18\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary\x123\n" +
+	"\x06agents\x18\x06 \x03(\v2\x1b.tandem.v1.AgentExplanationR\x06agents\x129\n" +
+	"\n" +
+	"last_offer\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tlastOffer\x12\x1e\n" +
+	"\n" +
+	"suppressed\x18\b \x01(\bR\n" +
+	"suppressed\x12\x1a\n" +
+	"\bfiltered\x18\t \x01(\bR\bfiltered\x12\x1e\n" +
+	"\n" +
+	"subscribed\x18\n" +
+	" \x01(\bR\n" +
+	"subscribed\"\xb7\x01\n" +
+	"\x10AgentExplanation\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x129\n" +
+	"\n" +
+	"last_offer\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tlastOffer\x121\n" +
+	"\tobstacles\x18\x04 \x03(\v2\x13.tandem.v1.ObstacleR\tobstacles\"F\n" +
+	"\bObstacle\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
+	"\x04need\x18\x02 \x01(\tR\x04need\x12\x12\n" +
+	"\x04have\x18\x03 \x01(\tR\x04have*\xb0\x01\n" +
 	"\bJobPhase\x12\x19\n" +
 	"\x15JOB_PHASE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_PHASE_PENDING\x10\x01\x12\x15\n" +
@@ -1450,7 +1739,7 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
@@ -1464,49 +1753,56 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	(*InstanceRecord)(nil),        // 9: tandem.v1.InstanceRecord
 	(*AttemptRecord)(nil),         // 10: tandem.v1.AttemptRecord
 	(*TaskRecord)(nil),            // 11: tandem.v1.TaskRecord
-	nil,                           // 12: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 13: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*Job)(nil),                   // 15: tandem.v1.Job
-	(*TaskReport)(nil),            // 16: tandem.v1.TaskReport
+	(*Explanation)(nil),           // 12: tandem.v1.Explanation
+	(*AgentExplanation)(nil),      // 13: tandem.v1.AgentExplanation
+	(*Obstacle)(nil),              // 14: tandem.v1.Obstacle
+	nil,                           // 15: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 16: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Job)(nil),                   // 18: tandem.v1.Job
+	(*TaskReport)(nil),            // 19: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	14, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	15, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	14, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	14, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	17, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	18, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	17, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	17, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
 	7,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
 	6,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
-	14, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
-	14, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
-	14, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	17, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	17, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	17, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
 	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	14, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	14, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	14, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	15, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	14, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	17, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	17, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	17, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	18, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	17, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
 	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	14, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	14, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	14, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	14, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	17, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	17, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	17, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	17, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
 	11, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	14, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	12, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	14, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	14, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	17, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	15, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	17, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	17, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
 	3,  // 26: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	14, // 27: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	14, // 28: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	13, // 29: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	16, // 30: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	17, // 27: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	17, // 28: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	16, // 29: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	19, // 30: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	13, // 31: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
+	17, // 32: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	17, // 33: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	14, // 34: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -1523,7 +1819,7 @@ func file_tandem_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,132 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/match"
+)
+
+// Bounds of what is told unasked: a summary costs a look at every agent, and a
+// change of it a record for each instance.
+const (
+	whyInterval  = 10 * time.Second
+	whyVersions  = 8
+	whyInstances = 20
+)
+
+// explainedAgents is how many agents an Explanation speaks of one by one.
+const explainedAgents = 1000
+
+// tellWhy writes into instances that go on waiting why they do. In one event it
+// does so for a few jobs only, and for each of them not more often than every
+// whyInterval; Explain looks at once.
+func (c *Core) tellWhy(versions []*version) {
+	told := 0
+	for _, v := range versions {
+		if v.waiting.count == 0 || told == whyVersions || v.why != "" && c.now.Before(v.whyAt.Add(whyInterval)) {
+			continue
+		}
+		told++
+		v.whyAt = c.now
+		_, agents := c.seenAgents()
+		r := c.request(v)
+		why := "waiting: " + match.Summary(agents, &r)
+		if why == v.why {
+			continue
+		}
+		v.why = why
+		c.touch(v.job)
+		for _, in := range v.waiting.first(whyInstances) {
+			c.setPhase(in, waiting, why)
+		}
+	}
+}
+
+// seenAgents are the agents that have offered something to one of the
+// framework's roles, with what they have free as far as that is known.
+func (c *Core) seenAgents() ([]*agent, []match.Agent) {
+	var seen []*agent
+	var agents []match.Agent
+	for _, a := range c.agents.list {
+		if !a.lastSeen.IsZero() {
+			seen = append(seen, a)
+			agents = append(agents, a.last)
+		}
+	}
+	return seen, agents
+}
+
+func (c *Core) request(v *version) match.Request {
+	return match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(v.job), Count: v.waiting.count}
+}
+
+func (c *Core) explain(e *Explain, r *Reply) {
+	x := &tandemv1.Explanation{
+		JobId: e.JobID, Suppressed: c.offers.suppressed, Filtered: c.offers.filtered, Subscribed: c.subscribed,
+	}
+	if !c.offers.lastOffer.IsZero() {
+		x.LastOffer = timestamppb.New(c.offers.lastOffer)
+	}
+	var request match.Request
+	if e.Job != nil {
+		x.JobId = e.Job.Id
+		request = c.hypothetical(e.Job)
+	} else {
+		j := c.jobs[e.JobID]
+		if j == nil {
+			r.Refused = &Refused{NotFound, fmt.Sprintf("there is no job %s", e.JobID)}
+			return
+		}
+		// Of several versions that wait, the newest is what a person asks about.
+		request = c.request(j.current())
+		for i := len(j.versions) - 1; i >= 0 && request.Count == 0; i-- {
+			request = c.request(j.versions[i])
+		}
+	}
+	x.Waiting = int32(request.Count)
+	seen, agents := c.seenAgents()
+	request.Spread = request.Spread.Clone()
+	for _, p := range match.Match(agents, []match.Request{request}) {
+		x.Placeable++
+		x.Places = append(x.Places, agents[p.Agent].Place.Hostname)
+	}
+	if x.Placeable < x.Waiting || x.Waiting == 0 {
+		x.Summary = match.Summary(agents, &request)
+	}
+	for i := range agents {
+		if i == explainedAgents {
+			break
+		}
+		a := &tandemv1.AgentExplanation{
+			AgentId: seen[i].id, Hostname: seen[i].place.Hostname, LastOffer: timestamppb.New(seen[i].lastSeen),
+		}
+		for _, l := range match.Explain(&agents[i], &request) {
+			a.Obstacles = append(a.Obstacles, &tandemv1.Obstacle{What: l.What, Need: l.Need, Have: l.Have})
+		}
+		x.Agents = append(x.Agents, a)
+	}
+	r.Explanation = x
+}
+
+// hypothetical is the request of a job that is not submitted, or not in this
+// form: for the instances that it would have more, or all of them when it would
+// run another group.
+func (c *Core) hypothetical(spec *tandemv1.Job) match.Request {
+	j := c.jobs[spec.Id]
+	v := c.newVersion(&job{}, &tandemv1.VersionRecord{JobId: spec.Id, Spec: spec})
+	r := match.Request{Need: v.need, Rules: v.rules, Spread: match.NewSpread(v.rules), Count: int(spec.GetInstances())}
+	if j == nil || !sameGroup(j.rec.Spec, spec) {
+		return r
+	}
+	r.Count = max(0, r.Count-j.count())
+	for _, in := range j.instances {
+		if in != nil && in.live != nil {
+			r.Spread.Add(in.live.value)
+		}
+	}
+	return r
+}
