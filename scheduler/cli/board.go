@@ -254,13 +254,17 @@ func stateText(t *tandemv1.TaskRecord) string {
 func (b *board) report(w io.Writer) {
 	t := &table{}
 	t.add("TASK", "STATE", "EXIT", "WALL", "CPU", "PEAK MEMORY", "WHY")
-	var warnings []string
+	var warnings []string // in the order in which they first came
+	tasks := map[string][]string{}
 	for _, key := range b.slots() {
 		for _, task := range b.attempts[key].GetTasks() {
 			t.add(task.GetTaskId(), stateText(task), present.Exit(task), present.WallTime(task),
 				present.CPUTime(task), present.PeakMemory(task), present.Why(task))
 			for _, warning := range task.GetReport().GetWarnings() {
-				warnings = append(warnings, fmt.Sprintf("not enforced for %s: %s", task.GetTaskId(), present.OneLine(warning)))
+				if tasks[warning] == nil {
+					warnings = append(warnings, warning)
+				}
+				tasks[warning] = append(tasks[warning], task.GetTaskId())
 			}
 		}
 	}
@@ -268,6 +272,6 @@ func (b *board) report(w io.Writer) {
 		t.write(w, 0)
 	}
 	for _, warning := range warnings {
-		fmt.Fprintln(w, warning)
+		fmt.Fprintf(w, "not enforced for %s: %s\n", strings.Join(tasks[warning], ", "), present.OneLine(warning))
 	}
 }

@@ -101,7 +101,7 @@ func local(ctx context.Context, sys *System, f *localFlags, names []string) (err
 	fact(sys.Stdout, "mesos", "%s/frameworks", cluster.URL())
 	fact(sys.Stdout, "tandem", "%s/", s.address)
 	if os.Geteuid() != 0 {
-		fact(sys.Stdout, "note", "without root limits may not be enforced; the report says which")
+		fact(sys.Stdout, "note", "limits are enforced for root only; the report says which were not")
 	}
 	return s.run(ctx, sys, f, files, dir)
 }
