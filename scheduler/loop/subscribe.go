@@ -13,13 +13,15 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
-// The waits between attempts to subscribe. After a subscription has ended the
-// next attempt comes almost at once, since most ends are a master's restart or
-// failover; the wait then doubles. Each is multiplied by a random part, so that
-// the frameworks of a cluster do not come back in step.
+// The waits between attempts to subscribe. After a subscription that was of some
+// use has ended the next attempt comes almost at once, since most ends are a
+// master's restart or failover; the wait then doubles. Each is multiplied by a
+// random part, so that the frameworks of a cluster do not come back in step.
 const (
 	firstWait = 200 * time.Millisecond
 	maxWait   = 5 * time.Second
+	// ofUse is for how long a subscription must last to count as such.
+	ofUse = 10 * time.Second
 )
 
 // errFirst is why attempts to subscribe end after Options.FirstSubscription.
@@ -58,6 +60,7 @@ func (l *Loop) subscribe(ctx context.Context) error {
 	wait := firstWait
 	last := ""
 	for {
+		began := time.Now()
 		subscribed, err := s.session(ctx)
 		if ctx.Err() == nil {
 			if fatal := s.fatal(err); fatal != nil {
@@ -66,7 +69,10 @@ func (l *Loop) subscribe(ctx context.Context) error {
 			problem := err.Error()
 			if subscribed {
 				l.opt.Log.Warnf("%s; subscribing again", problem)
-				wait, last = firstWait, ""
+				last = ""
+				if time.Since(began) >= ofUse {
+					wait = firstWait
+				}
 			} else if problem != last {
 				l.opt.Log.Warnf("cannot subscribe: %s; trying again", problem)
 				last = problem

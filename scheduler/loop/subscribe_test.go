@@ -182,6 +182,24 @@ func TestAfterALostSubscriptionTheNextAttemptComesAtOnce(t *testing.T) {
 	})
 }
 
+// TestSubscriptionsOfNoUse, one after another, do not come at once, nor fill the
+// log.
+func TestSubscriptionsOfNoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMaster(nil)
+		start(t, loop.Options{}, m)
+		began := time.Now()
+		for range 10 {
+			s := m.next()
+			s.subscribed("77a7fa47-0002")
+			close(s.events)
+		}
+		if d := time.Since(began); d < 20*time.Second || d > 10*5*time.Second {
+			t.Errorf("ten took %s", d)
+		}
+	})
+}
+
 func TestFirstSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMaster(nil)
