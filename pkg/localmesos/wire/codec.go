@@ -31,13 +31,6 @@ func (p Presence) Has(path ...string) bool {
 	return ok
 }
 
-// Raw returns the protobuf bytes of the message at the end of the path, and
-// whether it is there.
-func (p Presence) Raw(path ...string) ([]byte, bool) {
-	f, ok := p.find(path)
-	return f.bytes, ok
-}
-
 // WriteJSON writes the message at the end of the path, or an empty object when
 // it is not there.
 func (p Presence) WriteJSON(w *Writer, path ...string) error {
