@@ -26,7 +26,11 @@ var built string
 
 func TestMain(m *testing.M) {
 	var err error
-	if built, err = os.MkdirTemp("", "tandem-v2-"); err != nil {
+	built, err = os.MkdirTemp("", "tandem-v2-")
+	if err == nil {
+		err = os.Chmod(built, 0o755) // for guests' other users
+	}
+	if err != nil {
 		panic(err)
 	}
 	status := m.Run()

@@ -1,6 +1,7 @@
 package cgroupv2
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -10,8 +11,9 @@ import (
 
 var buildOnce sync.Once
 
-// local runs `tandem local --wait` on a job file in a guest.
-func local(t *testing.T, m machine, job string) (status int, output string) {
+// local runs `tandem local --wait` on a job file in a guest, by way of the
+// command before it, if there is one.
+func local(t *testing.T, m machine, job string, before ...string) (status int, output string) {
 	t.Helper()
 	t.Parallel()
 	tandem := filepath.Join(built, "tandem")
@@ -19,7 +21,7 @@ func local(t *testing.T, m machine, job string) (status int, output string) {
 		compile(t, "build", "-trimpath", "-o", tandem, module+"/scheduler")
 		compile(t, "build", "-trimpath", "-o", tandem+"-executor", module+"/executor")
 	})
-	end, output := m.run(t, moduleRoot(t), tandem, "local", "--wait", job)
+	end, output := m.run(t, moduleRoot(t), append(before, tandem, "local", "--wait", job)...)
 	return end.Status, output
 }
 
@@ -77,5 +79,25 @@ func TestOutOfMemoryIsToldOnV2(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestOtherUsersAreToldWhatIsNotEnforced(t *testing.T) {
+	// The source may be where only root can read.
+	data, err := os.ReadFile("testdata/preferred.yaml")
+	job := filepath.Join(built, "preferred.yaml")
+	if err == nil {
+		err = os.WriteFile(job, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, output := local(t, machines[0], job, "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "--chdir=/")
+	if status != 0 {
+		t.Errorf("status = %d", status)
+	}
+	want := regexp.MustCompile(`(?m)^not enforced for preferred\.0\.1\.work: memory\.max, .*pids\.max: .* without cgroups`)
+	if found := want.FindAllString(output, -1); len(found) != 1 {
+		t.Errorf("the report has %d lines like %s", len(found), want)
 	}
 }
