@@ -6,22 +6,22 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
-// Submit makes a job be as its spec says, and returns when that is durable. The
-// spec must have been validated and have every default written out. The error
-// is a *core.Refused when the command was refused, ErrEnded when the scheduler
-// is stopping, and the context's when ctx ended first: then the command may
-// still be carried out, and it does no harm to repeat it.
+// Submit is Do of a Submit.
 func (l *Loop) Submit(ctx context.Context, s core.Submit) (core.Reply, error) {
-	return l.command(ctx, core.Command{Submit: &s})
+	return l.Do(ctx, core.Command{Submit: &s})
 }
 
-// Stop ends a job's tasks, and returns when that is durable, though most of
-// them will then still run. Its errors are those of Submit.
+// Stop is Do of a Stop. It returns long before the job's tasks have ended.
 func (l *Loop) Stop(ctx context.Context, s core.Stop) (core.Reply, error) {
-	return l.command(ctx, core.Command{Stop: &s})
+	return l.Do(ctx, core.Command{Stop: &s})
 }
 
-func (l *Loop) command(ctx context.Context, c core.Command) (core.Reply, error) {
+// Do has a command carried out, and returns when its outcome is durable. Jobs in
+// it must have been validated and have every default written out; its ID is
+// filled in. The error is a *core.Refused when the command was refused, ErrEnded
+// when the scheduler is stopping, and the context's when ctx ended first: then
+// the command may still be carried out.
+func (l *Loop) Do(ctx context.Context, c core.Command) (core.Reply, error) {
 	answer := make(chan core.Reply, 1)
 	select {
 	case l.inputs <- input{core: c, answer: answer}:
