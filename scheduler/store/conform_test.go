@@ -56,6 +56,10 @@ func job(id string, version uint64) *tandemv1.JobRecord {
 	return &tandemv1.JobRecord{Spec: &tandemv1.Job{Id: id, Instances: proto.Int32(3)}, Version: version}
 }
 
+func version(job string, n uint64) *tandemv1.VersionRecord {
+	return &tandemv1.VersionRecord{JobId: job, Version: n, Spec: &tandemv1.Job{Id: job}}
+}
+
 func instance(job string, slot int32) *tandemv1.InstanceRecord {
 	return &tandemv1.InstanceRecord{JobId: job, Slot: slot, Phase: tandemv1.InstancePhase_INSTANCE_PHASE_WAITING}
 }
@@ -94,11 +98,12 @@ func TestWhatWasWrittenIsThereAfterAReopening(t *testing.T) {
 		want := state.Snapshot{
 			Framework: f,
 			Jobs:      []*tandemv1.JobRecord{job("/payments/api", 2), job("/payments/api-2", 1)},
+			Versions:  []*tandemv1.VersionRecord{version("/payments/api", 9), version("/payments/api", 10)},
 			Instances: []*tandemv1.InstanceRecord{instance("/payments/api", 2), instance("/payments/api", 10)},
 			Attempts:  []*tandemv1.AttemptRecord{attempt("/payments/api", 2, 9), attempt("/payments/api", 2, 10), attempt("/payments/api", 10, 1)},
 		}
-		write(t, s, state.PutAttempt(want.Attempts[1]), state.PutAttempt(want.Attempts[2]), state.PutInstance(want.Instances[1]))
-		write(t, s, state.PutJob(want.Jobs[1]), state.PutFramework(f))
+		write(t, s, state.PutAttempt(want.Attempts[1]), state.PutAttempt(want.Attempts[2]), state.PutInstance(want.Instances[1]), state.PutVersion(want.Versions[1]))
+		write(t, s, state.PutJob(want.Jobs[1]), state.PutFramework(f), state.PutVersion(want.Versions[0]))
 		write(t, s, state.PutInstance(want.Instances[0]), state.PutJob(want.Jobs[0]), state.PutAttempt(want.Attempts[0]))
 		wantSnapshot(t, s, want)
 		if err := s.Close(); err != nil {
