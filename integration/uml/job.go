@@ -3,6 +3,7 @@ package uml
 import (
 	"errors"
 	"path/filepath"
+	"time"
 )
 
 // JobVariable is the kernel parameter that names the file with the guest's
@@ -25,6 +26,9 @@ type Job struct {
 	// Visible lists directories of this machine that the guest must see even
 	// where they are below one of those that it has for itself, such as /tmp.
 	Visible []string
+	// Limit is when the guest goes off by itself, in case nobody is left to
+	// stop it; 0 for never. [Run] sets it by its context's deadline.
+	Limit time.Duration
 	// LocalEvents mounts cgroup2 with memory_localevents.
 	LocalEvents bool
 	// Systemd lays cgroups out as a booted Debian does: the first process in

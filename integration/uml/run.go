@@ -54,6 +54,9 @@ func Run(ctx context.Context, guest string, job Job, output io.Writer) (End, err
 		return End{}, fmt.Errorf("cannot boot a guest: %w", err)
 	}
 	defer os.RemoveAll(state)
+	if deadline, ok := ctx.Deadline(); ok {
+		job.Limit = time.Until(deadline) + 10*time.Second // not before this process has acted
+	}
 	jobFile := filepath.Join(state, "job.json")
 	data, err := json.Marshal(job)
 	if err == nil {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,9 @@ func main() {
 	data, err := os.ReadFile(os.Getenv(uml.JobVariable))
 	if err == nil {
 		err = json.Unmarshal(data, &job)
+	}
+	if job.Limit > 0 {
+		time.AfterFunc(job.Limit, func() { _ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) })
 	}
 	var end uml.End
 	if err == nil {
