@@ -45,7 +45,14 @@ type subscriber struct {
 	first *time.Timer
 	// ever is set once this process has been subscribed.
 	ever bool
+	// doubt is when it was last unknown what became of an attempt to subscribe.
+	doubt time.Time
 }
+
+// forgiven is for how long an attempt to subscribe whose outcome is unknown may
+// still be in the way of a later one: a master that has stood still takes in
+// what has come meanwhile in any order.
+const forgiven = 2 * time.Minute
 
 // subscribe subscribes again and again until ctx ends, and then returns nil, or
 // until there is no use in it, and then says why and what to do.
@@ -98,6 +105,9 @@ func (l *Loop) subscribe(ctx context.Context) error {
 func (s *subscriber) session(ctx context.Context) (subscribed bool, err error) {
 	stream, err := s.opt.Subscribe(ctx, s.call())
 	if err != nil {
+		if uncertain(err) {
+			s.doubt = time.Now()
+		}
 		return false, err
 	}
 	defer stream.Close()
@@ -180,6 +190,10 @@ func (s *subscriber) fatal(err error) error {
 			"than its failover timeout. Its tasks have been ended. To begin anew, start with another state (--state)",
 			event.master, s.frameworkID)
 	case errors.As(err, &event) && event.message == "Framework failed over":
+		if !s.doubt.IsZero() && time.Since(s.doubt) < forgiven {
+			// The other one may have been this scheduler itself.
+			return nil
+		}
 		return fmt.Errorf("another scheduler has subscribed with the master at %s as framework %s, which is this scheduler's: "+
 			"only one may run with this state", event.master, s.frameworkID)
 	case s.ever:

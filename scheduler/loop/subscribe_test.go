@@ -2,6 +2,7 @@ package loop_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +126,31 @@ func TestWhatHasWorkedBeforeIsTriedAgain(t *testing.T) {
 		settle()
 		if f := l.View().Framework(); !f.Subscribed || f.Problem != "" {
 			t.Errorf("readers see %v", f)
+		}
+	})
+}
+
+// TestAnAttemptOfItsOwn, given up by this side, that a master takes in late is not
+// another scheduler.
+func TestAnAttemptOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMaster(nil)
+		m.SubscribeFn = func(n int) error {
+			if n == 0 {
+				return &schedulerapi.Error{Kind: schedulerapi.Uncertain, Master: "10.0.0.1:5050", Err: errors.New("no answer in time")}
+			}
+			return nil
+		}
+		l := start(t, loop.Options{Saved: saved}, m)
+		s := m.next()
+		s.subscribed("77a7fa47-0002")
+		s.error("Framework failed over")
+		s = m.next()
+		s.subscribed("77a7fa47-0002")
+		time.Sleep(time.Hour)
+		s.error("Framework failed over")
+		if err := l.wait(); err == nil || !strings.HasPrefix(err.Error(), "another scheduler has subscribed") {
+			t.Errorf("Run returned %v", err)
 		}
 	})
 }
