@@ -16,11 +16,10 @@ import (
 
 // launch makes the next attempt of an instance, which Match has placed, and the
 // operation that launches it. It returns what is left of what was free. After
-// an error nothing has changed, but for the placement being taken back.
+// an error nothing has changed.
 func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) (mesos.Offer_Operation, resource.Resources, error) {
 	v := in.job.version(in.rec.JobVersion)
 	fail := func(err error) (mesos.Offer_Operation, resource.Resources, error) {
-		in.job.spread.Remove(p.agent.place.Value)
 		return mesos.Offer_Operation{}, resource.Resources{}, err
 	}
 	if v == nil {

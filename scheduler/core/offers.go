@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -152,9 +153,8 @@ func (c *Core) launches(p *pool) []mesos.Offer_Operation {
 	}
 	free, err := resource.FromMesos(all)
 	if err != nil {
-		c.notice(Warn, nil, "cannot use an offer of agent %s: %s", p.agent.place.Hostname, err).Agent = p.agent.id
 		for _, in := range p.placed {
-			c.enqueue(in)
+			c.notLaunched(in, p, fmt.Errorf("cannot use the offer: %w", err))
 		}
 		return nil
 	}
@@ -162,14 +162,21 @@ func (c *Core) launches(p *pool) []mesos.Offer_Operation {
 	for i, in := range p.placed {
 		op, rest, err := c.launch(in, p, free, p.ports[i])
 		if err != nil {
-			c.noticeInstance(Warn, in, "cannot launch on agent %s: %s", p.agent.place.Hostname, err).Agent = p.agent.id
-			c.enqueue(in)
+			c.notLaunched(in, p, err)
 			continue
 		}
 		free = rest
 		operations = append(operations, op)
 	}
 	return operations
+}
+
+// notLaunched puts off an instance that was placed and cannot be launched all
+// the same, for the next offer would not help it either.
+func (c *Core) notLaunched(in *instance, p *pool, err error) {
+	in.job.spread.Remove(p.agent.place.Value)
+	c.putOff(in, fmt.Sprintf("cannot launch on agent %s: %s", p.agent.place.Hostname, err))
+	c.settle(in)
 }
 
 func (c *Core) decline(ids []mesos.OfferID) {

@@ -108,7 +108,6 @@ func (c *Core) conclude(in *instance, a *attempt) {
 	how, why := a.outcome()
 	in.live = nil
 	c.keep(in, a)
-	policy := in.job.rec.Spec.GetRestart()
 	switch how {
 	case wasKilled:
 		// Whoever killed it knows what follows: another version, or nothing.
@@ -122,15 +121,15 @@ func (c *Core) conclude(in *instance, a *attempt) {
 	case wentWrong:
 		c.failedOnce(in, a, why)
 	case wasRefused:
-		if in.refusedInARow() >= refusedLimit {
+		if in.refusedInARow() >= min(refusedLimit, c.cfg.KeepAttempts) {
 			c.setPhase(in, failed, why)
 			c.noticeInstance(Warn, in, "giving up: %s", why)
 			c.brokeUpdate(in, a, why)
 			return
 		}
-		c.lostOnce(in, a, policy, why)
+		c.lostOnce(in, a, why)
 	case wasLost:
-		c.lostOnce(in, a, policy, why)
+		c.lostOnce(in, a, why)
 	}
 }
 
@@ -160,15 +159,21 @@ func (c *Core) failedOnce(in *instance, a *attempt, why string) {
 
 // lostOnce starts the instance anew: at once if it had been running, and after
 // a delay if it did not come so far, for then it may not the next time either.
-func (c *Core) lostOnce(in *instance, a *attempt, policy *tandemv1.RestartPolicy, why string) {
+func (c *Core) lostOnce(in *instance, a *attempt, why string) {
 	if a.rec.Running != nil {
 		c.noticeInstance(Warn, in, "starting anew: %s", why)
 		c.setPhase(in, waiting, why)
 		return
 	}
+	c.putOff(in, why)
+}
+
+// putOff lets an instance wait that did not come to run for no fault of its
+// workloads. Whatever its policy says, it does so for a second at least.
+func (c *Core) putOff(in *instance, why string) {
 	r := c.editInstance(in)
 	r.Losses++
-	c.delay(in, backoff, restartDelay(policy, int(r.Losses)), why)
+	c.delay(in, backoff, max(time.Second, restartDelay(in.job.rec.Spec.GetRestart(), int(r.Losses))), why)
 }
 
 func (c *Core) delay(in *instance, p tandemv1.InstancePhase, d time.Duration, why string) {

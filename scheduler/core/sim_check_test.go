@@ -339,7 +339,8 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 // cronAtRest: every start up to now was dealt with, and no run goes on.
 func (k *checks) cronAtRest(j *tandemv1.JobRecord) {
 	w := k.s.w
-	if c := j.Cron; w.now.Sub(c.Last.AsTime()) > 31*time.Minute || !c.Next.AsTime().After(w.now) || c.Held != nil {
+	now := k.s.clock()
+	if c := j.Cron; now.Sub(c.Last.AsTime()) > 31*time.Minute || now.Sub(c.Next.AsTime()) > time.Second || c.Held != nil {
 		w.fail("cron job %s stands at %v", j.Spec.Id, c)
 	}
 	kept := 0

@@ -213,7 +213,11 @@ func (w *world) mischief() {
 	case n < 70:
 		w.note("an offer is rescinded")
 		w.master.rescind()
-	case n < 75:
+	case n < 73:
+		w.sched.skew += w.upTo(10*time.Minute) - 5*time.Minute
+		w.note("the scheduler's clock is set, to be wrong by %s", w.sched.skew)
+		w.sched.plan()
+	case n < 77:
 		// A task that no record knows of appears, as after a lost store.
 		if !a.dead && !a.cut {
 			w.note("a stray appears on %s", a.id)
@@ -255,8 +259,12 @@ type simScheduler struct {
 	checks *checks
 	ticks  int // counts plans, so that only the latest is carried out
 	down   bool
-	last   time.Time // when the latest call arrives
+	last   time.Time     // when the latest call arrives
+	skew   time.Duration // of its clock
 }
+
+// clock is what the machine's clock shows.
+func (s *simScheduler) clock() time.Time { return s.w.now.Add(s.skew) }
 
 // saved is a record as it was when it was saved.
 type saved struct {
@@ -344,7 +352,7 @@ func (s *simScheduler) step(in core.Input) {
 	if s.w.trace != nil {
 		s.w.trace(fmt.Sprintf("%9.3f  in  %s", s.w.now.Sub(s.w.start).Seconds(), describeInput(in)))
 	}
-	e := s.core.Step(s.w.now, in)
+	e := s.core.Step(s.clock(), in)
 	if s.w.trace != nil {
 		for _, line := range describeEffects(e) {
 			s.w.trace("              " + line)
@@ -438,7 +446,7 @@ func (s *simScheduler) plan() {
 	if !ok {
 		return
 	}
-	if next.Before(s.w.now) {
+	if next = next.Add(-s.skew); next.Before(s.w.now) {
 		next = s.w.now
 	}
 	s.w.at(next, func() {

@@ -1,0 +1,213 @@
+package core_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+)
+
+// simAgent is an agent with its executors.
+type simAgent struct {
+	w              *world
+	id, host, rack string
+	total          resource.Resources
+	cut            bool // no message passes
+	dead           bool
+	tasks          map[string]*simTask
+}
+
+type simGroup struct {
+	executor  string
+	resources resource.Resources
+	tasks     []*simTask
+	started   bool
+	ending    bool
+}
+
+type simTask struct {
+	id        string
+	group     *simGroup
+	command   string
+	resources resource.Resources
+	state     mesos.TaskState
+	updates   []mesos.TaskStatus // not acknowledged, the first one sent
+}
+
+func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
+	if a.dead {
+		return
+	}
+	m := a.w.master
+	group := &simGroup{executor: g.Executor.ExecutorID.Value, resources: m.read(g.Executor.Resources)}
+	for _, t := range g.TaskGroup.Tasks {
+		task := &simTask{
+			id: t.TaskID.Value, group: group, command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
+		}
+		if a.tasks[task.id] != nil {
+			a.w.fail("task ID %s reached agent %s twice", task.id, a.id)
+		}
+		a.tasks[task.id] = task
+		group.tasks = append(group.tasks, task)
+	}
+	a.w.after(a.w.upTo(3*time.Second), func() { a.start(group) })
+}
+
+func (a *simAgent) start(g *simGroup) {
+	if a.dead || g.ending {
+		return
+	}
+	g.started = true
+	if a.w.faults() && a.w.chance(0.05) {
+		a.endGroup(g, mesos.TASK_FAILED, "Executor terminated")
+		return
+	}
+	for _, t := range g.tasks {
+		a.report(t, mesos.TASK_STARTING, "")
+		a.w.after(a.w.upTo(time.Second), func() {
+			if t.state != mesos.TASK_STARTING {
+				return
+			}
+			a.report(t, mesos.TASK_RUNNING, "")
+			a.live(t)
+		})
+	}
+}
+
+// live lets a running task come to its end: run never ends by itself, ok and
+// fail end that way.
+func (a *simAgent) live(t *simTask) {
+	end := func(st mesos.TaskState, message string) {
+		if t.state != mesos.TASK_RUNNING {
+			return
+		}
+		a.report(t, st, message)
+		if st == mesos.TASK_FAILED {
+			a.endGroup(t.group, mesos.TASK_KILLED, "Another task of the group has failed")
+		}
+	}
+	switch {
+	case strings.HasPrefix(t.command, "ok"):
+		a.w.after(a.w.upTo(20*time.Second), func() { end(mesos.TASK_FINISHED, "") })
+	case strings.HasPrefix(t.command, "fail"):
+		a.w.after(a.w.upTo(20*time.Second), func() { end(mesos.TASK_FAILED, "Command exited with status 1") })
+	case a.w.faults() && a.w.chance(0.1):
+		a.w.after(a.w.upTo(time.Minute), func() { end(mesos.TASK_FAILED, "Command terminated with signal 11") })
+	}
+}
+
+func (a *simAgent) endGroup(g *simGroup, st mesos.TaskState, message string) {
+	g.ending = true
+	for _, t := range g.tasks {
+		if !terminal(t.state) {
+			a.report(t, st, message)
+		}
+	}
+}
+
+func (a *simAgent) kill(task string) {
+	t := a.tasks[task]
+	switch {
+	case a.dead || t == nil || terminal(t.state):
+	case !t.group.started:
+		a.endGroup(t.group, mesos.TASK_KILLED, "A task within the task group was killed before delivery to the executor")
+	case a.w.faults() && a.w.chance(0.2): // the executor was not connected
+	case t.state != mesos.TASK_KILLING:
+		a.report(t, mesos.TASK_KILLING, "")
+		a.w.after(a.w.upTo(5*time.Second), func() {
+			if !terminal(t.state) {
+				a.report(t, mesos.TASK_KILLED, "Command terminated with signal 15")
+				a.endGroup(t.group, mesos.TASK_KILLED, "Another task of the group was killed")
+			}
+		})
+	}
+}
+
+// report queues a status; one of each task is under way at a time.
+func (a *simAgent) report(t *simTask, st mesos.TaskState, message string) {
+	if a.dead || terminal(t.state) {
+		return
+	}
+	t.state = st
+	a.w.uuids++
+	source := mesos.SOURCE_EXECUTOR
+	now := float64(a.w.now.UnixNano()) / 1e9
+	t.updates = append(t.updates, mesos.TaskStatus{
+		TaskID: mesos.TaskID{Value: t.id}, AgentID: &mesos.AgentID{Value: a.id}, State: &st, Source: &source,
+		Message: &message, Timestamp: &now, UUID: fmt.Appendf(nil, "uuid%012d", a.w.uuids),
+	})
+	if len(t.updates) == 1 {
+		a.forward(t)
+	}
+}
+
+func (a *simAgent) forward(t *simTask) {
+	if len(t.updates) == 0 || a.dead {
+		return
+	}
+	s := t.updates[0]
+	a.w.message(a, func() { a.w.master.update(a, s) })
+	if a.w.faults() && a.w.chance(0.1) {
+		a.w.message(a, func() { a.w.master.update(a, s) })
+	}
+	a.w.after(10*time.Second, func() {
+		if len(t.updates) > 0 && string(t.updates[0].UUID) == string(s.UUID) {
+			a.forward(t)
+		}
+	})
+}
+
+// retry forwards what was not acknowledged, at once.
+func (a *simAgent) retry() {
+	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
+		a.forward(a.tasks[id])
+	}
+}
+
+func (a *simAgent) acknowledge(task, uuid string) {
+	t := a.tasks[task]
+	if t == nil || len(t.updates) == 0 || string(t.updates[0].UUID) != uuid {
+		return
+	}
+	done := terminal(t.updates[0].GetState())
+	t.updates = t.updates[1:]
+	if done {
+		delete(a.tasks, task)
+		return
+	}
+	a.forward(t)
+}
+
+// reconnect registers with the leading master, when it can be reached.
+func (a *simAgent) reconnect() {
+	if a.dead || a.cut || !a.w.master.up {
+		return
+	}
+	if known := a.w.master.agents[a.id]; known != nil && known.state == registered {
+		return
+	}
+	a.w.master.registers(a)
+}
+
+func (a *simAgent) die() {
+	a.dead = true
+	a.tasks = map[string]*simTask{}
+}
+
+// running are the tasks that have a process.
+func (a *simAgent) running() []*simTask {
+	var out []*simTask
+	for _, t := range a.tasks {
+		if !terminal(t.state) {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(x, y *simTask) int { return cmp.Compare(x.id, y.id) })
+	return out
+}
