@@ -4,6 +4,11 @@ import (
 	"time"
 )
 
+// lastAcks is how long an executor that was told to end, and whose tasks have
+// ended, waits for the agent to acknowledge their updates. An agent that ends a
+// framework or itself takes them in silence.
+const lastAcks = time.Second
+
 // closing is the executor's end under way.
 type closing struct {
 	reason string
@@ -39,6 +44,8 @@ func (c *Core) close(reason string, failed bool) {
 // happens; zero for never.
 func (c *Core) endsAt() time.Time {
 	switch {
+	case c.closing != nil && c.live == 0:
+		return earlier(c.closing.deadline, c.quiet.Add(lastAcks))
 	case c.closing != nil:
 		return c.closing.deadline
 	case !c.everSubscribed:
@@ -67,7 +74,7 @@ func (c *Core) endsAt() time.Time {
 func (c *Core) settle() {
 	if c.closing != nil {
 		reported := c.outbox.Len() == 0 || !c.connected
-		if (c.live == 0 && reported) || due(c.closing.deadline, c.now) {
+		if (c.live == 0 && reported) || due(c.endsAt(), c.now) {
 			c.finishAll(c.closing.reason, c.closing.failed || c.live > 0)
 		}
 		return

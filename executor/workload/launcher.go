@@ -171,7 +171,11 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 		p.skipped = append(p.skipped, skipped...)
 		p.watchMemory()
 	}
-	return p.instruct(ctx, ours, planOf(s, user))
+	what := planOf(s, user)
+	if p.group == nil {
+		what.Parent = os.Getpid()
+	}
+	return p.instruct(ctx, ours, what)
 }
 
 // makeGroup makes the workload's cgroup, or decides to go without one.

@@ -22,6 +22,9 @@ type plan struct {
 	OOMScoreAdj *int
 	User        *Numbers
 	NoNewPrivs  bool
+	// Parent, when it is not 0, is the executor that the workload must not
+	// outlive: nobody else could find a workload without a cgroup.
+	Parent int
 }
 
 type rlimit struct {

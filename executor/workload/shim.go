@@ -70,6 +70,10 @@ func (p plan) become(beforehand func()) error {
 			return err
 		}
 	}
+	// The kernel forgets this at every change of credentials.
+	if err := p.dieWithParent(); err != nil {
+		return err
+	}
 	if p.NoNewPrivs {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("cannot give up new privileges: %w", err)
@@ -82,6 +86,22 @@ func (p plan) become(beforehand func()) error {
 	beforehand()
 	resetSignals()
 	return p.exec()
+}
+
+// dieWithParent has the kernel kill the program when the executor's thread that
+// started it ends. Threads of a Go program end with the process, unless a
+// goroutine ends that was locked to one; the executor has none that does.
+func (p plan) dieWithParent() error {
+	if p.Parent == 0 {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("cannot tie it to the executor's life: %w", err)
+	}
+	if os.Getppid() != p.Parent {
+		return errors.New("the executor has ended")
+	}
+	return nil
 }
 
 // adjustOOMScore gives the program the score that was asked for. An executor

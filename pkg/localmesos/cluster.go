@@ -190,16 +190,29 @@ func (c *Cluster) Master() *master.Master { return c.master }
 // Agents are the cluster's agents, in the order of their numbers.
 func (c *Cluster) Agents() []*agent.Agent { return c.agents }
 
+// Retire ends what runs in order: every executor is told to shut down and has
+// its grace period, as on an agent that an operator retires. Stop is still to be
+// called.
+func (c *Cluster) Retire(ctx context.Context) error {
+	return c.eachAgent(func(a *agent.Agent) error { return a.Retire(ctx) })
+}
+
+// eachAgent does something with all agents at once.
+func (c *Cluster) eachAgent(do func(*agent.Agent) error) error {
+	errs := make([]error, len(c.agents))
+	var busy sync.WaitGroup
+	for i, a := range c.agents {
+		busy.Go(func() { errs[i] = do(a) })
+	}
+	busy.Wait()
+	return errors.Join(errs...)
+}
+
 // Stop ends the agents with all that runs on them, and then the master. It
 // waits until nothing is left, or until the context ends. The error says what
 // could not be cleaned up.
 func (c *Cluster) Stop(ctx context.Context) error {
-	errs := make([]error, len(c.agents))
-	var stopping sync.WaitGroup
-	for i, a := range c.agents {
-		stopping.Go(func() { errs[i] = a.Stop(ctx) })
-	}
-	stopping.Wait()
+	errs := []error{c.eachAgent(func(a *agent.Agent) error { return a.Stop(ctx) })}
 	if c.master != nil {
 		errs = append(errs, c.master.Stop(ctx))
 	}

@@ -179,7 +179,8 @@ func startMesos(ctx context.Context, f *localFlags, dir string, log logrus.Field
 func stopMesos(c *localmesos.Cluster) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return c.Stop(ctx)
+	// What still runs ends as its kill policy says, not like in a power cut.
+	return errors.Join(c.Retire(ctx), c.Stop(ctx))
 }
 
 // freeAddress returns the usual address if nobody listens there, and otherwise

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"time"
@@ -69,4 +70,12 @@ func (a *Agent) Unregister() {
 			a.master.UnregisterAgent(a.core.AgentID())
 		}
 	})
+}
+
+// Retire unregisters the agent and waits until its executors have ended, which
+// their grace period bounds. Stop is still to be called.
+func (a *Agent) Retire(ctx context.Context) error {
+	a.Unregister()
+	a.do(func(time.Time) {}) // Unregister has taken effect.
+	return a.wait(ctx, a.workers.Wait, "its executors")
 }

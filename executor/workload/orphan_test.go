@@ -1,0 +1,62 @@
+package workload_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tandem-mesos/tandem/executor/workload"
+)
+
+// mortalArg makes the test binary an executor that starts a workload without a
+// cgroup, says its number, and waits to be killed.
+const mortalArg = "mortal"
+
+func beMortal() error {
+	l, err := workload.New(workload.Options{})
+	if err != nil {
+		return err
+	}
+	p, err := l.Start(context.Background(), workload.Spec{
+		ID: "orphan", Args: []string{"sleep", "1000"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/",
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println(p.Pid())
+	select {}
+}
+
+// TestDeadExecutorTakesItsWorkloadsAlong holds for workloads without cgroups,
+// which nobody could find any more.
+func TestDeadExecutorTakesItsWorkloadsAlong(t *testing.T) {
+	executor := exec.Command(os.Args[0], mortalArg)
+	executor.Stderr = os.Stderr
+	out, err := executor.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := executor.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	_, err = fmt.Fscan(out, &pid)
+	_ = executor.Process.Kill()
+	_ = executor.Wait()
+	if err != nil {
+		t.Fatalf("the executor has not said what it started: %v", err)
+	}
+	for range 1000 {
+		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	t.Errorf("process %d has outlived its executor", pid)
+}
