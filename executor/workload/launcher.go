@@ -104,8 +104,8 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 		// There is a process that did not become the workload.
 		p.Kill()
 		exit := <-p.exits
-		if exit.OOMKills > 0 && ctx.Err() == nil {
-			err = fmt.Errorf("its memory limit of %d bytes is too small for a program to be started", exit.Usage.Memory.Limit)
+		if exit.OOMKills > 0 && ctx.Err() == nil && smallMemory(s.Limits) {
+			err = errTooSmall(s.Limits)
 		}
 		err = errors.Join(err, exit.Err)
 	}
@@ -153,29 +153,59 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 		return err
 	}
 	defer ours.Close()
-	err = p.spawn(append(files, theirs))
+	small := smallMemory(s.Limits)
+	err = p.spawn(append(files, theirs), !small)
 	_ = theirs.Close()
 	if err != nil {
 		return err
 	}
-	if p.group != nil {
-		if !p.born {
-			if err := p.group.Add(p.pid); err != nil {
-				return err
-			}
+	stop := context.AfterFunc(ctx, func() { _ = ours.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var said []byte
+	if small {
+		if said, err = listen(io.LimitReader(ours, 1)); err != nil {
+			return brokenOff(ctx, err)
 		}
-		skipped, err := p.group.Limit(s.Limits, s.Policy)
-		if err != nil {
+	}
+	if p.group != nil {
+		if err := p.confine(s); err != nil {
 			return err
 		}
-		p.skipped = append(p.skipped, skipped...)
-		p.watchMemory()
 	}
 	what := planOf(s, user)
 	if p.group == nil {
 		what.Parent = os.Getpid()
 	}
-	return p.instruct(ctx, ours, what)
+	return brokenOff(ctx, instruct(ours, what, said))
+}
+
+// brokenOff prefers the reason why a start was broken off to what came of it.
+func brokenOff(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// confine puts the shim into the cgroup, where it was not born there, and the
+// limits in force.
+func (p *Process) confine(s *Spec) error {
+	if !p.born {
+		if err := p.group.Add(p.pid); err != nil {
+			return err
+		}
+	}
+	skipped, err := p.group.Limit(s.Limits, s.Policy)
+	if errors.Is(err, syscall.EBUSY) && smallMemory(s.Limits) {
+		// v1's answer to a memory limit below what is used already.
+		return errTooSmall(s.Limits)
+	}
+	if err != nil {
+		return err
+	}
+	p.skipped = append(p.skipped, skipped...)
+	p.watchMemory()
+	return nil
 }
 
 // makeGroup makes the workload's cgroup, or decides to go without one.
@@ -201,8 +231,9 @@ func (p *Process) makeGroup(s *Spec) error {
 	return nil
 }
 
-// spawn starts the shim and puts it under the reaper's protection.
-func (p *Process) spawn(files []*os.File) error {
+// spawn starts the shim and puts it under the reaper's protection. On v2 it is
+// born in its cgroup, if it may be.
+func (p *Process) spawn(files []*os.File, bear bool) error {
 	attr := &syscall.ProcAttr{
 		// One thread of Go code and no collection of garbage suffice for what
 		// the shim does.
@@ -227,7 +258,11 @@ func (p *Process) spawn(files []*os.File) error {
 	}
 	p.launcher.reaper.fork.Lock()
 	defer p.launcher.reaper.fork.Unlock()
-	pid, pidfd, born, err := fork(p.group)
+	birthplace := p.group
+	if !bear {
+		birthplace = nil
+	}
+	pid, pidfd, born, err := fork(birthplace)
 	if born && cannotBeBorn(err) {
 		pid, pidfd, born, err = fork(nil)
 	}
@@ -247,29 +282,34 @@ func cannotBeBorn(err error) bool {
 		errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.E2BIG)
 }
 
-// instruct tells the shim what to become, and learns whether it did.
-func (p *Process) instruct(ctx context.Context, socket *os.File, what plan) error {
+// instruct tells the shim what to become, and learns whether it did. It has
+// said something before.
+func instruct(socket *os.File, what plan, said []byte) error {
 	message, err := what.encode()
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	_, err = socket.Write(message)
 	if err == nil {
 		err = shutdownWrite(socket)
 	}
-	var answer []byte
-	if err == nil || errors.Is(err, syscall.EPIPE) {
-		answer, err = io.ReadAll(socket)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		return fmt.Errorf("cannot talk to the process that is to become it: %w", err)
 	}
-	return verdict(answer)
+	rest, err := listen(socket)
+	if err != nil {
+		return err
+	}
+	return verdict(append(said, rest...))
+}
+
+// listen reads what the shim says, which ends when it does.
+func listen(socket io.Reader) ([]byte, error) {
+	said, err := io.ReadAll(socket)
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		return nil, fmt.Errorf("cannot talk to the process that is to become it: %w", err)
+	}
+	return said, nil
 }
 
 // socketPair returns two connected sockets, the first for this process.

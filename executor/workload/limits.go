@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"fmt"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
@@ -24,4 +26,16 @@ func limited(r *specs.LinuxResources) []string {
 		all = append(all, u.Error())
 	}
 	return all
+}
+
+// smallMemory says whether a memory limit leaves no room for the shim, which
+// then has to come up outside of the workload's cgroup, so that what it needs is
+// not held against the workload. That costs the time that it takes.
+func smallMemory(r *specs.LinuxResources) bool {
+	const room = 16 << 20
+	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit >= 0 && *r.Memory.Limit < room
+}
+
+func errTooSmall(r *specs.LinuxResources) error {
+	return fmt.Errorf("its memory limit of %d bytes is too small for a program to be started", *r.Memory.Limit)
 }

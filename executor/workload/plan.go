@@ -100,20 +100,22 @@ func texts(all [][]byte) []string {
 	return out
 }
 
-// The shim answers on the same socket. It says ready as its last word before
-// it executes the program, whose execution closes the socket. failed, with a
-// message behind it, can come before or after that.
+// The shim speaks on the same socket. It says up when it has come up and
+// waits to be told what to become, and ready as its last word before it
+// executes the program, whose execution closes the socket. failed, with a
+// message behind it, can come at any time after up.
 const (
+	up     = 'U'
 	ready  = 'R'
 	failed = 'E'
 )
 
-// verdict reads a shim's whole answer; nil means that the program runs.
-func verdict(answer []byte) error {
-	if i := bytes.IndexByte(answer, failed); i >= 0 {
-		return errors.New(string(answer[i+1:]))
+// verdict reads all that a shim has said; nil means that the program runs.
+func verdict(said []byte) error {
+	if i := bytes.IndexByte(said, failed); i >= 0 {
+		return errors.New(string(said[i+1:]))
 	}
-	if len(answer) != 1 || answer[0] != ready {
+	if !bytes.Equal(said, []byte{up, ready}) {
 		return errors.New("the process that was to become it ended early")
 	}
 	return nil

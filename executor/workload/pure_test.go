@@ -12,12 +12,13 @@ import (
 
 func TestVerdictOfAShim(t *testing.T) {
 	for answer, want := range map[string]string{
-		"R":                  "",
-		"":                   "ended early",
-		"RR":                 "ended early",
-		"x":                  "ended early",
-		"Ecannot become":     "cannot become",
-		"REcannot run \"x\"": "cannot run \"x\"",
+		"UR":                  "",
+		"":                    "ended early",
+		"U":                   "ended early",
+		"R":                   "ended early",
+		"URR":                 "ended early",
+		"UEcannot become":     "cannot become",
+		"UREcannot run \"x\"": "cannot run \"x\"",
 	} {
 		err := workload.Verdict([]byte(answer))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -38,6 +38,7 @@ func Shim() {
 	// program gets.
 	runtime.LockOSThread()
 	socket := os.NewFile(shimSocket, "socket")
+	_, _ = socket.Write([]byte{up})
 	data, err := io.ReadAll(socket)
 	if err != nil || len(data) == 0 {
 		os.Exit(failedStatus) // the executor has gone, or has changed its mind

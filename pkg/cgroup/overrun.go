@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +35,10 @@ func (g *Group) Overrun() (bool, error) {
 	for _, kind := range []string{"anon", "shmem", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "sock", "slab_unreclaimable"} {
 		held += stat[kind]
 	}
-	return held >= high && !maySwap(dir), nil
+	// The kernel takes memory for the group in batches, of 64 pages for each
+	// processor, so a full group can hold less than its limit.
+	slack := min(high/8, 64*uint64(os.Getpagesize()))
+	return held+slack >= high && !maySwap(dir), nil
 }
 
 // maySwap says whether the kernel can still take memory of the group's back by
