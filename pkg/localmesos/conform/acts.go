@@ -1,0 +1,263 @@
+package conform
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file says what the recorder did that is no request: notes name it, or
+// its consequences show it.
+
+// acts are the notes that say that something was done.
+var acts = []struct {
+	note *regexp.Regexp
+	do   func(*player) error
+	// starts says that something was started, which took the recorded one a
+	// while: it is started when it answers.
+	starts bool
+}{
+	{regexp.MustCompile(`^agent killed \(SIGKILL\)$|^agent stopped with SIGTERM$`), (*player).crashAgent, false},
+	{regexp.MustCompile(`^agent started again$`), (*player).recoverAgent, true},
+	{regexp.MustCompile(`^agent gets SIGUSR1$`), (*player).unregisterAgent, false},
+}
+
+func (p *player) crashAgent() error {
+	p.cluster.Agents()[0].Crash()
+	return nil
+}
+
+func (p *player) recoverAgent() error { return p.cluster.Agents()[0].Recover() }
+
+func (p *player) unregisterAgent() error {
+	p.cluster.Agents()[0].Unregister()
+	return nil
+}
+
+var (
+	closesPattern  = regexp.MustCompile(`^scheduler closes its stream connection$`)
+	startedPattern = regexp.MustCompile(`^executor process started`)
+	limitsPattern  = regexp.MustCompile(`^the container's cgroup limits now$`)
+	nothingPattern = regexp.MustCompile(`^no UPDATE (reached the scheduler )?within|^the next UPDATE did not come|^no offers? for`)
+	sigkillPattern = regexp.MustCompile(`^the executor process gets SIGKILL$`)
+)
+
+func (p *player) note(i int, l *Line) error {
+	for _, act := range acts {
+		if !act.note.MatchString(l.Note) {
+			continue
+		}
+		if act.starts {
+			p.delay(i, l, act.do)
+			return nil
+		}
+		return act.do(p)
+	}
+	switch {
+	case closesPattern.MatchString(l.Note):
+		p.closeStreams(l)
+	case startedPattern.MatchString(l.Note):
+		p.started(l)
+	case limitsPattern.MatchString(l.Note):
+		p.limits(l)
+	case sigkillPattern.MatchString(l.Note):
+		if e := p.lastExecutor(i); e != nil {
+			e.order(order{Do: doKill})
+		}
+	case nothingPattern.MatchString(l.Note):
+		p.nothingLeft(l, strings.Contains(l.Note, "offer"))
+	}
+	return nil
+}
+
+// delay puts an act off to the first line that shows it done: until then
+// requests were refused, or answered with what says not yet. Of those, the ones
+// of a process that was starting are not repeated.
+func (p *player) delay(i int, l *Line, do func(*player) error) {
+	until := l
+	for _, next := range p.scenario.Lines[i+1:] {
+		if next.Dir != "response" || next.At()-l.At() > 2*time.Second {
+			continue
+		}
+		switch {
+		case next.Note == "transport error":
+			until = next
+		case next.Status == 404 || next.Status == 503:
+			p.skip[next] = true
+			p.skip[p.requestOf(next)] = true
+		default:
+			goto found
+		}
+	}
+found:
+	then := slices.Index(p.scenario.Lines, until) + 1
+	if until == l || then == len(p.scenario.Lines) {
+		then = i + 1
+	}
+	p.delayed[p.scenario.Lines[then]] = func() error { return do(p) }
+}
+
+func (p *player) requestOf(response *Line) *Line {
+	var found *Line
+	for _, l := range p.scenario.Lines {
+		if l == response {
+			break
+		}
+		if l.Dir == "request" && l.stream() == response.stream() {
+			found = l
+		}
+	}
+	return found
+}
+
+// closeStreams closes the streams that a scheduler has.
+func (p *player) closeStreams(l *Line) {
+	p.mu.Lock()
+	var open []*flow
+	for stream, f := range p.flows {
+		if strings.HasPrefix(stream, l.Side+" "+l.Who+" ") && f.stream && f.ended == "" {
+			open = append(open, f)
+		}
+	}
+	p.mu.Unlock()
+	for _, f := range open {
+		p.hangUp(f)
+	}
+}
+
+// started expects a new executor, and compares what it sees.
+func (p *player) started(l *Line) {
+	var seen *look
+	if !p.wait(processPatience, false, func() bool {
+		if waiting := p.looks[l.Who]; len(waiting) > 0 {
+			seen, p.looks[l.Who] = waiting[0], waiting[1:]
+			return true
+		}
+		return false
+	}) {
+		p.differ(l, "process: recorded one, replayed none")
+		return
+	}
+	if l.Info == nil {
+		return
+	}
+	var recorded map[string]json.RawMessage
+	if err := json.Unmarshal(l.Info, &recorded); err != nil {
+		p.differ(l, "info: "+err.Error())
+		return
+	}
+	p.differ(l, p.compareLooks(recorded, seen)...)
+}
+
+// compareLooks compares what an executor sees.
+func (p *player) compareLooks(recorded map[string]json.RawMessage, seen *look) []string {
+	var replayed map[string]json.RawMessage
+	text, err := json.Marshal(seen)
+	if err != nil || json.Unmarshal(text, &replayed) != nil {
+		return []string{"info: unreadable"}
+	}
+	var out []string
+	for _, key := range []string{"args", "cgroup_limits", "cwd", "env", "fds", "gid", "oom_score_adj", "proc_self_cgroup", "sandbox", "uid", "umask"} {
+		a, ok := recorded[key]
+		if !ok {
+			continue
+		}
+		for _, d := range p.names.compare(steady(key, a), steady(key, replayed[key]), true) {
+			out = append(out, "info."+key+strings.TrimPrefix(d, ""))
+		}
+	}
+	return out
+}
+
+// limits expects limits of an executor's container.
+func (p *player) limits(l *Line) {
+	p.mu.Lock()
+	e := p.executors[l.Who]
+	p.mu.Unlock()
+	if e == nil {
+		p.differ(l, "process: recorded one, replayed none")
+		return
+	}
+	var differences []string
+	p.wait(messagePatience, false, func() bool { return true })
+	e.order(order{Do: doLook})
+	var seen *look
+	if !p.wait(processPatience, false, func() bool {
+		if waiting := p.looks[l.Who]; len(waiting) > 0 {
+			seen, p.looks[l.Who] = waiting[0], waiting[1:]
+			return true
+		}
+		return false
+	}) {
+		p.differ(l, "process: it says nothing")
+		return
+	}
+	differences = p.compareLooks(map[string]json.RawMessage{"cgroup_limits": l.Info}, seen)
+	p.differ(l, differences...)
+}
+
+// lastExecutor is the executor that the lines before were about.
+func (p *player) lastExecutor(i int) *executor {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for ; i >= 0; i-- {
+		if l := p.scenario.Lines[i]; l.Side == "executor" && p.executors[l.Who] != nil {
+			return p.executors[l.Who]
+		}
+	}
+	return nil
+}
+
+// Raw wait statuses that tell how an executor ended by itself.
+const (
+	exited0   = 0
+	exited1   = 1 << 8
+	sigkilled = (128 + 9) << 8
+	killed    = 9
+)
+
+// endExecutor ends an executor whose end is about to be expected, unless the
+// agent ended it.
+func (p *player) endExecutor(i int, l *Line) {
+	var failure struct {
+		Failure struct {
+			ExecutorID struct{ Value string } `json:"executor_id"`
+			Status     *int
+		}
+	}
+	if err := json.Unmarshal(l.Body, &failure); err != nil || failure.Failure.Status == nil {
+		return
+	}
+	p.mu.Lock()
+	e := p.executors[failure.Failure.ExecutorID.Value]
+	delete(p.executors, failure.Failure.ExecutorID.Value)
+	p.mu.Unlock()
+	if e == nil {
+		return
+	}
+	switch *failure.Failure.Status {
+	case exited0, exited1:
+		e.order(order{Do: doExit, Status: *failure.Failure.Status >> 8})
+	case sigkilled:
+		e.order(order{Do: doKill})
+	case killed:
+		// The agent does it in its time; or the kernel, when memory is short.
+		if p.isOutOfMemory(i, failure.Failure.ExecutorID.Value) {
+			e.order(order{Do: doEat})
+		}
+	}
+}
+
+// isOutOfMemory looks for the reason in the updates that follow.
+func (p *player) isOutOfMemory(i int, executor string) bool {
+	for _, l := range p.scenario.Lines[i+1:] {
+		body := string(l.Body)
+		if strings.Contains(body, fmt.Sprintf(`"executor_id":{"value":"%s"}`, executor)) && strings.Contains(body, `"type":"UPDATE"`) {
+			return strings.Contains(body, "REASON_CONTAINER_LIMITATION_MEMORY")
+		}
+	}
+	return false
+}

@@ -1,0 +1,80 @@
+package conform
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// clock is a virtual time for a cluster: it stands still but for advance. It is
+// a master.Clock and an agent.Clock.
+type clock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers []*timer // by time, those of one time in the order they were set
+}
+
+type timer struct {
+	at time.Time
+	f  func()
+}
+
+func newClock(now time.Time) *clock { return &clock{now: now} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// AfterFunc calls f in advance's goroutine, which the functions of a cluster do
+// not mind: they only wake somebody.
+func (c *clock) AfterFunc(d time.Duration, f func()) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{at: c.now.Add(max(d, 0)), f: f}
+	i, _ := slices.BinarySearchFunc(c.timers, t, func(a, b *timer) int {
+		if a.at.After(b.at) {
+			return 1
+		}
+		return -1
+	})
+	c.timers = slices.Insert(c.timers, i, t)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.timers = slices.DeleteFunc(c.timers, func(other *timer) bool { return other == t })
+	}
+}
+
+// advance moves the time to the given one, unless it is past already, and stops
+// at every timer on the way until settle returns, so that what the timer did
+// is done at its time.
+func (c *clock) advance(to time.Time, settle func()) {
+	for {
+		f := c.step(to)
+		if f == nil {
+			return
+		}
+		f()
+		settle()
+	}
+}
+
+// step moves on to the next timer, or to the end if there is none before.
+func (c *clock) step(to time.Time) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.timers) == 0 || c.timers[0].at.After(to) {
+		if to.After(c.now) {
+			c.now = to
+		}
+		return nil
+	}
+	t := c.timers[0]
+	c.timers = c.timers[1:]
+	if t.at.After(c.now) {
+		c.now = t.at
+	}
+	return t.f
+}

@@ -1,0 +1,112 @@
+package conform
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
+	"github.com/tandem-mesos/tandem/pkg/resource"
+)
+
+// Version is the version of Mesos that was recorded.
+const Version = "1.12.0"
+
+// UnsupportedError says that localmesos has not what a scenario needs.
+type UnsupportedError struct{ Flag string }
+
+func (e *UnsupportedError) Error() string {
+	return "localmesos has nothing like " + e.Flag
+}
+
+// options makes a cluster's options of a scenario's flags. All scenarios have
+// these agents in common; each names what else it was recorded with.
+func options(flags string) (localmesos.Options, error) {
+	o := localmesos.Options{
+		Master: master.Options{Version: Version},
+		Agent: agent.Options{
+			Version:    Version,
+			Resources:  "cpus:8;mem:8192;disk:20000;ports:[31000-32000]",
+			Attributes: "rack:r1;zone:a",
+		},
+	}
+	for part := range strings.SplitSeq(flags, ";") {
+		part = strings.TrimSpace(part)
+		who, rest, _ := strings.Cut(part, ":")
+		if who != "master" && who != "agent" {
+			return o, &UnsupportedError{strconv.Quote(part)}
+		}
+		for flag := range strings.FieldsSeq(rest) {
+			if !strings.HasPrefix(flag, "--") {
+				continue // the words "common flags"
+			}
+			if err := setFlag(&o, flag); err != nil {
+				return o, err
+			}
+		}
+	}
+	return o, nil
+}
+
+func setFlag(o *localmesos.Options, flag string) error {
+	name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+	var err error
+	switch name {
+	case "allocation_interval":
+		o.Master.AllocationInterval, err = duration(value)
+	case "offer_timeout":
+		o.Master.OfferTimeout, err = duration(value)
+	case "agent_ping_timeout":
+		o.Master.AgentPingTimeout, err = duration(value)
+	case "max_agent_ping_timeouts":
+		o.Master.MaxAgentPingTimeouts, err = strconv.Atoi(value)
+	case "min_allocatable_resources":
+		o.Master.MinAllocatableResources, err = quantities(value)
+	case "executor_registration_timeout":
+		o.Agent.ExecutorRegistrationTimeout, err = duration(value)
+	case "executor_reregistration_timeout":
+		o.Agent.ExecutorReregistrationTimeout, err = duration(value)
+	case "cgroups_enable_cfs":
+		o.Agent.CgroupsEnableCFS = true
+	case "rate_limits", "http_heartbeat_interval":
+		// These have no effect on what was recorded with them.
+	default:
+		return &UnsupportedError{"--" + name}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read flag %s: %w", flag, err)
+	}
+	return nil
+}
+
+// duration reads a duration as Mesos writes it.
+func duration(text string) (time.Duration, error) {
+	for suffix, unit := range map[string]string{"secs": "s", "mins": "m", "hrs": "h"} {
+		if number, ok := strings.CutSuffix(text, suffix); ok {
+			text = number + unit
+		}
+	}
+	return time.ParseDuration(text)
+}
+
+// quantities reads alternatives such as cpus:4|mem:7000.
+func quantities(text string) ([]allocator.Quantities, error) {
+	var all []allocator.Quantities
+	for alternative := range strings.SplitSeq(text, "|") {
+		q := allocator.Quantities{}
+		for item := range strings.SplitSeq(alternative, ";") {
+			name, value, _ := strings.Cut(item, ":")
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return nil, err
+			}
+			q[name] = resource.Thousandths(n)
+		}
+		all = append(all, q)
+	}
+	return all, nil
+}

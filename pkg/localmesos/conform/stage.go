@@ -1,0 +1,129 @@
+package conform
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// stage is the file server of a scenario, which is also where its executors
+// connect.
+type stage struct {
+	listener net.Listener
+	server   *http.Server
+	arrived  func(*executor, *look)
+	told     func(*executor, report)
+}
+
+// executor is the player's end of a steered executor.
+type executor struct {
+	id   string
+	conn net.Conn
+	out  *json.Encoder
+}
+
+// order has the executor do something. One that has gone does nothing.
+func (e *executor) order(o order) { _ = e.out.Encode(o) }
+
+// newStage serves at an address until close. program is what executors run,
+// which must be readable by any user.
+func newStage(address, program string, arrived func(*executor, *look), told func(*executor, report)) (*stage, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot serve files: %w", err)
+	}
+	archive, err := exampleArchive()
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{listener: listener, arrived: arrived, told: told}
+	mux := http.NewServeMux()
+	serve := func(path string, content []byte) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) })
+	}
+	// A script, so that the program itself need not be copied into sandboxes.
+	serve("/files/example-executor", fmt.Appendf(nil, "#!/bin/sh\nexec '%s' \"$@\"\n", program))
+	serve("/files/a.txt", []byte("abc"))
+	serve("/files/a.tar.gz", archive)
+	mux.HandleFunc(controlPath, s.control)
+	s.server = &http.Server{Handler: mux}
+	go func() { _ = s.server.Serve(listener) }()
+	return s, nil
+}
+
+func (s *stage) close() { _ = s.server.Close() }
+
+// exampleArchive is an archive with one file in it.
+func exampleArchive() ([]byte, error) {
+	var out bytes.Buffer
+	zip := gzip.NewWriter(&out)
+	archive := tar.NewWriter(zip)
+	text := []byte("abc")
+	if err := archive.WriteHeader(&tar.Header{Name: "renamed.txt", Mode: 0o644, Size: int64(len(text))}); err != nil {
+		return nil, err
+	}
+	if _, err := archive.Write(text); err != nil {
+		return nil, err
+	}
+	if err := archive.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), zip.Close()
+}
+
+// control takes an executor's connection.
+func (s *stage) control(w http.ResponseWriter, _ *http.Request) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	s.listen(conn, buffered.Reader)
+}
+
+func (s *stage) listen(conn net.Conn, in *bufio.Reader) {
+	e := &executor{conn: conn, out: json.NewEncoder(conn)}
+	decoder := json.NewDecoder(in)
+	for {
+		var one said
+		if err := decoder.Decode(&one); err != nil {
+			return
+		}
+		if one.Look != nil {
+			for _, variable := range one.Look.Env {
+				if id, ok := strings.CutPrefix(variable, "MESOS_EXECUTOR_ID="); ok {
+					e.id = id
+				}
+			}
+			s.arrived(e, one.Look)
+		}
+		if one.Report != nil {
+			s.told(e, *one.Report)
+		}
+	}
+}
+
+// Program copies the running program to a place where every user can run it.
+func Program(dir string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("cannot find this program: %w", err)
+	}
+	content, err := os.ReadFile(self)
+	if err != nil {
+		return "", fmt.Errorf("cannot copy this program: %w", err)
+	}
+	path := filepath.Join(dir, "executor")
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		return "", fmt.Errorf("cannot copy this program: %w", err)
+	}
+	return path, os.Chmod(dir, 0o755)
+}
