@@ -330,7 +330,7 @@ func TestOrphansAndExits(t *testing.T) {
 
 func TestManyWorkloadsCostFewThreads(t *testing.T) {
 	each(t, func(t *testing.T, e *env) {
-		many := count(60)
+		many := max(count(60), 20)
 		before := pprof.Lookup("threadcreate").Count()
 		var all []*workload.Process
 		for range many {

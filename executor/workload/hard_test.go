@@ -49,7 +49,7 @@ func TestKernelWithoutPidfds(t *testing.T) {
 	each(t, func(t *testing.T, e *env) {
 		e.launcher.WithoutPidfds()
 		var group sync.WaitGroup
-		for i := range 20 {
+		for i := range count(20) {
 			s := e.shell(fmt.Sprintf("(sleep 0.01 &) ; sleep 0.02; exit %d", i))
 			s.Stdout, s.Stderr = "", ""
 			p := e.start(s)

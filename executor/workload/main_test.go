@@ -232,7 +232,7 @@ func controlled(t *testing.T, test func(t *testing.T, e *env), controllers ...st
 // count is how many of a thing a test takes, fewer in a short run.
 func count(many int) int {
 	if testing.Short() {
-		return many / 3
+		return many / 6
 	}
 	return many
 }
