@@ -9,11 +9,15 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
 // service is tandem.v1.SchedulerService.
-type service struct{ server *Server }
+type service struct {
+	tandemv1connect.UnimplementedSchedulerServiceHandler
+	server *Server
+}
 
 func (s *service) SubmitJob(ctx context.Context, req *tandemv1.SubmitJobRequest) (*tandemv1.SubmitJobResponse, error) {
 	if req.GetJob() == nil {

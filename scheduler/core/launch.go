@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -41,6 +42,7 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executorID, Created: c.stamp,
 		Tasks:      make([]*tandemv1.TaskRecord, len(plan.tasks)),
 		Attributes: ruledAttributes(v, p.agent),
+		AgentUrl:   agentURL(p.offers[0]),
 	}
 	group := &mesos.Offer_Operation_LaunchGroup{
 		Executor: mesos.ExecutorInfo{
@@ -102,6 +104,24 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	c.setPhase(in, launching, "on agent "+rec.Hostname)
 	n := c.noticeInstance(Debug, in, "launching on %s", rec.Hostname)
 	n.Agent = rec.AgentId
+}
+
+// agentURL is where the agent of an offer answers, as it says itself. An agent
+// with a certificate is asked for by the name that stands in it.
+func agentURL(o *mesos.Offer) string {
+	u := o.URL
+	if u == nil {
+		return ""
+	}
+	host := u.Address.GetIP()
+	if u.Scheme == "https" {
+		host = cmp.Or(u.Address.GetHostname(), host)
+	}
+	host = cmp.Or(host, u.Address.GetHostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return u.Scheme + "://" + host + ":" + strconv.Itoa(int(u.Address.Port))
 }
 
 // ruledAttributes are those attributes of an agent that the job's rules speak

@@ -181,3 +181,32 @@ func TestUnknownSecret(t *testing.T) {
 		t.Errorf("no instance says %q: %v", want, e.Save)
 	}
 }
+
+func TestAgentURL(t *testing.T) {
+	at := func(scheme, hostname, ip string) *mesos.Offer {
+		u := &mesos.URL{Scheme: scheme, Address: mesos.Address{Port: 5051}}
+		if hostname != "" {
+			u.Address.Hostname = &hostname
+		}
+		if ip != "" {
+			u.Address.IP = &ip
+		}
+		return &mesos.Offer{URL: u}
+	}
+	for _, tt := range []struct {
+		name  string
+		offer *mesos.Offer
+		want  string
+	}{
+		{"an agent that does not say", &mesos.Offer{}, ""},
+		{"by address, as names may mean nothing here", at("http", "agent7", "10.0.0.7"), "http://10.0.0.7:5051"},
+		{"by name, for its certificate", at("https", "agent7", "10.0.0.7"), "https://agent7:5051"},
+		{"a certificate without a name", at("https", "", "10.0.0.7"), "https://10.0.0.7:5051"},
+		{"a name alone", at("http", "agent7", ""), "http://agent7:5051"},
+		{"IPv6", at("http", "agent7", "fd00::7"), "http://[fd00::7]:5051"},
+	} {
+		if got := agentURL(tt.offer); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -22,6 +22,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// UpdateAction is what becomes of an update.
+type UpdateAction int32
+
+const (
+	UpdateAction_UPDATE_ACTION_UNSPECIFIED UpdateAction = 0
+	// Let it stand still until it is resumed.
+	UpdateAction_UPDATE_ACTION_PAUSE UpdateAction = 1
+	// Let a paused one go on.
+	UpdateAction_UPDATE_ACTION_RESUME UpdateAction = 2
+	// Find the canaries good, so that the rest follows.
+	UpdateAction_UPDATE_ACTION_PROMOTE UpdateAction = 3
+	// Go back to the last good version.
+	UpdateAction_UPDATE_ACTION_ABORT UpdateAction = 4
+)
+
+// Enum value maps for UpdateAction.
+var (
+	UpdateAction_name = map[int32]string{
+		0: "UPDATE_ACTION_UNSPECIFIED",
+		1: "UPDATE_ACTION_PAUSE",
+		2: "UPDATE_ACTION_RESUME",
+		3: "UPDATE_ACTION_PROMOTE",
+		4: "UPDATE_ACTION_ABORT",
+	}
+	UpdateAction_value = map[string]int32{
+		"UPDATE_ACTION_UNSPECIFIED": 0,
+		"UPDATE_ACTION_PAUSE":       1,
+		"UPDATE_ACTION_RESUME":      2,
+		"UPDATE_ACTION_PROMOTE":     3,
+		"UPDATE_ACTION_ABORT":       4,
+	}
+)
+
+func (x UpdateAction) Enum() *UpdateAction {
+	p := new(UpdateAction)
+	*p = x
+	return p
+}
+
+func (x UpdateAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UpdateAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_api_proto_enumTypes[0].Descriptor()
+}
+
+func (UpdateAction) Type() protoreflect.EnumType {
+	return &file_tandem_v1_api_proto_enumTypes[0]
+}
+
+func (x UpdateAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UpdateAction.Descriptor instead.
+func (UpdateAction) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{0}
+}
+
 // Refusal says what was wrong with one field of a request.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -808,9 +868,17 @@ func (x *FrameworkView) GetMesosFrameworksUrl() string {
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only what belongs to this job; empty for everything.
-	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Instead of what is, begin with the changes that came after the one with
+	// this sequence number; 0 begins with the oldest that is kept. The latest
+	// 8192 changes are kept while the scheduler runs. The call fails with
+	// out_of_range when some change after the one named is not kept any more, as
+	// after a restart: watch without this field then.
+	Since *uint64 `protobuf:"varint,2,opt,name=since,proto3,oneof" json:"since,omitempty"`
+	// Leave attempts out, which are most of what there is.
+	WithoutAttempts bool `protobuf:"varint,3,opt,name=without_attempts,json=withoutAttempts,proto3" json:"without_attempts,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
@@ -850,11 +918,27 @@ func (x *WatchRequest) GetJobId() string {
 	return ""
 }
 
-// WatchResponse is one change. The first ones bring what is; then one with
-// snapshot_end; then every change in order.
+func (x *WatchRequest) GetSince() uint64 {
+	if x != nil && x.Since != nil {
+		return *x.Since
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetWithoutAttempts() bool {
+	if x != nil {
+		return x.WithoutAttempts
+	}
+	return false
+}
+
+// WatchResponse is one change. The first ones bring what is (or what has changed
+// since); then one with snapshot_end; then every change in order.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Grows by one with every change; those of a snapshot share one number.
+	// Grows with every change, also over restarts of the scheduler unless its
+	// clock was set back meanwhile; those of a snapshot share one number. Changes
+	// that were not asked for leave gaps.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Types that are valid to be assigned to Change:
 	//
@@ -865,7 +949,9 @@ type WatchResponse struct {
 	//	*WatchResponse_JobRemoved
 	//	*WatchResponse_SnapshotEnd
 	//	*WatchResponse_InstanceRemoved
-	Change        isWatchResponse_Change `protobuf_oneof:"change"`
+	Change isWatchResponse_Change `protobuf_oneof:"change"`
+	// When it was shown; absent in a snapshot.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -977,6 +1063,13 @@ func (x *WatchResponse) GetInstanceRemoved() *InstanceRemoved {
 	return nil
 }
 
+func (x *WatchResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 type isWatchResponse_Change interface {
 	isWatchResponse_Change()
 }
@@ -1079,6 +1172,1138 @@ func (x *InstanceRemoved) GetSlot() int32 {
 	return 0
 }
 
+type ExplainJobRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainJobRequest) Reset() {
+	*x = ExplainJobRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainJobRequest) ProtoMessage() {}
+
+func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainJobRequest.ProtoReflect.Descriptor instead.
+func (*ExplainJobRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExplainJobRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ExplainJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Explanation   *Explanation           `protobuf:"bytes,1,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainJobResponse) Reset() {
+	*x = ExplainJobResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainJobResponse) ProtoMessage() {}
+
+func (x *ExplainJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainJobResponse.ProtoReflect.Descriptor instead.
+func (*ExplainJobResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExplainJobResponse) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+type PlanJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Defaults may be left out.
+	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanJobRequest) Reset() {
+	*x = PlanJobRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanJobRequest) ProtoMessage() {}
+
+func (x *PlanJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanJobRequest.ProtoReflect.Descriptor instead.
+func (*PlanJobRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PlanJobRequest) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+type PlanJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether submitting the job would change anything.
+	Changed bool `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
+	// The job as it would be, with every default written out.
+	Job *Job `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// The job as it is; absent when it would be new.
+	Current *JobRecord `protobuf:"bytes,3,opt,name=current,proto3" json:"current,omitempty"`
+	// Where the instances that it would have more find room.
+	Explanation   *Explanation `protobuf:"bytes,4,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanJobResponse) Reset() {
+	*x = PlanJobResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanJobResponse) ProtoMessage() {}
+
+func (x *PlanJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanJobResponse.ProtoReflect.Descriptor instead.
+func (*PlanJobResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PlanJobResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *PlanJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *PlanJobResponse) GetCurrent() *JobRecord {
+	if x != nil {
+		return x.Current
+	}
+	return nil
+}
+
+func (x *PlanJobResponse) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+type RestartJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The instances; none means all.
+	Slots           []int32 `protobuf:"varint,2,rep,packed,name=slots,proto3" json:"slots,omitempty"`
+	ExpectedVersion *uint64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RestartJobRequest) Reset() {
+	*x = RestartJobRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartJobRequest) ProtoMessage() {}
+
+func (x *RestartJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartJobRequest.ProtoReflect.Descriptor instead.
+func (*RestartJobRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RestartJobRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RestartJobRequest) GetSlots() []int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *RestartJobRequest) GetExpectedVersion() uint64 {
+	if x != nil && x.ExpectedVersion != nil {
+		return *x.ExpectedVersion
+	}
+	return 0
+}
+
+type RestartJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartJobResponse) Reset() {
+	*x = RestartJobResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartJobResponse) ProtoMessage() {}
+
+func (x *RestartJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartJobResponse.ProtoReflect.Descriptor instead.
+func (*RestartJobResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RestartJobResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type RollbackJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The version to go back to; 0 means the last good one before the current.
+	Version         uint64  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	ExpectedVersion *uint64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RollbackJobRequest) Reset() {
+	*x = RollbackJobRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackJobRequest) ProtoMessage() {}
+
+func (x *RollbackJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackJobRequest.ProtoReflect.Descriptor instead.
+func (*RollbackJobRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RollbackJobRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RollbackJobRequest) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *RollbackJobRequest) GetExpectedVersion() uint64 {
+	if x != nil && x.ExpectedVersion != nil {
+		return *x.ExpectedVersion
+	}
+	return 0
+}
+
+type RollbackJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job's new version.
+	Version       uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackJobResponse) Reset() {
+	*x = RollbackJobResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackJobResponse) ProtoMessage() {}
+
+func (x *RollbackJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackJobResponse.ProtoReflect.Descriptor instead.
+func (*RollbackJobResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RollbackJobResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type SteerUpdateRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Action          UpdateAction           `protobuf:"varint,2,opt,name=action,proto3,enum=tandem.v1.UpdateAction" json:"action,omitempty"`
+	ExpectedVersion *uint64                `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *SteerUpdateRequest) Reset() {
+	*x = SteerUpdateRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerUpdateRequest) ProtoMessage() {}
+
+func (x *SteerUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerUpdateRequest.ProtoReflect.Descriptor instead.
+func (*SteerUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SteerUpdateRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SteerUpdateRequest) GetAction() UpdateAction {
+	if x != nil {
+		return x.Action
+	}
+	return UpdateAction_UPDATE_ACTION_UNSPECIFIED
+}
+
+func (x *SteerUpdateRequest) GetExpectedVersion() uint64 {
+	if x != nil && x.ExpectedVersion != nil {
+		return *x.ExpectedVersion
+	}
+	return 0
+}
+
+type SteerUpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerUpdateResponse) Reset() {
+	*x = SteerUpdateResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerUpdateResponse) ProtoMessage() {}
+
+func (x *SteerUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerUpdateResponse.ProtoReflect.Descriptor instead.
+func (*SteerUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SteerUpdateResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type RunJobRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	ExpectedVersion *uint64                `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RunJobRequest) Reset() {
+	*x = RunJobRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunJobRequest) ProtoMessage() {}
+
+func (x *RunJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunJobRequest.ProtoReflect.Descriptor instead.
+func (*RunJobRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RunJobRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RunJobRequest) GetExpectedVersion() uint64 {
+	if x != nil && x.ExpectedVersion != nil {
+		return *x.ExpectedVersion
+	}
+	return 0
+}
+
+type RunJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunJobResponse) Reset() {
+	*x = RunJobResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunJobResponse) ProtoMessage() {}
+
+func (x *RunJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunJobResponse.ProtoReflect.Descriptor instead.
+func (*RunJobResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RunJobResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type ListAgentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAgentsRequest) Reset() {
+	*x = ListAgentsRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAgentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAgentsRequest) ProtoMessage() {}
+
+func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
+func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+type ListAgentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By hostname.
+	Agents        []*AgentView `protobuf:"bytes,1,rep,name=agents,proto3" json:"agents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAgentsResponse) Reset() {
+	*x = ListAgentsResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAgentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAgentsResponse) ProtoMessage() {}
+
+func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
+func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListAgentsResponse) GetAgents() []*AgentView {
+	if x != nil {
+		return x.Agents
+	}
+	return nil
+}
+
+// AgentView is an agent that tasks of this scheduler run on.
+type AgentView struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AgentId  string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Hostname string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	// Where it answers, such as http://10.0.0.5:5051; empty when it did not say.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// Attempts that have not ended, and their tasks that have not.
+	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Tasks    int32 `protobuf:"varint,5,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	// Of these attempts, those whose agent cannot be reached.
+	Unreachable int32 `protobuf:"varint,6,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// The jobs that they belong to, by ID.
+	Jobs          []string `protobuf:"bytes,7,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentView) Reset() {
+	*x = AgentView{}
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentView) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentView) ProtoMessage() {}
+
+func (x *AgentView) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentView.ProtoReflect.Descriptor instead.
+func (*AgentView) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *AgentView) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *AgentView) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *AgentView) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *AgentView) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *AgentView) GetTasks() int32 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
+func (x *AgentView) GetUnreachable() int32 {
+	if x != nil {
+		return x.Unreachable
+	}
+	return 0
+}
+
+func (x *AgentView) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+type ReadLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A task, or a job: then the newest attempt of each of its instances. One of
+	// the two is given.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	JobId  string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// A file in the task's directory. Default: stdout.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// Only the last so many lines of each file; absent: all of it.
+	TailLines *int32 `protobuf:"varint,4,opt,name=tail_lines,json=tailLines,proto3,oneof" json:"tail_lines,omitempty"`
+	// Go on with what is written later, by later attempts of the same instances
+	// too. Without it the call ends with the end of the files.
+	Follow        bool `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadLogRequest) Reset() {
+	*x = ReadLogRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadLogRequest) ProtoMessage() {}
+
+func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
+func (*ReadLogRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ReadLogRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *ReadLogRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ReadLogRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ReadLogRequest) GetTailLines() int32 {
+	if x != nil && x.TailLines != nil {
+		return *x.TailLines
+	}
+	return 0
+}
+
+func (x *ReadLogRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+// ReadLogResponse is a piece of one task's file, or a word about it.
+type ReadLogResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	Data   []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// Where the data begins in the file, in bytes.
+	Offset int64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Instead of data: what a person should know, such as that the agent cannot
+	// be reached and is tried again.
+	Note          string `protobuf:"bytes,4,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadLogResponse) Reset() {
+	*x = ReadLogResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadLogResponse) ProtoMessage() {}
+
+func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
+func (*ReadLogResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ReadLogResponse) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *ReadLogResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ReadLogResponse) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *ReadLogResponse) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+type ListFilesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// A directory below the task's own. Default: that one.
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFilesRequest) Reset() {
+	*x = ListFilesRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFilesRequest) ProtoMessage() {}
+
+func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
+func (*ListFilesRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListFilesRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *ListFilesRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+type ListFilesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*FileInfo            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFilesResponse) Reset() {
+	*x = ListFilesResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFilesResponse) ProtoMessage() {}
+
+func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
+func (*ListFilesResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ListFilesResponse) GetFiles() []*FileInfo {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// FileInfo is a file or a directory in a sandbox.
+type FileInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, without directories.
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size     int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Modified *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=modified,proto3" json:"modified,omitempty"`
+	// As ls shows it: -rw-r--r--.
+	Mode          string `protobuf:"bytes,4,opt,name=mode,proto3" json:"mode,omitempty"`
+	User          string `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
+	Directory     bool   `protobuf:"varint,6,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileInfo) Reset() {
+	*x = FileInfo{}
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileInfo) ProtoMessage() {}
+
+func (x *FileInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
+func (*FileInfo) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *FileInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FileInfo) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileInfo) GetModified() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Modified
+	}
+	return nil
+}
+
+func (x *FileInfo) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *FileInfo) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *FileInfo) GetDirectory() bool {
+	if x != nil {
+		return x.Directory
+	}
+	return false
+}
+
 var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
@@ -1140,9 +2365,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"suppresses\x18\x0e \x01(\x04R\n" +
 	"suppresses\x120\n" +
-	"\x14mesos_frameworks_url\x18\x0f \x01(\tR\x12mesosFrameworksUrl\"%\n" +
+	"\x14mesos_frameworks_url\x18\x0f \x01(\tR\x12mesosFrameworksUrl\"u\n" +
 	"\fWatchRequest\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\x99\x03\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n" +
+	"\x05since\x18\x02 \x01(\x04H\x00R\x05since\x88\x01\x01\x12)\n" +
+	"\x10without_attempts\x18\x03 \x01(\bR\x0fwithoutAttemptsB\b\n" +
+	"\x06_since\"\xc9\x03\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12(\n" +
 	"\x03job\x18\x02 \x01(\v2\x14.tandem.v1.JobRecordH\x00R\x03job\x127\n" +
@@ -1152,18 +2380,111 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\vjob_removed\x18\x06 \x01(\tH\x00R\n" +
 	"jobRemoved\x12#\n" +
 	"\fsnapshot_end\x18\a \x01(\bH\x00R\vsnapshotEnd\x12G\n" +
-	"\x10instance_removed\x18\b \x01(\v2\x1a.tandem.v1.InstanceRemovedH\x00R\x0finstanceRemovedB\b\n" +
+	"\x10instance_removed\x18\b \x01(\v2\x1a.tandem.v1.InstanceRemovedH\x00R\x0finstanceRemoved\x12.\n" +
+	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB\b\n" +
 	"\x06change\"<\n" +
 	"\x0fInstanceRemoved\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
-	"\x04slot\x18\x02 \x01(\x05R\x04slot2\xbe\x03\n" +
+	"\x04slot\x18\x02 \x01(\x05R\x04slot\"#\n" +
+	"\x11ExplainJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"N\n" +
+	"\x12ExplainJobResponse\x128\n" +
+	"\vexplanation\x18\x01 \x01(\v2\x16.tandem.v1.ExplanationR\vexplanation\"2\n" +
+	"\x0ePlanJobRequest\x12 \n" +
+	"\x03job\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x03job\"\xb7\x01\n" +
+	"\x0fPlanJobResponse\x12\x18\n" +
+	"\achanged\x18\x01 \x01(\bR\achanged\x12 \n" +
+	"\x03job\x18\x02 \x01(\v2\x0e.tandem.v1.JobR\x03job\x12.\n" +
+	"\acurrent\x18\x03 \x01(\v2\x14.tandem.v1.JobRecordR\acurrent\x128\n" +
+	"\vexplanation\x18\x04 \x01(\v2\x16.tandem.v1.ExplanationR\vexplanation\"~\n" +
+	"\x11RestartJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05slots\x18\x02 \x03(\x05R\x05slots\x12.\n" +
+	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x11_expected_version\".\n" +
+	"\x12RestartJobResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x83\x01\n" +
+	"\x12RollbackJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12.\n" +
+	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x11_expected_version\"/\n" +
+	"\x13RollbackJobResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x9a\x01\n" +
+	"\x12SteerUpdateRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x17.tandem.v1.UpdateActionR\x06action\x12.\n" +
+	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x11_expected_version\"/\n" +
+	"\x13SteerUpdateResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"d\n" +
+	"\rRunJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
+	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x11_expected_version\"*\n" +
+	"\x0eRunJobResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x13\n" +
+	"\x11ListAgentsRequest\"B\n" +
+	"\x12ListAgentsResponse\x12,\n" +
+	"\x06agents\x18\x01 \x03(\v2\x14.tandem.v1.AgentViewR\x06agents\"\xbc\x01\n" +
+	"\tAgentView\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\x05R\battempts\x12\x14\n" +
+	"\x05tasks\x18\x05 \x01(\x05R\x05tasks\x12 \n" +
+	"\vunreachable\x18\x06 \x01(\x05R\vunreachable\x12\x12\n" +
+	"\x04jobs\x18\a \x03(\tR\x04jobs\"\x9f\x01\n" +
+	"\x0eReadLogRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\"\n" +
+	"\n" +
+	"tail_lines\x18\x04 \x01(\x05H\x00R\ttailLines\x88\x01\x01\x12\x16\n" +
+	"\x06follow\x18\x05 \x01(\bR\x06followB\r\n" +
+	"\v_tail_lines\"j\n" +
+	"\x0fReadLogResponse\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04note\x18\x04 \x01(\tR\x04note\"?\n" +
+	"\x10ListFilesRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\">\n" +
+	"\x11ListFilesResponse\x12)\n" +
+	"\x05files\x18\x01 \x03(\v2\x13.tandem.v1.FileInfoR\x05files\"\xb0\x01\n" +
+	"\bFileInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x126\n" +
+	"\bmodified\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x12\n" +
+	"\x04mode\x18\x04 \x01(\tR\x04mode\x12\x12\n" +
+	"\x04user\x18\x05 \x01(\tR\x04user\x12\x1c\n" +
+	"\tdirectory\x18\x06 \x01(\bR\tdirectory*\x94\x01\n" +
+	"\fUpdateAction\x12\x1d\n" +
+	"\x19UPDATE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
+	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
+	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xdc\b\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
 	"\x06GetJob\x12\x18.tandem.v1.GetJobRequest\x1a\x19.tandem.v1.GetJobResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\bListJobs\x12\x1a.tandem.v1.ListJobsRequest\x1a\x1b.tandem.v1.ListJobsResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\fGetFramework\x12\x1e.tandem.v1.GetFrameworkRequest\x1a\x1f.tandem.v1.GetFrameworkResponse\"\x03\x90\x02\x01\x12<\n" +
-	"\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse0\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse0\x01\x12N\n" +
+	"\n" +
+	"ExplainJob\x12\x1c.tandem.v1.ExplainJobRequest\x1a\x1d.tandem.v1.ExplainJobResponse\"\x03\x90\x02\x01\x12E\n" +
+	"\aPlanJob\x12\x19.tandem.v1.PlanJobRequest\x1a\x1a.tandem.v1.PlanJobResponse\"\x03\x90\x02\x01\x12I\n" +
+	"\n" +
+	"RestartJob\x12\x1c.tandem.v1.RestartJobRequest\x1a\x1d.tandem.v1.RestartJobResponse\x12L\n" +
+	"\vRollbackJob\x12\x1d.tandem.v1.RollbackJobRequest\x1a\x1e.tandem.v1.RollbackJobResponse\x12L\n" +
+	"\vSteerUpdate\x12\x1d.tandem.v1.SteerUpdateRequest\x1a\x1e.tandem.v1.SteerUpdateResponse\x12=\n" +
+	"\x06RunJob\x12\x18.tandem.v1.RunJobRequest\x1a\x19.tandem.v1.RunJobResponse\x12N\n" +
+	"\n" +
+	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\x03\x90\x02\x01\x12B\n" +
+	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse0\x01\x12K\n" +
+	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\x03\x90\x02\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_api_proto_rawDescOnce sync.Once
@@ -1177,63 +2498,114 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_api_proto_rawDescData
 }
 
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_tandem_v1_api_proto_goTypes = []any{
-	(*Refusal)(nil),               // 0: tandem.v1.Refusal
-	(*SubmitJobRequest)(nil),      // 1: tandem.v1.SubmitJobRequest
-	(*SubmitJobResponse)(nil),     // 2: tandem.v1.SubmitJobResponse
-	(*StopJobRequest)(nil),        // 3: tandem.v1.StopJobRequest
-	(*StopJobResponse)(nil),       // 4: tandem.v1.StopJobResponse
-	(*GetJobRequest)(nil),         // 5: tandem.v1.GetJobRequest
-	(*GetJobResponse)(nil),        // 6: tandem.v1.GetJobResponse
-	(*ListJobsRequest)(nil),       // 7: tandem.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),      // 8: tandem.v1.ListJobsResponse
-	(*JobView)(nil),               // 9: tandem.v1.JobView
-	(*InstanceView)(nil),          // 10: tandem.v1.InstanceView
-	(*GetFrameworkRequest)(nil),   // 11: tandem.v1.GetFrameworkRequest
-	(*GetFrameworkResponse)(nil),  // 12: tandem.v1.GetFrameworkResponse
-	(*FrameworkView)(nil),         // 13: tandem.v1.FrameworkView
-	(*WatchRequest)(nil),          // 14: tandem.v1.WatchRequest
-	(*WatchResponse)(nil),         // 15: tandem.v1.WatchResponse
-	(*InstanceRemoved)(nil),       // 16: tandem.v1.InstanceRemoved
-	(*Job)(nil),                   // 17: tandem.v1.Job
-	(*JobRecord)(nil),             // 18: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 19: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 20: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(UpdateAction)(0),             // 0: tandem.v1.UpdateAction
+	(*Refusal)(nil),               // 1: tandem.v1.Refusal
+	(*SubmitJobRequest)(nil),      // 2: tandem.v1.SubmitJobRequest
+	(*SubmitJobResponse)(nil),     // 3: tandem.v1.SubmitJobResponse
+	(*StopJobRequest)(nil),        // 4: tandem.v1.StopJobRequest
+	(*StopJobResponse)(nil),       // 5: tandem.v1.StopJobResponse
+	(*GetJobRequest)(nil),         // 6: tandem.v1.GetJobRequest
+	(*GetJobResponse)(nil),        // 7: tandem.v1.GetJobResponse
+	(*ListJobsRequest)(nil),       // 8: tandem.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),      // 9: tandem.v1.ListJobsResponse
+	(*JobView)(nil),               // 10: tandem.v1.JobView
+	(*InstanceView)(nil),          // 11: tandem.v1.InstanceView
+	(*GetFrameworkRequest)(nil),   // 12: tandem.v1.GetFrameworkRequest
+	(*GetFrameworkResponse)(nil),  // 13: tandem.v1.GetFrameworkResponse
+	(*FrameworkView)(nil),         // 14: tandem.v1.FrameworkView
+	(*WatchRequest)(nil),          // 15: tandem.v1.WatchRequest
+	(*WatchResponse)(nil),         // 16: tandem.v1.WatchResponse
+	(*InstanceRemoved)(nil),       // 17: tandem.v1.InstanceRemoved
+	(*ExplainJobRequest)(nil),     // 18: tandem.v1.ExplainJobRequest
+	(*ExplainJobResponse)(nil),    // 19: tandem.v1.ExplainJobResponse
+	(*PlanJobRequest)(nil),        // 20: tandem.v1.PlanJobRequest
+	(*PlanJobResponse)(nil),       // 21: tandem.v1.PlanJobResponse
+	(*RestartJobRequest)(nil),     // 22: tandem.v1.RestartJobRequest
+	(*RestartJobResponse)(nil),    // 23: tandem.v1.RestartJobResponse
+	(*RollbackJobRequest)(nil),    // 24: tandem.v1.RollbackJobRequest
+	(*RollbackJobResponse)(nil),   // 25: tandem.v1.RollbackJobResponse
+	(*SteerUpdateRequest)(nil),    // 26: tandem.v1.SteerUpdateRequest
+	(*SteerUpdateResponse)(nil),   // 27: tandem.v1.SteerUpdateResponse
+	(*RunJobRequest)(nil),         // 28: tandem.v1.RunJobRequest
+	(*RunJobResponse)(nil),        // 29: tandem.v1.RunJobResponse
+	(*ListAgentsRequest)(nil),     // 30: tandem.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),    // 31: tandem.v1.ListAgentsResponse
+	(*AgentView)(nil),             // 32: tandem.v1.AgentView
+	(*ReadLogRequest)(nil),        // 33: tandem.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),       // 34: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),      // 35: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),     // 36: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),              // 37: tandem.v1.FileInfo
+	(*Job)(nil),                   // 38: tandem.v1.Job
+	(*JobRecord)(nil),             // 39: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),        // 40: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 41: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
+	(*Explanation)(nil),           // 43: tandem.v1.Explanation
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	17, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	9,  // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	18, // 2: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	18, // 3: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
-	10, // 4: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	19, // 5: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	20, // 6: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
-	13, // 7: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	21, // 8: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	18, // 9: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	19, // 10: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	20, // 11: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	13, // 12: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	16, // 13: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	1,  // 14: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	3,  // 15: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	5,  // 16: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	7,  // 17: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	11, // 18: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	14, // 19: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	2,  // 20: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	4,  // 21: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	6,  // 22: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	8,  // 23: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	12, // 24: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	15, // 25: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	38, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	10, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
+	39, // 2: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	39, // 3: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	11, // 4: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
+	40, // 5: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	41, // 6: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	14, // 7: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
+	42, // 8: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	39, // 9: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	40, // 10: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	41, // 11: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	14, // 12: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	17, // 13: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	42, // 14: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	43, // 15: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	38, // 16: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	38, // 17: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	39, // 18: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	43, // 19: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 20: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	32, // 21: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	37, // 22: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	42, // 23: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	2,  // 24: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 25: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 26: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	8,  // 27: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	12, // 28: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	15, // 29: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	18, // 30: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	20, // 31: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	22, // 32: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	24, // 33: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	26, // 34: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	28, // 35: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	30, // 36: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	33, // 37: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	35, // 38: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	3,  // 39: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 40: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 41: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	9,  // 42: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	13, // 43: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	16, // 44: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	19, // 45: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	21, // 46: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	23, // 47: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	25, // 48: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	27, // 49: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	29, // 50: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	31, // 51: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	34, // 52: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	36, // 53: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	39, // [39:54] is the sub-list for method output_type
+	24, // [24:39] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -1245,6 +2617,7 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_state_proto_init()
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[3].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[14].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[15].OneofWrappers = []any{
 		(*WatchResponse_Job)(nil),
 		(*WatchResponse_Instance)(nil),
@@ -1254,18 +2627,24 @@ func file_tandem_v1_api_proto_init() {
 		(*WatchResponse_SnapshotEnd)(nil),
 		(*WatchResponse_InstanceRemoved)(nil),
 	}
+	file_tandem_v1_api_proto_msgTypes[21].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[23].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[25].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   17,
+			NumEnums:      1,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tandem_v1_api_proto_goTypes,
 		DependencyIndexes: file_tandem_v1_api_proto_depIdxs,
+		EnumInfos:         file_tandem_v1_api_proto_enumTypes,
 		MessageInfos:      file_tandem_v1_api_proto_msgTypes,
 	}.Build()
 	File_tandem_v1_api_proto = out.File

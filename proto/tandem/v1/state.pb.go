@@ -1005,7 +1005,10 @@ type AttemptRecord struct {
 	// When all its tasks ran first.
 	Running *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=running,proto3" json:"running,omitempty"`
 	// When its agent was first found unreachable, while it is.
-	Unreachable   *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	Unreachable *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// Where the agent answered when it was chosen, such as http://10.0.0.5:5051,
+	// for reading the sandbox; empty when its offer did not say.
+	AgentUrl      string `protobuf:"bytes,15,opt,name=agent_url,json=agentUrl,proto3" json:"agent_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1136,6 +1139,13 @@ func (x *AttemptRecord) GetUnreachable() *timestamppb.Timestamp {
 		return x.Unreachable
 	}
 	return nil
+}
+
+func (x *AttemptRecord) GetAgentUrl() string {
+	if x != nil {
+		return x.AgentUrl
+	}
+	return ""
 }
 
 // TaskRecord is the Mesos task that carries one workload of one attempt.
@@ -1606,7 +1616,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	" \x01(\rR\x06streak\x12\x16\n" +
 	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
 	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\x12\x19\n" +
-	"\bagent_id\x18\r \x01(\tR\aagentId\"\x80\x05\n" +
+	"\bagent_id\x18\r \x01(\tR\aagentId\"\x9d\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1627,7 +1637,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"attributes\x18\f \x03(\v2(.tandem.v1.AttemptRecord.AttributesEntryR\n" +
 	"attributes\x124\n" +
 	"\arunning\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\arunning\x12<\n" +
-	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x1a=\n" +
+	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x12\x1b\n" +
+	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x04\n" +

@@ -49,6 +49,32 @@ const (
 	SchedulerServiceGetFrameworkProcedure = "/tandem.v1.SchedulerService/GetFramework"
 	// SchedulerServiceWatchProcedure is the fully-qualified name of the SchedulerService's Watch RPC.
 	SchedulerServiceWatchProcedure = "/tandem.v1.SchedulerService/Watch"
+	// SchedulerServiceExplainJobProcedure is the fully-qualified name of the SchedulerService's
+	// ExplainJob RPC.
+	SchedulerServiceExplainJobProcedure = "/tandem.v1.SchedulerService/ExplainJob"
+	// SchedulerServicePlanJobProcedure is the fully-qualified name of the SchedulerService's PlanJob
+	// RPC.
+	SchedulerServicePlanJobProcedure = "/tandem.v1.SchedulerService/PlanJob"
+	// SchedulerServiceRestartJobProcedure is the fully-qualified name of the SchedulerService's
+	// RestartJob RPC.
+	SchedulerServiceRestartJobProcedure = "/tandem.v1.SchedulerService/RestartJob"
+	// SchedulerServiceRollbackJobProcedure is the fully-qualified name of the SchedulerService's
+	// RollbackJob RPC.
+	SchedulerServiceRollbackJobProcedure = "/tandem.v1.SchedulerService/RollbackJob"
+	// SchedulerServiceSteerUpdateProcedure is the fully-qualified name of the SchedulerService's
+	// SteerUpdate RPC.
+	SchedulerServiceSteerUpdateProcedure = "/tandem.v1.SchedulerService/SteerUpdate"
+	// SchedulerServiceRunJobProcedure is the fully-qualified name of the SchedulerService's RunJob RPC.
+	SchedulerServiceRunJobProcedure = "/tandem.v1.SchedulerService/RunJob"
+	// SchedulerServiceListAgentsProcedure is the fully-qualified name of the SchedulerService's
+	// ListAgents RPC.
+	SchedulerServiceListAgentsProcedure = "/tandem.v1.SchedulerService/ListAgents"
+	// SchedulerServiceReadLogProcedure is the fully-qualified name of the SchedulerService's ReadLog
+	// RPC.
+	SchedulerServiceReadLogProcedure = "/tandem.v1.SchedulerService/ReadLog"
+	// SchedulerServiceListFilesProcedure is the fully-qualified name of the SchedulerService's
+	// ListFiles RPC.
+	SchedulerServiceListFilesProcedure = "/tandem.v1.SchedulerService/ListFiles"
 )
 
 // SchedulerServiceClient is a client for the tandem.v1.SchedulerService service.
@@ -67,6 +93,26 @@ type SchedulerServiceClient interface {
 	GetFramework(context.Context, *v1.GetFrameworkRequest) (*v1.GetFrameworkResponse, error)
 	// What is, then every later change, without a gap.
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
+	// Why instances of a job wait.
+	ExplainJob(context.Context, *v1.ExplainJobRequest) (*v1.ExplainJobResponse, error)
+	// What submitting a job would change, and where its instances would go.
+	// Nothing is changed.
+	PlanJob(context.Context, *v1.PlanJobRequest) (*v1.PlanJobResponse, error)
+	// Replaces instances by new attempts of the same version.
+	RestartJob(context.Context, *v1.RestartJobRequest) (*v1.RestartJobResponse, error)
+	// Makes an earlier version's spec the job's newest version.
+	RollbackJob(context.Context, *v1.RollbackJobRequest) (*v1.RollbackJobResponse, error)
+	// Pauses, resumes, promotes or aborts the update of a job.
+	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
+	// Starts a cron job now, besides its schedule.
+	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
+	// The agents that tasks of this scheduler run on.
+	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// What tasks have written to a file in their sandboxes, as it is or as it
+	// grows. It is read from the agents.
+	ReadLog(context.Context, *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error)
+	// The files in a task's sandbox. They are read from the agent.
+	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
 }
 
 // NewSchedulerServiceClient constructs a client for the tandem.v1.SchedulerService service. By
@@ -119,6 +165,64 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(schedulerServiceMethods.ByName("Watch")),
 			connect.WithClientOptions(opts...),
 		),
+		explainJob: connect.NewClient[v1.ExplainJobRequest, v1.ExplainJobResponse](
+			httpClient,
+			baseURL+SchedulerServiceExplainJobProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ExplainJob")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		planJob: connect.NewClient[v1.PlanJobRequest, v1.PlanJobResponse](
+			httpClient,
+			baseURL+SchedulerServicePlanJobProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("PlanJob")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		restartJob: connect.NewClient[v1.RestartJobRequest, v1.RestartJobResponse](
+			httpClient,
+			baseURL+SchedulerServiceRestartJobProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("RestartJob")),
+			connect.WithClientOptions(opts...),
+		),
+		rollbackJob: connect.NewClient[v1.RollbackJobRequest, v1.RollbackJobResponse](
+			httpClient,
+			baseURL+SchedulerServiceRollbackJobProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("RollbackJob")),
+			connect.WithClientOptions(opts...),
+		),
+		steerUpdate: connect.NewClient[v1.SteerUpdateRequest, v1.SteerUpdateResponse](
+			httpClient,
+			baseURL+SchedulerServiceSteerUpdateProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("SteerUpdate")),
+			connect.WithClientOptions(opts...),
+		),
+		runJob: connect.NewClient[v1.RunJobRequest, v1.RunJobResponse](
+			httpClient,
+			baseURL+SchedulerServiceRunJobProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("RunJob")),
+			connect.WithClientOptions(opts...),
+		),
+		listAgents: connect.NewClient[v1.ListAgentsRequest, v1.ListAgentsResponse](
+			httpClient,
+			baseURL+SchedulerServiceListAgentsProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ListAgents")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		readLog: connect.NewClient[v1.ReadLogRequest, v1.ReadLogResponse](
+			httpClient,
+			baseURL+SchedulerServiceReadLogProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ReadLog")),
+			connect.WithClientOptions(opts...),
+		),
+		listFiles: connect.NewClient[v1.ListFilesRequest, v1.ListFilesResponse](
+			httpClient,
+			baseURL+SchedulerServiceListFilesProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ListFiles")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -130,6 +234,15 @@ type schedulerServiceClient struct {
 	listJobs     *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
 	getFramework *connect.Client[v1.GetFrameworkRequest, v1.GetFrameworkResponse]
 	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	explainJob   *connect.Client[v1.ExplainJobRequest, v1.ExplainJobResponse]
+	planJob      *connect.Client[v1.PlanJobRequest, v1.PlanJobResponse]
+	restartJob   *connect.Client[v1.RestartJobRequest, v1.RestartJobResponse]
+	rollbackJob  *connect.Client[v1.RollbackJobRequest, v1.RollbackJobResponse]
+	steerUpdate  *connect.Client[v1.SteerUpdateRequest, v1.SteerUpdateResponse]
+	runJob       *connect.Client[v1.RunJobRequest, v1.RunJobResponse]
+	listAgents   *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
+	readLog      *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
+	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
 }
 
 // SubmitJob calls tandem.v1.SchedulerService.SubmitJob.
@@ -182,6 +295,83 @@ func (c *schedulerServiceClient) Watch(ctx context.Context, req *v1.WatchRequest
 	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// ExplainJob calls tandem.v1.SchedulerService.ExplainJob.
+func (c *schedulerServiceClient) ExplainJob(ctx context.Context, req *v1.ExplainJobRequest) (*v1.ExplainJobResponse, error) {
+	response, err := c.explainJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PlanJob calls tandem.v1.SchedulerService.PlanJob.
+func (c *schedulerServiceClient) PlanJob(ctx context.Context, req *v1.PlanJobRequest) (*v1.PlanJobResponse, error) {
+	response, err := c.planJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RestartJob calls tandem.v1.SchedulerService.RestartJob.
+func (c *schedulerServiceClient) RestartJob(ctx context.Context, req *v1.RestartJobRequest) (*v1.RestartJobResponse, error) {
+	response, err := c.restartJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RollbackJob calls tandem.v1.SchedulerService.RollbackJob.
+func (c *schedulerServiceClient) RollbackJob(ctx context.Context, req *v1.RollbackJobRequest) (*v1.RollbackJobResponse, error) {
+	response, err := c.rollbackJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SteerUpdate calls tandem.v1.SchedulerService.SteerUpdate.
+func (c *schedulerServiceClient) SteerUpdate(ctx context.Context, req *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error) {
+	response, err := c.steerUpdate.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RunJob calls tandem.v1.SchedulerService.RunJob.
+func (c *schedulerServiceClient) RunJob(ctx context.Context, req *v1.RunJobRequest) (*v1.RunJobResponse, error) {
+	response, err := c.runJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListAgents calls tandem.v1.SchedulerService.ListAgents.
+func (c *schedulerServiceClient) ListAgents(ctx context.Context, req *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error) {
+	response, err := c.listAgents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReadLog calls tandem.v1.SchedulerService.ReadLog.
+func (c *schedulerServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error) {
+	return c.readLog.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ListFiles calls tandem.v1.SchedulerService.ListFiles.
+func (c *schedulerServiceClient) ListFiles(ctx context.Context, req *v1.ListFilesRequest) (*v1.ListFilesResponse, error) {
+	response, err := c.listFiles.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SchedulerServiceHandler is an implementation of the tandem.v1.SchedulerService service.
 type SchedulerServiceHandler interface {
 	// Makes a job be as the spec says: a new job, a new version of one, or, when
@@ -198,6 +388,26 @@ type SchedulerServiceHandler interface {
 	GetFramework(context.Context, *v1.GetFrameworkRequest) (*v1.GetFrameworkResponse, error)
 	// What is, then every later change, without a gap.
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
+	// Why instances of a job wait.
+	ExplainJob(context.Context, *v1.ExplainJobRequest) (*v1.ExplainJobResponse, error)
+	// What submitting a job would change, and where its instances would go.
+	// Nothing is changed.
+	PlanJob(context.Context, *v1.PlanJobRequest) (*v1.PlanJobResponse, error)
+	// Replaces instances by new attempts of the same version.
+	RestartJob(context.Context, *v1.RestartJobRequest) (*v1.RestartJobResponse, error)
+	// Makes an earlier version's spec the job's newest version.
+	RollbackJob(context.Context, *v1.RollbackJobRequest) (*v1.RollbackJobResponse, error)
+	// Pauses, resumes, promotes or aborts the update of a job.
+	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
+	// Starts a cron job now, besides its schedule.
+	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
+	// The agents that tasks of this scheduler run on.
+	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// What tasks have written to a file in their sandboxes, as it is or as it
+	// grows. It is read from the agents.
+	ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error
+	// The files in a task's sandbox. They are read from the agent.
+	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
 }
 
 // NewSchedulerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -246,6 +456,64 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithSchema(schedulerServiceMethods.ByName("Watch")),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceExplainJobHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceExplainJobProcedure,
+		svc.ExplainJob,
+		connect.WithSchema(schedulerServiceMethods.ByName("ExplainJob")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServicePlanJobHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServicePlanJobProcedure,
+		svc.PlanJob,
+		connect.WithSchema(schedulerServiceMethods.ByName("PlanJob")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceRestartJobHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceRestartJobProcedure,
+		svc.RestartJob,
+		connect.WithSchema(schedulerServiceMethods.ByName("RestartJob")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceRollbackJobHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceRollbackJobProcedure,
+		svc.RollbackJob,
+		connect.WithSchema(schedulerServiceMethods.ByName("RollbackJob")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceSteerUpdateHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceSteerUpdateProcedure,
+		svc.SteerUpdate,
+		connect.WithSchema(schedulerServiceMethods.ByName("SteerUpdate")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceRunJobHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceRunJobProcedure,
+		svc.RunJob,
+		connect.WithSchema(schedulerServiceMethods.ByName("RunJob")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceListAgentsHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceListAgentsProcedure,
+		svc.ListAgents,
+		connect.WithSchema(schedulerServiceMethods.ByName("ListAgents")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceReadLogHandler := connect.NewServerStreamHandlerSimple(
+		SchedulerServiceReadLogProcedure,
+		svc.ReadLog,
+		connect.WithSchema(schedulerServiceMethods.ByName("ReadLog")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceListFilesHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceListFilesProcedure,
+		svc.ListFiles,
+		connect.WithSchema(schedulerServiceMethods.ByName("ListFiles")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tandem.v1.SchedulerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SchedulerServiceSubmitJobProcedure:
@@ -260,6 +528,24 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceGetFrameworkHandler.ServeHTTP(w, r)
 		case SchedulerServiceWatchProcedure:
 			schedulerServiceWatchHandler.ServeHTTP(w, r)
+		case SchedulerServiceExplainJobProcedure:
+			schedulerServiceExplainJobHandler.ServeHTTP(w, r)
+		case SchedulerServicePlanJobProcedure:
+			schedulerServicePlanJobHandler.ServeHTTP(w, r)
+		case SchedulerServiceRestartJobProcedure:
+			schedulerServiceRestartJobHandler.ServeHTTP(w, r)
+		case SchedulerServiceRollbackJobProcedure:
+			schedulerServiceRollbackJobHandler.ServeHTTP(w, r)
+		case SchedulerServiceSteerUpdateProcedure:
+			schedulerServiceSteerUpdateHandler.ServeHTTP(w, r)
+		case SchedulerServiceRunJobProcedure:
+			schedulerServiceRunJobHandler.ServeHTTP(w, r)
+		case SchedulerServiceListAgentsProcedure:
+			schedulerServiceListAgentsHandler.ServeHTTP(w, r)
+		case SchedulerServiceReadLogProcedure:
+			schedulerServiceReadLogHandler.ServeHTTP(w, r)
+		case SchedulerServiceListFilesProcedure:
+			schedulerServiceListFilesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -291,4 +577,40 @@ func (UnimplementedSchedulerServiceHandler) GetFramework(context.Context, *v1.Ge
 
 func (UnimplementedSchedulerServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.Watch is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ExplainJob(context.Context, *v1.ExplainJobRequest) (*v1.ExplainJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ExplainJob is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) PlanJob(context.Context, *v1.PlanJobRequest) (*v1.PlanJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.PlanJob is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) RestartJob(context.Context, *v1.RestartJobRequest) (*v1.RestartJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.RestartJob is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) RollbackJob(context.Context, *v1.RollbackJobRequest) (*v1.RollbackJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.RollbackJob is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.SteerUpdate is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.RunJob is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListAgents is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ReadLog is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListFiles is not implemented"))
 }
