@@ -65,6 +65,14 @@ func readValue(it *item, r *mesos.Resource) {
 	}
 }
 
+// Upgrade returns a resource in the form of reservation refinement: its role, if
+// it is reserved, is said by its reservations. Nothing else changes.
+func Upgrade(r mesos.Resource) mesos.Resource {
+	r.Reservations = upgraded(&r)
+	r.Role, r.Reservation = nil, nil
+	return r
+}
+
 // upgraded returns the stack of reservations, whichever form it is given in.
 func upgraded(r *mesos.Resource) []mesos.Resource_ReservationInfo {
 	if len(r.Reservations) > 0 || r.Role == nil || *r.Role == AnyRole {

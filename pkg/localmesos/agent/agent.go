@@ -62,6 +62,7 @@ type Agent struct {
 
 	mu     sync.Mutex // guards what follows
 	server *server
+	thaw   chan struct{} // closed to end a freeze; nil when there is none
 	stop   sync.Once
 }
 
@@ -199,6 +200,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 
 func (a *Agent) end(ctx context.Context) error {
 	var errs []error
+	a.Thaw()
 	if a.running.Load() {
 		a.do(func(time.Time) {
 			if a.master != nil && !a.down {

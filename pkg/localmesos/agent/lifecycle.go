@@ -51,6 +51,44 @@ func (a *Agent) Recover() error {
 	return nil
 }
 
+// Freeze stops the agent as SIGSTOP stops its process, until Thaw: whoever talks
+// to it waits, and nothing is lost. It blocks until the agent stands still.
+func (a *Agent) Freeze() {
+	thaw := make(chan struct{})
+	a.mu.Lock()
+	frozen := a.thaw != nil
+	if !frozen {
+		a.thaw = thaw
+	}
+	a.mu.Unlock()
+	if frozen {
+		return
+	}
+	stands := make(chan struct{})
+	if !a.inputs.post(func(time.Time) {
+		close(stands)
+		<-thaw
+		// Timers that ran out meanwhile are first.
+		a.core.Tick(a.options.Clock.Now())
+	}) {
+		return
+	}
+	select {
+	case <-stands:
+	case <-a.ended:
+	}
+}
+
+// Thaw ends a freeze.
+func (a *Agent) Thaw() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.thaw != nil {
+		close(a.thaw)
+		a.thaw = nil
+	}
+}
+
 // Detect tells the agent of another master, with which it registers; nil means
 // that there is none for now.
 func (a *Agent) Detect(m link.Master) {

@@ -23,11 +23,11 @@ func (a *Agent) loop() {
 			}
 			return
 		}
-		now := a.options.Clock.Now()
 		for _, input := range a.inputs.take() {
-			input(now)
+			input(a.options.Clock.Now())
 			a.perform()
 		}
+		now := a.options.Clock.Now()
 		if !a.down {
 			a.core.Tick(now)
 			a.perform()
@@ -161,9 +161,9 @@ func (a *Agent) registration(r link.Registration) link.Registration {
 // What follows makes the Agent a link.Agent.
 
 // Registered implements link.Agent.
-func (a *Agent) Registered(id mesos.AgentID, _ link.MasterView) {
+func (a *Agent) Registered(id mesos.AgentID, m link.MasterView) {
 	a.receive(func(now time.Time) {
-		a.core.Registered(now, id)
+		a.core.Registered(now, id, m.PingTimeout)
 		select {
 		case <-a.registered:
 		default:
@@ -175,8 +175,8 @@ func (a *Agent) Registered(id mesos.AgentID, _ link.MasterView) {
 }
 
 // Reregistered implements link.Agent.
-func (a *Agent) Reregistered(id mesos.AgentID, _ link.MasterView, reconcile []mesos.Task) {
-	a.receive(func(now time.Time) { a.core.Reregistered(now, id, reconcile) })
+func (a *Agent) Reregistered(id mesos.AgentID, m link.MasterView, reconcile []mesos.Task) {
+	a.receive(func(now time.Time) { a.core.Reregistered(now, id, m.PingTimeout, reconcile) })
 }
 
 // Shutdown implements link.Agent. The executors end in their grace periods; the
@@ -195,9 +195,7 @@ func (a *Agent) Ping(connected bool) {
 			return
 		}
 		a.master.Pong(a.core.AgentID())
-		if !connected && a.core.Phase() == core.Registered {
-			a.core.Disconnect(now)
-		}
+		a.core.Ping(now, connected)
 	})
 }
 
@@ -228,7 +226,7 @@ func (a *Agent) ShutdownFramework(framework mesos.FrameworkID) {
 
 // UpdateFramework implements link.Agent.
 func (a *Agent) UpdateFramework(framework mesos.FrameworkInfo) {
-	a.receive(func(time.Time) { a.core.UpdateFramework(framework) })
+	a.receive(func(now time.Time) { a.core.UpdateFramework(now, framework) })
 }
 
 // FrameworkToExecutor implements link.Agent.

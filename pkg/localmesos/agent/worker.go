@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
@@ -87,6 +90,18 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	if w.ctx.Err() != nil {
 		return w.failed("Container destroyed while preparing isolators", int32(container.StatusNone))
 	}
+	if text := unsupported(w.launch.Executor.Container); text != "" {
+		return w.failed(text, int32(container.StatusNone))
+	}
+	if command := w.launch.Executor.Command; command.GetValue() == "" {
+		// A real agent's launch helper finds out, and exits with 1.
+		what := "Executable path is not specified"
+		if command.GetShell() {
+			what = "Shell command is not specified"
+		}
+		fmt.Fprintln(stderr, what)
+		return core.Ending{Status: 1 << 8}
+	}
 	c, err := w.agent.runtime.Start(w.spec(dir, owner, stdout, stderr))
 	var notExecuted *container.NotExecutedError
 	if errors.As(err, &notExecuted) {
@@ -97,6 +112,23 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 		return w.failed(err.Error(), int32(container.StatusNone))
 	}
 	return w.watch(c)
+}
+
+// unsupported says why a container cannot be as it is described, in the words of
+// a real agent that is not configured for it; or nothing.
+func unsupported(c *mesos.ContainerInfo) string {
+	for _, network := range c.GetNetworkInfos() {
+		if network.GetName() != "" {
+			return fmt.Sprintf("Unknown CNI network '%s'", network.GetName())
+		}
+	}
+	for _, v := range c.GetVolumes() {
+		path := v.GetSource().GetSandboxPath()
+		if path.GetType() == mesos.Volume_Source_SandboxPath_SELF && !filepath.IsAbs(v.ContainerPath) {
+			return "'container_path' is relative for SANDBOX_PATH volume SELF type"
+		}
+	}
+	return ""
 }
 
 // spec is the container to start.

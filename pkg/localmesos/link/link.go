@@ -12,6 +12,8 @@
 package link
 
 import (
+	"time"
+
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
@@ -77,6 +79,9 @@ type Agent interface {
 // MasterView is what an agent is told of its master.
 type MasterView struct {
 	Info mesos.MasterInfo
+	// PingTimeout is for how long an agent may hear no Ping before it looks for
+	// a master again.
+	PingTimeout time.Duration
 }
 
 // Registration describes an agent to the master.

@@ -212,25 +212,15 @@ func (acc *acceptance) perform(op *mesos.Offer_Operation, field string, sent wir
 }
 
 // normalize returns resources in the refined form, allocated to the role unless
-// they say otherwise.
+// they say otherwise; in their order, and with those of no amount.
 func (acc *acceptance) normalize(list []mesos.Resource) []mesos.Resource {
-	all, err := resource.FromMesos(list)
-	if err != nil {
-		return list // sound has seen that it is valid
-	}
-	out := all.ToMesos()
-	for i := range out {
-		if out[i].AllocationInfo == nil {
-			out[i].AllocationInfo = &mesos.Resource_AllocationInfo{Role: &acc.role}
+	var out []mesos.Resource
+	for _, r := range list {
+		r = resource.Upgrade(r)
+		if r.AllocationInfo == nil {
+			r.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &acc.role}
 		}
-	}
-	// Zeros are dropped on the way, but a task of nothing but zeros still uses
-	// resources.
-	if len(out) == 0 && len(list) > 0 {
-		out = slices.Clone(list)
-		for i := range out {
-			out[i].AllocationInfo = &mesos.Resource_AllocationInfo{Role: &acc.role}
-		}
+		out = append(out, r)
 	}
 	return out
 }
@@ -301,10 +291,12 @@ func (acc *acceptance) launchGroup(op *mesos.Offer_Operation, typed bool) {
 		acc.fail(op, err)
 		return
 	}
+	// The executor of an empty group is accounted for, as a real master does,
+	// though no agent ever starts it.
+	acc.useExecutor(executor)
 	if len(group.Tasks) == 0 {
 		return
 	}
-	acc.useExecutor(executor)
 	for i := range group.Tasks {
 		acc.useTask(&group.Tasks[i])
 	}

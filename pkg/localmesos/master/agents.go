@@ -15,7 +15,12 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
-func (c *core) view() link.MasterView { return link.MasterView{Info: c.info} }
+func (c *core) view() link.MasterView {
+	return link.MasterView{
+		Info:        c.info,
+		PingTimeout: c.options.AgentPingTimeout * time.Duration(c.options.MaxAgentPingTimeouts),
+	}
+}
 
 func (c *core) registerAgent(l link.Agent, r link.Registration) {
 	if c.stopped {
@@ -136,6 +141,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	delete(c.unreachable, id)
 	c.takeBack(a, r, wasUnreachable)
 	l.Reregistered(mesos.AgentID{Value: string(id)}, c.view(), nil)
+	c.updateFrameworks(a, r)
 	c.options.Logger.WithField("agent", string(id)).Info("agent reregistered")
 	c.allocateSoon(id)
 }
@@ -158,6 +164,7 @@ func (c *core) returnOfKnown(a *agent, l link.Agent, r link.Registration) {
 	l.Reregistered(mesos.AgentID{Value: string(a.id)}, c.view(), c.missingTasks(a, r))
 	c.dropMissingExecutors(a, r)
 	c.takeBack(a, r, false)
+	c.updateFrameworks(a, r)
 	c.options.Logger.WithField("agent", string(a.id)).Info("agent reregistered")
 	c.allocateSoon(a.id)
 }
@@ -232,6 +239,15 @@ func (c *core) takeBack(a *agent, r link.Registration, wasUnreachable bool) {
 	}
 }
 
+// updateFrameworks tells a returning agent what its frameworks are now.
+func (c *core) updateFrameworks(a *agent, r link.Registration) {
+	for _, info := range r.Frameworks {
+		if f := c.frameworks[frameworkID(info.ID.GetValue())]; f != nil && !f.recovered {
+			a.link.UpdateFramework(f.info)
+		}
+	}
+}
+
 func (c *core) takeBackTask(f *framework, a *agent, info mesos.Task, wasUnreachable bool) {
 	id := taskID(info.TaskID.Value)
 	if t := f.tasks[id]; t != nil {
@@ -258,7 +274,7 @@ func (c *core) takeBackTask(f *framework, a *agent, info mesos.Task, wasUnreacha
 	t := &task{info: info, resources: resources, updateState: info.GetStatusUpdateState(), updateUUID: info.StatusUpdateUUID}
 	c.insertTask(f, a, t)
 	if terminal(t.state()) {
-		// Its resources were free already.
+		t.freed = true
 		return
 	}
 	c.allocator.Use(string(f.id), string(a.id), resources)

@@ -108,6 +108,7 @@ type task struct {
 	// limits are not part of mesos-go's Task.
 	limits    map[string]mesos.Value_Scalar
 	resources resource.Resources
+	freed     bool // its resources were given back
 	// updateState and updateUUID are those of the last status that was sent to
 	// the framework; the task's own state may be ahead of it.
 	updateState mesos.TaskState

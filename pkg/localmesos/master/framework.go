@@ -201,7 +201,7 @@ func (c *core) updateFramework(f *framework, info mesos.FrameworkInfo) {
 		}
 	}
 	for _, a := range c.sortedAgents() {
-		if a.connected && (len(a.tasks[f.id]) > 0 || len(a.executors[f.id]) > 0) {
+		if a.connected {
 			a.link.UpdateFramework(info)
 		}
 	}

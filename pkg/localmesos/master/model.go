@@ -382,7 +382,7 @@ func (v view) agentInFull(a *agent) {
 func (f *framework) used() resource.Resources {
 	var sum resource.Resources
 	for _, t := range sortedTasks(f.tasks) {
-		if !terminal(t.state()) {
+		if !t.freed {
 			sum = sum.Add(t.resources)
 		}
 	}
@@ -397,7 +397,7 @@ func (a *agent) used() resource.Resources {
 	var sum resource.Resources
 	for _, tasks := range a.tasks {
 		for _, t := range sortedTasks(tasks) {
-			if !terminal(t.state()) {
+			if !t.freed {
 				sum = sum.Add(t.resources)
 			}
 		}

@@ -86,8 +86,13 @@ func (c *core) insertTask(f *framework, a *agent, t *task) {
 	a.tasks[f.id][t.id()] = t
 }
 
-// freeTask gives back the resources of a task that has ended.
+// freeTask gives back the resources of a task that has ended, or is
+// unreachable, once.
 func (c *core) freeTask(f *framework, t *task) {
+	if t.freed {
+		return
+	}
+	t.freed = true
 	c.allocator.Recover(string(f.id), string(t.agent()), t.resources, 0, c.now())
 }
 
@@ -192,7 +197,7 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 	if !terminal(t.state()) {
 		latest := u.LatestState
 		t.info.State = &latest
-		if terminal(latest) {
+		if !t.freed && (terminal(latest) || latest == mesos.TASK_UNREACHABLE) {
 			c.metrics.states[latest]++
 			c.freeTask(f, t)
 		}

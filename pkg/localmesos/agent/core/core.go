@@ -66,6 +66,10 @@ type Core struct {
 	// registerBackoff how long it waits for the answer; zero when it need not.
 	registerAt      time.Time
 	registerBackoff time.Duration
+	// pingTimeout is what the master allows between two pings, and pingBy when
+	// the next has to be there; zero while not registered.
+	pingTimeout time.Duration
+	pingBy      time.Time
 }
 
 // Metrics counts what the agent has done.
@@ -125,7 +129,7 @@ func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 
 // Next returns when Tick has to be called next, or the zero time.
 func (c *Core) Next() time.Time {
-	next := earliest(c.registerAt, c.recoveryEnds)
+	next := earliest(earliest(c.registerAt, c.recoveryEnds), c.pingBy)
 	next = earliest(next, c.streams.next())
 	for f := range c.frameworks.each() {
 		for e := range f.executors.each() {
@@ -159,6 +163,9 @@ func (c *Core) Tick(now time.Time) {
 	}
 	for _, u := range c.streams.due(now) {
 		c.forward(u)
+	}
+	if due(c.pingBy, now) {
+		c.Disconnect(now)
 	}
 	if due(c.registerAt, now) {
 		c.register(now)
@@ -197,8 +204,9 @@ func (c *Core) register(now time.Time) {
 	c.emit(Reregister{Registration: r})
 }
 
-// Registered is the master's answer to Register.
-func (c *Core) Registered(now time.Time, id mesos.AgentID) {
+// Registered is the master's answer to Register. From now on it pings, at least
+// once in pingTimeout unless that is zero.
+func (c *Core) Registered(now time.Time, id mesos.AgentID, pingTimeout time.Duration) {
 	if c.phase != Disconnected {
 		return
 	}
@@ -206,16 +214,16 @@ func (c *Core) Registered(now time.Time, id mesos.AgentID) {
 		return
 	}
 	c.config.Info.ID = &id
-	c.registered(now)
+	c.registered(now, pingTimeout)
 }
 
 // Reregistered is the master's answer to Reregister. The tasks that the master
 // believes to run and that the agent does not know are reported as dropped.
-func (c *Core) Reregistered(now time.Time, id mesos.AgentID, reconcile []mesos.Task) {
+func (c *Core) Reregistered(now time.Time, id mesos.AgentID, pingTimeout time.Duration, reconcile []mesos.Task) {
 	if c.AgentID() != id || (c.phase != Disconnected && c.phase != Registered) {
 		return
 	}
-	c.registered(now)
+	c.registered(now, pingTimeout)
 	for _, t := range reconcile {
 		f, known := c.frameworks.get(t.FrameworkID)
 		if known && f.holders[t.TaskID] != nil {
@@ -230,11 +238,38 @@ func (c *Core) Reregistered(now time.Time, id mesos.AgentID, reconcile []mesos.T
 	}
 }
 
-func (c *Core) registered(now time.Time) {
+func (c *Core) registered(now time.Time, pingTimeout time.Duration) {
 	c.phase = Registered
 	c.registerAt, c.registerBackoff = time.Time{}, 0
+	c.pingTimeout = pingTimeout
+	c.expectPing(now)
+	c.resume(now)
+}
+
+// resume sends every task's oldest update that is not acknowledged.
+func (c *Core) resume(now time.Time) {
 	for _, u := range c.streams.resume(now) {
 		c.forward(u)
+	}
+}
+
+func (c *Core) expectPing(now time.Time) {
+	c.pingBy = time.Time{}
+	if c.pingTimeout > 0 {
+		c.pingBy = now.Add(c.pingTimeout)
+	}
+}
+
+// Ping is the master's sign of life; connected is false if it takes the agent
+// for disconnected. After too long a silence the agent registers again, for the
+// master may have been replaced, or have given it up.
+func (c *Core) Ping(now time.Time, connected bool) {
+	if c.phase != Registered {
+		return
+	}
+	c.expectPing(now)
+	if !connected {
+		c.Disconnect(now)
 	}
 }
 
@@ -245,6 +280,7 @@ func (c *Core) Disconnect(now time.Time) {
 		return
 	}
 	c.phase = Disconnected
+	c.pingBy = time.Time{}
 	c.streams.pause()
 	c.registerAt, c.registerBackoff = now, 0
 }
@@ -255,7 +291,7 @@ func (c *Core) Shutdown(now time.Time) {
 		return
 	}
 	c.phase = Terminating
-	c.registerAt, c.recoveryEnds = time.Time{}, time.Time{}
+	c.registerAt, c.recoveryEnds, c.pingBy = time.Time{}, time.Time{}, time.Time{}
 	for _, f := range c.frameworks.all() {
 		c.shutdownFramework(now, f)
 	}

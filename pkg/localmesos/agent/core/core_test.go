@@ -345,8 +345,8 @@ func TestSecondSubscription(t *testing.T) {
 	s := newScript(t, nil)
 	s.started("t1", "t2")
 	s.subscribe(2, "t1")
-	s.want("stream 1 ends", "limit c1 to 0.3 cpus, 96 MB",
-		"stream 2: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB")
+	s.want("stream 1 ends", "stream 2: SUBSCRIBED",
+		"limit c1 to 0.3 cpus, 96 MB", "limit c1 to 0.3 cpus, 96 MB")
 	s.Limited(s.now, "c1", nil)
 	s.want("update t2 TASK_DROPPED REASON_AGENT_RESTARTED: Task launched during agent restart")
 }
@@ -426,13 +426,13 @@ func TestRestartOfTheAgent(t *testing.T) {
 	if r := s.Subscribe(s.now, call, 2); r != nil {
 		t.Fatal(r)
 	}
-	s.want("limit c1 to 0.3 cpus, 96 MB", "stream 2: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB")
+	s.want("stream 2: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB", "limit c1 to 0.3 cpus, 96 MB")
 	s.Limited(s.now, "c1", nil)
 	s.Limited(s.now, "c1", nil)
 	s.want("stream 2: ACKNOWLEDGED t1 u2")
 	s.advance(2 * time.Second)
 	s.want("reregister with 1 executors, 2 tasks")
-	s.Reregistered(s.now, agentID, []mesos.Task{{FrameworkID: frameworkID, TaskID: mesos.TaskID{Value: "lost"}}})
+	s.Reregistered(s.now, agentID, 0, []mesos.Task{{FrameworkID: frameworkID, TaskID: mesos.TaskID{Value: "lost"}}})
 	s.want("update t1 TASK_RUNNING (latest TASK_FINISHED)",
 		"update lost TASK_DROPPED REASON_RECONCILIATION: Reconciliation: task unknown to the agent")
 }
@@ -443,7 +443,7 @@ func TestExecutorsThatDoNotComeBack(t *testing.T) {
 	s.Restart(s.now)
 	s.advance(2 * time.Second)
 	s.want("destroy c1", "reregister with 1 executors, 1 tasks")
-	s.Reregistered(s.now, agentID, nil)
+	s.Reregistered(s.now, agentID, 0, nil)
 	s.Exited(s.now, "c1", core.Ending{Status: 9})
 	s.want("exited exec-1 9", "update t1 TASK_GONE REASON_EXECUTOR_REREGISTRATION_TIMEOUT: "+
 		"Executor did not reregister within 2secs")
@@ -461,7 +461,7 @@ func TestUpdatesWaitForTheMaster(t *testing.T) {
 	s.want("reregister with 1 executors, 1 tasks")
 	s.advance(time.Second)
 	s.want() // two seconds after the second attempt comes the third
-	s.Reregistered(s.now, agentID, nil)
+	s.Reregistered(s.now, agentID, 0, nil)
 	s.want("update t1 TASK_RUNNING")
 }
 

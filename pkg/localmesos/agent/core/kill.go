@@ -111,10 +111,15 @@ func (c *Core) shutdownFramework(now time.Time, f *framework) {
 	c.removeIfIdle(f)
 }
 
-// UpdateFramework brings a changed FrameworkInfo.
-func (c *Core) UpdateFramework(info mesos.FrameworkInfo) {
+// UpdateFramework brings a FrameworkInfo that may have changed. It comes when
+// the framework subscribes, too, so what it may not have got is sent again.
+func (c *Core) UpdateFramework(now time.Time, info mesos.FrameworkInfo) {
+	if c.phase != Registered {
+		return
+	}
 	if f, ok := c.frameworks.get(*info.ID); ok && !f.ending {
 		f.info = info
+		c.resume(now)
 	}
 }
 

@@ -19,7 +19,12 @@ func (c *Core) Restart(now time.Time) {
 	c.phase = Recovering
 	c.streams.pause()
 	c.registerAt, c.registerBackoff = time.Time{}, 0
-	c.recoveryEnds = now.Add(c.config.ReregistrationTimeout)
+	c.pingBy = time.Time{}
+	// With nothing to wait for it does not wait.
+	c.recoveryEnds = now
+	if len(c.frameworks.all()) > 0 {
+		c.recoveryEnds = now.Add(c.config.ReregistrationTimeout)
+	}
 	for _, f := range c.frameworks.all() {
 		for _, e := range f.executors.all() {
 			if e.state == terminated {

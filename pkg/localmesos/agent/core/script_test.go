@@ -56,7 +56,7 @@ func newScript(t testing.TB, change func(*core.Config)) *script {
 	s.Core = core.New(s.now, config)
 	s.Tick(s.now)
 	s.want("register")
-	s.Registered(s.now, agentID)
+	s.Registered(s.now, agentID, 0)
 	s.want()
 	return s
 }

@@ -79,10 +79,6 @@ func (c *Core) Subscribe(now time.Time, call *executor.Call, stream StreamID) *R
 	}
 	e.state, e.stream, e.registerBy = running, stream, time.Time{}
 	e.heartbeatAt = now.Add(heartbeatInterval)
-	for _, u := range call.Subscribe.UnacknowledgedUpdates {
-		c.executorUpdate(now, f, u.Status)
-	}
-	c.dropStaging(now, e, call.Subscribe.UnacknowledgedTasks)
 	if !e.everSent && e.queued.len() == 0 {
 		c.shutdown(now, e)
 		return nil
@@ -96,6 +92,10 @@ func (c *Core) Subscribe(now time.Time, call *executor.Call, stream StreamID) *R
 			ContainerID:   &mesos.ContainerID{Value: e.container},
 		},
 	})
+	for _, u := range call.Subscribe.UnacknowledgedUpdates {
+		c.executorUpdate(now, f, u.Status)
+	}
+	c.dropStaging(now, e, call.Subscribe.UnacknowledgedTasks)
 	// Single tasks go first, then the groups, each in the order of launch.
 	grouped := map[mesos.TaskID]bool{}
 	for _, g := range e.groups {
