@@ -78,6 +78,7 @@ func (r *reaper) run() {
 	for {
 		select {
 		case <-r.done:
+			r.sweep()
 			return
 		case <-r.signals:
 		case <-r.look:
