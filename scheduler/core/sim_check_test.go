@@ -83,6 +83,14 @@ func (k *checks) offersAnswered(in core.Input, e core.Effects) {
 	}
 }
 
+// unchanged: nobody changes a record that was saved.
+func (k *checks) unchanged(kind state.Kind, key string, r saved) {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r.record)
+	if err != nil || !bytes.Equal(b, r.bytes) {
+		k.s.w.fail("%s %s was changed after it was saved", kind, key)
+	}
+}
+
 // saved checks what is durable now.
 func (k *checks) saved(e core.Effects) {
 	for _, c := range e.Save {
@@ -257,11 +265,7 @@ func (k *checks) atRest() {
 	w := k.s.w
 	for _, kind := range state.Kinds {
 		for _, key := range sortedKeys(k.s.store[kind]) {
-			r := k.s.store[kind][key]
-			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r.record)
-			if err != nil || !bytes.Equal(b, r.bytes) {
-				w.fail("%s %s was changed after it was saved", kind, key)
-			}
+			k.unchanged(kind, key, k.s.store[kind][key])
 		}
 	}
 	running := map[string]bool{} // tasks

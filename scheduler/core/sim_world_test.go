@@ -365,6 +365,9 @@ func (s *simScheduler) step(in core.Input) {
 		return
 	}
 	for _, c := range e.Save {
+		if old, ok := s.store[c.Kind][c.Key]; ok {
+			s.checks.unchanged(c.Kind, c.Key, old)
+		}
 		if c.Record == nil {
 			delete(s.store[c.Kind], c.Key)
 			continue

@@ -36,38 +36,39 @@ type Effects struct {
 type Input interface{ isInput() }
 
 type (
-	// Subscribed: the master has accepted the subscription.
+	// Subscribed says that the master has accepted the subscription.
 	Subscribed struct {
 		FrameworkID mesos.FrameworkID
 		Master      mesos.MasterInfo
 	}
-	// Disconnected: the subscription has ended; calls fail until the next
-	// Subscribed, and all offers are void.
+	// Disconnected says that the subscription has ended: calls fail until the
+	// next Subscribed, and all offers are void.
 	Disconnected struct{}
-	// Offers: event OFFERS.
+	// Offers is event OFFERS.
 	Offers struct{ Offers []mesos.Offer }
-	// InverseOffers: event INVERSE_OFFERS.
+	// InverseOffers is event INVERSE_OFFERS.
 	InverseOffers struct{ Offers []mesos.InverseOffer }
-	// Rescinded: event RESCIND.
+	// Rescinded is event RESCIND.
 	Rescinded struct{ OfferID mesos.OfferID }
-	// Updated: event UPDATE.
+	// Updated is event UPDATE.
 	Updated struct{ Status mesos.TaskStatus }
-	// Failed: event FAILURE, of an executor or, without ExecutorID, an agent.
+	// Failed is event FAILURE, of an executor or, without ExecutorID, an agent.
 	Failed struct {
 		AgentID    *mesos.AgentID
 		ExecutorID *mesos.ExecutorID
 		Status     *int32
 	}
-	// CallFailed: a call did not reach the master or was refused by it.
+	// CallFailed says that a call did not reach the master or was refused by it.
 	// Uncertain says that it may have taken effect all the same.
 	CallFailed struct {
 		Call      *scheduler.Call
 		Reason    string
 		Uncertain bool
 	}
-	// Ticked: time has passed; see Core.Next.
+	// Ticked says that time has passed; see Core.Next.
 	Ticked struct{}
-	// Command: somebody asks for a change. ID is given back with the Reply.
+	// Command says that somebody asks for something, one of its pointers what.
+	// ID is given back with the Reply.
 	Command struct {
 		ID       uint64
 		Submit   *Submit
