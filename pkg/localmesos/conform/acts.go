@@ -22,6 +22,8 @@ var acts = []struct {
 }{
 	{regexp.MustCompile(`^agent killed \(SIGKILL\)$|^agent stopped with SIGTERM$`), (*player).crashAgent, false},
 	{regexp.MustCompile(`^agent started again$`), (*player).recoverAgent, true},
+	{regexp.MustCompile(`^agent stopped with SIGSTOP$`), (*player).freezeAgent, false},
+	{regexp.MustCompile(`^agent continued with SIGCONT$`), (*player).thawAgent, false},
 	{regexp.MustCompile(`^agent gets SIGUSR1$`), (*player).unregisterAgent, false},
 }
 
@@ -31,6 +33,18 @@ func (p *player) crashAgent() error {
 }
 
 func (p *player) recoverAgent() error { return p.cluster.Agents()[0].Recover() }
+
+func (p *player) freezeAgent() error {
+	p.cluster.Agents()[0].Freeze()
+	p.frozen = true
+	return nil
+}
+
+func (p *player) thawAgent() error {
+	p.cluster.Agents()[0].Thaw()
+	p.frozen = false
+	return nil
+}
 
 func (p *player) unregisterAgent() error {
 	p.cluster.Agents()[0].Unregister()

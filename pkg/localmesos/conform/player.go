@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -55,6 +54,9 @@ const (
 	messagePatience = 4 * time.Second
 	// lookEvery is how often a wait that waits in vain moves the clock.
 	lookEvery = 20 * time.Millisecond
+	// hangUpTime is what a server has to see that a connection was closed,
+	// which shows nowhere.
+	hangUpTime = 100 * time.Millisecond
 	// missesToGiveUp is after how many waits in vain there is no point in
 	// patience.
 	missesToGiveUp = 4
@@ -75,7 +77,10 @@ type player struct {
 	files    *stage
 	ctx      context.Context // ends with the play
 	result   Result
-	missed   int // waits in vain
+	missed   int             // waits in vain
+	own      map[string]bool // frameworks
+	bares    map[int]*bare
+	frozen   bool // the agent
 	// skip are lines whose request was not made.
 	skip map[*Line]bool
 	// delayed is what happens before the first line that shows its effect.
@@ -93,7 +98,9 @@ type flow struct {
 	cancel context.CancelFunc // nil when an executor made it
 	owner  *executor
 	id     int
+	path   string
 	stream bool
+	quiet  bool // nothing was recorded of its events
 	head   *head
 	body   []byte
 	whole  bool // the body is there
@@ -113,12 +120,13 @@ type event struct {
 func Play(ctx context.Context, files fs.FS, name string, where Stage) (*Result, error) {
 	p := &player{
 		stage: where, names: newNames(), skip: map[*Line]bool{}, delayed: map[*Line]func() error{},
-		changed: make(chan struct{}, 1), flows: map[string]*flow{}, executors: map[string]*executor{}, looks: map[string][]*look{},
+		changed: make(chan struct{}, 1), bares: map[int]*bare{}, flows: map[string]*flow{}, executors: map[string]*executor{}, looks: map[string][]*look{},
 	}
 	var err error
 	if p.scenario, err = Read(files, name, p.replacements()...); err != nil {
 		return nil, err
 	}
+	p.own = ownFrameworks(p.scenario)
 	if err := p.play(ctx); err != nil {
 		return nil, fmt.Errorf("cannot play scenario %s: %w", name, err)
 	}
@@ -219,7 +227,9 @@ func (p *player) settle() {
 		request := httptest.NewRequest(http.MethodGet, "/quota", nil)
 		p.cluster.Master().Handler().ServeHTTP(httptest.NewRecorder(), request)
 		for _, a := range p.cluster.Agents() {
-			a.ID()
+			if !p.frozen {
+				a.ID()
+			}
 		}
 	}
 }
@@ -273,9 +283,12 @@ func (p *player) newEvent(record []byte) event {
 				TaskID struct{ Value string } `json:"task_id"`
 			}
 		}
+		Acknowledged struct {
+			TaskID struct{ Value string } `json:"task_id"`
+		}
 	}
 	if err := json.Unmarshal(e.body, &is); err == nil {
-		e.kind, e.task = is.Type, is.Update.Status.TaskID.Value
+		e.kind, e.task = is.Type, is.Update.Status.TaskID.Value+is.Acknowledged.TaskID.Value
 	}
 	return e
 }
@@ -339,6 +352,17 @@ func (p *player) line(i int, l *Line) error {
 	if p.skip[l] {
 		return nil
 	}
+	switch {
+	case l.Side == "raw" && l.Dir == "request":
+		p.result.Exchanges++
+		return p.bareSend(l)
+	case l.Side == "raw" && l.Dir == "response":
+		p.bareResponse(l)
+		return nil
+	case l.Side == "raw" && l.Dir == "event":
+		p.bareEvent(l)
+		return nil
+	}
 	switch l.Dir {
 	case "request":
 		p.result.Exchanges++
@@ -388,7 +412,7 @@ func (p *player) request(l *Line) error {
 }
 
 func (p *player) send(l *Line, address string, request []byte) {
-	f := &flow{id: l.ID}
+	f := &flow{id: l.ID, path: l.Path, quiet: true}
 	p.mu.Lock()
 	p.flows[l.stream()] = f
 	if l.Side == "executor" {
@@ -441,13 +465,17 @@ func (p *player) response(l *Line) {
 		p.differ(l, differ("status", l.Status, fmt.Sprintf("%d %s", f.head.Status, f.body)))
 		return
 	}
-	p.differ(l, p.names.headers(l.Headers, f.head)...)
+	p.differ(l, p.names.headers(l.Headers, f.head, true)...)
 	switch {
 	case opened || l.Note == "body left out":
 	case l.Text != nil:
 		if !p.names.alike(*l.Text, string(f.body), true) {
 			p.differ(l, differ("body", *l.Text, string(f.body)))
 		}
+	case strings.HasSuffix(f.path, "/metrics/snapshot"):
+		p.differ(l, counters(l.Body, f.body)...)
+	case l.Side == "operator":
+		p.differ(l, p.names.compare(withoutHistory(l.Body, p.own), f.body, true)...)
 	default:
 		p.differ(l, p.names.compare(l.Body, f.body, true)...)
 	}
@@ -468,6 +496,7 @@ func (p *player) event(i int, l *Line) {
 		p.end(l, f, m[1])
 		return
 	}
+	f.quiet = false
 	recorded, ok := p.recordedEvent(l)
 	if !ok {
 		p.differ(l, "event: cannot read it")
@@ -515,7 +544,9 @@ func (p *player) recordedEvent(l *Line) (event, bool) {
 	if len(body) == 0 {
 		return event{}, false
 	}
-	return p.newEvent(body), true
+	e := p.newEvent(body)
+	e.body = []byte(strings.NewReplacer(p.replacements()...).Replace(string(e.body)))
+	return e, true
 }
 
 // floating events come when the clock says so, and others when messages
@@ -523,7 +554,7 @@ func (p *player) recordedEvent(l *Line) (event, bool) {
 func floating(kind string) bool { return kind == "OFFERS" || kind == "HEARTBEAT" }
 
 // take takes the event that is the recorded one's counterpart off the stream:
-// the next, but for floating ones, and for updates of other tasks.
+// the next, but for floating ones, and for what other tasks' updates bring.
 func (p *player) take(f *flow, recorded event) *event {
 	best := -1
 	for i, e := range f.events {
@@ -540,7 +571,7 @@ func (p *player) take(f *flow, recorded event) *event {
 				return f.remove(i)
 			}
 		case floating(recorded.kind), floating(e.kind):
-		case recorded.kind == "UPDATE" && e.kind == "UPDATE":
+		case recorded.kind == e.kind && recorded.task != "":
 		default:
 			return nil
 		}
@@ -583,6 +614,7 @@ func (p *player) hangUp(f *flow) {
 		f.cancel()
 	}
 	p.wait(messagePatience, false, func() bool { return f.ended != "" })
+	time.Sleep(hangUpTime)
 	p.settle()
 }
 
@@ -594,7 +626,7 @@ func (p *player) nothingLeft(l *Line, all bool) {
 	for stream, f := range p.flows {
 		for i := 0; i < len(f.events); i++ {
 			e := f.events[i]
-			if (floating(e.kind) && !all) || e.kind == "SHUTDOWN" {
+			if f.quiet || (floating(e.kind) && !all) || e.kind == "SHUTDOWN" {
 				continue
 			}
 			p.result.Differences = append(p.result.Differences, Difference{
@@ -605,6 +637,3 @@ func (p *player) nothingLeft(l *Line, all bool) {
 		}
 	}
 }
-
-// Cleanup removes what a play leaves in the stage's directory.
-func (s Stage) Cleanup() error { return os.RemoveAll(s.Dir) }

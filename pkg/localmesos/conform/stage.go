@@ -6,12 +6,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 // stage is the file server of a scenario, which is also where its executors
@@ -111,19 +114,44 @@ func (s *stage) listen(conn net.Conn, in *bufio.Reader) {
 	}
 }
 
-// Program copies the running program to a place where every user can run it.
-func Program(dir string) (string, error) {
+// NewStage makes a directory for a scenario and gives it an address of this
+// process's own. Close removes it.
+func NewStage(number int, program string, schema *wire.Schema) (Stage, error) {
+	dir, err := os.MkdirTemp("", "localmesos-conform")
+	if err != nil {
+		return Stage{}, fmt.Errorf("cannot make a stage: %w", err)
+	}
+	pid := os.Getpid()
+	return Stage{
+		IP:      fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&127, pid&255, number),
+		Dir:     dir,
+		Program: program,
+		Schema:  schema,
+	}, os.Chmod(dir, 0o755)
+}
+
+// Close removes what a play leaves.
+func (s Stage) Close() error { return os.RemoveAll(s.Dir) }
+
+// Program copies the running program to a place where every user can run it,
+// and returns that and how to remove it.
+func Program() (path string, remove func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("cannot find this program: %w", err)
+		return "", nil, fmt.Errorf("cannot find this program: %w", err)
 	}
 	content, err := os.ReadFile(self)
 	if err != nil {
-		return "", fmt.Errorf("cannot copy this program: %w", err)
+		return "", nil, fmt.Errorf("cannot copy this program: %w", err)
 	}
-	path := filepath.Join(dir, "executor")
-	if err := os.WriteFile(path, content, 0o755); err != nil {
-		return "", fmt.Errorf("cannot copy this program: %w", err)
+	dir, err := os.MkdirTemp("", "localmesos-conform")
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot copy this program: %w", err)
 	}
-	return path, os.Chmod(dir, 0o755)
+	remove = func() error { return os.RemoveAll(dir) }
+	path = filepath.Join(dir, "executor")
+	if err := errors.Join(os.WriteFile(path, content, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("cannot copy this program: %w", err), remove())
+	}
+	return path, remove, nil
 }
