@@ -37,7 +37,7 @@ func (c *Container) createLink(r *specs.LinuxResources) (*Group, error) {
 			c.chain = append(c.chain, 0)
 		}
 		c.chain[level] = weight
-		g, err := c.makeLink(level, needed(r))
+		g, err := c.makeLink(level, needed(V2, r))
 		if err == nil {
 			g.removed = func() { c.free(level) }
 			return g, nil
@@ -62,7 +62,7 @@ func (c *Container) makeLink(level int, controllers []string) (*Group, error) {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("cannot make a cgroup for a task: %w", err)
 		}
-		if err := enable(dir, controllers); err != nil {
+		if _, err := enable(dir, controllers); err != nil {
 			return nil, fmt.Errorf("cannot make a cgroup for a task: %w", err)
 		}
 	}

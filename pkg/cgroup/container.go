@@ -181,8 +181,10 @@ func openSubtree(o ContainerOptions) (*Container, error) {
 		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
 	}
 	available, err := words(filepath.Join(subtree, "cgroup.controllers"))
-	if err == nil {
-		err = errors.Join(enable(subtree, available), enable(dir, available))
+	for _, d := range []string{subtree, dir} {
+		if err == nil {
+			_, err = enable(d, available)
+		}
 	}
 	if err != nil {
 		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
@@ -224,14 +226,14 @@ func (c *Container) Create(task string, r *specs.LinuxResources) (*Group, error)
 	}
 	name := dirName(task)
 	g := &Group{version: c.version, name: path.Join(c.name, name), options: c.options}
-	for i, d := range c.dirs {
-		d := Dir{Path: filepath.Join(d.Path, name), Controllers: d.Controllers}
+	for i, d := range c.used(r) {
+		parent, d := d.Path, Dir{Path: filepath.Join(d.Path, name), Controllers: d.Controllers}
 		g.dirs = append(g.dirs, d)
 		var err error
 		if _, missing := os.Lstat(d.Path); missing == nil {
 			err = &fs.PathError{Op: "mkdir", Path: d.Path, Err: fs.ErrExist}
 		} else if c.version == V1 {
-			err = makeV1(c.dirs[i].Path, d.Path, d.Controllers)
+			err = makeV1(parent, d.Path, d.Controllers)
 		} else {
 			err = os.Mkdir(d.Path, 0o755)
 		}
@@ -253,14 +255,41 @@ func (c *Container) Close() error {
 	return nil
 }
 
-// baseControllers are enabled for every task of a chain, for limits and for
-// measuring; others, which cost, when a limit asks for them.
-var baseControllers = []string{"cpu", "memory", "pids"}
+// used returns the directories below which a task needs one of its own. On v1
+// some hierarchies are left alone unless a limit asks for them: a child there
+// would escape from what is set for the container (throttled block I/O) or from
+// what an agent counts for it.
+func (c *Container) used(r *specs.LinuxResources) []Dir {
+	if c.version == V2 {
+		return c.dirs
+	}
+	controllers := needed(V1, r)
+	var used []Dir
+	for _, d := range c.dirs {
+		if slices.ContainsFunc(d.Controllers, func(have string) bool { return slices.Contains(controllers, have) }) {
+			used = append(used, d)
+		}
+	}
+	if len(used) == 0 {
+		return c.dirs // any will do to keep the processes together
+	}
+	return used
+}
 
-// needed lists the controllers that the limits use on v2.
-func needed(r *specs.LinuxResources) []string {
-	all := slices.Clone(baseControllers)
-	values, _, err := Values(V2, r, ValueOptions{})
+// The controllers that every task has, for limits, for measuring and for
+// ending it. Others, which cost, come when a limit asks for them.
+var (
+	everyV1 = []string{"cpu", "cpuacct", "memory", "pids", "freezer"}
+	everyV2 = []string{"cpu", "memory", "pids"}
+)
+
+// needed lists the controllers of a task with these limits.
+func needed(version Version, r *specs.LinuxResources) []string {
+	all := slices.Clone(everyV2)
+	if version == V1 {
+		all = slices.Clone(everyV1)
+	}
+	values, _, err := Values(version, r, ValueOptions{})
 	if err != nil {
 		return all // Limit will say so
 	}

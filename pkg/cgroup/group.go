@@ -23,6 +23,8 @@ type Group struct {
 	name    string
 	dirs    []Dir
 	options ValueOptions
+	// soft is the memory limit in bytes that memory.high stands for, 0 for none.
+	soft    atomic.Int64
 	removed func() // called once, when the directories are gone; nil for nothing
 	// gone is set with it: another task's group may have the same directories
 	// from then on.
@@ -100,24 +102,42 @@ func (h Host) createV1(group string, controllers []string) (*Group, error) {
 	return g, nil
 }
 
-func (h Host) createV2(group string, controllers []string) (*Group, error) {
+func (h Host) createV2(group string, controllers []string) (_ *Group, err error) {
 	root := h.Hierarchies[0]
 	dir, err := root.Dir(group)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("cannot make cgroup %s: %w", group, err)
-	}
-	rel, err := filepath.Rel(root.Mount, filepath.Dir(dir))
+	rel, err := filepath.Rel(root.Mount, dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make cgroup %s: %w", group, err)
 	}
+	// What fails, for instance in a container whose processes are in the
+	// cgroup that it sees as the root, leaves everything as it was.
+	var undo []func()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot make cgroup %s: %w", group, err)
+			for _, f := range slices.Backward(undo) {
+				f()
+			}
+		}
+	}()
 	at := root.Mount
-	for _, step := range append([]string{""}, strings.Split(rel, "/")...) {
+	for _, step := range strings.Split(rel, "/") {
+		parent := at
 		at = filepath.Join(at, step)
-		if err := enable(at, controllers); err != nil {
-			return nil, fmt.Errorf("cannot make cgroup %s: %w", group, err)
+		enabled, err := enable(parent, controllers)
+		undo = append(undo, func() { disable(parent, enabled) })
+		if err != nil {
+			return nil, err
+		}
+		switch err := os.Mkdir(at, 0o755); {
+		case err == nil:
+			made := at
+			undo = append(undo, func() { _ = unlinkDir(made) })
+		case !errors.Is(err, fs.ErrExist):
+			return nil, err
 		}
 	}
 	return openV2(group, dir)
@@ -283,25 +303,35 @@ func words(file string) ([]string, error) {
 
 // enable turns on controllers for the children of a v2 directory: those that
 // the directory has and that are not on yet, one by one, because one refusal
-// makes the kernel refuse the whole line.
-func enable(dir string, controllers []string) error {
+// makes the kernel refuse the whole line. It returns what it has turned on, also
+// when it fails.
+func enable(dir string, controllers []string) (enabled []string, err error) {
 	available, err := words(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
-		return fmt.Errorf("cannot read the controllers of %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot read the controllers of %s: %w", dir, err)
 	}
-	enabled, err := words(filepath.Join(dir, "cgroup.subtree_control"))
+	already, err := words(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
-		return fmt.Errorf("cannot read the controllers of %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot read the controllers of %s: %w", dir, err)
 	}
 	for _, c := range controllers {
-		if !slices.Contains(available, c) || slices.Contains(enabled, c) {
+		if !slices.Contains(available, c) || slices.Contains(already, c) {
 			continue
 		}
 		if err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c); err != nil {
-			return fmt.Errorf("cannot enable the %s controller below %s: %w", c, dir, errno(err))
+			return enabled, fmt.Errorf("cannot enable the %s controller below %s: %w", c, dir, errno(err))
 		}
+		enabled = append(enabled, c)
 	}
-	return nil
+	return enabled, nil
+}
+
+// disable takes back what enable has done. Where somebody has begun to use it
+// meanwhile it stays.
+func disable(dir string, controllers []string) {
+	for _, c := range controllers {
+		_ = write(filepath.Join(dir, "cgroup.subtree_control"), "-"+c)
+	}
 }
 
 // errno strips the path from a file error whose message names it anyway.

@@ -118,6 +118,26 @@ func TestMissingControllerIsTheCallersChoice(t *testing.T) {
 	})
 }
 
+// As in a container, whose processes are in what it sees as the root: no
+// domain controller can be enabled there.
+func TestGroupThatCannotBeMadeLeavesNothing(t *testing.T) {
+	h := v2Host(t)
+	full := newGroup(t, h, "full")
+	need(t, full, "cpu", "memory")
+	if err := full.Add(start(t, "sleep", "1000").Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Create(full.String()+"/agent/probe", controllers...); err == nil {
+		t.Fatal("a group with controllers was made below processes")
+	}
+	if got := read(t, full, "cpu", "cgroup.subtree_control"); got != "" {
+		t.Errorf("enabled below: %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(full.Dirs()[0].Path, "agent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory is left: %v", err)
+	}
+}
+
 func TestFirstInstructionIsInsideWhereTheKernelOffersIt(t *testing.T) {
 	onEach(t, func(t *testing.T, h cgroup.Host) {
 		g := newGroup(t, h, "newborn")
