@@ -77,11 +77,27 @@ func (p *Process) Kill() {
 			p.killSession()
 			return
 		}
-		if err := p.group.Kill(context.Background()); err != nil {
+		if err := p.empty(); err != nil {
 			p.launcher.log.WithField("task", p.id).Errorf("Killing a workload: %v", err)
 			_ = p.Signal(syscall.SIGKILL)
 		}
 	})
+}
+
+// empty kills all that is in the cgroup. It goes on for as long as that takes:
+// a process that the kernel does not let go of still counts against the
+// container, and the workload has not ended before it has.
+func (p *Process) empty() error {
+	const worth = 30 * time.Second // a line in the log
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), worth)
+		err := p.group.Kill(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		p.launcher.log.WithField("task", p.id).Warnf("Still killing a workload: %v", err)
+	}
 }
 
 // Usage reads what the workload has used so far. Without a cgroup it is known
@@ -130,10 +146,9 @@ func (p *Process) supervise(pidfd *os.File) {
 // settle empties the cgroup of a workload whose main process has ended, reads
 // its accounts, and removes it.
 func (p *Process) settle(exit *Exit) error {
-	ctx := context.Background()
 	left, err := p.group.Processes()
 	exit.Leftovers = len(left)
-	errs := []error{err, p.group.Kill(ctx)}
+	errs := []error{err, p.empty()}
 	usage, err := p.group.Usage()
 	exit.Usage.Usage = usage
 	errs = append(errs, err)
@@ -147,7 +162,7 @@ func (p *Process) settle(exit *Exit) error {
 	// Another workload may get a cgroup of the same name once this one is
 	// removed; no hand may be left on it.
 	p.killing.Wait()
-	return errors.Join(append(errs, p.group.Remove(ctx))...)
+	return errors.Join(append(errs, p.group.Remove(context.Background()))...)
 }
 
 // discard takes back a workload that never had a process.

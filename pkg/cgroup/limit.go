@@ -51,6 +51,9 @@ func (g *Group) Limit(r *specs.LinuxResources, policy Policy) (skipped []error, 
 		return nil, errors.Join(unsupported...)
 	}
 	skipped = unsupported
+	if g.options.SoftMemory && r != nil && r.Memory != nil && r.Memory.Limit != nil {
+		g.soft.Store(max(*r.Memory.Limit, 0))
+	}
 	for i, v := range values {
 		err := g.set(v, values[i:])
 		var absent *AbsentError

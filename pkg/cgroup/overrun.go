@@ -12,22 +12,17 @@ import (
 // reclaims and throttles for but never kills for; see [Container.SoftMemory].
 func (g *Group) SoftMemory() bool { return g.options.SoftMemory }
 
-// Overrun says whether a v2 group holds more memory than its memory.high, of
-// the kind that the kernel cannot take back. Page cache, which it can, counts
-// for nothing, and neither does what has gone to swap.
+// Overrun says whether a group holds more memory than its soft limit allows,
+// of the kind that the kernel cannot take back. Page cache, which it can, counts
+// for nothing, and neither does what has gone to swap. A group without a soft
+// limit never overruns it.
 func (g *Group) Overrun() (bool, error) {
 	dir, ok := g.dir("memory")
-	if !ok || g.version != V2 {
+	limit := uint64(g.soft.Load())
+	if !ok || limit == 0 {
 		return false, nil
 	}
-	high, err := number(filepath.Join(dir, "memory.high"))
-	if err == nil && high == Unlimited {
-		return false, nil
-	}
-	var stat map[string]uint64
-	if err == nil {
-		stat, err = keyed(filepath.Join(dir, "memory.stat"))
-	}
+	stat, err := keyed(filepath.Join(dir, "memory.stat"))
 	if err != nil {
 		return false, fmt.Errorf("cannot read the memory of cgroup %s: %w", g.name, err)
 	}
@@ -37,8 +32,8 @@ func (g *Group) Overrun() (bool, error) {
 	}
 	// The kernel takes memory for the group in batches, of 64 pages for each
 	// processor, so a full group can hold less than its limit.
-	slack := min(high/8, 64*uint64(os.Getpagesize()))
-	return held+slack >= high && !maySwap(dir), nil
+	slack := min(limit/8, 64*uint64(os.Getpagesize()))
+	return held+slack >= limit && !maySwap(dir), nil
 }
 
 // maySwap says whether the kernel can still take memory of the group's back by

@@ -41,7 +41,7 @@ type MemoryUsage struct {
 	Current uint64
 	// Peak is 0 where the kernel keeps none (v2 before 5.19).
 	Peak uint64
-	// Limit is [Unlimited] where there is none.
+	// Limit is [Unlimited] where there is none. A soft limit counts.
 	Limit uint64
 	// OOMKills is how many processes the kernel killed for want of memory,
 	// whosever limit was hit.
@@ -171,8 +171,8 @@ func (g *Group) usageV2() (Usage, error) {
 		if peak, err := number(filepath.Join(dir, "memory.peak")); err == nil {
 			u.Memory.Peak = peak
 		}
-		if high, err := number(filepath.Join(dir, "memory.high")); err == nil {
-			u.Memory.Limit = min(u.Memory.Limit, high)
+		if soft := uint64(g.soft.Load()); soft > 0 {
+			u.Memory.Limit = min(u.Memory.Limit, soft)
 		}
 	}
 	if g.Has("pids") {

@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -54,7 +55,7 @@ func (e *InvalidError) Error() string { return fmt.Sprintf("cannot set %s: %s", 
 type ValueOptions struct {
 	// SoftMemory, on v2, puts the memory limit into memory.high in place of
 	// memory.max: the kernel then never kills for it, and whoever asks for
-	// this must watch the group's usage and end it.
+	// this must watch the group with [Group.Overrun] and end it.
 	SoftMemory bool
 	// GroupOOM, on v2, makes an out-of-memory kill take the whole cgroup.
 	GroupOOM bool
@@ -191,14 +192,14 @@ func validate(r *specs.LinuxResources) error {
 	return nil
 }
 
-// v2 also appends Unified last, so that it wins over the portable fields.
-func (t *translation) unified(r *specs.LinuxResources) {
-	files := make([]string, 0, len(r.Unified))
-	for file := range r.Unified {
-		files = append(files, file)
-	}
-	slices.Sort(files)
-	for _, file := range files {
+// unified comes last, so that it wins over the portable fields.
+func (t *translation) unified(r *specs.LinuxResources, options ValueOptions) {
+	for _, file := range slices.Sorted(maps.Keys(r.Unified)) {
+		// Under a soft limit the kernel must not be given one to kill for.
+		if file == "memory.max" && options.SoftMemory {
+			t.refuse(true, "unified memory.max")
+			continue
+		}
 		controller, _, _ := strings.Cut(file, ".")
 		t.add(controller, file, r.Unified[file])
 	}

@@ -175,6 +175,10 @@ func TestValueOptions(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", c.name, diff)
 		}
 	}
+	got := translated(t, cgroup.V2, `{"unified":{"memory.high":"5","memory.max":"6"}}`, cgroup.ValueOptions{SoftMemory: true})
+	if want := "memory.high = 5\nunsupported unified memory.max"; got != want {
+		t.Errorf("a limit to kill for beside a soft one: %s\nwant %s", got, want)
+	}
 }
 
 func TestLimitsThatMakeNoSenseAreRefused(t *testing.T) {

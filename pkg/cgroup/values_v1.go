@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -130,12 +131,7 @@ func throttles(b *specs.LinuxBlockIO) []throttle {
 
 // rdma is the same on both versions.
 func (t *translation) rdma(r *specs.LinuxResources) {
-	names := make([]string, 0, len(r.Rdma))
-	for name := range r.Rdma {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(r.Rdma)) {
 		content := name
 		if n := r.Rdma[name].HcaHandles; n != nil {
 			content += fmt.Sprintf(" hca_handle=%d", *n)

@@ -47,7 +47,7 @@ func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
 	t.rdma(r)
 	t.refuse(r.Network != nil, "network")
 	t.refuse(len(r.Devices) > 0, "devices")
-	t.unified(r)
+	t.unified(r, options)
 }
 
 func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
