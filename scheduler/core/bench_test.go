@@ -110,6 +110,24 @@ func BenchmarkOffers(b *testing.B) {
 	}
 }
 
+// BenchmarkRefusedOffers is one event of 10,000 offers that fit none of a
+// hundred jobs: declined, and the reasons told.
+func BenchmarkRefusedOffers(b *testing.B) {
+	c := New(testConfig(), state.Snapshot{})
+	c.Step(epoch, Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
+	for n := range 100 {
+		job := benchJob(fmt.Sprintf("/large%d", n), 100,
+			&tandemv1.Constraint{Attribute: "rack", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_GROUP_BY})
+		job.Workloads[0].Resources.Cpus = 100
+		c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: job}})
+	}
+	now, offers := epoch, benchOffers(10000, 0)
+	for b.Loop() {
+		now = now.Add(time.Second)
+		c.Step(now, Offers{offers})
+	}
+}
+
 // BenchmarkEvent is what one event costs by the number of tasks that run: it is
 // to be the same.
 func BenchmarkEvent(b *testing.B) {

@@ -14,7 +14,7 @@ import (
 // change of it a record for each instance.
 const (
 	whyInterval  = 10 * time.Second
-	whyVersions  = 8
+	whyVersions  = 4
 	whyInstances = 20
 )
 
@@ -26,13 +26,16 @@ const explainedAgents = 1000
 // whyInterval; Explain looks at once.
 func (c *Core) tellWhy(versions []*version) {
 	told := 0
+	var agents []match.Agent
 	for _, v := range versions {
 		if v.waiting.count == 0 || told == whyVersions || v.why != "" && c.now.Before(v.whyAt.Add(whyInterval)) {
 			continue
 		}
 		told++
 		v.whyAt = c.now
-		_, agents := c.seenAgents()
+		if told == 1 {
+			_, agents = c.seenAgents()
+		}
 		r := c.request(v)
 		why := "waiting: " + match.Summary(agents, &r)
 		if why == v.why {

@@ -55,7 +55,7 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		},
 		TaskGroup: mesos.TaskGroupInfo{Tasks: make([]mesos.TaskInfo, len(plan.tasks))},
 	}
-	fixed, any := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
+	fixed, others := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
 	for i := range plan.tasks {
 		t := &plan.tasks[i]
 		if t.missing != "" {
@@ -63,7 +63,7 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		}
 		var own []uint64
 		for _, port := range t.workload.Ports {
-			from := &any
+			from := &others
 			if port.HostPort != 0 {
 				from = &fixed
 			}

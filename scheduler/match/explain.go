@@ -16,19 +16,6 @@ type Lack struct {
 	// Need and Have are in the resource's own unit, or the attribute's value;
 	// empty where they say nothing.
 	Need, Have string
-	// short is how much of the need is missing, from 0 to 1.
-	short float64
-}
-
-// String prints the reason in a few words.
-func (l Lack) String() string {
-	switch {
-	case l.Need != "":
-		return fmt.Sprintf("%s: needs %s, has %s", l.What, l.Need, l.Have)
-	case l.Have != "":
-		return fmt.Sprintf("%s: is %s", l.What, l.Have)
-	}
-	return l.What
 }
 
 // Explain returns every reason why the request cannot go to the agent now, or
@@ -40,9 +27,7 @@ func Explain(a *Agent, r *Request) []Lack {
 	}
 	scalar := func(what string, need, have resource.Milli) {
 		if have < need {
-			lacks = append(lacks, Lack{
-				What: what, Need: need.String(), Have: have.String(), short: float64(need-have) / float64(need),
-			})
+			lacks = append(lacks, Lack{What: what, Need: need.String(), Have: have.String()})
 		}
 	}
 	scalar("cpus", r.Need.CPUs, a.Free.CPUs)
@@ -50,9 +35,7 @@ func Explain(a *Agent, r *Request) []Lack {
 	scalar("disk", r.Need.Disk, a.Free.Disk)
 	scalar("gpus", r.Need.GPUs, a.Free.GPUs)
 	if need, have := len(r.Need.Ports.Fixed)+r.Need.Ports.Any, a.Ports.Len(); have < uint64(need) {
-		lacks = append(lacks, Lack{
-			What: "ports", Need: fmt.Sprint(need), Have: fmt.Sprint(have), short: float64(need-int(have)) / float64(need),
-		})
+		lacks = append(lacks, Lack{What: "ports", Need: fmt.Sprint(need), Have: fmt.Sprint(have)})
 	}
 	for _, p := range r.Need.Ports.Fixed {
 		if !contains(a.Ports, p) {
@@ -77,6 +60,27 @@ func Explain(a *Agent, r *Request) []Lack {
 	return lacks
 }
 
+// tally counts the agents that one thing stands against, and for a resource
+// remembers which of them has the most of it.
+type tally struct {
+	what   string
+	need   resource.Milli // 0 for a rule
+	agents int
+	most   resource.Milli
+	at     int
+}
+
+func (t *tally) lacks(agent int, have resource.Milli) bool {
+	if have >= t.need {
+		return false
+	}
+	if t.agents == 0 || have > t.most {
+		t.most, t.at = have, agent
+	}
+	t.agents++
+	return true
+}
+
 // Summary says in one line why a request fits none of the agents, which must
 // all have been seen: how many lack what, the most frequent first, and for
 // resources the agent that lacks the least.
@@ -84,43 +88,80 @@ func Summary(agents []Agent, r *Request) string {
 	if len(agents) == 0 {
 		return "no agent has been offered yet"
 	}
-	type tally struct {
-		what    string
-		agents  int
-		nearest Lack
-		at      string
+	n := &r.Need
+	scalars := [...]tally{
+		{what: "cpus", need: n.CPUs}, {what: "mem", need: n.Mem}, {what: "disk", need: n.Disk}, {what: "gpus", need: n.GPUs},
+		{what: "ports", need: resource.Whole(int64(len(n.Ports.Fixed) + n.Ports.Any))},
 	}
-	var tallies []*tally
-	byWhat := map[string]*tally{}
+	ports := make([]tally, len(n.Ports.Fixed))
+	for i, p := range n.Ports.Fixed {
+		ports[i].what = fmt.Sprintf("port %d is not free", p)
+	}
+	var rules Rules
+	if r.Rules != nil {
+		rules = *r.Rules
+	}
+	fixed, counts := make([]tally, len(rules.fixed)), make([]tally, len(rules.counts))
+	for i := range fixed {
+		fixed[i].what = rules.fixed[i].String()
+	}
+	for i := range counts {
+		counts[i].what = rules.counts[i].String()
+	}
+	var refused []tally
 	fit := 0
 	for i := range agents {
-		lacks := Explain(&agents[i], r)
-		if len(lacks) == 0 {
+		a := &agents[i]
+		fits := true
+		if a.Refused != "" {
+			fits = false
+			at := slices.IndexFunc(refused, func(t tally) bool { return t.what == a.Refused })
+			if at < 0 {
+				at = len(refused)
+				refused = append(refused, tally{what: a.Refused})
+			}
+			refused[at].agents++
+		}
+		for s, have := range [...]resource.Milli{a.Free.CPUs, a.Free.Mem, a.Free.Disk, a.Free.GPUs, resource.Whole(int64(a.Ports.Len()))} {
+			if scalars[s].lacks(i, have) {
+				fits = false
+			}
+		}
+		for p := range ports {
+			if !contains(a.Ports, n.Ports.Fixed[p]) {
+				ports[p].agents++
+				fits = false
+			}
+		}
+		for f := range fixed {
+			if !rules.fixed[f].admits(&a.Place) {
+				fixed[f].agents++
+				fits = false
+			}
+		}
+		for c := range counts {
+			if v, ok := a.Place.Value(rules.counts[c].attribute); !ok || !rules.counts[c].allows(r.Spread, v) {
+				counts[c].agents++
+				fits = false
+			}
+		}
+		if fits {
 			fit++
 		}
-		for _, l := range lacks {
-			t := byWhat[l.What]
-			if t == nil {
-				t = &tally{what: l.What, nearest: l, at: agents[i].Place.Hostname}
-				byWhat[l.What] = t
-				tallies = append(tallies, t)
-			}
-			t.agents++
-			if l.Need != "" && l.short < t.nearest.short {
-				t.nearest, t.at = l, agents[i].Place.Hostname
-			}
-		}
 	}
-	slices.SortStableFunc(tallies, func(a, b *tally) int { return b.agents - a.agents })
+	tallies := slices.Concat(refused, scalars[:], ports, fixed, counts)
+	tallies = slices.DeleteFunc(tallies, func(t tally) bool { return t.agents == 0 })
+	slices.SortStableFunc(tallies, func(a, b tally) int { return b.agents - a.agents })
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s seen", plural(len(agents), "agent"))
-	for i, t := range tallies {
+	for i := range tallies {
+		t := &tallies[i]
 		if i == 4 {
 			fmt.Fprintf(&b, ", and %d more reasons", len(tallies)-i)
 			break
 		}
-		if t.nearest.Need != "" {
-			fmt.Fprintf(&b, ", %d lack %s (need %s, nearest %s has %s)", t.agents, t.what, t.nearest.Need, t.at, t.nearest.Have)
+		if t.need > 0 {
+			fmt.Fprintf(&b, ", %d lack %s (need %s, nearest %s has %s)", t.agents, t.what, t.need, agents[t.at].Place.Hostname, t.most)
 		} else {
 			fmt.Fprintf(&b, ", %d refused by %s", t.agents, t.what)
 		}
