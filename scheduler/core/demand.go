@@ -62,8 +62,9 @@ func (c *Core) dequeue(in *instance) {
 }
 
 // demand tells the master, at the end of a step, whether offers are wanted:
-// SUPPRESS when nothing waits and no daemon job looks out for agents, REVIVE when there is new work that refused
-// offers may be good for, and neither otherwise.
+// SUPPRESS when nothing waits and no daemon job looks out for agents, REVIVE
+// when there is new work that refused offers may be good for, and neither
+// otherwise.
 func (c *Core) demand() {
 	o := &c.offers
 	switch {
