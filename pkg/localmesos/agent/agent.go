@@ -60,6 +60,9 @@ type Agent struct {
 	running, up atomic.Bool
 	registered  chan struct{} // closed when a master has first given an ID
 
+	// unlimited is why there are no cgroups though they were wanted.
+	unlimited error
+
 	mu     sync.Mutex // guards what follows
 	server *server
 	thaw   chan struct{} // closed to end a freeze; nil when there is none
@@ -153,6 +156,7 @@ func (a *Agent) newRuntime() (*container.Runtime, error) {
 		return r, err
 	}
 	a.log.WithError(err).Warn("executors run without limits, because there are no cgroups to be had here")
+	a.unlimited = err
 	o.Root = ""
 	return container.New(o)
 }
@@ -176,6 +180,10 @@ func (a *Agent) Address() string { return net.JoinHostPort(a.ip, strconv.Itoa(a.
 
 // Ready is closed once a master has given the agent its ID.
 func (a *Agent) Ready() <-chan struct{} { return a.registered }
+
+// Unlimited says why executors run without limits under [IsolationAuto]; it is
+// nil where they do not.
+func (a *Agent) Unlimited() error { return a.unlimited }
 
 // ID is the agent's ID, empty until a master gave one.
 func (a *Agent) ID() mesos.AgentID {
