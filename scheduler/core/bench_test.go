@@ -207,3 +207,20 @@ func BenchmarkResume(b *testing.B) {
 		c.Step(epoch.Add(time.Hour), Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
 	}
 }
+
+// BenchmarkReconcile is the longest step of a reconciliation of many tasks that
+// nobody answers, and of the questions that follow.
+func BenchmarkReconcile(b *testing.B) {
+	c, _ := benchCore(b, 100000, epoch)
+	now, worst := epoch.Add(time.Minute), time.Duration(0)
+	c.Step(now, Ticked{}) // all came up in the same instant, which no cluster's do
+	for b.Loop() {
+		now = now.Add(c.cfg.ReconcileInterval * 2)
+		for next, _ := c.Next(); next.Before(now); next, _ = c.Next() {
+			begin := time.Now()
+			c.Step(next, Ticked{})
+			worst = max(worst, time.Since(begin))
+		}
+	}
+	b.ReportMetric(float64(worst.Microseconds())/1000, "ms-worst")
+}

@@ -143,7 +143,8 @@ func (c *Core) ask(a *attempt) {
 	}
 	wait := min(c.cfg.AnswerTimeout<<min(a.asks, 16), c.cfg.ReconcileInterval)
 	a.asks++
-	a.askAt = c.now.Add(wait).UnixNano()
+	// The jitter keeps many that were asked for at once from falling due at once.
+	a.askAt = c.now.Add(c.jitter(wait)).UnixNano()
 }
 
 // answered notes that word of a task has come.
