@@ -15,11 +15,13 @@
 //
 // # What it must never do
 //
-// A Group writes no file outside its own directories. A Container never writes
-// a file of the agent's own cgroup except, on v2, by adding children in the one
-// shape that an agent can recover from; and on v1 it makes nothing in a
-// hierarchy in which the agent did not place the executor, because nobody would
-// clean up there.
+// A Group writes no file outside its own directories, and a Container none of
+// the agent's own. There are two exceptions, both to keep limits whole: on v2 a
+// Container adds children in the one shape that an agent can recover from, and on
+// v1 before kernel 5.11 memory.use_hierarchy is turned on above the first child,
+// which would escape from the container's limit otherwise. On v1 nothing is made
+// in a hierarchy in which the agent did not place the executor, because nobody
+// would clean up there.
 //
 // # The library beneath
 //

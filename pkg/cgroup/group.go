@@ -204,7 +204,7 @@ func (g *Group) set(v Value, rest []Value) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EOPNOTSUPP): // some old files are there and mean nothing
 		if v.Else != nil {
 			return g.set(*v.Else, nil)
 		}

@@ -88,8 +88,8 @@ func TestMissingControllerIsTheCallersChoice(t *testing.T) {
 		limits := &specs.LinuxResources{
 			BlockIO: &specs.LinuxBlockIO{Weight: ptr(uint16(100))},
 			CPU:     &specs.LinuxCPU{Shares: ptr(uint64(2048))},
-			Memory:  &specs.LinuxMemory{Kernel: ptr(int64(1 << 30))}, // gone from v2, and from v1 in newer kernels
-			Network: &specs.LinuxNetwork{ClassID: ptr(uint32(1))},    // a controller that nobody asked for
+			Memory:  &specs.LinuxMemory{KernelTCP: ptr(int64(1 << 30))}, // gone from v2
+			Network: &specs.LinuxNetwork{ClassID: ptr(uint32(1))},       // a controller that nobody asked for
 		}
 		if _, err := g.Limit(limits, cgroup.Require); err == nil {
 			t.Error("a limit without its controller was accepted under require")

@@ -133,7 +133,7 @@ func validate(r *specs.LinuxResources) error {
 			n    *int64
 		}{
 			{"memory.limit", m.Limit}, {"memory.reservation", m.Reservation}, {"memory.swap", m.Swap},
-			{"memory.kernel", m.Kernel}, {"memory.kernelTCP", m.KernelTCP},
+			{"memory.kernel", kernelLimit(m)}, {"memory.kernelTCP", m.KernelTCP},
 		} {
 			if f.n != nil && *f.n < -1 {
 				return &InvalidError{f.name, fmt.Sprintf("%d is neither a size in bytes nor -1 for no limit", *f.n)}
@@ -190,6 +190,13 @@ func validate(r *specs.LinuxResources) error {
 		}
 	}
 	return nil
+}
+
+// kernelLimit is the one place that knows the field. Its kernels are old, and
+// so are those of many agents.
+func kernelLimit(m *specs.LinuxMemory) *int64 {
+	//lint:ignore SA1019 It is in the format, so it is set or refused, and not forgotten.
+	return m.Kernel
 }
 
 // unified comes last, so that it wins over the portable fields.

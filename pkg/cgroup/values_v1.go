@@ -47,7 +47,7 @@ func (t *translation) v1(r *specs.LinuxResources) {
 			{"memory.limit_in_bytes", m.Limit, false},
 			{"memory.memsw.limit_in_bytes", m.Swap, true},
 			{"memory.soft_limit_in_bytes", m.Reservation, false},
-			{"memory.kmem.limit_in_bytes", m.Kernel, false},
+			{"memory.kmem.limit_in_bytes", kernelLimit(m), false},
 			{"memory.kmem.tcp.limit_in_bytes", m.KernelTCP, false},
 		} {
 			if f.n != nil {

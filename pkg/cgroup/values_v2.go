@@ -78,7 +78,7 @@ func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
 		t.limit("memory", "memory.swap.max", swap, "max")
 		t.values[len(t.values)-1].Swap = true
 	}
-	t.refuse(m.Kernel != nil, "memory.kernel")
+	t.refuse(kernelLimit(m) != nil, "memory.kernel")
 	t.refuse(m.KernelTCP != nil, "memory.kernelTCP")
 	t.refuse(m.Swappiness != nil, "memory.swappiness")
 	t.refuse(m.DisableOOMKiller != nil && *m.DisableOOMKiller, "memory.disableOOMKiller")
