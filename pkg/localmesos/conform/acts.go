@@ -32,7 +32,11 @@ func (p *player) crashAgent() error {
 	return nil
 }
 
-func (p *player) recoverAgent() error { return p.cluster.Agents()[0].Recover() }
+func (p *player) recoverAgent() error {
+	err := p.cluster.Agents()[0].Recover()
+	p.settle()
+	return err
+}
 
 func (p *player) freezeAgent() error {
 	p.cluster.Agents()[0].Freeze()

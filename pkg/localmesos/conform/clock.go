@@ -9,9 +9,13 @@ import (
 // clock is a virtual time for a cluster: it stands still but for advance. It is
 // a master.Clock and an agent.Clock.
 type clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers []*timer // by time, those of one time in the order they were set
+	mu  sync.Mutex
+	now time.Time
+	// ticks are when what comes at every interval came; what is set for about
+	// such a time is due then.
+	interval time.Duration
+	ticks    []time.Time
+	timers   []*timer // by time, those of one time in the order they were set
 }
 
 type timer struct {
@@ -32,7 +36,7 @@ func (c *clock) Now() time.Time {
 func (c *clock) AfterFunc(d time.Duration, f func()) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &timer{at: c.now.Add(max(d, 0)), f: f}
+	t := &timer{at: c.due(d), f: f}
 	i, _ := slices.BinarySearchFunc(c.timers, t, func(a, b *timer) int {
 		if a.at.After(b.at) {
 			return 1
@@ -45,6 +49,32 @@ func (c *clock) AfterFunc(d time.Duration, f func()) func() {
 		defer c.mu.Unlock()
 		c.timers = slices.DeleteFunc(c.timers, func(other *timer) bool { return other == t })
 	}
+}
+
+// follow has the clock follow ticks, counted from a time.
+func (c *clock) follow(interval time.Duration, from time.Time, ticks []time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interval = interval
+	for _, t := range ticks {
+		c.ticks = append(c.ticks, from.Add(t))
+	}
+}
+
+// due is when a timer is due: at its time or, if it is set for the interval, at
+// the tick next to that.
+func (c *clock) due(d time.Duration) time.Time {
+	at := c.now.Add(max(d, 0))
+	if d != c.interval {
+		return at
+	}
+	best := at
+	for _, tick := range c.ticks {
+		if off := tick.Sub(at).Abs(); off < c.interval/4 && (best.Equal(at) || off < best.Sub(at).Abs()) {
+			best = tick
+		}
+	}
+	return best
 }
 
 // advance moves the time to the given one, unless it is past already, and stops

@@ -3,7 +3,6 @@ package conform
 import (
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,23 +10,31 @@ import (
 // The recorded master had had other frameworks before most scenarios began, and
 // had counted them. The replay's has not.
 
-var frameworkIDs = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-[0-9]{4}$`)
-
 // ownFrameworks are the frameworks that a scenario is about.
 func ownFrameworks(s *Scenario) map[string]bool {
 	own := map[string]bool{}
-	add := func(text string) {
-		for _, id := range identifiers.FindAllString(text, -1) {
-			if frameworkIDs.MatchString(id) {
+	var collect func(v any)
+	collect = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if id := frameworkOf(v); id != "" {
 				own[id] = true
+			}
+			for _, value := range v {
+				collect(value)
+			}
+		case []any:
+			for _, value := range v {
+				collect(value)
 			}
 		}
 	}
 	for _, l := range s.Lines {
-		if l.Side != "operator" || l.Dir == "request" {
-			add(string(l.Body))
-			add(l.Path)
-			add(l.Note)
+		if v, err := decode(l.Body); err == nil && (l.Side != "operator" || l.Dir == "request") {
+			collect(v)
+		}
+		for _, id := range identifiers.FindAllString(l.Path+" "+l.Note, -1) {
+			own[id] = true
 		}
 	}
 	return own
@@ -40,42 +47,51 @@ func withoutHistory(body []byte, own map[string]bool) []byte {
 	if err != nil {
 		return body
 	}
-	out, err := json.Marshal(prune(v, own))
+	out, err := json.Marshal(prune("", v, own))
 	if err != nil {
 		return body
 	}
 	return out
 }
 
-func prune(v any, own map[string]bool) any {
+// frameworkLists are lists of frameworks in /state and its like, and of their
+// IDs.
+var frameworkLists = map[string]bool{"frameworks": true, "completed_frameworks": true, "unregistered_frameworks": true}
+
+func prune(key string, v any, own map[string]bool) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, value := range v {
-			v[key] = prune(value, own)
+			v[key] = prune(key, value, own)
 		}
 	case []any:
 		v = slices.DeleteFunc(v, func(element any) bool {
 			id := frameworkOf(element)
-			return frameworkIDs.MatchString(id) && !own[id]
+			if o, ok := element.(map[string]any); ok && id == "" && frameworkLists[key] {
+				id, _ = o["id"].(string)
+			}
+			if text, ok := element.(string); ok && frameworkLists[key] {
+				id = text
+			}
+			return id != "" && !own[id]
 		})
 		for i := range v {
-			v[i] = prune(v[i], own)
+			v[i] = prune("", v[i], own)
 		}
 		return v
 	}
 	return v
 }
 
-// frameworkOf is the framework that an element of a list belongs to, or is.
+// frameworkOf is the framework that an object says it belongs to.
 func frameworkOf(element any) string {
 	o, ok := element.(map[string]any)
 	if !ok {
-		text, _ := element.(string)
-		return text
+		return ""
 	}
 	info, _ := o["framework_info"].(map[string]any)
 	task, _ := o["task"].(map[string]any)
-	for _, candidate := range []any{o["framework_id"], info["id"], o["id"], task["framework_id"]} {
+	for _, candidate := range []any{o["framework_id"], info["id"], task["framework_id"]} {
 		if holder, ok := candidate.(map[string]any); ok {
 			candidate = holder["value"]
 		}

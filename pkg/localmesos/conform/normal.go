@@ -37,6 +37,9 @@ var identifiers = regexp.MustCompile(
 	`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-S[0-9]+|-O[0-9]+|-[0-9]{4})?` +
 		`|[A-Za-z0-9+/]{22}==`)
 
+// unordered are lists that come out of a hash.
+var unordered = map[string]bool{"executor_ids": true}
+
 // memoryStatistics is the part of a message that only the kernel knows.
 var memoryStatistics = regexp.MustCompile(`(?s)Maximum Used: .*`)
 
@@ -163,7 +166,8 @@ func (n *names) values(path string, a, b any, commit bool) []string {
 			return nil
 		}
 	case json.Number:
-		if b, ok := b.(json.Number); ok && sameNumber(a.String(), b.String()) {
+		if b, ok := b.(json.Number); ok && (sameNumber(a.String(), b.String()) ||
+			strings.Contains(path, ".limitation.") && nearly(a, b)) {
 			return nil
 		}
 	default:
@@ -172,6 +176,13 @@ func (n *names) values(path string, a, b any, commit bool) []string {
 		}
 	}
 	return []string{differ(path, a, b)}
+}
+
+// nearly compares what the kernel measured.
+func nearly(a, b json.Number) bool {
+	x, errX := a.Float64()
+	y, errY := b.Float64()
+	return errX == nil && errY == nil && math.Abs(x-y) <= 0.01*math.Abs(x)
 }
 
 // sameNumber compares numbers, and whether both are written with a point.
@@ -207,11 +218,24 @@ func (n *names) objects(path string, a, b map[string]any, commit bool) []string 
 		case !inB:
 			out = append(out, differ(at, x, absent{}))
 		case varying[key] && n.mayVary(x, y):
+		case unordered[key]:
+			out = append(out, n.values(at, sorted(x), sorted(y), commit)...)
 		default:
 			out = append(out, n.values(at, x, y, commit)...)
 		}
 	}
 	return out
+}
+
+// sorted puts a list in the order of its text.
+func sorted(v any) any {
+	list, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(brief(a), brief(b)) })
+	return list
 }
 
 // mayVary tells whether a value of a varying field is made anew in each run.

@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// allocationPhase finds when, within the allocation interval, the recorded
-// master allocated: shortly before the earliest of the offers that came by
-// themselves, rather than upon a call.
-func allocationPhase(s *Scenario, interval time.Duration) time.Duration {
+// allocations finds when the recorded master allocated by itself: shortly before
+// the offers that nothing but its interval had brought about.
+func allocations(s *Scenario) []time.Duration {
 	const (
-		prompt = 40 * time.Millisecond // an answer to a call comes within
-		ahead  = 3 * time.Millisecond  // an allocation is before its offers
+		prompt = 40 * time.Millisecond // what a call brings comes within
+		ahead  = 200 * time.Microsecond
 	)
-	var called time.Duration = -time.Hour
-	best, found := time.Duration(0), false
+	called := -time.Hour
+	var all []time.Duration
 	for _, l := range s.Lines {
 		var is struct{ Type string }
 		_ = json.Unmarshal(l.Body, &is)
@@ -22,16 +21,9 @@ func allocationPhase(s *Scenario, interval time.Duration) time.Duration {
 		case l.Side == "scheduler" && l.Dir == "request" &&
 			(is.Type == "SUBSCRIBE" || is.Type == "REVIVE" || is.Type == "UPDATE_FRAMEWORK"):
 			called = l.At()
-		case l.Dir == "event" && is.Type == "OFFERS" && l.At()-called > prompt:
-			phase := (l.At() - ahead) % interval
-			// Earlier, if it is nearer that way round.
-			if ahead := (best - phase + interval) % interval; !found || ahead < interval/2 {
-				best, found = phase, true
-			}
+		case l.Side == "scheduler" && l.Dir == "event" && is.Type == "OFFERS" && l.At()-called > prompt:
+			all = append(all, l.At()-ahead)
 		}
 	}
-	if !found {
-		return interval / 2
-	}
-	return (best + interval) % interval
+	return all
 }

@@ -204,7 +204,13 @@ func (p *player) start(ctx context.Context) error {
 		interval = time.Second
 	}
 	// The first allocation is an interval after the start.
-	p.began = zero.Add(interval - allocationPhase(p.scenario, interval))
+	ticks := allocations(p.scenario)
+	phase := interval / 2
+	if len(ticks) > 0 {
+		phase = ticks[0] % interval
+	}
+	p.began = zero.Add(interval - phase)
+	p.clock.follow(interval, p.began, ticks)
 	p.clock.advance(p.began, p.settle)
 	return nil
 }
@@ -213,7 +219,7 @@ func (p *player) start(ctx context.Context) error {
 func (p *player) masterPort() int {
 	for _, l := range p.scenario.Lines {
 		host, _ := l.Header("Host")
-		if _, port, ok := strings.Cut(host, ":"); ok && strings.HasPrefix(port, "52") {
+		if strings.HasSuffix(host, ":5250") || (l.Text != nil && strings.Contains(*l.Text, ":5250")) {
 			return 5250
 		}
 	}

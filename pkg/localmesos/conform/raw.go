@@ -37,10 +37,7 @@ func (p *player) bareSend(l *Line) error {
 		p.bares[l.ID] = b
 		go p.bareReceive(b)
 	}
-	text := []byte(p.names.translate(*l.Text))
-	if strings.HasPrefix(*l.Text, "hex:") {
-		text = fromHex(*l.Text)
-	}
+	text := p.bareBytes(l)
 	for _, m := range requestLine.FindAllSubmatch(text, -1) {
 		b.methods = append(b.methods, string(m[1]))
 	}
@@ -49,6 +46,29 @@ func (p *player) bareSend(l *Line) error {
 		p.differ(l, "connection: "+err.Error())
 	}
 	return nil
+}
+
+// bareBytes are what a line sends. What is sent in pieces is translated as a
+// whole, for an identifier may be in two of them; its length does not change.
+func (p *player) bareBytes(l *Line) []byte {
+	if strings.HasPrefix(*l.Text, "hex:") {
+		return fromHex(*l.Text)
+	}
+	var whole strings.Builder
+	begin := 0
+	for _, piece := range p.scenario.Lines {
+		if piece.Side != "raw" || piece.Dir != "request" || piece.ID != l.ID {
+			continue
+		}
+		if piece == l {
+			begin = whole.Len()
+		}
+		whole.WriteString(*piece.Text)
+	}
+	if translated := p.names.translate(whole.String()); len(translated) == whole.Len() {
+		return []byte(translated[begin : begin+len(*l.Text)])
+	}
+	return []byte(p.names.translate(*l.Text))
 }
 
 var requestLine = regexp.MustCompile(`(?m)^([A-Z]+) [^ \n]+ HTTP/`)
@@ -143,8 +163,11 @@ func answers(text []byte, methods []string) []answer {
 		one := answer{head: &head{
 			Status: response.StatusCode, Reason: line, Header: response.Header, Chunked: len(response.TransferEncoding) > 0,
 		}}
-		one.body, _ = io.ReadAll(response.Body) // what there is
+		one.body, err = io.ReadAll(response.Body)
 		all = append(all, one)
+		if err != nil {
+			return all // this is what there is of it
+		}
 	}
 }
 

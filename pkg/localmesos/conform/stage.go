@@ -70,7 +70,7 @@ func exampleArchive() ([]byte, error) {
 	zip := gzip.NewWriter(&out)
 	archive := tar.NewWriter(zip)
 	text := []byte("abc")
-	if err := archive.WriteHeader(&tar.Header{Name: "renamed.txt", Mode: 0o644, Size: int64(len(text))}); err != nil {
+	if err := archive.WriteHeader(&tar.Header{Name: "a.txt", Mode: 0o644, Size: int64(len(text))}); err != nil {
 		return nil, err
 	}
 	if _, err := archive.Write(text); err != nil {
@@ -79,7 +79,8 @@ func exampleArchive() ([]byte, error) {
 	if err := archive.Close(); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), zip.Close()
+	err := zip.Close()
+	return out.Bytes(), err
 }
 
 // control takes an executor's connection.

@@ -72,12 +72,15 @@ func (c *core) subscribe(s *subscription) frameworkID {
 	}
 	f.constraints = s.constraints
 	known := f.connected || f.recovered || !f.unregistered.IsZero() || !f.reregistered.IsZero()
+	active := f.connected
 	c.connect(f, s)
 	c.allocator.SetFramework(c.allocatable(f, s.suppressed))
 	c.allocator.ActivateFramework(string(f.id), true)
+	if !active {
+		c.allocateSoon()
+	}
 	if !known {
 		c.tellFrameworkAdded(f)
-		c.allocateSoon()
 	} else {
 		c.tellFrameworkUpdated(f)
 	}
@@ -235,6 +238,20 @@ func (c *core) disconnectFramework(id frameworkID, streamID string) {
 // seconds converts what validation.Seconds has found to fit.
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
+// killRemoved ends a task of a framework that is being removed, so far as the
+// record goes: it may live on until its executor is gone.
+func (c *core) killRemoved(f *framework, t *task) {
+	if terminal(t.state()) {
+		return
+	}
+	status := c.status(t.info.TaskID, mesos.TASK_KILLED, mesos.REASON_FRAMEWORK_REMOVED, "Framework "+string(f.id)+" removed")
+	t.identify(&status)
+	t.info.State = mesos.TASK_KILLED.Enum()
+	t.addStatus(status)
+	c.tellTaskUpdated(t, status)
+	c.freeTask(f, t)
+}
+
 // removeFramework ends a framework: its executors are shut down, its tasks are
 // killed without a word to anybody, and its ID is never accepted again.
 func (c *core) removeFramework(f *framework) {
@@ -255,11 +272,11 @@ func (c *core) removeFramework(f *framework) {
 		}
 	}
 	for _, t := range sortedTasks(f.tasks) {
-		if !terminal(t.state()) {
-			t.info.State = mesos.TASK_KILLED.Enum()
-			c.freeTask(f, t)
-		}
+		c.killRemoved(f, t)
 		c.removeTask(f, t)
+	}
+	for _, t := range f.unreachable {
+		c.killRemoved(f, t)
 	}
 	f.finished = append(f.finished, f.unreachable...)
 	f.unreachable = nil
