@@ -65,8 +65,12 @@ type Cluster struct {
 	dir     string
 	own     bool   // dir was made here and goes again
 	cgroups string // below which each agent has its own
-	master  *master.Master
 	agents  []*agent.Agent
+	leader  leader // tells agents where the master is
+
+	mu     sync.Mutex // guards what follows
+	master *master.Master
+	left   *master.Registry // by a master that was killed
 }
 
 // Start starts a cluster and waits until all its agents have registered, or
@@ -95,12 +99,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		}
 		c.options.Master.Schema = schema
 	}
-	m, err := master.New(c.options.Master)
-	if err != nil {
-		return err
-	}
-	c.master = m
-	if err := m.Start(); err != nil {
+	if err := c.startMaster(c.options.Master); err != nil {
 		return err
 	}
 	for number := 1; number <= c.options.Agents; number++ {
@@ -115,6 +114,21 @@ func (c *Cluster) start(ctx context.Context) error {
 			return fmt.Errorf("the agents did not all register in time: %w", ctx.Err())
 		}
 	}
+	return nil
+}
+
+func (c *Cluster) startMaster(o master.Options) error {
+	m, err := master.New(o)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.master = m
+	c.mu.Unlock()
+	if err := m.Start(); err != nil {
+		return err
+	}
+	c.leader.current.Store(m)
 	return nil
 }
 
@@ -137,7 +151,7 @@ func (c *Cluster) makeDir() error {
 
 func (c *Cluster) addAgent(number int) error {
 	o := c.options.Agent
-	o.Master = c.master
+	o.Master = &c.leader
 	if o.Schema == nil {
 		o.Schema = c.options.Master.Schema
 	}
@@ -182,10 +196,40 @@ func ports(number, agents int) string {
 }
 
 // URL is the master's address as a URL, without a path.
-func (c *Cluster) URL() string { return c.master.URL() }
+func (c *Cluster) URL() string { return c.Master().URL() }
 
-// Master is the cluster's master.
-func (c *Cluster) Master() *master.Master { return c.master }
+// Master is the cluster's master: the present one or, while there is none, the
+// one before.
+func (c *Cluster) Master() *master.Master {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.master
+}
+
+// KillMaster ends the master as kill -9 does: its port closes and every
+// connection breaks. Agents notice when no ping has come for too long (AgentPingTimeout
+// times MaxAgentPingTimeouts), and tasks run on.
+func (c *Cluster) KillMaster() {
+	c.leader.current.Store(nil)
+	registry := c.Master().Kill()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = registry
+}
+
+// StartMaster starts a new master, with an ID of its own, at the address and
+// with the registry of the one that was killed.
+func (c *Cluster) StartMaster() error {
+	o := c.options.Master
+	o.Listen, o.ID = c.Master().Address(), ""
+	c.mu.Lock()
+	o.Registry = c.left
+	c.mu.Unlock()
+	if err := c.startMaster(o); err != nil {
+		return fmt.Errorf("cannot start the master again: %w", err)
+	}
+	return nil
+}
 
 // Agents are the cluster's agents, in the order of their numbers.
 func (c *Cluster) Agents() []*agent.Agent { return c.agents }
@@ -213,8 +257,8 @@ func (c *Cluster) eachAgent(do func(*agent.Agent) error) error {
 // could not be cleaned up.
 func (c *Cluster) Stop(ctx context.Context) error {
 	errs := []error{c.eachAgent(func(a *agent.Agent) error { return a.Stop(ctx) })}
-	if c.master != nil {
-		errs = append(errs, c.master.Stop(ctx))
+	if m := c.Master(); m != nil {
+		errs = append(errs, m.Stop(ctx))
 	}
 	if c.own {
 		errs = append(errs, os.RemoveAll(c.dir))

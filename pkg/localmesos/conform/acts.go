@@ -24,6 +24,8 @@ var acts = []struct {
 	{regexp.MustCompile(`^agent started again$`), (*player).recoverAgent, true},
 	{regexp.MustCompile(`^agent stopped with SIGSTOP$`), (*player).freezeAgent, false},
 	{regexp.MustCompile(`^agent continued with SIGCONT$`), (*player).thawAgent, false},
+	{regexp.MustCompile(`^master killed \(SIGKILL\)$`), (*player).killMaster, false},
+	{regexp.MustCompile(`^master started again$`), (*player).startMaster, true},
 	{regexp.MustCompile(`^agent gets SIGUSR1$`), (*player).unregisterAgent, false},
 }
 
@@ -49,6 +51,13 @@ func (p *player) thawAgent() error {
 	p.frozen = false
 	return nil
 }
+
+func (p *player) killMaster() error {
+	p.cluster.KillMaster()
+	return nil
+}
+
+func (p *player) startMaster() error { return p.cluster.StartMaster() }
 
 func (p *player) unregisterAgent() error {
 	p.cluster.Agents()[0].Unregister()

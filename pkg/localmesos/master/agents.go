@@ -139,6 +139,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	a.reregistered = c.now()
 	_, wasUnreachable := c.unreachable[id]
 	delete(c.unreachable, id)
+	delete(c.recovered, id)
 	c.takeBack(a, r, wasUnreachable)
 	l.Reregistered(mesos.AgentID{Value: string(id)}, c.view(), nil)
 	c.updateFrameworks(a, r)

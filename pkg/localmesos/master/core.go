@@ -38,10 +38,13 @@ type core struct {
 	// unreachable agents, by when they became so.
 	unreachable map[agentID]time.Time
 	removed     map[agentID]bool // agents that left for good
-	offers      map[offerID]*offer
-	allocator   *allocator.Allocator
-	metrics     metrics
-	watchers    map[*watcher]bool
+	// recovered agents were the former master's and are not back yet.
+	recovered     map[agentID]mesos.AgentInfo
+	recoveryTimer *timer
+	offers        map[offerID]*offer
+	allocator     *allocator.Allocator
+	metrics       metrics
+	watchers      map[*watcher]bool
 
 	nextFramework, nextAgent, nextOffer, nextTask int
 	stopped                                       bool
@@ -138,6 +141,7 @@ func newCore(options *Options, post func(func())) *core {
 		frameworks:  make(map[frameworkID]*framework),
 		agents:      make(map[agentID]*agent),
 		unreachable: make(map[agentID]time.Time),
+		recovered:   make(map[agentID]mesos.AgentInfo),
 		removed:     make(map[agentID]bool),
 		offers:      make(map[offerID]*offer),
 		allocator: allocator.New(allocator.Options{
@@ -194,20 +198,28 @@ func (c *core) start() {
 
 // stop ends timers and streams; frameworks see the end of their stream.
 func (c *core) stop() {
-	c.stopped = true
-	c.ticker.cancel()
+	c.stopTimers()
 	for _, f := range c.frameworks {
-		f.heartbeat.cancel()
-		f.failover.cancel()
 		if f.events != nil {
 			f.events.Close()
 		}
 	}
-	for _, a := range c.agents {
-		a.pinger.cancel()
-	}
 	for w := range c.watchers {
 		c.removeWatcher(w)
+	}
+}
+
+// stopTimers has nothing happen by itself any more.
+func (c *core) stopTimers() {
+	c.stopped = true
+	c.ticker.cancel()
+	c.recoveryTimer.cancel()
+	for _, f := range c.frameworks {
+		f.heartbeat.cancel()
+		f.failover.cancel()
+	}
+	for _, a := range c.agents {
+		a.pinger.cancel()
 	}
 	for _, o := range c.offers {
 		o.timeout.cancel()

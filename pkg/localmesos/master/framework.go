@@ -51,6 +51,7 @@ func (c *core) subscribe(s *subscription) frameworkID {
 		id = frameworkID(s.info.ID.Value)
 	}
 	f := c.frameworks[id]
+	known := f != nil
 	switch {
 	case id == "":
 		id = c.newFrameworkID()
@@ -58,6 +59,7 @@ func (c *core) subscribe(s *subscription) frameworkID {
 		f = c.addFramework(id, s.info)
 	case f == nil:
 		f = c.addFramework(id, s.info)
+		f.reregistered = c.now()
 	default:
 		if err := validation.Principal(&f.info, &s.info); err != nil {
 			s.refuse(err.Error())
@@ -71,7 +73,6 @@ func (c *core) subscribe(s *subscription) frameworkID {
 		}
 	}
 	f.constraints = s.constraints
-	known := f.connected || f.recovered || !f.unregistered.IsZero() || !f.reregistered.IsZero()
 	active := f.connected
 	c.connect(f, s)
 	c.allocator.SetFramework(c.allocatable(f, s.suppressed))

@@ -57,7 +57,10 @@ func New(options Options) (*Master, error) {
 		ErrorLog:                     log.New(logWriter{m.options.Logger}, "", 0),
 	}
 	go m.loop()
-	m.post(m.core.start)
+	m.post(func() {
+		m.core.recover(options.Registry)
+		m.core.start()
+	})
 	return m, nil
 }
 

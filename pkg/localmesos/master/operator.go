@@ -121,7 +121,7 @@ func showSlaves(v view, query url.Values) {
 			}
 		}
 	})
-	v.list("recovered_slaves", func() {})
+	v.list("recovered_slaves", v.recoveredAgents)
 	v.EndObject()
 }
 
@@ -211,7 +211,7 @@ func showState(v view, _ url.Values) {
 			v.EndObject()
 		}
 	})
-	v.list("recovered_slaves", func() {})
+	v.list("recovered_slaves", v.recoveredAgents)
 	v.frameworks(nil)
 	v.list("orphan_tasks", func() {})
 	v.list("unregistered_frameworks", func() {})

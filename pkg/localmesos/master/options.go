@@ -37,6 +37,11 @@ type Options struct {
 	// AgentPingTimeout, is unreachable (default 5 times 15s).
 	AgentPingTimeout     time.Duration
 	MaxAgentPingTimeouts int
+	// Registry is what the master before left; nil for none. Its agents are
+	// unreachable if they are not back within AgentReregisterTimeout (default
+	// 10m).
+	Registry               *Registry
+	AgentReregisterTimeout time.Duration
 	// MinAllocatableResources lists alternatives: what holds none of them is
 	// not offered (default cpus:0.01|mem:32). An empty list offers everything.
 	MinAllocatableResources []allocator.Quantities
@@ -61,6 +66,8 @@ const (
 	DefaultAllocationInterval   = time.Second
 	DefaultAgentPingTimeout     = 15 * time.Second
 	DefaultMaxAgentPingTimeouts = 5
+
+	DefaultAgentReregisterTimeout = 10 * time.Minute
 )
 
 // DefaultMinAllocatableResources is --min_allocatable_resources of a real
@@ -98,6 +105,7 @@ func (o *Options) validate() error {
 		{"allocation interval", &o.AllocationInterval, DefaultAllocationInterval},
 		{"agent ping timeout", &o.AgentPingTimeout, DefaultAgentPingTimeout},
 		{"offer timeout", &o.OfferTimeout, 0},
+		{"agent reregister timeout", &o.AgentReregisterTimeout, DefaultAgentReregisterTimeout},
 	} {
 		if *d.value < 0 {
 			return fmt.Errorf("the %s, %s, is negative", d.name, *d.value)

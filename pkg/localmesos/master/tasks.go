@@ -286,6 +286,9 @@ func (c *core) reconcileTask(f *framework, id mesos.TaskID, on *mesos.AgentID) {
 		c.tellLatest(f, t)
 		return
 	}
+	if c.inTransition(on) {
+		return
+	}
 	var status mesos.TaskStatus
 	lost := func(state mesos.TaskState) mesos.TaskState {
 		if f.partitionAware() {

@@ -1,0 +1,112 @@
+package master
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// Registry is what outlives a master: the agents that it had admitted, which
+// the next one expects back, and those that it had given up.
+type Registry struct {
+	Agents []mesos.AgentInfo
+	// Unreachable agents, by ID, and when they became so.
+	Unreachable map[string]time.Time
+	// Removed agents, by ID, are never taken back.
+	Removed []string
+}
+
+// Kill ends the master as kill -9 ends its process: its port closes and every
+// connection breaks. It returns what the next master starts from, by
+// Options.Registry. Agents and frameworks find out by themselves.
+func (m *Master) Kill() *Registry {
+	registry := new(Registry)
+	_ = m.do(func() error {
+		registry = m.core.registry()
+		m.core.stopTimers()
+		return nil
+	})
+	_ = m.server.Close() // what is closed is closed
+	m.mu.Lock()
+	m.stopping = true
+	m.wake()
+	m.mu.Unlock()
+	<-m.done
+	return registry
+}
+
+func (c *core) registry() *Registry {
+	r := &Registry{Unreachable: map[string]time.Time{}}
+	for _, a := range c.sortedAgents() {
+		r.Agents = append(r.Agents, a.info)
+	}
+	for _, info := range c.sortedRecovered() {
+		r.Agents = append(r.Agents, info)
+	}
+	for id, since := range c.unreachable {
+		r.Unreachable[string(id)] = since
+	}
+	for id := range c.removed {
+		r.Removed = append(r.Removed, string(id))
+	}
+	return r
+}
+
+// recover takes over from the master before. Its agents have a time to come
+// back, after which they are unreachable.
+func (c *core) recover(r *Registry) {
+	if r == nil {
+		return
+	}
+	for id, since := range r.Unreachable {
+		c.unreachable[agentID(id)] = since
+	}
+	for _, id := range r.Removed {
+		c.removed[agentID(id)] = true
+	}
+	for _, info := range r.Agents {
+		c.recovered[agentID(info.ID.Value)] = info
+	}
+	if len(c.recovered) > 0 {
+		c.recoveryTimer = c.after(c.options.AgentReregisterTimeout, c.giveUpRecovered)
+	}
+}
+
+func (c *core) giveUpRecovered() {
+	for id := range c.recovered {
+		c.unreachable[id] = c.now()
+	}
+	clear(c.recovered)
+}
+
+func (c *core) sortedRecovered() []mesos.AgentInfo {
+	return slices.SortedFunc(maps.Values(c.recovered), func(a, b mesos.AgentInfo) int {
+		return cmp.Compare(a.ID.Value, b.ID.Value)
+	})
+}
+
+// inTransition tells whether an agent, or any if none is named, is yet to come
+// back to this master; until then nobody knows of its tasks.
+func (c *core) inTransition(on *mesos.AgentID) bool {
+	if on == nil {
+		return len(c.recovered) > 0
+	}
+	_, ok := c.recovered[agentID(on.Value)]
+	return ok
+}
+
+// recoveredAgents writes the agents that are yet to come back.
+func (v view) recoveredAgents() {
+	for _, info := range v.core.sortedRecovered() {
+		v.BeginObject()
+		v.text("id", info.ID.Value)
+		v.text("hostname", info.Hostname)
+		v.Key("port")
+		v.Int(int64(info.GetPort()))
+		v.attributes(info.Attributes)
+		v.EndObject()
+	}
+}
