@@ -1,7 +1,9 @@
 package conform
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +27,7 @@ func (e *UnsupportedError) Error() string {
 
 // options makes a cluster's options of a scenario's flags. All scenarios have
 // these agents in common; each names what else it was recorded with.
-func options(flags string) (localmesos.Options, error) {
+func options(s *Scenario) (localmesos.Options, error) {
 	o := localmesos.Options{
 		Master: master.Options{Version: Version},
 		Agent: agent.Options{
@@ -34,7 +36,10 @@ func options(flags string) (localmesos.Options, error) {
 			Attributes: "rack:r1;zone:a",
 		},
 	}
-	for part := range strings.SplitSeq(flags, ";") {
+	if !slices.ContainsFunc(s.Lines, func(l *Line) bool { return l.Dir == "request" }) {
+		return o, &UnsupportedError{"the programs whose output this is"}
+	}
+	for part := range strings.SplitSeq(s.Flags, ";") {
 		part = strings.TrimSpace(part)
 		who, rest, _ := strings.Cut(part, ":")
 		if who != "master" && who != "agent" {
@@ -44,7 +49,7 @@ func options(flags string) (localmesos.Options, error) {
 			if !strings.HasPrefix(flag, "--") {
 				continue // the words "common flags"
 			}
-			if err := setFlag(&o, flag); err != nil {
+			if err := setFlag(&o, s, flag); err != nil {
 				return o, err
 			}
 		}
@@ -52,7 +57,7 @@ func options(flags string) (localmesos.Options, error) {
 	return o, nil
 }
 
-func setFlag(o *localmesos.Options, flag string) error {
+func setFlag(o *localmesos.Options, s *Scenario, flag string) error {
 	name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
 	var err error
 	switch name {
@@ -72,6 +77,13 @@ func setFlag(o *localmesos.Options, flag string) error {
 		o.Agent.ExecutorReregistrationTimeout, err = duration(value)
 	case "cgroups_enable_cfs":
 		o.Agent.CgroupsEnableCFS = true
+	case "authenticate_http_frameworks":
+		o.Master.FrameworkCredentials, err = credentials(s)
+	case "http_framework_authenticators", "credentials":
+		// What the flag before says.
+	case "authenticate_http_readonly", "authenticate_http_readwrite", "http_credentials":
+		// Operators are not asked who they are; the scenarios that are about
+		// that tell the difference.
 	case "rate_limits", "http_heartbeat_interval":
 		// These have no effect on what was recorded with them.
 	default:
@@ -81,6 +93,26 @@ func setFlag(o *localmesos.Options, flag string) error {
 		return fmt.Errorf("cannot read flag %s: %w", flag, err)
 	}
 	return nil
+}
+
+// credentials reads the credentials that a scenario tells of.
+func credentials(s *Scenario) (map[string]string, error) {
+	var file struct {
+		Credentials []struct{ Principal, Secret string }
+	}
+	secrets := map[string]string{}
+	for _, l := range s.Lines {
+		if l.Note != "content of credentials.json" {
+			continue
+		}
+		if err := json.Unmarshal(l.Info, &file); err != nil {
+			return nil, err
+		}
+		for _, c := range file.Credentials {
+			secrets[c.Principal] = c.Secret
+		}
+	}
+	return secrets, nil
 }
 
 // duration reads a duration as Mesos writes it.

@@ -179,7 +179,7 @@ func (p *player) play(ctx context.Context) (err error) {
 
 // start starts the cluster, so that it allocates when the recorded one did.
 func (p *player) start(ctx context.Context) error {
-	o, err := options(p.scenario.Flags)
+	o, err := options(p.scenario)
 	if err != nil {
 		return err
 	}
