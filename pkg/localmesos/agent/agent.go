@@ -52,6 +52,7 @@ type Agent struct {
 	stopTimer  func()
 	timerAt    time.Time
 	master     link.Master // nil for none
+	masterName string      // the host of the master that it registered with
 	down       bool        // the agent plays dead
 	stopping   bool        // nothing is launched any more
 	held       []func(now time.Time)

@@ -164,6 +164,7 @@ func (a *Agent) registration(r link.Registration) link.Registration {
 func (a *Agent) Registered(id mesos.AgentID, m link.MasterView) {
 	a.receive(func(now time.Time) {
 		a.core.Registered(now, id, m.PingTimeout)
+		a.masterName = m.Info.GetHostname()
 		select {
 		case <-a.registered:
 		default:
@@ -176,7 +177,10 @@ func (a *Agent) Registered(id mesos.AgentID, m link.MasterView) {
 
 // Reregistered implements link.Agent.
 func (a *Agent) Reregistered(id mesos.AgentID, m link.MasterView, reconcile []mesos.Task) {
-	a.receive(func(now time.Time) { a.core.Reregistered(now, id, m.PingTimeout, reconcile) })
+	a.receive(func(now time.Time) {
+		a.core.Reregistered(now, id, m.PingTimeout, reconcile)
+		a.masterName = m.Info.GetHostname()
+	})
 }
 
 // Shutdown implements link.Agent. The executors end in their grace periods; the

@@ -54,10 +54,19 @@ func (a *Agent) view() (core.View, error) {
 	return v, nil
 }
 
+// writeBuild writes when the Mesos was built whose version the agent claims by
+// default.
+func writeBuild(o object) {
+	o.text("build_date", "2020-11-24 00:00:00")
+	o.number("build_time", 1606176000)
+	o.text("build_user", "")
+}
+
 func (a *Agent) writeVersion(out *wire.Writer) error {
-	out.BeginObject()
-	out.Key("version")
-	out.String(a.options.Version)
-	out.EndObject()
+	o := object{out}
+	o.BeginObject()
+	writeBuild(o)
+	o.text("version", a.options.Version)
+	o.EndObject()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -56,6 +57,7 @@ func (a *Agent) writeState(out *wire.Writer) error {
 	o := object{out}
 	o.BeginObject()
 	o.text("version", a.options.Version)
+	writeBuild(o)
 	o.number("start_time", float64(a.started.UnixMicro())/1e6)
 	if v.Info.ID != nil {
 		o.text("id", v.Info.ID.Value)
@@ -63,13 +65,21 @@ func (a *Agent) writeState(out *wire.Writer) error {
 	o.text("pid", a.pid())
 	o.text("hostname", v.Info.Hostname)
 	o.texts("capabilities", capabilities)
-	a.writeResources(o, v)
+	if err := a.writeResources(o, v); err != nil {
+		return err
+	}
+	o.Key("resource_providers")
+	o.BeginArray()
+	o.EndArray()
 	o.Key("attributes")
 	o.BeginObject()
 	for _, attribute := range v.Info.Attributes {
 		writeAttribute(o, attribute)
 	}
 	o.EndObject()
+	if name, _ := ask(a, func(time.Time) string { return a.masterName }); name != "" {
+		o.text("master_hostname", name)
+	}
 	o.Key("flags")
 	a.writeFlags(out)
 	for _, list := range []struct {
@@ -90,7 +100,7 @@ func (a *Agent) writeState(out *wire.Writer) error {
 }
 
 // writeResources writes the agent's resources: all, by role, and as allocated.
-func (a *Agent) writeResources(o object, v core.View) {
+func (a *Agent) writeResources(o object, v core.View) error {
 	reserved := map[string][]mesos.Resource{}
 	var free []mesos.Resource
 	for _, r := range v.Info.Resources {
@@ -111,14 +121,62 @@ func (a *Agent) writeResources(o object, v core.View) {
 	o.EndObject()
 	o.Key("unreserved_resources")
 	writeSum(o, free)
+	o.Key("reserved_resources_full")
+	o.BeginObject()
+	for _, role := range sortedKeys(reserved) {
+		o.Key(role)
+		if err := a.writeFull(o, reserved[role]); err != nil {
+			return err
+		}
+	}
+	o.EndObject()
+	o.Key("unreserved_resources_full")
+	if err := a.writeFull(o, free); err != nil {
+		return err
+	}
 	var allocated []mesos.Resource
 	for _, f := range v.Frameworks {
 		for _, e := range f.Executors {
 			allocated = append(allocated, allocation(e)...)
 		}
 	}
+	held := map[string][]mesos.Resource{}
+	free = nil
+	for _, r := range allocated {
+		if role := reservedFor(r); role != "" {
+			held[role] = append(held[role], r)
+		} else {
+			free = append(free, r)
+		}
+	}
+	o.Key("reserved_resources_allocated")
+	o.BeginObject()
+	for _, role := range sortedKeys(held) {
+		o.Key(role)
+		writeSum(o, held[role])
+	}
+	o.EndObject()
 	o.Key("unreserved_resources_allocated")
-	writeSum(o, allocated)
+	writeSum(o, free)
+	return nil
+}
+
+// writeFull writes resources as messages, with the role in the form of before
+// reservation refinement, as endpoints show it.
+func (a *Agent) writeFull(o object, rs []mesos.Resource) error {
+	o.BeginArray()
+	for _, r := range rs {
+		if n := len(r.Reservations); n == 0 {
+			r.Role = new("*")
+		} else if n == 1 {
+			r.Role = r.Reservations[0].Role
+		}
+		if err := a.schema.WriteJSON(o.Writer, &r); err != nil {
+			return err
+		}
+	}
+	o.EndArray()
+	return nil
 }
 
 func reservedFor(r mesos.Resource) string {
@@ -353,8 +411,10 @@ func (a *Agent) writeStatus(o object, s *mesos.TaskStatus) error {
 	o.text("state", s.GetState().String())
 	o.number("timestamp", s.GetTimestamp())
 	if s.ContainerStatus != nil {
+		shown := *s.ContainerStatus
+		shown.ExecutorPID = nil
 		o.Key("container_status")
-		if err := a.schema.WriteJSON(o.Writer, s.ContainerStatus); err != nil {
+		if err := a.schema.WriteJSON(o.Writer, &shown); err != nil {
 			return err
 		}
 	}

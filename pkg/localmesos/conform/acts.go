@@ -226,6 +226,17 @@ func (p *player) limits(l *Line) {
 	p.differ(l, differences...)
 }
 
+// removeAgent has the agent leave, if nothing before says why it is about to be
+// removed.
+func (p *player) removeAgent(i int) {
+	for _, l := range p.scenario.Lines[:i] {
+		if strings.HasPrefix(l.Note, "agent ") {
+			return
+		}
+	}
+	p.cluster.Agents()[0].Unregister()
+}
+
 // lastExecutor is the executor that the lines before were about.
 func (p *player) lastExecutor(i int) *executor {
 	p.mu.Lock()

@@ -41,8 +41,16 @@ var identifiers = regexp.MustCompile(
 	`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-S[0-9]+|-O[0-9]+|-[0-9]{4})?` +
 		`|[A-Za-z0-9+/]{22}==`)
 
-// unordered are lists that come out of a hash.
-var unordered = map[string]bool{"executor_ids": true}
+// unordered are lists that come out of a hash, unless they are what an endpoint
+// is asked for.
+var unordered = map[string]bool{
+	"executor_ids": true, "frameworks": true, "completed_frameworks": true, "slaves": true,
+	"executors": true, "completed_executors": true, "tasks": true, "completed_tasks": true,
+}
+
+// named are fields that say where a process runs, which is the machine's
+// business.
+var named = map[string]bool{"master_hostname": true}
 
 // memoryStatistics is the part of a message that only the kernel knows.
 var memoryStatistics = regexp.MustCompile(`(?s)Maximum Used: .*`)
@@ -223,8 +231,9 @@ func (n *names) objects(path string, a, b map[string]any, commit bool) []string 
 		case !inB:
 			out = append(out, differ(at, x, absent{}))
 		case varying[key] && n.mayVary(x, y):
-		case unordered[key]:
-			out = append(out, n.values(at, sorted(x), sorted(y), commit)...)
+		case named[key]:
+		case unordered[key] && (path != "" || key != "tasks"):
+			out = append(out, n.values(at, x, n.aligned(x, y), commit)...)
 		default:
 			out = append(out, n.values(at, x, y, commit)...)
 		}
@@ -232,15 +241,32 @@ func (n *names) objects(path string, a, b map[string]any, commit bool) []string 
 	return out
 }
 
-// sorted puts a list in the order of its text.
-func sorted(v any) any {
-	list, ok := v.([]any)
-	if !ok {
-		return v
+// aligned puts the elements of the replay's list in the places of those that
+// they are like.
+func (n *names) aligned(recorded, replayed any) any {
+	a, okA := recorded.([]any)
+	b, okB := replayed.([]any)
+	if !okA || !okB {
+		return replayed
 	}
-	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b any) int { return strings.Compare(brief(a), brief(b)) })
-	return list
+	rest := slices.Clone(b)
+	out := make([]any, len(a), len(a)+len(b))
+	for i, element := range a {
+		like := slices.IndexFunc(rest, func(other any) bool { return len(n.values("", element, other, false)) == 0 })
+		if like >= 0 {
+			out[i] = rest[like]
+			rest = slices.Delete(rest, like, like+1)
+		}
+	}
+	for i := range out {
+		if out[i] == nil && len(rest) > 0 {
+			out[i], rest = rest[0], rest[1:]
+		}
+	}
+	for len(out) > 0 && out[len(out)-1] == nil {
+		out = out[:len(out)-1]
+	}
+	return append(out, rest...)
 }
 
 // mayVary tells whether a value of a varying field is made anew in each run.

@@ -509,6 +509,9 @@ func (p *player) event(i int, l *Line) {
 		return
 	}
 	patience := messagePatience
+	if recorded.kind == "AGENT_REMOVED" {
+		p.removeAgent(i)
+	}
 	if recorded.kind == "FAILURE" {
 		patience = processPatience
 		p.endExecutor(i, l)
@@ -551,7 +554,7 @@ func (p *player) recordedEvent(l *Line) (event, bool) {
 		return event{}, false
 	}
 	e := p.newEvent(body)
-	e.body = []byte(strings.NewReplacer(p.replacements()...).Replace(string(e.body)))
+	e.body = []byte(p.replace(string(e.body)))
 	return e, true
 }
 

@@ -98,7 +98,11 @@ func (p *player) bareResponse(l *Line) {
 	if strings.HasPrefix(*l.Text, "hex:") {
 		recorded = fromHex(*l.Text)
 	}
-	want := answers(recorded, b.methods)
+	// Lengths on the wire are those of the text as it was recorded.
+	want := answers([]byte(p.restore(string(recorded))), b.methods)
+	for i := range want {
+		want[i].replace = p.replace
+	}
 	var differences []string
 	p.wait(messagePatience, false, func() bool {
 		differences = p.compareAnswers(want, answers(b.received, b.methods), false)
@@ -141,6 +145,15 @@ func (p *player) bareEvent(l *Line) {
 type answer struct {
 	head *head
 	body []byte
+	// replace, if set, puts this machine's addresses into a text.
+	replace func(string) string
+}
+
+func (a *answer) text(body []byte) []byte {
+	if a.replace == nil {
+		return body
+	}
+	return []byte(a.replace(string(body)))
 }
 
 // answers takes bytes apart; a stream's records follow one another in its body.
@@ -171,6 +184,19 @@ func answers(text []byte, methods []string) []answer {
 	}
 }
 
+func (p *player) replace(text string) string {
+	return strings.NewReplacer(p.replacements()...).Replace(text)
+}
+
+// restore undoes replace.
+func (p *player) restore(text string) string {
+	pairs := p.replacements()
+	for i := 0; i < len(pairs); i += 2 {
+		pairs[i], pairs[i+1] = pairs[i+1], pairs[i]
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
 func (p *player) compareAnswers(recorded, replayed []answer, commit bool) []string {
 	if len(recorded) != len(replayed) {
 		return []string{fmt.Sprintf("answers: recorded %d, replayed %d", len(recorded), len(replayed))}
@@ -184,24 +210,24 @@ func (p *player) compareAnswers(recorded, replayed []answer, commit bool) []stri
 		}
 		var headers []Header
 		for name := range a.head.Header {
-			headers = append(headers, Header{name, a.head.Header.Get(name)})
+			headers = append(headers, Header{name, string(a.text([]byte(a.head.Header.Get(name))))})
 		}
 		if a.head.Chunked {
 			headers = append(headers, Header{"Transfer-Encoding", "chunked"})
 		}
 		out = append(out, p.names.headers(headers, b.head, commit)...)
 		if a.head.Chunked {
-			out = append(out, p.compareRecords(a.body, b.body, commit)...)
+			out = append(out, p.compareRecords(&a, b.body, commit)...)
 			continue
 		}
-		out = append(out, p.names.compare(a.body, b.body, commit)...)
+		out = append(out, p.names.compare(a.text(a.body), b.body, commit)...)
 	}
 	return out
 }
 
 // compareRecords compares the events of two streams as far as both go.
-func (p *player) compareRecords(recorded, replayed []byte, commit bool) []string {
-	a, b := wire.NewRecordReader(bytes.NewReader(recorded)), wire.NewRecordReader(bytes.NewReader(replayed))
+func (p *player) compareRecords(recorded *answer, replayed []byte, commit bool) []string {
+	a, b := wire.NewRecordReader(bytes.NewReader(recorded.body)), wire.NewRecordReader(bytes.NewReader(replayed))
 	var out []string
 	for i := 0; ; i++ {
 		x, errX := a.Next()
@@ -212,7 +238,7 @@ func (p *player) compareRecords(recorded, replayed []byte, commit bool) []string
 		if errY != nil {
 			return append(out, differ(fmt.Sprintf("event %d", i), string(x), absent{}))
 		}
-		for _, d := range p.names.compare(x, y, commit) {
+		for _, d := range p.names.compare(recorded.text(x), y, commit) {
 			out = append(out, fmt.Sprintf("event %d: %s", i, d))
 		}
 	}
