@@ -92,10 +92,10 @@ type machine struct {
 func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
 	o := m.options
 	container, none := openContainer(where.ContainerID.GetValue(), o.Subtree)
-	version := cgroup.None
+	var kernel task.Kernel
 	if container != nil {
-		version = container.Version()
-		o.Log.Infof("Tasks get cgroups (%s) below %s", version, container)
+		kernel = task.Kernel{Version: container.Version(), BoundsSwap: container.BoundsSwap()}
+		o.Log.Infof("Tasks get cgroups (%s) below %s", kernel.Version, container)
 	}
 	launcher, err := workload.New(workload.Options{Container: container, NoContainer: none, Log: o.Log})
 	if err != nil {
@@ -109,7 +109,7 @@ func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
 		Hostname:    where.AgentInfo.Hostname,
 		User:        where.FrameworkInfo.User,
 		Launcher:    launcher,
-		Version:     version,
+		Kernel:      kernel,
 	})
 	if err != nil {
 		return nil, err

@@ -99,7 +99,8 @@ func (t *task) accept() string {
 func (t *task) refuse() string {
 	switch {
 	case t.info.Command == nil:
-		return "the task has no command: this executor runs commands only"
+		return "the task has no command, and this executor runs commands only: launch it with LAUNCH_GROUP, " +
+			"the one operation in which Mesos takes a command together with an executor"
 	case t.info.Command.GetValue() == "":
 		return "the task's command has no value: give a command line, or with shell: false a program"
 	}

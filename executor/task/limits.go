@@ -29,13 +29,22 @@ type Limits struct {
 	Skipped []string
 }
 
+// Kernel is what limits have to do with.
+type Kernel struct {
+	Version cgroup.Version
+	// BoundsSwap says that it can hold a task to an amount of swap.
+	BoundsSwap bool
+}
+
 // LimitsOf reads a task's limits. For each it takes the first of: its
 // settings' own limits, TaskInfo.limits, and, for memory only, its resources.
 // A task without settings is also run where its limits cannot be enforced.
 //
 // Processors are shared in proportion to resources.cpus, 1024 shares for each,
-// as Mesos does; they are capped only where a limit of them is given.
-func LimitsOf(version cgroup.Version, task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (Limits, error) {
+// as Mesos does; they are capped only where a limit of them is given. Swap is none
+// where nothing is said of it, as far as the kernel can tell: only an amount that
+// was asked for falls under the policy.
+func LimitsOf(kernel Kernel, task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (Limits, error) {
 	l := Limits{Resources: &specs.LinuxResources{}, Policy: cgroup.Prefer}
 	if settings != nil && settings.GetLimits().GetPolicy() != tandemv1.LimitsPolicy_LIMITS_POLICY_PREFER {
 		l.Policy = cgroup.Require
@@ -47,7 +56,7 @@ func LimitsOf(version cgroup.Version, task *mesos.TaskInfo, settings *tandemv1.T
 	}
 	asked := settings.GetLimits()
 	l.cpu(task, asked)
-	l.memory(task, asked)
+	l.memory(kernel, task, asked)
 	if asked.GetPids() > 0 {
 		pids := asked.GetPids()
 		l.Resources.Pids = &specs.LinuxPids{Limit: &pids}
@@ -56,8 +65,8 @@ func LimitsOf(version cgroup.Version, task *mesos.TaskInfo, settings *tandemv1.T
 		n := uint64(asked.GetNofile())
 		l.Rlimits = append(l.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: n, Hard: n})
 	}
-	l.io(version, asked)
-	return l, l.memHigh(version, asked)
+	l.io(kernel.Version, asked)
+	return l, l.memHigh(kernel.Version, asked)
 }
 
 func (l *Limits) cpu(task *mesos.TaskInfo, asked *tandemv1.Limits) {
@@ -79,7 +88,7 @@ func (l *Limits) cpu(task *mesos.TaskInfo, asked *tandemv1.Limits) {
 	}
 }
 
-func (l *Limits) memory(task *mesos.TaskInfo, asked *tandemv1.Limits) {
+func (l *Limits) memory(kernel Kernel, task *mesos.TaskInfo, asked *tandemv1.Limits) {
 	mem, ok := limit(task, "mem", asked.GetMem())
 	if _, said := task.Limits["mem"]; !ok && !said && asked.GetMem() == 0 {
 		mem, ok = resource(task, "mem")
@@ -93,7 +102,8 @@ func (l *Limits) memory(task *mesos.TaskInfo, asked *tandemv1.Limits) {
 	}
 	bytes := int64(mem * mebibyte)
 	memory.Limit = &bytes
-	if asked != nil && asked.Swap != nil && !math.IsInf(asked.GetSwap(), 1) {
+	stated := asked != nil && asked.Swap != nil
+	if !math.IsInf(asked.GetSwap(), 1) && (stated || kernel.BoundsSwap && memory.Swap == nil) {
 		// OCI counts memory and swap together.
 		both := bytes + int64(asked.GetSwap()*mebibyte)
 		memory.Swap = &both

@@ -30,7 +30,7 @@ func TestLimitsOf(t *testing.T) {
 	require := func(l *tandemv1.Limits) *tandemv1.TaskSettings { return &tandemv1.TaskSettings{Limits: l} }
 	for _, c := range []struct {
 		name     string
-		version  cgroup.Version
+		kernel   Kernel
 		task     mesos.TaskInfo
 		settings *tandemv1.TaskSettings
 		// want is LinuxResources in JSON.
@@ -56,19 +56,28 @@ func TestLimitsOf(t *testing.T) {
 			rlimits:  []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024}}},
 		{name: "settings without limits", task: mesos.TaskInfo{Resources: resources(1, 64)}, settings: &tandemv1.TaskSettings{},
 			want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 1024}}`},
+		{name: "no word of swap, where there is none to be had", kernel: Kernel{Version: cgroup.V1}, task: mesos.TaskInfo{Resources: resources(1, 64)},
+			settings: require(&tandemv1.Limits{}), want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 1024}}`},
+		{name: "no word of swap, where it can be bounded", kernel: Kernel{Version: cgroup.V1, BoundsSwap: true}, task: mesos.TaskInfo{Resources: resources(1, 64)},
+			settings: require(&tandemv1.Limits{}), want: `{"memory": {"limit": 67108864, "swap": 67108864}, "cpu": {"shares": 1024}}`},
+		{name: "all swap there is", kernel: Kernel{Version: cgroup.V1, BoundsSwap: true}, task: mesos.TaskInfo{Resources: resources(1, 64)},
+			settings: require(&tandemv1.Limits{Swap: proto.Float64(infinity)}), want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 1024}}`},
+		{name: "OCI swap, where it can be bounded", kernel: Kernel{Version: cgroup.V2, BoundsSwap: true}, task: mesos.TaskInfo{Resources: resources(1, 64)},
+			settings: &tandemv1.TaskSettings{OciResources: []byte(`{"memory": {"swap": 134217728}}`)},
+			want:     `{"memory": {"limit": 67108864, "swap": 134217728}, "cpu": {"shares": 1024}}`},
 		{name: "OCI resources, and limits over them", task: mesos.TaskInfo{Resources: resources(1, 64)},
 			settings: &tandemv1.TaskSettings{OciResources: []byte(`{"memory": {"limit": 1, "reservation": 1048576}, "cpu": {"shares": 10, "burst": 500}}`)},
 			want:     `{"memory": {"limit": 67108864, "reservation": 1048576}, "cpu": {"shares": 10, "burst": 500}}`},
-		{name: "io and memHigh on v2", version: cgroup.V2, settings: require(&tandemv1.Limits{MemHigh: proto.Float64(300), Io: &tandemv1.IoLimits{Weight: 5000}}),
+		{name: "io and memHigh on v2", kernel: Kernel{Version: cgroup.V2}, settings: require(&tandemv1.Limits{MemHigh: proto.Float64(300), Io: &tandemv1.IoLimits{Weight: 5000}}),
 			want: `{"unified": {"io.weight": "5000", "memory.high": "314572800"}}`},
-		{name: "io on v1", version: cgroup.V1, settings: require(&tandemv1.Limits{Io: &tandemv1.IoLimits{Weight: 5000}}),
+		{name: "io on v1", kernel: Kernel{Version: cgroup.V1}, settings: require(&tandemv1.Limits{Io: &tandemv1.IoLimits{Weight: 5000}}),
 			want: `{"blockIO": {"weight": 1000}}`},
-		{name: "memHigh on v1, preferred", version: cgroup.V1, policy: cgroup.Prefer,
+		{name: "memHigh on v1, preferred", kernel: Kernel{Version: cgroup.V1}, policy: cgroup.Prefer,
 			settings: require(&tandemv1.Limits{MemHigh: proto.Float64(300), Policy: tandemv1.LimitsPolicy_LIMITS_POLICY_PREFER}),
 			want:     `{}`, skipped: []string{"memHigh: it needs cgroup v2"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := LimitsOf(c.version, &c.task, c.settings)
+			got, err := LimitsOf(c.kernel, &c.task, c.settings)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +97,7 @@ func TestLimitsOf(t *testing.T) {
 		"memHigh needs cgroup v2":                   require(&tandemv1.Limits{MemHigh: proto.Float64(300)}),
 		"are not LinuxResources of the OCI runtime": {OciResources: []byte(`{"memory": 1}`)},
 	} {
-		if _, err := LimitsOf(cgroup.V1, &mesos.TaskInfo{}, settings); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := LimitsOf(Kernel{Version: cgroup.V1}, &mesos.TaskInfo{}, settings); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}

@@ -36,8 +36,8 @@ type Options struct {
 	User string
 	// Launcher runs the workloads. Required.
 	Launcher *workload.Launcher
-	// Version is that of the cgroups that the launcher uses.
-	Version cgroup.Version
+	// Kernel is what the launcher's cgroups can do.
+	Kernel Kernel
 }
 
 func (o Options) validate() (Options, error) {
@@ -113,7 +113,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := LimitsOf(s.options.Version, t.Task, t.Settings)
+	limits, err := LimitsOf(s.options.Kernel, t.Task, t.Settings)
 	if err != nil {
 		return nil, err
 	}

@@ -246,8 +246,10 @@ func TestLimitsWithoutACgroup(t *testing.T) {
 	s := e.shell("true")
 	s.Limits = memory(64)
 	_, err := e.launcher.Start(t.Context(), s)
-	if err == nil || !strings.Contains(err.Error(), "memory.max") {
-		t.Errorf("err = %v, want the limit that cannot be enforced", err)
+	const want = "its limits (memory.max, memory.swap.max) cannot be enforced: none was looked for; " +
+		"run the agent with cgroup isolators and the executor as root, or say limits.policy: prefer"
+	if err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("err = %v, want %s", err, want)
 	}
 	s.Policy = cgroup.Prefer
 	p := e.start(s)
@@ -263,7 +265,7 @@ func TestLimitWithoutItsController(t *testing.T) {
 	controlled(t, func(t *testing.T, e *env) {
 		s := e.shell("true")
 		s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}
-		if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no cpuset controller") {
+		if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no cpuset controller; leave it out, or say limits.policy: prefer") {
 			t.Errorf("err = %v", err)
 		}
 		s.Policy = cgroup.Prefer

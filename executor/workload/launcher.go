@@ -196,6 +196,9 @@ func (p *Process) confine(s *Spec) error {
 		}
 	}
 	skipped, err := p.group.Limit(s.Limits, s.Policy)
+	if errors.As(err, new(*cgroup.AbsentError)) {
+		return fmt.Errorf("a limit of it cannot be enforced: %w; leave it out, or say limits.policy: prefer", err)
+	}
 	if errors.Is(err, syscall.EBUSY) && smallMemory(s.Limits) {
 		// v1's answer to a memory limit below what is used already.
 		return errTooSmall(s.Limits)
@@ -224,7 +227,7 @@ func (p *Process) makeGroup(s *Spec) error {
 	// There is no cgroup to be had. Without limits nothing is lost.
 	if asked := limited(s.Limits); len(asked) > 0 {
 		if s.Policy == cgroup.Require {
-			return fmt.Errorf("its limits (%s) cannot be enforced: %w", strings.Join(asked, ", "), err)
+			return unenforced(asked, err)
 		}
 		p.skipped = append(p.skipped, fmt.Errorf("%s: %w", strings.Join(asked, ", "), err))
 	}

@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -26,6 +28,18 @@ func limited(r *specs.LinuxResources) []string {
 		all = append(all, u.Error())
 	}
 	return all
+}
+
+// unenforced says why a workload is refused for its limits, and what can be done
+// about it.
+func unenforced(asked []string, err error) error {
+	limits := strings.Join(asked, ", ")
+	var none *cgroup.NoContainerError
+	if errors.As(err, &none) {
+		return fmt.Errorf("its limits (%s) cannot be enforced: %s; "+
+			"run the agent with cgroup isolators and the executor as root, or say limits.policy: prefer", limits, none.Reason)
+	}
+	return fmt.Errorf("its limits (%s) cannot be enforced: %w; say limits.policy: prefer to run without them", limits, err)
 }
 
 // smallMemory says whether a memory limit leaves no room for the shim, which

@@ -216,6 +216,19 @@ func (c *Container) Controllers() []string {
 // watch its usage.
 func (c *Container) SoftMemory() bool { return c.options.SoftMemory }
 
+// BoundsSwap says whether the kernel can hold a task to an amount of swap. One
+// that does not account for swap has no file for it.
+func (c *Container) BoundsSwap() bool {
+	file := "memory.memsw.limit_in_bytes"
+	if c.version == V2 {
+		file = "memory.swap.max"
+	}
+	return slices.ContainsFunc(c.dirs, func(d Dir) bool {
+		_, err := os.Lstat(filepath.Join(d.Path, file))
+		return err == nil && slices.Contains(d.Controllers, "memory")
+	})
+}
+
 // Create makes an empty cgroup for a task. The limits are only looked at for
 // the task's CPU weight and the controllers it needs; [Group.Limit] sets them. A
 // task of the same name must be gone before. A [*DepthError] means that there

@@ -69,6 +69,28 @@ func TestTasksGetCgroupsWhereTheAgentMadeOne(t *testing.T) {
 	}
 }
 
+func TestBoundsSwapWhereTheKernelHasAFileForIt(t *testing.T) {
+	onEach(t, func(t *testing.T, h cgroup.Host) {
+		var c *cgroup.Container
+		file := "memory.memsw.limit_in_bytes"
+		if h.Version == cgroup.V1 {
+			c, _ = v1Container(t, "memory")
+		} else {
+			c, _ = chainOf(t, 1)
+			file = "memory.swap.max"
+		}
+		g, err := c.Create("hello.0.1.web", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = g.Remove(t.Context()) })
+		_, err = os.Stat(filepath.Join(g.Dirs()[0].Path, file))
+		if got := c.BoundsSwap(); got != (err == nil) {
+			t.Errorf("bounds swap: %v, and the file: %v", got, err)
+		}
+	})
+}
+
 func TestTaskNamesNeverMeetTheKernelsOrTheAgents(t *testing.T) {
 	c, _ := v1Container(t, "cpu", "memory")
 	for _, task := range []string{"mesos", "leaf", "memory.max", "tasks", "..", "cgroup.procs", "a b\nc", strings.Repeat("é", 255)} {

@@ -103,9 +103,6 @@ func defaultWorkload(w *tandemv1.Workload, user string) {
 	if limits.Mem == nil {
 		limits.Mem = proto.Float64(resources.Mem)
 	}
-	if limits.Swap == nil {
-		limits.Swap = proto.Float64(0)
-	}
 	if limits.Nofile == nil {
 		limits.Nofile = proto.Int64(1024)
 	}

@@ -195,7 +195,8 @@ func (o *Options) coreConfig(executor string, seed uint64) core.Config {
 	if c.Seed == 0 {
 		c.Seed = seed
 	}
-	c.Executor.Command = "./" + artifact.ExecutorName
+	// The agent runs it by a shell, which need not stay.
+	c.Executor.Command = "exec ./" + artifact.ExecutorName
 	c.Executor.URIs = []mesos.CommandInfo_URI{{
 		Value: executor, Executable: &yes, Extract: &no, Cache: &yes, OutputFile: &name,
 	}}

@@ -64,7 +64,7 @@ type Config struct {
 // Executor describes the program that is sent to agents.
 type Executor struct {
 	// Command is what the agent's shell runs in the sandbox, such as
-	// ./tandem-executor. Required.
+	// "exec ./tandem-executor". Required.
 	Command string
 	// URIs are fetched into the sandbox before.
 	URIs []mesos.CommandInfo_URI

@@ -1339,8 +1339,9 @@ type Limits struct {
 	// The memory in MiB at which it is slowed down and made to give memory back
 	// (cgroup v2 only). Default: none. In a file also a size.
 	MemHigh *float64 `protobuf:"fixed64,3,opt,name=mem_high,json=memHigh,proto3,oneof" json:"mem_high,omitempty"`
-	// The swap in MiB that it may use beside its memory. Default: 0. In a file
-	// also a size.
+	// The swap in MiB that it may use beside its memory. Default: 0 where the
+	// kernel can hold it to that, and otherwise what there is. In a file also a
+	// size.
 	Swap *float64 `protobuf:"fixed64,4,opt,name=swap,proto3,oneof" json:"swap,omitempty"`
 	// The most processes and threads. Default: none.
 	Pids *int64 `protobuf:"varint,5,opt,name=pids,proto3,oneof" json:"pids,omitempty"`
