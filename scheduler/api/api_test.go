@@ -37,18 +37,14 @@ type commander struct {
 	stop   func(core.Stop) (core.Reply, error)
 }
 
-func (c *commander) Submit(_ context.Context, s core.Submit) (core.Reply, error) {
-	if c.submit == nil {
-		return core.Reply{Version: 1, Changed: true}, nil
+func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) {
+	switch {
+	case cmd.Submit != nil && c.submit != nil:
+		return c.submit(*cmd.Submit)
+	case cmd.Stop != nil && c.stop != nil:
+		return c.stop(*cmd.Stop)
 	}
-	return c.submit(s)
-}
-
-func (c *commander) Stop(_ context.Context, s core.Stop) (core.Reply, error) {
-	if c.stop == nil {
-		return core.Reply{Version: 1}, nil
-	}
-	return c.stop(s)
+	return core.Reply{Version: 1, Changed: true}, nil
 }
 
 // reader shows one framework and some jobs.
@@ -79,10 +75,10 @@ func (r *reader) Job(id string) (*tandemv1.JobView, bool) {
 
 func (r *reader) Framework() *tandemv1.FrameworkView { return r.framework }
 
-func (r *reader) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error] {
+func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
 		for _, j := range r.jobs {
-			if job == "" || job == j.Job.Spec.Id {
+			if ask.JobId == "" || ask.JobId == j.Job.Spec.Id {
 				if !yield(&tandemv1.WatchResponse{Sequence: 1, Change: &tandemv1.WatchResponse_Job{Job: j.Job}}, nil) {
 					return
 				}
@@ -429,7 +425,7 @@ func TestPage(t *testing.T) {
 	contains("/jobs/payments/api", 404, "There is no job /payments/api")
 	contains("/style.css", 200, "prefers-color-scheme")
 	contains("/healthz", 200, "ok")
-	contains("/metrics", 200, "tandem_api_watches 0")
+	contains("/metrics", 200)
 	r.framework = &tandemv1.FrameworkView{Name: "tandem", Problem: "no master answers at 127.0.0.1:5050"}
 	r.jobs = nil
 	contains("/", 200, "not subscribed</b>: no master answers", "No job yet")

@@ -39,6 +39,7 @@ func refusedFields(what string, problems []jobspec.Problem) error {
 //	not_found            there is no such job
 //	aborted              the job has another version than the caller expects
 //	failed_precondition  what is asked for does not go together with what is
+//	out_of_range         a watch cannot go on where it is asked to
 //	resource_exhausted   a watch was too slow to take every change
 //	unavailable          the scheduler is stopping
 //	canceled, deadline_exceeded   the caller's own doing
@@ -56,6 +57,8 @@ func (s *Server) refusal(err error) error {
 		case core.Conflict:
 		}
 		return connect.NewError(code, refused)
+	case errors.Is(err, loop.ErrNotKept):
+		return connect.NewError(connect.CodeOutOfRange, err)
 	case errors.Is(err, loop.ErrSlowReader):
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.Is(err, loop.ErrEnded), errors.Is(err, errStopping):

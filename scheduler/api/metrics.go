@@ -13,7 +13,7 @@ import (
 type callMetrics struct {
 	calls   *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
-	watches prometheus.Gauge
+	streams *prometheus.GaugeVec
 }
 
 func newCallMetrics(r prometheus.Registerer) (*callMetrics, error) {
@@ -27,12 +27,12 @@ func newCallMetrics(r prometheus.Registerer) (*callMetrics, error) {
 			Help:    "Time that unary calls of the API took, in seconds.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
 		}, []string{"procedure"}),
-		watches: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tandem_api_watches",
-			Help: "Watches that are open.",
-		}),
+		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tandem_api_streams",
+			Help: "Streams of the API that are open, watches and logs, by procedure.",
+		}, []string{"procedure"}),
 	}
-	for _, c := range []prometheus.Collector{m.calls, m.seconds, m.watches} {
+	for _, c := range []prometheus.Collector{m.calls, m.seconds, m.streams} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)
 		}
@@ -67,8 +67,9 @@ func (m *callMetrics) WrapStreamingClient(next connect.StreamingClientFunc) conn
 // WrapStreamingHandler counts a stream.
 func (m *callMetrics) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		m.watches.Inc()
-		defer m.watches.Dec()
+		open := m.streams.WithLabelValues(conn.Spec().Procedure)
+		open.Inc()
+		defer open.Dec()
 		err := next(ctx, conn)
 		m.ended(conn.Spec().Procedure, err)
 		return err

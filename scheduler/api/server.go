@@ -33,13 +33,13 @@ import (
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/sandbox"
 )
 
-// Commander carries commands out. Its methods block until the outcome is
-// durable or ctx ends; a refusal is a *core.Refused.
+// Commander carries commands out. Do blocks until the outcome is durable or ctx
+// ends; a refusal is a *core.Refused.
 type Commander interface {
-	Submit(ctx context.Context, s core.Submit) (core.Reply, error)
-	Stop(ctx context.Context, s core.Stop) (core.Reply, error)
+	Do(ctx context.Context, c core.Command) (core.Reply, error)
 }
 
 // Reader shows what is durable. Messages that it gives out are never changed
@@ -51,9 +51,9 @@ type Reader interface {
 	// first, or false.
 	Job(id string) (*tandemv1.JobView, bool)
 	Framework() *tandemv1.FrameworkView
-	// Watch yields what is, a response with snapshot_end, and then every later
-	// change in order; of everything, or of one job. It ends with one error.
-	Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error]
+	// Watch yields what is, or what has changed since, a response with
+	// snapshot_end, and then every later change in order. It ends with one error.
+	Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error]
 }
 
 // Files keeps files that were uploaded, by their content, for agents to fetch.
@@ -75,6 +75,8 @@ type Options struct {
 	Files Files
 	// Artifacts serves what is below /artifacts/; nil serves nothing there.
 	Artifacts http.Handler
+	// Sandboxes reads what tasks have written, from the agents; nil refuses to.
+	Sandboxes sandbox.Files
 	// MaxUpload is the largest file that is taken, in bytes. Default: 1 GiB.
 	MaxUpload int64
 	// Log is required. One line is written for every call that failed for a

@@ -9,28 +9,43 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
-	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
 // service is tandem.v1.SchedulerService.
-type service struct {
-	tandemv1connect.UnimplementedSchedulerServiceHandler
-	server *Server
+type service struct{ server *Server }
+
+// do carries a command out, and gives a refusal its code.
+func (s *service) do(ctx context.Context, c core.Command) (core.Reply, error) {
+	reply, err := s.server.opt.Commander.Do(ctx, c)
+	if err != nil {
+		return reply, s.server.refusal(err)
+	}
+	return reply, nil
 }
 
-func (s *service) SubmitJob(ctx context.Context, req *tandemv1.SubmitJobRequest) (*tandemv1.SubmitJobResponse, error) {
-	if req.GetJob() == nil {
+// accepted returns a copy of a job with every default written out, or says all
+// that is wrong with it.
+func accepted(given *tandemv1.Job) (*tandemv1.Job, error) {
+	if given == nil {
 		return nil, refusedFields("the request holds no job", []jobspec.Problem{{Field: "job", Reason: "is required"}})
 	}
-	job := proto.CloneOf(req.GetJob())
+	job := proto.CloneOf(given)
 	jobspec.Default(job)
 	if problems := jobspec.Validate(job); len(problems) > 0 {
 		return nil, refusedFields(fmt.Sprintf("job %s cannot be accepted", job.GetId()), problems)
 	}
-	reply, err := s.server.opt.Commander.Submit(ctx, core.Submit{Job: job, ExpectedVersion: req.ExpectedVersion})
+	return job, nil
+}
+
+func (s *service) SubmitJob(ctx context.Context, req *tandemv1.SubmitJobRequest) (*tandemv1.SubmitJobResponse, error) {
+	job, err := accepted(req.GetJob())
 	if err != nil {
-		return nil, s.server.refusal(err)
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Submit: &core.Submit{Job: job, ExpectedVersion: req.ExpectedVersion}})
+	if err != nil {
+		return nil, err
 	}
 	return &tandemv1.SubmitJobResponse{Version: reply.Version, Changed: reply.Changed}, nil
 }
@@ -39,11 +54,11 @@ func (s *service) StopJob(ctx context.Context, req *tandemv1.StopJobRequest) (*t
 	if err := idGiven(req.GetId()); err != nil {
 		return nil, err
 	}
-	reply, err := s.server.opt.Commander.Stop(ctx, core.Stop{
+	reply, err := s.do(ctx, core.Command{Stop: &core.Stop{
 		JobID: req.GetId(), Purge: req.GetPurge(), ExpectedVersion: req.ExpectedVersion,
-	})
+	}})
 	if err != nil {
-		return nil, s.server.refusal(err)
+		return nil, err
 	}
 	return &tandemv1.StopJobResponse{Version: reply.Version}, nil
 }
@@ -68,10 +83,9 @@ func (s *service) GetFramework(context.Context, *tandemv1.GetFrameworkRequest) (
 }
 
 func (s *service) Watch(ctx context.Context, req *tandemv1.WatchRequest, stream *connect.ServerStream[tandemv1.WatchResponse]) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(s.server.ending, func() { cancel(errStopping) })()
-	for change, err := range s.server.opt.Reader.Watch(ctx, req.GetJobId()) {
+	ctx, cancel := s.endless(ctx)
+	defer cancel()
+	for change, err := range s.server.opt.Reader.Watch(ctx, req) {
 		if err != nil {
 			return s.server.refusal(err)
 		}
@@ -80,6 +94,17 @@ func (s *service) Watch(ctx context.Context, req *tandemv1.WatchRequest, stream 
 		}
 	}
 	return nil
+}
+
+// endless returns a context that ends with ctx, and when the server stops, for
+// calls that would go on for ever.
+func (s *service) endless(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	forget := context.AfterFunc(s.server.ending, func() { cancel(errStopping) })
+	return ctx, func() {
+		forget()
+		cancel(nil)
+	}
 }
 
 func idGiven(id string) error {

@@ -24,11 +24,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/tandem-mesos/tandem/pkg/mesos/agentapi"
 	"github.com/tandem-mesos/tandem/pkg/mesos/detect"
 	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
 	"github.com/tandem-mesos/tandem/scheduler/api"
@@ -110,6 +112,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 			return s, nil
 		},
 		Framework:         opt.framework(advertised),
+		FirstSequence:     uint64(time.Now().UnixMicro()),
 		FirstSubscription: opt.MasterTimeout,
 		Log:               log.WithField("component", "loop"),
 		Metrics:           registry,
@@ -120,7 +123,8 @@ func Run(ctx context.Context, opt Options) (err error) {
 
 	server, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
-		Log: log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
+		Sandboxes: agentapi.New(agentapi.Options{Principal: opt.Principal, Secret: opt.Secret}),
+		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})
 	if err != nil {
 		return err

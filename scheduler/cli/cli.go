@@ -148,6 +148,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	root.AddCommand(
 		newLocal(sys), newScheduler(sys),
 		newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newStop(sys),
+		newLogs(sys), newLs(sys),
 		newVersion(sys),
 	)
 	for _, cmd := range root.Commands() {

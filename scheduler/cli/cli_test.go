@@ -42,7 +42,17 @@ type fake struct {
 	versions map[string]uint64
 }
 
-func (f *fake) Submit(_ context.Context, s core.Submit) (core.Reply, error) {
+func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
+	switch {
+	case c.Submit != nil:
+		return f.submit(c.Submit)
+	case c.Stop != nil:
+		return f.stop(c.Stop)
+	}
+	return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "this fake does not do that"}
+}
+
+func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := s.Job.Id
@@ -58,7 +68,7 @@ func (f *fake) Submit(_ context.Context, s core.Submit) (core.Reply, error) {
 	return core.Reply{Version: f.versions[id], Changed: true}, nil
 }
 
-func (f *fake) Stop(_ context.Context, s core.Stop) (core.Reply, error) {
+func (f *fake) stop(s *core.Stop) (core.Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	j := f.jobs[s.JobID]
@@ -152,8 +162,9 @@ func (f *fake) Framework() *tandemv1.FrameworkView {
 }
 
 // Watch tells the story of a job from its launch, and then goes on for ever.
-func (f *fake) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error] {
+func (f *fake) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
+		job := ask.GetJobId()
 		j, ok := f.Job(job)
 		if ok {
 			pending := proto.CloneOf(j.Job)

@@ -28,8 +28,8 @@ func newList(sys *System) *cobra.Command {
 			if err != nil {
 				return c.explain(err)
 			}
-			if out == asJSON {
-				return printJSON(sys.Stdout, res)
+			if out != asText {
+				return out.print(sys.Stdout, res)
 			}
 			printJobs(sys.Stdout, sys.Now(), res.GetJobs())
 			return nil

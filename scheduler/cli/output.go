@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	yaml "go.yaml.in/yaml/v4"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -19,40 +20,54 @@ type output string
 const (
 	asText output = "text"
 	asJSON output = "json"
+	asYAML output = "yaml"
 )
 
 // String, Set and Type make output a flag's value.
 func (o *output) String() string { return string(*o) }
 
-// Set takes text or json.
+// Set takes text, json or yaml.
 func (o *output) Set(s string) error {
-	if !slices.Contains([]output{asText, asJSON}, output(s)) {
-		return fmt.Errorf("%q is not text or json", s)
+	if !slices.Contains([]output{asText, asJSON, asYAML}, output(s)) {
+		return fmt.Errorf("%q is not text, json or yaml", s)
 	}
 	*o = output(s)
 	return nil
 }
 
 // Type names what the flag takes, for the help.
-func (o *output) Type() string { return "text|json" }
+func (o *output) Type() string { return "text|json|yaml" }
 
 func (o *output) flag(cmd *cobra.Command) {
 	*o = asText
 	cmd.Flags().VarP(o, "output", "o", "how to print")
 }
 
-// printJSON prints a message, indented, with the JSON names of its fields.
-func printJSON(w io.Writer, m proto.Message) error {
-	// protojson varies its spaces from build to build on purpose; encoding/json
-	// makes them the same again.
-	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+// print prints a message with the JSON names of its fields.
+func (o output) print(w io.Writer, m proto.Message) error {
+	text, err := jsonOf(m)
 	if err != nil {
-		return fmt.Errorf("cannot print as JSON: %w", err)
+		return err
 	}
-	return printValue(w, json.RawMessage(text))
+	return o.printValue(w, text)
 }
 
-func printValue(w io.Writer, v any) error {
+// jsonOf returns a message in JSON, with every field.
+func jsonOf(m proto.Message) (json.RawMessage, error) {
+	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("cannot print as JSON: %w", err)
+	}
+	return text, nil
+}
+
+// printValue prints what encoding/json can, as JSON or as the same in YAML.
+func (o output) printValue(w io.Writer, v any) error {
+	if o == asYAML {
+		return printYAML(w, v)
+	}
+	// protojson varies its spaces from build to build on purpose; encoding/json
+	// makes them the same again.
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
@@ -60,6 +75,35 @@ func printValue(w io.Writer, v any) error {
 		return fmt.Errorf("cannot print as JSON: %w", err)
 	}
 	return nil
+}
+
+// printYAML prints what encoding/json can, in the same order. JSON is YAML: it
+// is read as that and written in its other style.
+func printYAML(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("cannot print as YAML: %w", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return fmt.Errorf("cannot print as YAML: %w", err)
+	}
+	plain(&doc)
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return fmt.Errorf("cannot print as YAML: %w", err)
+	}
+	return enc.Close()
+}
+
+// plain takes the style of JSON off a document. Strings that would be read as
+// something else keep their quotes, which the encoder sees to.
+func plain(n *yaml.Node) {
+	n.Style = 0
+	for _, c := range n.Content {
+		plain(c)
+	}
 }
 
 // table is text in columns.

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -75,13 +74,13 @@ func run(ctx context.Context, sys *System, f *runFlags, name string) error {
 		}
 	}
 	if !f.wait {
-		if f.out == asJSON {
-			return printRun(sys, id, res, nil)
+		if f.out != asText {
+			return printRun(sys, f.out, id, res, nil)
 		}
 		return nil
 	}
 	d := newDisplay(sys)
-	if f.out == asJSON {
+	if f.out != asText {
 		d = silent(sys)
 	}
 	board, err := c.follow(ctx, id, d, func(b *board) bool { return b.outcome(id, res.GetVersion()).done })
@@ -92,8 +91,8 @@ func run(ctx context.Context, sys *System, f *runFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	if f.out == asJSON {
-		if err := printRun(sys, id, res, board); err != nil {
+	if f.out != asText {
+		if err := printRun(sys, f.out, id, res, board); err != nil {
 			return err
 		}
 	} else {
@@ -134,9 +133,9 @@ func (b *board) verdict(sys *System, out output, versions map[string]uint64) err
 	return nil
 }
 
-// printRun prints what run did as JSON, with what has become of the job when it
+// printRun prints what run did, with what has become of the job when it
 // was waited for.
-func printRun(sys *System, id string, res *tandemv1.SubmitJobResponse, b *board) error {
+func printRun(sys *System, out output, id string, res *tandemv1.SubmitJobResponse, b *board) error {
 	answer := struct {
 		ID      string          `json:"id"`
 		Version uint64          `json:"version"`
@@ -152,11 +151,11 @@ func printRun(sys *System, id string, res *tandemv1.SubmitJobResponse, b *board)
 			}
 			view.Instances = append(view.Instances, i)
 		}
-		text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(view)
+		text, err := jsonOf(view)
 		if err != nil {
-			return fmt.Errorf("cannot print as JSON: %w", err)
+			return err
 		}
 		answer.Job = text
 	}
-	return printValue(sys.Stdout, answer)
+	return out.printValue(sys.Stdout, answer)
 }

@@ -55,8 +55,8 @@ func statusOfAll(ctx context.Context, sys *System, c *client, out output) error 
 	if err != nil {
 		return c.explain(err)
 	}
-	if out == asJSON {
-		return printJSON(sys.Stdout, res.GetFramework())
+	if out != asText {
+		return out.print(sys.Stdout, res.GetFramework())
 	}
 	jobs, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{})
 	if err != nil {
@@ -96,8 +96,8 @@ func statusOfJob(ctx context.Context, sys *System, c *client, out output, id str
 	if err != nil {
 		return c.explain(err)
 	}
-	if out == asJSON {
-		return printJSON(sys.Stdout, res.GetJob())
+	if out != asText {
+		return out.print(sys.Stdout, res.GetJob())
 	}
 	printJob(sys.Stdout, sys.Now(), res.GetJob())
 	return nil

@@ -49,7 +49,7 @@ func stop(ctx context.Context, sys *System, f *stopFlags, id string) error {
 	}
 	if f.wait {
 		d := newDisplay(sys)
-		if f.out == asJSON {
+		if f.out != asText {
 			d = silent(sys)
 		}
 		_, err := c.follow(ctx, id, d, func(b *board) bool { return b.stopped(id) })
@@ -60,8 +60,8 @@ func stop(ctx context.Context, sys *System, f *stopFlags, id string) error {
 			fmt.Fprintf(sys.Stdout, "job %s has stopped\n", id)
 		}
 	}
-	if f.out == asJSON {
-		return printValue(sys.Stdout, map[string]any{"id": id, "version": res.GetVersion()})
+	if f.out != asText {
+		return f.out.printValue(sys.Stdout, map[string]any{"id": id, "version": res.GetVersion()})
 	}
 	return nil
 }

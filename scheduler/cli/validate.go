@@ -69,8 +69,8 @@ func validate(sys *System, out output, files []string) error {
 			fmt.Fprintf(sys.Stdout, "%s: %s is right\n", shown, job.GetId())
 		}
 	}
-	if out == asJSON {
-		if err := printValue(sys.Stdout, verdicts); err != nil {
+	if out != asText {
+		if err := out.printValue(sys.Stdout, verdicts); err != nil {
 			return err
 		}
 		// What is wrong has been said.

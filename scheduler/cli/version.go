@@ -16,8 +16,8 @@ func newVersion(sys *System) *cobra.Command {
 		Short: "Say which build this is",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if out == asJSON {
-				return printValue(sys.Stdout, map[string]string{
+			if out != asText {
+				return out.printValue(sys.Stdout, map[string]string{
 					"version": version.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 				})
 			}

@@ -160,7 +160,7 @@ func BenchmarkWatchSnapshot(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		for r := range l.View().Watch(context.Background(), "") {
+		for r := range l.View().Watch(context.Background(), &tandemv1.WatchRequest{}) {
 			if r.GetSnapshotEnd() {
 				break
 			}

@@ -66,6 +66,10 @@ type Options struct {
 	Subscribe func(ctx context.Context, call *scheduler.Call) (Stream, error)
 	// Framework is who the scheduler is to Mesos. Its ID is filled in.
 	Framework mesos.FrameworkInfo
+	// FirstSequence numbers the changes that watches are told of. It must be
+	// larger than any number that an earlier run of the same scheduler gave out,
+	// so that a watch is never resumed in the wrong place. Default: 1.
+	FirstSequence uint64
 	// FirstSubscription ends Run with an error when no master could be
 	// subscribed to for so long after the start. 0 tries for ever.
 	FirstSubscription time.Duration
@@ -158,7 +162,7 @@ func New(opt Options) (*Loop, error) {
 		Principal:   opt.Framework.GetPrincipal(),
 		Problem:     "not subscribed yet",
 	})
-	l.view = newView(opt.Saved, l.standing.view)
+	l.view = newView(opt.Saved, l.standing.view, max(1, opt.FirstSequence))
 	var err error
 	l.metrics, err = newMetrics(opt.Metrics, func() int { return len(l.inputs) }, l.sender.waiting)
 	if err != nil {

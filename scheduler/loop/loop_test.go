@@ -298,7 +298,7 @@ func TestStop(t *testing.T) {
 		settle()
 		watched := make(chan error, 1)
 		go func() {
-			for _, err := range l.View().Watch(context.Background(), "") {
+			for _, err := range l.View().Watch(context.Background(), &tandemv1.WatchRequest{}) {
 				if err != nil {
 					watched <- err
 				}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -17,8 +19,11 @@ type View struct {
 	// What is below mu is guarded by it. The loop holds it for as long as it
 	// takes to put a batch's records in place, readers for as long as it takes
 	// to copy pointers.
-	mu        sync.RWMutex
-	sequence  uint64
+	mu       sync.RWMutex
+	sequence uint64
+	// recent are the latest changes, the oldest first, for watches that go on
+	// where an earlier one ended.
+	recent    recent
 	framework *tandemv1.FrameworkView
 	jobs      map[string]*jobEntry
 	watches   map[*watch]struct{}
@@ -40,9 +45,11 @@ type instanceEntry struct {
 	attempts []*tandemv1.AttemptRecord
 }
 
-func newView(saved state.Snapshot, framework *tandemv1.FrameworkView) *View {
+// newView returns a view of what was saved. Its changes are numbered from first
+// on.
+func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint64) *View {
 	v := &View{
-		sequence:  1,
+		sequence:  first,
 		framework: framework,
 		jobs:      map[string]*jobEntry{},
 		watches:   map[*watch]struct{}{},
@@ -105,6 +112,7 @@ func (v *View) show(steps [][]state.Change) {
 	if len(steps) == 0 {
 		return
 	}
+	now := timestamppb.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, step := range steps {
@@ -112,6 +120,7 @@ func (v *View) show(steps [][]state.Change) {
 		for _, c := range step {
 			v.place(c)
 			if r, job := response(c); r != nil {
+				r.Time = now
 				v.publish(job, r)
 			}
 		}
@@ -146,7 +155,9 @@ func (v *View) showFramework(f *tandemv1.FrameworkView, told bool) {
 	defer v.mu.Unlock()
 	v.framework = f
 	if told {
-		v.publish("", tell(f))
+		r := tell(f)
+		r.Time = timestamppb.Now()
+		v.publish("", r)
 	}
 }
 

@@ -113,7 +113,7 @@ func words(r *tandemv1.WatchResponse) string {
 func watch(l *running, job string) *script {
 	s := &script{}
 	go func() {
-		for r, err := range l.View().Watch(l.t.Context(), job) {
+		for r, err := range l.View().Watch(l.t.Context(), &tandemv1.WatchRequest{JobId: job}) {
 			if err != nil {
 				s.say("%v", err)
 				return
@@ -218,7 +218,7 @@ func TestASlowReader(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for r, err := range l.View().Watch(context.Background(), "/a") {
+			for r, err := range l.View().Watch(context.Background(), &tandemv1.WatchRequest{JobId: "/a"}) {
 				if err != nil {
 					ended = err
 					return
@@ -250,13 +250,13 @@ func TestASlowReader(t *testing.T) {
 func TestAReaderThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, save := saves(t, state.Snapshot{})
-		for range l.View().Watch(context.Background(), "") {
+		for range l.View().Watch(context.Background(), &tandemv1.WatchRequest{}) {
 			break
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() {
-			for _, err := range l.View().Watch(ctx, "") {
+			for _, err := range l.View().Watch(ctx, &tandemv1.WatchRequest{}) {
 				if err != nil {
 					ended <- err
 				}

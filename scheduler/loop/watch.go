@@ -17,6 +17,9 @@ var (
 	// ErrSlowReader ends a watch whose reader did not keep up: changes are never
 	// left out, and the loop never waits for a reader.
 	ErrSlowReader = errors.New("the watch was ended: its reader was too slow to take every change; watch again")
+	// ErrNotKept ends a watch that asked for changes of which some are not kept
+	// any more, or have not been.
+	ErrNotKept = errors.New("not every change since then is kept: the latest 8192 are, and none from before a restart; watch from the present instead")
 	// ErrEnded ends watches, and answers commands, when the scheduler stops.
 	ErrEnded = errors.New("the scheduler is stopping")
 )
@@ -25,23 +28,40 @@ var (
 // buffer one pointer.
 const watchBuffer = 1 << 14
 
+// recentChanges is how many changes are kept for watches to resume. Each holds
+// on to one record.
+const recentChanges = 1 << 13
+
 // watch is one reader. Its channel is closed to end it.
 type watch struct {
-	job     string
+	ask     *tandemv1.WatchRequest
 	changes chan *tandemv1.WatchResponse
 	// ended is why the channel was closed; set before it is.
 	ended error
 }
 
-// Watch yields what is, then a response with snapshot_end, then every later
-// change in order and without a gap, until ctx ends or the loop over it is left.
-// With a job's ID it yields only what belongs to that job, which need not exist
-// yet. It ends with one error, and a nil response, which is ErrSlowReader,
-// ErrEnded or the context's.
-func (v *View) Watch(ctx context.Context, job string) iter.Seq2[*tandemv1.WatchResponse, error] {
+// wants reports whether the reader has asked for a change, which belongs to the
+// job or to none.
+func (w *watch) wants(job string, r *tandemv1.WatchResponse) bool {
+	if id := w.ask.GetJobId(); id != "" && id != job {
+		return false
+	}
+	return !w.ask.GetWithoutAttempts() || r.GetAttempt() == nil
+}
+
+// Watch yields what is (or, with Since, what has changed since), then a response
+// with snapshot_end, then every later change in order and without a gap, until
+// ctx ends or the loop over it is left. With a job's ID it yields only what
+// belongs to that job, which need not exist yet. It ends with one error, and a
+// nil response, which is ErrSlowReader, ErrNotKept, ErrEnded or the context's.
+func (v *View) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
-		w := &watch{job: job, changes: make(chan *tandemv1.WatchResponse, watchBuffer)}
-		snapshot, err := v.begin(w)
+		w := &watch{ask: ask, changes: make(chan *tandemv1.WatchResponse, watchBuffer)}
+		begin := v.begin
+		if ask.Since != nil {
+			begin = v.resume
+		}
+		snapshot, err := begin(w)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -87,6 +107,34 @@ func (v *View) begin(w *watch) ([]*tandemv1.WatchResponse, error) {
 	return all, nil
 }
 
+// resume returns what has changed since, and has w told of everything from then
+// on.
+func (v *View) resume(w *watch) ([]*tandemv1.WatchResponse, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return nil, ErrEnded
+	}
+	since := w.ask.GetSince()
+	if since == 0 {
+		since = v.sequence - uint64(v.recent.len())
+	}
+	missed := v.sequence - since
+	if since > v.sequence || missed > uint64(v.recent.len()) {
+		return nil, ErrNotKept
+	}
+	var all []*tandemv1.WatchResponse
+	for c := range v.recent.last(int(missed)) {
+		if w.wants(c.job, c.response) {
+			all = append(all, c.response)
+		}
+	}
+	v.watches[w] = struct{}{}
+	return append(all, &tandemv1.WatchResponse{
+		Sequence: v.sequence, Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true},
+	}), nil
+}
+
 // register gathers what is, which is quick, and leaves the making of messages,
 // which is not, to the reader's goroutine.
 func (v *View) register(w *watch) (records []proto.Message, sequence uint64, err error) {
@@ -95,8 +143,8 @@ func (v *View) register(w *watch) (records []proto.Message, sequence uint64, err
 	if v.ended {
 		return nil, 0, ErrEnded
 	}
-	ids := []string{w.job}
-	if w.job == "" {
+	ids := []string{w.ask.GetJobId()}
+	if ids[0] == "" {
 		ids = slices.Sorted(maps.Keys(v.jobs))
 		records = append(records, v.framework)
 	}
@@ -111,6 +159,9 @@ func (v *View) register(w *watch) (records []proto.Message, sequence uint64, err
 		for _, i := range j.instances {
 			if i.record != nil {
 				records = append(records, i.record)
+			}
+			if w.ask.GetWithoutAttempts() {
+				continue
 			}
 			for _, a := range slices.Backward(i.attempts) {
 				records = append(records, a)
@@ -148,8 +199,9 @@ func (v *View) leave(w *watch) {
 func (v *View) publish(job string, r *tandemv1.WatchResponse) {
 	v.sequence++
 	r.Sequence = v.sequence
+	v.recent.add(change{job, r})
 	for w := range v.watches {
-		if w.job != "" && w.job != job {
+		if !w.wants(job, r) {
 			continue
 		}
 		select {
@@ -174,4 +226,39 @@ func (v *View) finish(w *watch, why error) {
 	w.ended = why
 	close(w.changes)
 	delete(v.watches, w)
+}
+
+// change is a response with the job that it belongs to, or none.
+type change struct {
+	job      string
+	response *tandemv1.WatchResponse
+}
+
+// recent is the latest changes, in a ring.
+type recent struct {
+	ring []change
+	// next is where the next change goes once the ring is full.
+	next int
+}
+
+func (r *recent) len() int { return len(r.ring) }
+
+func (r *recent) add(c change) {
+	if len(r.ring) < recentChanges {
+		r.ring = append(r.ring, c)
+		return
+	}
+	r.ring[r.next] = c
+	r.next = (r.next + 1) % recentChanges
+}
+
+// last yields the last n changes, of which there must be so many, in order.
+func (r *recent) last(n int) iter.Seq[change] {
+	return func(yield func(change) bool) {
+		for i := len(r.ring) - n; i < len(r.ring); i++ {
+			if !yield(r.ring[(r.next+i)%len(r.ring)]) {
+				return
+			}
+		}
+	}
 }

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/present"
+)
+
+func (s *service) ExplainJob(ctx context.Context, req *tandemv1.ExplainJobRequest) (*tandemv1.ExplainJobResponse, error) {
+	if err := idGiven(req.GetId()); err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Explain: &core.Explain{JobID: req.GetId()}})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.ExplainJobResponse{Explanation: reply.Explanation}, nil
+}
+
+func (s *service) PlanJob(ctx context.Context, req *tandemv1.PlanJobRequest) (*tandemv1.PlanJobResponse, error) {
+	job, err := accepted(req.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	res := &tandemv1.PlanJobResponse{Job: job, Changed: true}
+	if view, ok := s.server.opt.Reader.Job(job.GetId()); ok {
+		res.Current = view.GetJob()
+		res.Changed = view.GetJob().GetStopped() || !proto.Equal(view.GetJob().GetSpec(), job)
+	}
+	reply, err := s.do(ctx, core.Command{Explain: &core.Explain{JobID: job.GetId(), Job: job}})
+	if err != nil {
+		return nil, err
+	}
+	res.Explanation = reply.Explanation
+	return res, nil
+}
+
+func (s *service) RestartJob(ctx context.Context, req *tandemv1.RestartJobRequest) (*tandemv1.RestartJobResponse, error) {
+	if err := idGiven(req.GetId()); err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Restart: &core.Restart{
+		JobID: req.GetId(), Slots: req.GetSlots(), ExpectedVersion: req.ExpectedVersion,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.RestartJobResponse{Version: reply.Version}, nil
+}
+
+func (s *service) RollbackJob(ctx context.Context, req *tandemv1.RollbackJobRequest) (*tandemv1.RollbackJobResponse, error) {
+	if err := idGiven(req.GetId()); err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Rollback: &core.Rollback{
+		JobID: req.GetId(), Version: req.GetVersion(), ExpectedVersion: req.ExpectedVersion,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.RollbackJobResponse{Version: reply.Version}, nil
+}
+
+var updateActions = map[tandemv1.UpdateAction]core.UpdateAction{
+	tandemv1.UpdateAction_UPDATE_ACTION_PAUSE:   core.PauseUpdate,
+	tandemv1.UpdateAction_UPDATE_ACTION_RESUME:  core.ResumeUpdate,
+	tandemv1.UpdateAction_UPDATE_ACTION_PROMOTE: core.PromoteUpdate,
+	tandemv1.UpdateAction_UPDATE_ACTION_ABORT:   core.AbortUpdate,
+}
+
+func (s *service) SteerUpdate(ctx context.Context, req *tandemv1.SteerUpdateRequest) (*tandemv1.SteerUpdateResponse, error) {
+	if err := idGiven(req.GetId()); err != nil {
+		return nil, err
+	}
+	action, ok := updateActions[req.GetAction()]
+	if !ok {
+		return nil, refusedFields("the request asks for no action", []jobspec.Problem{{Field: "action", Reason: "is required"}})
+	}
+	reply, err := s.do(ctx, core.Command{Update: &core.Update{
+		JobID: req.GetId(), Action: action, ExpectedVersion: req.ExpectedVersion,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.SteerUpdateResponse{Version: reply.Version}, nil
+}
+
+func (s *service) RunJob(ctx context.Context, req *tandemv1.RunJobRequest) (*tandemv1.RunJobResponse, error) {
+	if err := idGiven(req.GetId()); err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Run: &core.Run{JobID: req.GetId(), ExpectedVersion: req.ExpectedVersion}})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.RunJobResponse{Version: reply.Version}, nil
+}
+
+func (s *service) ListAgents(context.Context, *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {
+	agents := map[string]*tandemv1.AgentView{}
+	for _, job := range s.server.opt.Reader.Jobs() {
+		view, _ := s.server.opt.Reader.Job(job.GetSpec().GetId())
+		for _, i := range view.GetInstances() {
+			for _, a := range i.GetAttempts() {
+				if a.GetEnded() == nil {
+					count(agents, a)
+				}
+			}
+		}
+	}
+	return &tandemv1.ListAgentsResponse{Agents: slices.SortedFunc(maps.Values(agents), func(a, b *tandemv1.AgentView) int {
+		return cmp.Or(cmp.Compare(a.GetHostname(), b.GetHostname()), cmp.Compare(a.GetAgentId(), b.GetAgentId()))
+	})}, nil
+}
+
+// count adds an attempt to what runs on its agent.
+func count(agents map[string]*tandemv1.AgentView, a *tandemv1.AttemptRecord) {
+	view := agents[a.GetAgentId()]
+	if view == nil {
+		view = &tandemv1.AgentView{AgentId: a.GetAgentId()}
+		agents[a.GetAgentId()] = view
+	}
+	view.Hostname, view.Url = a.GetHostname(), a.GetAgentUrl()
+	view.Attempts++
+	if a.GetUnreachable() != nil {
+		view.Unreachable++
+	}
+	for _, t := range a.GetTasks() {
+		if !present.Ended(t) {
+			view.Tasks++
+		}
+	}
+	// Jobs come one after the other, in the order of their IDs.
+	if n := len(view.Jobs); n == 0 || view.Jobs[n-1] != a.GetJobId() {
+		view.Jobs = append(view.Jobs, a.GetJobId())
+	}
+}
