@@ -33,7 +33,11 @@ func ownFrameworks(s *Scenario) map[string]bool {
 		if v, err := decode(l.Body); err == nil && (l.Side != "operator" || l.Dir == "request") {
 			collect(v)
 		}
-		for _, id := range identifiers.FindAllString(l.Path+" "+l.Note, -1) {
+		text := l.Path + " " + l.Note
+		if l.Text != nil {
+			text += *l.Text
+		}
+		for _, id := range identifiers.FindAllString(text, -1) {
 			own[id] = true
 		}
 	}
