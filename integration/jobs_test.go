@@ -240,7 +240,9 @@ workloads:
 		}
 	}
 	s.start()
-	s.awaitTask("steady.0.1.main", inState(tandemv1.TaskState_TASK_FAILED))
+	s.awaitTask("steady.0.1.main", func(task *tandemv1.TaskRecord) bool {
+		return task.State == tandemv1.TaskState_TASK_FAILED && strings.Contains(task.Message, "SIGKILL") && task.Report != nil
+	})
 	s.awaitTask("steady.0.2.main", inState(tandemv1.TaskState_TASK_RUNNING))
 }
 

@@ -97,7 +97,7 @@ func taskText(t *tandemv1.TaskRecord) string {
 	if verb == "" {
 		verb = "ended"
 	}
-	if t.Message == "" {
+	if t.Message == "" || t.Reason == reconciled {
 		return t.Workload + " " + verb
 	}
 	return t.Workload + " " + verb + ": " + t.Message

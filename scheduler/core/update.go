@@ -16,6 +16,10 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
+// reconciled is the reason of a status that answers a question, as a record
+// holds it.
+const reconciled = "RECONCILIATION"
+
 // reportMagic marks TaskStatus.data as a TaskReport.
 const reportMagic = 0x746e6472
 
@@ -33,6 +37,8 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 	switch {
 	case !known:
 		c.onStray(s, "no job asks for it")
+		return
+	case c.told(ref, s):
 		return
 	case ref.attempt.over():
 		c.onStray(s, "its attempt is over")
@@ -58,6 +64,27 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 	c.changed(a)
 }
 
+// told takes in the status that a task's end was reported by, when the end
+// itself has been known since the master was asked: reconciliation says that a
+// task has ended, and neither how nor what it has used.
+func (c *Core) told(ref taskRef, s *mesos.TaskStatus) bool {
+	old := ref.attempt.rec.Tasks[ref.index]
+	if len(s.UUID) == 0 || old.Reason != reconciled || !state.Terminal(old.State) || old.State != tandemv1.TaskState(s.GetState()) {
+		return false
+	}
+	a, in := ref.attempt, ref.attempt.instance
+	_, before := a.outcome()
+	c.record(a, ref.index, s)
+	_, after := a.outcome()
+	if in.rec.Attempt == a.rec.Attempt && in.rec.PhaseReason == before {
+		c.setPhase(in, in.rec.Phase, after)
+		c.touch(in.job)
+	}
+	n := c.noticeInstance(Info, in, "%s", after)
+	n.Attempt, n.Task = a.rec.Attempt, old.TaskId
+	return true
+}
+
 // rank orders the states that a task passes through.
 func rank(s tandemv1.TaskState) int {
 	switch s {
@@ -81,7 +108,7 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	t.Message = strings.ToValidUTF8(s.GetMessage(), "\uFFFD")
 	t.Reason, t.Source = "", ""
 	if s.Reason != nil {
-		t.Reason = strings.TrimPrefix(s.Reason.String(), "REASON_")
+		t.Reason = reasonName(*s.Reason)
 	}
 	if s.Source != nil {
 		t.Source = strings.TrimPrefix(s.Source.String(), "SOURCE_")
@@ -123,6 +150,9 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	n := c.noticeInstance(level, a.instance, "%s is %s", t.Workload, text)
 	n.Attempt, n.Task, n.Agent = a.rec.Attempt, t.TaskId, a.rec.AgentId
 }
+
+// reasonName is a reason as a person reads it.
+func reasonName(r mesos.TaskStatus_Reason) string { return strings.TrimPrefix(r.String(), "REASON_") }
 
 // readReport returns nil for data that is not a report.
 func readReport(data []byte) *tandemv1.TaskReport {
