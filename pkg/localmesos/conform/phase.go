@@ -12,17 +12,22 @@ func allocations(s *Scenario) []time.Duration {
 		prompt = 40 * time.Millisecond // what a call brings comes within
 		ahead  = 200 * time.Microsecond
 	)
-	called := -time.Hour
+	called := map[string]time.Duration{} // by whom, what brings offers
 	var all []time.Duration
 	for _, l := range s.Lines {
+		if l.Side != "scheduler" {
+			continue
+		}
 		var is struct{ Type string }
 		_ = json.Unmarshal(l.Body, &is)
-		switch {
-		case l.Side == "scheduler" && l.Dir == "request" &&
-			(is.Type == "SUBSCRIBE" || is.Type == "REVIVE" || is.Type == "UPDATE_FRAMEWORK"):
-			called = l.At()
-		case l.Side == "scheduler" && l.Dir == "event" && is.Type == "OFFERS" && l.At()-called > prompt:
-			all = append(all, l.At()-ahead)
+		switch is.Type {
+		case "SUBSCRIBE", "SUBSCRIBED", "REVIVE", "UPDATE_FRAMEWORK":
+			called[l.Who] = l.At()
+		case "OFFERS":
+			if at, ok := called[l.Who]; !ok || l.At()-at > prompt {
+				all = append(all, l.At()-ahead)
+			}
+			delete(called, l.Who)
 		}
 	}
 	return all

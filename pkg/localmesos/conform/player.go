@@ -168,6 +168,7 @@ func (p *player) play(ctx context.Context) (err error) {
 		p.files.close()
 	}()
 	for i, l := range p.scenario.Lines {
+		p.settle()
 		p.clock.advance(p.began.Add(l.At()), p.settle)
 		if err := p.line(i, l); err != nil {
 			return fmt.Errorf("%s: %w", l, err)
