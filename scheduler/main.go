@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // a machine without time zones still knows a job's
 
 	"github.com/tandem-mesos/tandem/scheduler/cli"
 )

@@ -58,13 +58,15 @@ func endless(t tandemv1.JobType) bool {
 	return t == tandemv1.JobType_JOB_TYPE_SERVICE || t == tandemv1.JobType_JOB_TYPE_DAEMON
 }
 
-// defaultUpdate leaves progressDeadline and autoRevert out while they are not
-// supported: their defaults would promise what does not happen.
 func defaultUpdate(u *tandemv1.UpdatePolicy) {
 	if u.MaxParallel == 0 {
 		u.MaxParallel = 1
 	}
 	span(&u.MinHealthyTime, 10*time.Second)
+	span(&u.ProgressDeadline, 10*time.Minute)
+	if u.AutoRevert == nil {
+		u.AutoRevert = proto.Bool(true)
+	}
 }
 
 func defaultRestart(r *tandemv1.RestartPolicy, t tandemv1.JobType) {

@@ -136,11 +136,6 @@ func TestOneProblem(t *testing.T) {
 func TestUnsupportedIsRefused(t *testing.T) {
 	const head, tail = "id: /words\n", "workloads:\n- name: count\n  cmd: wc -w\n"
 	for _, src := range []string{
-		head + "type: cron\nschedule: {cron: '* * * * *'}\n" + tail,
-		head + "type: daemon\n" + tail,
-		head + "update: {canary: 1}\n" + tail,
-		head + "update: {progressDeadline: 5m}\n" + tail,
-		head + "update: {autoRevert: true}\n" + tail,
 		head + "executor: {share: job}\n" + tail,
 		head + tail + "  resources: {gpus: 1}\n",
 		head + tail + "  readinessCheck: {command: {cmd: 'true'}}\n",

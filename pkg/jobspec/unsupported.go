@@ -22,26 +22,6 @@ type feature struct {
 // that lands is taken out of it, and nothing else changes here.
 var unsupported = []feature{
 	{
-		field: "type", reason: "cron jobs are not supported yet",
-		job: func(j *tandemv1.Job) bool { return j.GetType() == tandemv1.JobType_JOB_TYPE_CRON },
-	},
-	{
-		field: "type", reason: "daemon jobs are not supported yet",
-		job: func(j *tandemv1.Job) bool { return j.GetType() == tandemv1.JobType_JOB_TYPE_DAEMON },
-	},
-	{
-		field: "update.canary", reason: "canaries are not supported yet",
-		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetCanary() > 0 },
-	},
-	{
-		field: "update.progressDeadline", reason: "deadlines of updates are not supported yet; an update goes on until it is done",
-		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetProgressDeadline() != nil },
-	},
-	{
-		field: "update.autoRevert", reason: "going back to the last version is not supported yet; submit it again",
-		job: func(j *tandemv1.Job) bool { return j.GetUpdate().GetAutoRevert() },
-	},
-	{
 		field: "executor.share", reason: "sharing an executor is not supported yet; leave it at instance",
 		job: func(j *tandemv1.Job) bool {
 			return j.GetExecutor().GetShare() > tandemv1.ExecutorShare_EXECUTOR_SHARE_INSTANCE

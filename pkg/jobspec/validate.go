@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/robfig/cron/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tandem-mesos/tandem/pkg/schedule"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -270,7 +270,7 @@ func (c *checker) schedule(job *tandemv1.Job) {
 	case strings.Contains(s.GetCron(), "TZ="):
 		c.refuse("schedule.cron", "the time zone belongs in schedule.timeZone")
 	default:
-		if _, err := cron.ParseStandard(s.GetCron()); err != nil {
+		if _, err := schedule.Parse(s.GetCron(), ""); err != nil {
 			c.refuse("schedule.cron", "%s is no schedule: %s", quoted(s.GetCron()), err)
 		}
 	}

@@ -148,10 +148,18 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	root.AddCommand(
 		newLocal(sys), newScheduler(sys),
 		newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newStop(sys),
+		newPlan(sys), newExplain(sys), newScale(sys), newRestart(sys), newRollback(sys), newUpdate(sys),
 		newLogs(sys), newLs(sys),
 		newVersion(sys),
 	)
+	refuseArgs(root)
+	return root
+}
+
+// refuseArgs words the refusal of a verb's arguments, and of the verbs below it.
+func refuseArgs(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
+		refuseArgs(cmd)
 		check := cmd.Args
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
@@ -160,7 +168,6 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 			return nil
 		}
 	}
-	return root
 }
 
 func unknownCommand(root *cobra.Command, word string) error {

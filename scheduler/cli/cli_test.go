@@ -48,6 +48,14 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 		return f.submit(c.Submit)
 	case c.Stop != nil:
 		return f.stop(c.Stop)
+	case c.Restart != nil:
+		return f.bump(c.Restart.JobID)
+	case c.Rollback != nil:
+		return f.bump(c.Rollback.JobID)
+	case c.Update != nil:
+		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "job " + c.Update.JobID + " has no update under way"}
+	case c.Explain != nil:
+		return core.Reply{Explanation: explanation(c.Explain)}, nil
 	}
 	return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "this fake does not do that"}
 }
@@ -66,6 +74,36 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	f.versions[id]++
 	f.jobs[id] = f.done(s.Job, f.versions[id])
 	return core.Reply{Version: f.versions[id], Changed: true}, nil
+}
+
+// bump is what a change without effect does.
+func (f *fake) bump(id string) (core.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.jobs[id] == nil {
+		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no job " + id}
+	}
+	f.versions[id]++
+	return core.Reply{Version: f.versions[id], Changed: true}, nil
+}
+
+// explanation finds room for one instance, and none for another.
+func explanation(e *core.Explain) *tandemv1.Explanation {
+	id := e.JobID
+	if e.Job != nil {
+		id = e.Job.Id
+	}
+	at := timestamppb.New(noon.Add(-3 * time.Second))
+	return &tandemv1.Explanation{
+		JobId: id, Waiting: 2, Placeable: 1, Places: []string{"agent1"}, LastOffer: at, Subscribed: true, Filtered: true,
+		Summary: "2 agents seen: 1 lacks cpus (needs 4, agent2 has 3.5)",
+		Agents: []*tandemv1.AgentExplanation{
+			{AgentId: "S1", Hostname: "agent1", LastOffer: at},
+			{AgentId: "S2", Hostname: "agent2", LastOffer: at, Obstacles: []*tandemv1.Obstacle{
+				{What: "cpus", Need: "4", Have: "3.5"}, {What: "rack LIKE r1", Have: "r2"},
+			}},
+		},
+	}
 }
 
 func (f *fake) stop(s *core.Stop) (core.Reply, error) {
