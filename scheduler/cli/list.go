@@ -48,8 +48,12 @@ func printJobs(w io.Writer, now time.Time, jobs []*tandemv1.JobRecord) {
 	t := &table{}
 	t.add("JOB", "TYPE", "PHASE", "INSTANCES", "VERSION", "AGE", "WHY")
 	for _, j := range jobs {
+		instances := ""
+		if j.GetSpec().Instances != nil { // a daemon has as many as there are agents
+			instances = strconv.Itoa(int(j.GetSpec().GetInstances()))
+		}
 		t.add(j.GetSpec().GetId(), present.JobType(j.GetSpec().GetType()), present.JobPhase(j.GetPhase()),
-			strconv.Itoa(int(j.GetSpec().GetInstances())), strconv.FormatUint(j.GetVersion(), 10),
+			instances, strconv.FormatUint(j.GetVersion(), 10),
 			present.Since(now, j.GetUpdated().AsTime()), present.OneLine(j.GetPhaseReason()))
 	}
 	t.write(w, 0)

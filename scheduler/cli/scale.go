@@ -32,7 +32,7 @@ them is refused without --force.`,
 					return 0, err
 				}
 				job := res.GetJob().GetJob()
-				if now := job.GetSpec().GetInstances(); instances < now/2 && !force {
+				if now := job.GetSpec().GetInstances(); 2*int64(instances) < int64(now) && !force {
 					return 0, failed(exitRefused, "job %s has %d instances; to leave %d of them say --force", id, now, instances)
 				}
 				spec := proto.CloneOf(job.GetSpec())
