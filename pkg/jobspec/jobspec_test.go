@@ -109,6 +109,7 @@ func TestOneProblem(t *testing.T) {
 		{"a reserved variable", ok + "  env: {PORT0: 1}\n", "job.yaml:5:9: workloads[0].env.PORT0: the name is set by the system; names that start with MESOS_, LIBPROCESS_, TANDEM_ or PORT_, and PORT0-like ones, are taken"},
 		{"a signal without SIG", ok + "  kill: {signal: term}\n", `job.yaml:5:10: workloads[0].kill.signal: "term" is no signal's name; did you mean "SIGTERM"?`},
 		{"a scheme", ok + "  fetch: [{uri: 's3://bucket/app.tgz'}]\n", `job.yaml:5:12: workloads[0].fetch[0].uri: the scheme "s3" is not supported; http, https, file or an absolute path is asked for`},
+		{"half of an uploaded file's name", ok + "  fetch: [{uri: 'artifact:///app.tgz'}]\n", `job.yaml:5:12: workloads[0].fetch[0].uri: an uploaded file's URI is artifact:///, its SHA-256, a slash and its name`},
 		{"a way out of the sandbox", ok + "  fetch: [{uri: app.tgz, destPath: ../app}]\n", `job.yaml:5:26: workloads[0].fetch[0].destPath: "../app" leads out of the sandbox; a relative path below it is asked for`},
 		{"another's key of OCI", ok + "  linux: {resources: {memory: {limits: 1}}}\n", `job.yaml:5:32: workloads[0].linux.resources.memory.limits: unknown key of OCI's LinuxResources; did you mean "limit"?`},
 		{"another's type of OCI", ok + "  linux: {resources: {cpu: {shares: -2}}}\n", `job.yaml:5:29: workloads[0].linux.resources.cpu.shares: must not be negative`},

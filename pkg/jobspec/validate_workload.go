@@ -209,6 +209,10 @@ func (c *checker) fetch(field string, f *tandemv1.Fetch) {
 		if u.Host == "" {
 			c.refuse(at, "%s names no host", quoted(f.GetUri()))
 		}
+	case strings.HasPrefix(f.GetUri(), artifacts):
+		if digest, name, ok := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/"); !ok || !sha256Text.MatchString(digest) || name == "" {
+			c.refuse(at, "an uploaded file's URI is %s, its SHA-256, a slash and its name", artifacts)
+		}
 	default:
 		c.refuse(at, "the scheme %s is not supported; http, https, file or an absolute path is asked for", quoted(u.Scheme))
 	}

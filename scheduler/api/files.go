@@ -10,8 +10,8 @@ import (
 
 // Uploaded is the body of an answer to an upload that was taken.
 type Uploaded struct {
-	// URL is where agents fetch the file.
-	URL string `json:"url"`
+	// URI is what jobs name the file by.
+	URI string `json:"uri"`
 }
 
 var (
@@ -37,18 +37,18 @@ func (s *Server) wanted(w http.ResponseWriter, r *http.Request) (digest, name st
 	return "", "", false
 }
 
-// find answers 204 with the file's address in Location, or 404.
+// find answers 204 with the file's URI in Location, or 404.
 func (s *Server) find(w http.ResponseWriter, r *http.Request) {
 	digest, name, ok := s.wanted(w, r)
 	if !ok {
 		return
 	}
-	address, ok := s.opt.Files.Find(digest, name)
+	uri, ok := s.opt.Files.Find(digest, name)
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	w.Header().Set("Location", address)
+	w.Header().Set("Location", uri)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -65,7 +65,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.opt.MaxUpload)
-	address, err := s.opt.Files.Put(digest, name, r.Body)
+	uri, err := s.opt.Files.Put(digest, name, r.Body)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -76,5 +76,5 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(Uploaded{URL: address})
+	_ = json.NewEncoder(w).Encode(Uploaded{URI: uri})
 }

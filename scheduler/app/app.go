@@ -82,7 +82,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
-	config := opt.coreConfig(executor, rand.Uint64())
+	config := opt.coreConfig(executor, files.Base(), rand.Uint64())
 	if err := config.Validate(); err != nil {
 		return err
 	}

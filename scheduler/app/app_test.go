@@ -19,11 +19,13 @@ import (
 	logtest "github.com/sirupsen/logrus/hooks/test"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/pkg/localmesos"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/app"
+	"github.com/tandem-mesos/tandem/scheduler/artifact"
 )
 
 // startMesos starts a master without agents and returns its address.
@@ -228,8 +230,8 @@ func TestUploads(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &uploaded); err != nil || status != http.StatusOK {
 		t.Fatalf("answered by %d %s", status, body)
 	}
-	if got := string(get(t, uploaded.URL)); got != corpus {
-		t.Errorf("%s is now %q", uploaded.URL, got)
+	if got := string(get(t, jobspec.AddressOf(uploaded.URI, at.Local+artifact.Prefix))); got != corpus {
+		t.Errorf("%s is now %q", uploaded.URI, got)
 	}
 	if status, body := upload("other", "corpus.txt", sha256.Sum256([]byte(corpus))); status != http.StatusBadRequest || !strings.Contains(body, "the file's content has the SHA-256 ") {
 		t.Errorf("a wrong upload was answered by %d %s", status, body)

@@ -188,10 +188,10 @@ func (o *Options) framework(advertised *url.URL) mesos.FrameworkInfo {
 
 // coreConfig is what the core is told, with the address that agents fetch the
 // executor from.
-func (o *Options) coreConfig(executor string, seed uint64) core.Config {
+func (o *Options) coreConfig(executor, artifacts string, seed uint64) core.Config {
 	yes, no, name := true, false, artifact.ExecutorName
 	c := o.Core
-	c.Roles = o.Roles
+	c.Roles, c.Artifacts = o.Roles, artifacts
 	if c.Seed == 0 {
 		c.Seed = seed
 	}

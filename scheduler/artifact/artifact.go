@@ -22,6 +22,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 )
 
 // Prefix begins the path of every artifact's address.
@@ -59,9 +61,12 @@ func Open(dir, base string) (*Artifacts, error) {
 	return &Artifacts{dir: dir, base: strings.TrimSuffix(base, "/")}, nil
 }
 
-// Find returns the address at which agents fetch the file, and false when there
-// is no such file. The digest is 64 small hexadecimal digits.
-func (a *Artifacts) Find(digest, name string) (address string, ok bool) {
+// Base begins the address at which agents fetch a file.
+func (a *Artifacts) Base() string { return a.base + Prefix }
+
+// Find returns the URI by which jobs name the file, and false when there is no
+// such file. The digest is 64 small hexadecimal digits.
+func (a *Artifacts) Find(digest, name string) (uri string, ok bool) {
 	path, err := a.path(digest, name)
 	if err != nil {
 		return "", false
@@ -69,13 +74,13 @@ func (a *Artifacts) Find(digest, name string) (address string, ok bool) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return "", false
 	}
-	return a.base + Prefix + digest + "/" + name, true
+	return jobspec.ArtifactURI(digest, name), true
 }
 
-// Put keeps what r holds, and returns the file's address when it is durable. It
+// Put keeps what r holds, and returns the file's URI when it is durable. It
 // fails, and keeps nothing, when the content has another digest. Putting a file
 // again is harmless.
-func (a *Artifacts) Put(digest, name string, r io.Reader) (address string, err error) {
+func (a *Artifacts) Put(digest, name string, r io.Reader) (uri string, err error) {
 	path, err := a.path(digest, name)
 	if err != nil {
 		return "", err
@@ -93,16 +98,16 @@ func (a *Artifacts) Put(digest, name string, r io.Reader) (address string, err e
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
 		return "", fmt.Errorf("the file's content has the SHA-256 %s, not %s", got, digest)
 	}
-	// The directory entries must be durable before an address is in a job.
+	// The directory entries must be durable before the URI is in a job.
 	if err := errors.Join(f.Sync(), os.MkdirAll(filepath.Dir(path), 0o700), os.Rename(f.Name(), path),
 		syncDir(filepath.Dir(path)), syncDir(a.dir)); err != nil {
 		return "", fmt.Errorf("cannot keep the file: %w", err)
 	}
-	address, ok := a.Find(digest, name)
+	uri, ok := a.Find(digest, name)
 	if !ok {
 		return "", fmt.Errorf("cannot keep the file: something has removed it from %s", a.dir)
 	}
-	return address, nil
+	return uri, nil
 }
 
 // ServeHTTP serves a file to GET and HEAD, with its size, ranges and an ETag.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
 )
 
@@ -35,11 +36,11 @@ func open(t *testing.T) (a *artifact.Artifacts, dir string) {
 
 func put(t *testing.T, a *artifact.Artifacts, name, content string) (path string) {
 	t.Helper()
-	address, err := a.Put(digestOf(content), name, strings.NewReader(content))
+	uri, err := a.Put(digestOf(content), name, strings.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimPrefix(address, base)
+	return strings.TrimPrefix(jobspec.AddressOf(uri, a.Base()), base)
 }
 
 func get(a http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
@@ -139,7 +140,8 @@ func TestAfterARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if address, ok := a.Find(digestOf("content"), "corpus.txt"); !ok || address != base+path {
+	uri, ok := a.Find(digestOf("content"), "corpus.txt")
+	if address := jobspec.AddressOf(uri, a.Base()); !ok || address != base+path {
 		t.Errorf("got %s, %v, want %s", address, ok, base+path)
 	}
 	if _, err := os.Stat(unfinished); !errors.Is(err, os.ErrNotExist) {

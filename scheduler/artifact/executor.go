@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 )
 
 // ExecutorName is the name of the executor's binary, beside the scheduler's and
@@ -48,13 +50,14 @@ func (a *Artifacts) PutExecutor(path string) (address string, err error) {
 		return "", fmt.Errorf("cannot read the executor's binary: %w", err)
 	}
 	digest := hex.EncodeToString(sum.Sum(nil))
-	if address, ok := a.Find(digest, ExecutorName); ok {
-		return address, nil
+	if uri, ok := a.Find(digest, ExecutorName); ok {
+		return jobspec.AddressOf(uri, a.Base()), nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", fmt.Errorf("cannot read the executor's binary: %w", err)
 	}
-	return a.Put(digest, ExecutorName, f)
+	uri, err := a.Put(digest, ExecutorName, f)
+	return jobspec.AddressOf(uri, a.Base()), err
 }
 
 // checkExecutable finds what agents could not run. Their architecture is not

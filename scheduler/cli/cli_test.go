@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
@@ -398,13 +399,13 @@ func TestRelativeFilesAreUploaded(t *testing.T) {
 	if status := cli.Run(t.Context(), []string{"status", "-o", "json", "/words"}, sys); status != 0 {
 		t.Fatalf("exit %d: %s", status, stderr)
 	}
-	address := ""
+	uri := ""
 	for line := range strings.Lines(stdout.String()) {
-		if _, rest, ok := strings.Cut(line, `"uri": "http://10.0.0.9:7070`); ok {
-			address = strings.TrimRight(strings.TrimSpace(rest), `",`)
+		if _, rest, ok := strings.Cut(line, `"uri": "`); ok {
+			uri = strings.TrimRight(strings.TrimSpace(rest), `",`)
 		}
 	}
-	res, err := http.Get(base + address)
+	res, err := http.Get(jobspec.AddressOf(uri, base+artifact.Prefix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,6 +416,6 @@ func TestRelativeFilesAreUploaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(want, got) {
-		t.Errorf("%s holds %q", address, got)
+		t.Errorf("%s holds %q", uri, got)
 	}
 }

@@ -80,7 +80,7 @@ func openFile(name string) (*os.File, error) {
 }
 
 // upload brings the files that stand beside the job file to the scheduler, and
-// puts their addresses and digests in the job.
+// puts their URIs and digests in the job.
 func (c *client) upload(ctx context.Context, file *jobFile) error {
 	for _, f := range jobspec.LocalFiles(file.job) {
 		if err := c.uploadOne(ctx, file.dir, f); err != nil {
@@ -109,15 +109,15 @@ func (c *client) uploadOne(ctx context.Context, dir string, f *tandemv1.Fetch) e
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
 		return failed(exitUsage, "cannot read %s: %s", name, causeOf(err))
 	}
-	address, err := c.put(ctx, digest, filepath.Base(name), content, size)
+	uri, err := c.put(ctx, digest, filepath.Base(name), content, size)
 	if err != nil {
 		return fmt.Errorf("cannot upload %s: %w", name, err)
 	}
-	f.Uri, f.Sha256 = address, digest
+	f.Uri, f.Sha256 = uri, digest
 	return nil
 }
 
-// put uploads a file unless the scheduler has it, and returns its address.
+// put uploads a file unless the scheduler has it, and returns its URI.
 func (c *client) put(ctx context.Context, digest, name string, content io.Reader, size int64) (string, error) {
 	target := c.base + "/files/" + digest + "/" + url.PathEscape(name)
 	head, err := c.request(ctx, http.MethodHead, target, nil, 0)
@@ -125,8 +125,8 @@ func (c *client) put(ctx context.Context, digest, name string, content io.Reader
 		return "", err
 	}
 	head.Body.Close()
-	if address := head.Header.Get("Location"); head.StatusCode == http.StatusNoContent && address != "" {
-		return address, nil
+	if uri := head.Header.Get("Location"); head.StatusCode == http.StatusNoContent && uri != "" {
+		return uri, nil
 	}
 	res, err := c.request(ctx, http.MethodPut, target, content, size)
 	if err != nil {
@@ -139,8 +139,8 @@ func (c *client) put(ctx context.Context, digest, name string, content io.Reader
 	}
 	var answer api.Uploaded
 	switch {
-	case res.StatusCode == http.StatusOK && json.Unmarshal(body, &answer) == nil && answer.URL != "":
-		return answer.URL, nil
+	case res.StatusCode == http.StatusOK && json.Unmarshal(body, &answer) == nil && answer.URI != "":
+		return answer.URI, nil
 	case strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain"):
 		return "", failed(exitRefused, "the scheduler at %s refuses %s: %s", c.base, name, present.OneLine(string(body)))
 	}

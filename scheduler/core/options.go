@@ -16,6 +16,9 @@ type Config struct {
 	// Roles are the roles that the framework subscribes with. Offers for others
 	// are declined.
 	Roles []string
+	// Artifacts is where agents fetch what people uploaded beside their jobs,
+	// such as http://10.0.0.7:7070/artifacts/.
+	Artifacts string
 	// Executor is the program that carries every group.
 	Executor Executor
 	// User is the user of workloads whose job and workload name none. Empty

@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
@@ -124,7 +126,7 @@ func (c *Core) planTask(spec *tandemv1.Job, w *tandemv1.Workload) taskPlan {
 		request:    requestOf(w.Resources),
 		killPolicy: &mesos.KillPolicy{GracePeriod: duration(w.GetKill().GetGracePeriod())},
 		limits:     mesosLimits(w),
-		settings:   taskSettings(w),
+		settings:   c.taskSettings(w),
 	}
 	shell := w.Cmd != ""
 	t.command.Shell = &shell
@@ -197,9 +199,19 @@ func mesosLimits(w *tandemv1.Workload) map[string]mesos.Value_Scalar {
 	return limits
 }
 
+// fetches are a workload's, by addresses that agents reach.
+func (c *Core) fetches(w *tandemv1.Workload) []*tandemv1.Fetch {
+	out := make([]*tandemv1.Fetch, len(w.Fetch))
+	for i, f := range w.Fetch {
+		out[i] = proto.CloneOf(f)
+		out[i].Uri = jobspec.AddressOf(f.Uri, c.cfg.Artifacts)
+	}
+	return out
+}
+
 // taskSettings is what the executor is told beside the TaskInfo. Ports are
 // filled in at each launch.
-func taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
+func (c *Core) taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
 	s := &tandemv1.TaskSettings{
 		Magic:          settingsMagic,
 		Limits:         w.Limits,
@@ -208,7 +220,7 @@ func taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
 		KillSignal:     w.GetKill().GetSignal(),
 		PreStopHttp:    w.GetKill().GetPreStopHttp(),
 		Logs:           w.Logs,
-		Fetch:          w.Fetch,
+		Fetch:          c.fetches(w),
 		ReadinessCheck: w.ReadinessCheck,
 	}
 	if fields := w.GetLinux().GetResources(); fields != nil {

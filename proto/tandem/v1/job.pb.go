@@ -1596,7 +1596,8 @@ type Fetch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// http, https or file, or an absolute path on the agent. Required. In a file
 	// also a relative path: `tandem run` uploads the file that it names, seen
-	// from the job file, and puts the uploaded file's address and SHA-256 here.
+	// from the job file, and puts its URI, artifact:///SHA-256/NAME, and its
+	// SHA-256 here.
 	Uri string `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
 	// Unpack an archive by its name's ending (.tar, .tgz, .tar.gz, .tbz2,
 	// .tar.bz2, .txz, .tar.xz, .tar.zst, .zip). Default: true for such names.
