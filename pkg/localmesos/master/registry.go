@@ -43,9 +43,7 @@ func (c *core) registry() *Registry {
 	for _, a := range c.sortedAgents() {
 		r.Agents = append(r.Agents, a.info)
 	}
-	for _, info := range c.sortedRecovered() {
-		r.Agents = append(r.Agents, info)
-	}
+	r.Agents = append(r.Agents, c.sortedRecovered()...)
 	for id, since := range c.unreachable {
 		r.Unreachable[string(id)] = since
 	}
