@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -225,10 +227,20 @@ func (c *Cluster) StartMaster() error {
 	c.mu.Lock()
 	o.Registry = c.left
 	c.mu.Unlock()
-	if err := c.startMaster(o); err != nil {
-		return fmt.Errorf("cannot start the master again: %w", err)
+	// A process that this one is about to start may still hold the port, until it
+	// has become another program.
+	const patience, pause = time.Second, 5 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		err := c.startMaster(o)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || waited >= patience {
+			return fmt.Errorf("cannot start the master again: %w", err)
+		}
+		_ = c.Master().Stop(context.Background()) // it never served
+		time.Sleep(pause)
 	}
-	return nil
 }
 
 // Agents are the cluster's agents, in the order of their numbers.

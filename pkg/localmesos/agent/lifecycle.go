@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
@@ -31,7 +33,7 @@ func (a *Agent) Crash() {
 func (a *Agent) Recover() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	listener, err := net.Listen("tcp", a.Address())
+	listener, err := listenAgain(a.Address())
 	if err != nil {
 		return fmt.Errorf("cannot start the agent again on %s: %w", a.Address(), err)
 	}
@@ -49,6 +51,20 @@ func (a *Agent) Recover() error {
 		a.up.Store(true)
 	})
 	return nil
+}
+
+// listenAgain listens where somebody did a moment ago: a process that this one
+// is about to start may still hold the port, until it has become another
+// program.
+func listenAgain(address string) (net.Listener, error) {
+	const patience, pause = time.Second, 5 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		listener, err := net.Listen("tcp", address)
+		if !errors.Is(err, syscall.EADDRINUSE) || waited >= patience {
+			return listener, err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Freeze stops the agent as SIGSTOP stops its process, until Thaw: whoever talks

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 // TestScenarios replays every recording. A difference must be listed, and what
 // is listed must differ.
 func TestScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("replaying everything takes half a minute")
+	}
 	files := os.DirFS("testdata")
 	names, err := conform.Scenarios(files)
 	if err != nil || len(names) == 0 {

@@ -18,12 +18,10 @@ import (
 // Version is the version of Mesos that was recorded.
 const Version = "1.12.0"
 
-// UnsupportedError says that localmesos has not what a scenario needs.
+// UnsupportedError says that there is not what it takes to play a scenario.
 type UnsupportedError struct{ Flag string }
 
-func (e *UnsupportedError) Error() string {
-	return "localmesos has nothing like " + e.Flag
-}
+func (e *UnsupportedError) Error() string { return "there is nothing here like " + e.Flag }
 
 // options makes a cluster's options of a scenario's flags. All scenarios have
 // these agents in common; each names what else it was recorded with.

@@ -257,8 +257,8 @@ func (p *player) arrived(e *executor, l *look) {
 }
 
 // told takes what an executor's connections say.
-func (p *player) told(e *executor, r report) {
-	p.received(fmt.Sprintf("executor %s #%d", e.id, r.ID), r)
+func (p *player) told(e *executor, id int, r report) {
+	p.received(fmt.Sprintf("executor %s #%d", e.id, id), r)
 }
 
 func (p *player) received(stream string, r report) {
@@ -427,7 +427,7 @@ func (p *player) send(l *Line, address string, request []byte) {
 	}
 	p.mu.Unlock()
 	if f.owner != nil {
-		f.owner.order(order{Do: doSend, ID: l.ID, Network: "tcp", Address: address, Request: request})
+		f.owner.send(l.ID, address, request)
 		return
 	}
 	ctx, cancel := context.WithCancel(p.ctx)

@@ -80,7 +80,8 @@ func Scenarios(files fs.FS) ([]string, error) {
 	return found, nil
 }
 
-// Read reads a recording. Every replacement, of a text by the one that follows
+// Read reads a recording. Task data of 20 MB are written there as QUFB... and
+// come whole. Every replacement, of a text by the one that follows
 // it, is made in the whole of it first.
 func Read(files fs.FS, name string, replace ...string) (*Scenario, error) {
 	s, err := read(files, name, strings.NewReplacer(replace...))
@@ -104,8 +105,9 @@ func read(files fs.FS, name string, replacer *strings.Replacer) (*Scenario, erro
 	if err != nil {
 		return nil, err
 	}
+	replaced := strings.ReplaceAll(replacer.Replace(string(text)), `"QUFB..."`, `"`+strings.Repeat("QUFB", 20<<20/4)+`"`)
 	s := &Scenario{Name: name}
-	for i, line := range strings.Split(strings.TrimSuffix(replacer.Replace(string(text)), "\n"), "\n") {
+	for i, line := range strings.Split(strings.TrimSuffix(replaced, "\n"), "\n") {
 		if err := s.add(i+1, []byte(line)); err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}

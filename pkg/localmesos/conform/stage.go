@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
@@ -23,14 +25,43 @@ type stage struct {
 	listener net.Listener
 	server   *http.Server
 	arrived  func(*executor, *look)
-	told     func(*executor, report)
+	told     func(*executor, int, report)
 }
 
 // executor is the player's end of a steered executor.
 type executor struct {
 	id   string
-	conn net.Conn
 	out  *json.Encoder
+	told func(*executor, int, report)
+
+	mu       sync.Mutex
+	incoming map[int]*io.PipeWriter // what comes on the connections
+}
+
+// send has the executor make a request.
+func (e *executor) send(id int, address string, request []byte) {
+	in, out := io.Pipe()
+	e.mu.Lock()
+	e.incoming[id] = out
+	e.mu.Unlock()
+	go receive(in, methodOf(request), func(r report) { e.told(e, id, r) })
+	e.order(order{Do: doSend, ID: id, Network: "tcp", Address: address, Request: request})
+}
+
+// take hands on what came on one of the executor's connections.
+func (e *executor) take(s said) {
+	e.mu.Lock()
+	out := e.incoming[s.ID]
+	e.mu.Unlock()
+	switch {
+	case out == nil:
+	case s.End == io.EOF.Error():
+		_ = out.Close() // cannot fail
+	case s.End != "":
+		_ = out.CloseWithError(errors.New(s.End)) // cannot fail
+	default:
+		_, _ = out.Write(s.Data) // nobody is left to whom an error would matter
+	}
 }
 
 // order has the executor do something. One that has gone does nothing.
@@ -38,7 +69,7 @@ func (e *executor) order(o order) { _ = e.out.Encode(o) }
 
 // newStage serves at an address until close. program is what executors run,
 // which must be readable by any user.
-func newStage(address, program string, arrived func(*executor, *look), told func(*executor, report)) (*stage, error) {
+func newStage(address, program string, arrived func(*executor, *look), told func(*executor, int, report)) (*stage, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve files: %w", err)
@@ -94,7 +125,7 @@ func (s *stage) control(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *stage) listen(conn net.Conn, in *bufio.Reader) {
-	e := &executor{conn: conn, out: json.NewEncoder(conn)}
+	e := &executor{out: json.NewEncoder(conn), told: s.told, incoming: map[int]*io.PipeWriter{}}
 	decoder := json.NewDecoder(in)
 	for {
 		var one said
@@ -109,8 +140,8 @@ func (s *stage) listen(conn net.Conn, in *bufio.Reader) {
 			}
 			s.arrived(e, one.Look)
 		}
-		if one.Report != nil {
-			s.told(e, *one.Report)
+		if one.ID != 0 {
+			e.take(one)
 		}
 	}
 }

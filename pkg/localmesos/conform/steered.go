@@ -44,7 +44,11 @@ const (
 
 // said is what an executor tells the player.
 type said struct {
-	Report *report `json:",omitempty"`
+	// Data came on the connection of the request of this number, or its End:
+	// the player makes sense of it, so that big events cost executors little.
+	ID   int    `json:",omitempty"`
+	Data []byte `json:",omitempty"`
+	End  string `json:",omitempty"`
 	// Look is set at the beginning, and whenever it is asked for.
 	Look *look `json:",omitempty"`
 }
@@ -121,10 +125,7 @@ func (e *steered) do(o order) {
 	case doSend:
 		ctx, cancel := context.WithCancel(context.Background())
 		e.cancels[o.ID] = cancel
-		go exchange(ctx, o.Network, o.Address, o.Request, func(r report) {
-			r.ID = o.ID
-			e.tell(said{Report: &r})
-		})
+		go e.relay(ctx, o)
 	case doClose:
 		if cancel := e.cancels[o.ID]; cancel != nil {
 			cancel()
@@ -137,6 +138,27 @@ func (e *steered) do(o order) {
 		eat()
 	case doLook:
 		e.tell(said{Look: see()})
+	}
+}
+
+// relay makes a request and hands on what comes.
+func (e *steered) relay(ctx context.Context, o order) {
+	conn, err := send(ctx, o.Network, o.Address, o.Request)
+	if err != nil {
+		e.tell(said{ID: o.ID, End: err.Error()})
+		return
+	}
+	defer conn.Close()
+	buffer := make([]byte, 1<<14)
+	for {
+		n, err := conn.Read(buffer)
+		if n > 0 {
+			e.tell(said{ID: o.ID, Data: buffer[:n]})
+		}
+		if err != nil {
+			e.tell(said{ID: o.ID, End: err.Error()})
+			return
+		}
 	}
 }
 

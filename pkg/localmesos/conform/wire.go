@@ -15,15 +15,13 @@ import (
 
 // report is one thing that came on a connection, in the order of arrival.
 type report struct {
-	// ID is the request's number.
-	ID int
 	// Head is set when the answer began.
-	Head *head `json:",omitempty"`
+	Head *head
 	// Record is an event of a stream, Body a whole body; one of them is set
 	// after the head.
-	Record, Body []byte `json:",omitempty"`
+	Record, Body []byte
 	// End is how the stream, or the connection before an answer, ended.
-	End string `json:",omitempty"`
+	End string
 }
 
 // head is the first part of an answer.
@@ -41,25 +39,37 @@ const dialTimeout = 5 * time.Second
 // exchange makes one request on a connection of its own, and tells what comes
 // until the answer is complete, the stream has ended, or the context ends.
 func exchange(ctx context.Context, network, address string, request []byte, tell func(report)) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, network, address)
+	conn, err := send(ctx, network, address, request)
 	if err != nil {
 		tell(report{End: err.Error()})
 		return
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	if _, err := conn.Write(request); err != nil {
-		tell(report{End: err.Error()})
-		return
+	receive(conn, methodOf(request), tell)
+}
+
+// send opens a connection, which closes at the end of the context, and sends a
+// request on it.
+func send(ctx context.Context, network, address string, request []byte) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
 	}
-	method, _, _ := strings.Cut(string(request), " ")
-	receive(conn, method, tell)
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+func methodOf(request []byte) string {
+	method, _, _ := bytes.Cut(request, []byte(" "))
+	return string(method)
 }
 
 // receive reads one answer.
-func receive(conn io.Reader, method string, tell func(report)) {
+func receive(conn io.ReadCloser, method string, tell func(report)) {
+	defer conn.Close()
 	in := bufio.NewReader(conn)
 	line, err := peekLine(in)
 	if err != nil {

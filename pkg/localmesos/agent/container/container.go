@@ -251,6 +251,11 @@ func (c *Container) Wait() (Status, *core.Limitation, error) {
 	c.destroyed = true
 	limitation := c.limitation
 	c.mu.Unlock()
+	if limitation != nil {
+		// What the kernel took first, the executor or a child of its, is no
+		// matter: the agent ends the container.
+		status = Status(syscall.SIGKILL)
+	}
 	c.killing.Wait()
 	return status, limitation, c.remove()
 }
