@@ -322,8 +322,8 @@ func TestUploads(t *testing.T) {
 		want                     string
 	}{
 		{"before", "HEAD", "/files/" + digest + "/corpus.txt", "", 404, ""},
-		{"upload", "PUT", "/files/" + digest + "/corpus.txt", content, 200, `{"url":"` + address + "\"}\n"},
-		{"again", "PUT", "/files/" + digest + "/corpus.txt", content, 200, `{"url":"` + address + "\"}\n"},
+		{"upload", "PUT", "/files/" + digest + "/corpus.txt", content, 200, `{"uri":"` + address + "\"}\n"},
+		{"again", "PUT", "/files/" + digest + "/corpus.txt", content, 200, `{"uri":"` + address + "\"}\n"},
 		{"after", "HEAD", "/files/" + digest + "/corpus.txt", "", 204, ""},
 		{"another content", "PUT", "/files/" + digest + "/corpus.txt", "at the end", 400, "the content has another digest\n"},
 		{"no digest", "PUT", "/files/abc/corpus.txt", content, 400, "the digest is not 64 small hexadecimal digits\n"},
