@@ -9,7 +9,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 
-.PHONY: help run build test test-short test-v2 lint proto proto-check tidy-check sim conform bench fuzz clean
+.PHONY: help run build test test-short test-v2 test-page lint proto proto-check tidy-check sim conform bench fuzz clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-short: ## the tests of the packages alone, without race detector and whole-
 
 test-v2: setup ## the tests that meet cgroups, on a kernel with cgroup v2 of their own
 	$(GO) test -count 1 -v ./integration/uml/ ./integration/cgroupv2/
+
+test-page: setup ## the tests of the web page, in a headless Chromium; SHOTS=dir writes pictures of it
+	$(GO) test -count 1 -v ./scheduler/ui $(if $(SHOTS),-shots $(abspath $(SHOTS)))
 
 .PHONY: setup
 setup: # Debian packages that tests use, when root; says what is missing otherwise

@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +20,6 @@ import (
 	"github.com/sirupsen/logrus"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -366,74 +364,17 @@ func TestForeignPagesCannotSubmit(t *testing.T) {
 	}
 }
 
-func TestPage(t *testing.T) {
-	now := timestamppb.Now()
-	finished := &tandemv1.TaskRecord{
-		TaskId: "words.0.1.count", Workload: "count", State: tandemv1.TaskState_TASK_FINISHED,
-		Report: &tandemv1.TaskReport{ExitCode: proto.Int32(0), Usage: &tandemv1.Usage{
-			WallTime: durationpb.New(time.Second), MemoryPeakBytes: proto.Uint64(5 << 20), MemoryLimitBytes: proto.Uint64(32 << 20),
-		}},
-	}
-	failed := &tandemv1.TaskRecord{
-		TaskId: "words.0.1.watch", Workload: "watch", State: tandemv1.TaskState_TASK_FAILED,
-		Reason: "CONTAINER_LIMITATION_MEMORY", Message: "<b>out of memory</b>", Ports: map[string]int32{"http": 31000},
-	}
-	r := &reader{
-		framework: &tandemv1.FrameworkView{
-			Name: "tandem", Roles: []string{"web"}, Subscribed: true, Master: "127.0.0.1:5050", SubscribedSince: now,
-			MesosFrameworksUrl: "http://127.0.0.1:5050/#/frameworks",
-		},
-		jobs: []*tandemv1.JobView{
-			{
-				Job: &tandemv1.JobRecord{Spec: words(), Version: 1, Phase: tandemv1.JobPhase_JOB_PHASE_FAILED, PhaseReason: "instance 0 has failed", Updated: now},
-				Instances: []*tandemv1.InstanceView{
-					{
-						Instance: &tandemv1.InstanceRecord{JobId: "/words", Phase: tandemv1.InstancePhase_INSTANCE_PHASE_FAILED, Attempt: 1},
-						Attempts: []*tandemv1.AttemptRecord{{Hostname: "agent1", Tasks: []*tandemv1.TaskRecord{finished, failed}}},
-					},
-					{Instance: &tandemv1.InstanceRecord{JobId: "/words", Slot: 1, Phase: tandemv1.InstancePhase_INSTANCE_PHASE_WAITING, PhaseReason: "needs 0.5 cpus more on agent2"}},
-				},
-			},
-		},
-	}
-	s, err := api.New(options(&commander{}, r))
+func TestPlainEndpoints(t *testing.T) {
+	s, err := api.New(options(&commander{}, &reader{framework: &tandemv1.FrameworkView{}}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(path string) *httptest.ResponseRecorder {
+	for path, want := range map[string]string{"/": "<title>Tandem</title>", "/healthz": "ok\n", "/metrics": ""} {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
-		return w
-	}
-	contains := func(path string, status int, wants ...string) {
-		t.Helper()
-		w := get(path)
-		if w.Code != status {
-			t.Errorf("%s: status %d, want %d", path, w.Code, status)
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
-		for _, want := range wants {
-			if !strings.Contains(w.Body.String(), want) {
-				t.Errorf("%s: %q is missing in:\n%s", path, want, w.Body)
-			}
-		}
-	}
-	for _, path := range []string{"/", "/jobs/words"} {
-		contains(path, 200, "subscribed</b> to 127.0.0.1:5050", "http://127.0.0.1:5050/#/frameworks", "FAILED", "instance 0 has failed", "agent1",
-			"TASK_FINISHED", "5 MiB of 32 MiB", "CONTAINER_LIMITATION_MEMORY: &lt;b&gt;out of memory", "http=agent1:31000", "needs 0.5 cpus more on agent2")
-	}
-	contains("/jobs/words", 200, "&#34;cmd&#34;: &#34;wc -w&#34;")
-	contains("/jobs/payments/api", 404, "There is no job /payments/api")
-	contains("/style.css", 200, "prefers-color-scheme")
-	contains("/healthz", 200, "ok")
-	contains("/metrics", 200)
-	r.framework = &tandemv1.FrameworkView{Name: "tandem", Problem: "no master answers at 127.0.0.1:5050"}
-	r.jobs = nil
-	contains("/", 200, "not subscribed</b>: no master answers", "No job yet")
-	if csp := get("/").Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
-		t.Errorf("Content-Security-Policy: %s", csp)
-	}
-	if w := get("/nowhere"); w.Code != 404 {
-		t.Errorf("an unknown path: %d", w.Code)
 	}
 }
 

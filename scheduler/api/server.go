@@ -2,8 +2,7 @@
 // tandem.v1.SchedulerService, the page that Mesos's /frameworks links to, files
 // that are uploaded for agents to fetch, health and metrics, all on one address.
 //
-//	/                                    the page
-//	/jobs/<job>                          the page of one job
+//	/, /jobs/<job>, /tasks/<task>, …     the page (package ui)
 //	/tandem.v1.SchedulerService/<call>   the service (Connect, gRPC, gRPC-Web)
 //	/files/<sha256>/<name>               PUT: upload; HEAD: is it there?
 //	/artifacts/                          what agents fetch (package artifact)
@@ -34,6 +33,7 @@ import (
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/sandbox"
+	"github.com/tandem-mesos/tandem/scheduler/ui"
 )
 
 // Commander carries commands out. Do blocks until the outcome is durable or ctx
@@ -58,12 +58,12 @@ type Reader interface {
 
 // Files keeps files that were uploaded, by their content, for agents to fetch.
 type Files interface {
-	// Find returns the address at which agents fetch the file, or false when
-	// there is no such file. The digest is 64 small hexadecimal digits.
-	Find(digest, name string) (address string, ok bool)
-	// Put keeps what the reader holds, and returns the file's address. It fails,
-	// and keeps nothing, when the content has another digest.
-	Put(digest, name string, r io.Reader) (address string, err error)
+	// Find returns the URI by which jobs name the file, or false when there is no
+	// such file. The digest is 64 small hexadecimal digits.
+	Find(digest, name string) (uri string, ok bool)
+	// Put keeps what the reader holds, and returns the file's URI. It fails, and
+	// keeps nothing, when the content has another digest.
+	Put(digest, name string, r io.Reader) (uri string, err error)
 }
 
 // Options are what a Server is made of.
@@ -117,7 +117,6 @@ const (
 // Server serves the API. Its methods are safe for concurrent use.
 type Server struct {
 	opt     Options
-	page    *page
 	handler http.Handler
 	// ending is done when the server stops, to end watches that would go on
 	// for ever.
@@ -135,10 +134,6 @@ func New(opt Options) (*Server, error) {
 	}
 	s := &Server{opt: opt}
 	s.ending, s.end = context.WithCancel(context.Background())
-	var err error
-	if s.page, err = newPage(opt.Reader, opt.Log); err != nil {
-		return nil, fmt.Errorf("cannot make the API: %w", err)
-	}
 	calls, err := newCallMetrics(opt.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the API: %w", err)
@@ -160,7 +155,9 @@ func New(opt Options) (*Server, error) {
 	if opt.Artifacts != nil {
 		mux.Handle("/artifacts/", opt.Artifacts)
 	}
-	s.page.route(mux)
+	if err := ui.Route(mux); err != nil {
+		return nil, fmt.Errorf("cannot make the API: %w", err)
+	}
 	// A page of another origin that the user has open must not be able to
 	// submit or stop jobs.
 	s.handler = http.NewCrossOriginProtection().Handler(mux)

@@ -71,7 +71,11 @@ func (s *service) GetJob(_ context.Context, req *tandemv1.GetJobRequest) (*tande
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", req.GetId()))
 	}
-	return &tandemv1.GetJobResponse{Job: view}, nil
+	file, err := jobspec.Marshal(view.GetJob().GetSpec())
+	if err != nil {
+		return nil, s.server.refusal(fmt.Errorf("cannot write job %s as a file: %w", req.GetId(), err))
+	}
+	return &tandemv1.GetJobResponse{Job: view, JobFile: string(file)}, nil
 }
 
 func (s *service) ListJobs(context.Context, *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {

@@ -394,8 +394,10 @@ func (x *GetJobRequest) GetId() string {
 }
 
 type GetJobResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobView               `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   *JobView               `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The job as a file that `tandem run` takes, in JSON.
+	JobFile       string `protobuf:"bytes,2,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +437,13 @@ func (x *GetJobResponse) GetJob() *JobView {
 		return x.Job
 	}
 	return nil
+}
+
+func (x *GetJobResponse) GetJobFile() string {
+	if x != nil {
+		return x.JobFile
+	}
+	return ""
 }
 
 type ListJobsRequest struct {
@@ -2327,9 +2336,10 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x0fStopJobResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"\x1f\n" +
 	"\rGetJobRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"6\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
 	"\x0eGetJobResponse\x12$\n" +
-	"\x03job\x18\x01 \x01(\v2\x12.tandem.v1.JobViewR\x03job\"\x11\n" +
+	"\x03job\x18\x01 \x01(\v2\x12.tandem.v1.JobViewR\x03job\x12\x19\n" +
+	"\bjob_file\x18\x02 \x01(\tR\ajobFile\"\x11\n" +
 	"\x0fListJobsRequest\"<\n" +
 	"\x10ListJobsResponse\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.tandem.v1.JobRecordR\x04jobs\"h\n" +

@@ -1,0 +1,139 @@
+import { h, put, pill, when, facts } from "./dom.js";
+import { call } from "./api.js";
+import { watch } from "./model.js";
+import { pagedTable } from "./table.js";
+import { state, instancePhases, jobType, taskState, health, why, number } from "./words.js";
+
+// waiting are the phases in which an instance would like to be placed.
+const waiting = "INSTANCE_PHASE_WAITING";
+
+// job shows one job: its instances, why they wait, and its file.
+export function job(page, id) {
+  page.title(id);
+  const head = h("div", { class: "head" });
+  const about = h("div");
+  const reason = h("p", { class: "reason" });
+  const explained = h("section", { class: "card explained", hidden: true });
+  const file = h("pre", { tabindex: "0", "aria-label": "Job file" });
+  const phase = h("select", { "aria-label": "Phase" }, h("option", { value: "" }, "All phases"));
+  const table = pagedTable({
+    title: "Instances", caption: `Instances of ${id}`, label: "Filter instances", empty: "It has no instances.",
+    key: (r) => r.slot,
+    text: (r) => `${r.slot} ${state(r.instance.phase).word} ${r.attempt?.hostname ?? ""} ${r.instance.phaseReason ?? ""} ${(r.attempt?.tasks ?? []).map((t) => `${t.workload} ${taskState(t)} ${t.reason ?? ""}`).join(" ")}`.toLowerCase(),
+    columns: [
+      { name: "Instance", class: "n", head: true, draw: (r) => String(r.slot) },
+      { name: "Phase", draw: (r) => pill(state(r.instance.phase)) },
+      { name: "Since", class: "n", draw: (r) => when(r.instance.since) },
+      { name: "Agent", draw: (r) => r.attempt?.hostname ?? "" },
+      { name: "Tasks", draw: (r) => (r.attempt?.tasks ?? []).map((t) => taskLine(r.attempt, t)) },
+      { name: "Attempt", class: "n", draw: (r) => (Number(r.instance.attempt ?? 0) ? String(r.instance.attempt) : "") },
+      { name: "Version", class: "n", draw: (r) => String(r.instance.jobVersion ?? "") },
+      { name: "Why", class: "why", draw: (r) => r.instance.phaseReason ?? "" },
+    ],
+  });
+  table.tools.append(phase);
+  page.show(h("nav", { "aria-label": "Where this is", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
+    head, reason, about, explained, h("section", {}, table.element),
+    h("section", {}, h("details", {}, h("summary", {}, h("h2", {}, "Job file")), file)));
+  put(head, h("h1", {}, id));
+
+  let shownVersion = null;
+  let last = null;
+  const rows = new Map();
+  const draw = (model) => {
+    last = model;
+    const record = model.jobs.get(id);
+    if (!record) {
+      put(head, h("h1", {}, id));
+      put(reason, "There is no such job, or not any more.");
+      put(about);
+      explained.hidden = true;
+      table.set([]);
+      return;
+    }
+    put(head, h("h1", {}, id), pill(state(record.phase)));
+    const counts = model.counts(id);
+    // Where instances wait the card below says more of it.
+    put(reason, counts[waiting] ? "" : record.phaseReason ?? "");
+    put(about, facts([
+      ["Type", jobType(record.spec)],
+      ["Version", `${record.version}`],
+      ["Changed", when(record.updated)],
+      ["Instances", instancePhases.filter((p) => counts[p]).map((p) => `${number(counts[p])} ${state(p).word}`).join(", ")],
+      ["Update", record.update && [pill(state(record.update.phase)), ` to version ${record.update.version}${record.update.reason ? `: ${record.update.reason}` : ""}`]],
+      ["Schedule", record.spec.schedule && `${record.spec.schedule.cron} ${record.spec.schedule.timeZone ?? ""}`],
+      ["Next start", record.cron?.next && new Date(record.cron.next).toLocaleString()],
+      ["Run of", record.runOf && h("a", { href: `/jobs${record.runOf}` }, record.runOf)],
+      ["Labels", Object.entries(record.spec.labels ?? {}).map(([k, v]) => `${k}=${v}`).join(", ")],
+    ]));
+    drawPhases(phase, counts);
+    const list = [];
+    for (const [slot, instance] of [...(model.instances.get(id) ?? new Map())].sort((a, b) => a[0] - b[0])) {
+      if (phase.value && instance.phase !== phase.value) continue;
+      const attempt = model.newest(id, slot);
+      let row = rows.get(slot);
+      if (!row || row.instance !== instance || row.attempt !== attempt) {
+        row = { slot, instance, attempt };
+        row.of = row;
+        rows.set(slot, row);
+      }
+      list.push(row);
+    }
+    table.set(list);
+    explained.hidden = !counts[waiting];
+    if (record.version !== shownVersion) {
+      shownVersion = record.version;
+      call("GetJob", { id }, page.signal).then((r) => put(file, r.jobFile ?? "")).catch(() => { shownVersion = null; });
+    }
+  };
+  phase.addEventListener("change", () => last && draw(last));
+  page.ask();
+  watch({ jobId: id }, { signal: page.signal, standing: page.standing, show: draw });
+
+  const explain = async () => {
+    if (!explained.hidden) drawExplanation(explained, (await call("ExplainJob", { id }, page.signal)).explanation);
+  };
+  const timer = setInterval(() => explain().catch(() => {}), 2000);
+  page.signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+function drawPhases(select, counts) {
+  const options = ["", ...instancePhases.filter((p) => counts[p] || p === select.value)];
+  const words = options.map((p) => (p ? `${state(p).word} (${counts[p] ?? 0})` : "All phases"));
+  if (words.join() === select.dataset.words) return;
+  const value = select.value;
+  select.dataset.words = words.join();
+  select.replaceChildren(...options.map((p, i) => h("option", { value: p }, words[i])));
+  select.value = value;
+}
+
+function taskLine(attempt, t) {
+  const s = state(taskState(t));
+  const well = health(t);
+  return h("div", { class: "task" },
+    h("span", { class: `dot ${well === "unhealthy" ? "bad" : s.mood}`, "aria-hidden": "true" }),
+    h("a", { href: `/tasks/${t.taskId}` }, t.workload),
+    h("span", { class: "quiet" }, ` ${s.word}${well ? `, ${well}` : ""}${why(t) ? `: ${why(t)}` : ""}`),
+    Object.entries(t.ports ?? {}).sort().map(([name, port]) => h("span", { class: "port" }, `${name} ${attempt.hostname}:${port}`)));
+}
+
+function drawExplanation(e, x) {
+  const stands = [];
+  if (!x.subscribed) stands.push("The scheduler is not subscribed with a master, so no offers come.");
+  if (x.suppressed) stands.push("Offers are suppressed, as nothing waited.");
+  if (x.filtered) stands.push("Some agents' offers were turned down, and come again when more is free there.");
+  const agents = (x.agents ?? []).slice(0, 50);
+  put(e,
+    h("h2", {}, `Why ${x.waiting ?? 0} ${x.waiting === 1 ? "instance waits" : "instances wait"}`),
+    h("p", {}, x.summary || (x.placeable ? `${x.placeable} would find room now.` : "")),
+    h("p", { class: "quiet" }, x.lastOffer ? ["The last offer came ", when(x.lastOffer), " ago. "] : "No offer has come yet. ", stands.join(" ")),
+    agents.length ? h("div", { class: "scroll" }, h("table", {}, h("caption", { class: "unseen" }, "What stands against an instance on each agent"),
+      h("thead", {}, h("tr", {}, ["Agent", "What stands against it", "Offered"].map((n) => h("th", { scope: "col", class: n === "Offered" ? "n" : null }, n)))),
+      h("tbody", {}, agents.map((a) => h("tr", {}, h("th", { scope: "row" }, a.hostname), h("td", {}, obstacles(a)), h("td", { class: "n" }, when(a.lastOffer))))))) : null,
+    (x.agents ?? []).length > agents.length ? h("p", { class: "quiet" }, `${x.agents.length - agents.length} further agents are not shown.`) : null);
+}
+
+function obstacles(a) {
+  if (!(a.obstacles ?? []).length) return "nothing: it would fit when offered again";
+  return a.obstacles.map((o) => (o.need ? `${o.what}: needs ${o.need}, has ${o.have || "none"}` : o.have ? `${o.what}: is ${o.have}` : o.what)).join("; ");
+}
