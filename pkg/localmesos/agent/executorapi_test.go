@@ -396,7 +396,7 @@ func TestOperatorAPI(t *testing.T) {
 		text   string // a part of the answer
 	}{
 		{`{"type":"GET_HEALTH"}`, 200, `{"type":"GET_HEALTH","get_health":{"healthy":true}}`},
-		{`{"type":"GET_VERSION"}`, 200, `"version_info":{"version":"1.11.0"}`},
+		{`{"type":"GET_VERSION"}`, 200, `"version_info":{"version":"1.11.0",`},
 		{`{"type":"GET_FLAGS"}`, 200, `{"name":"recover","value":"reconnect"}`},
 		{`{"type":"GET_AGENT"}`, 200, `"id":{"value":"` + agentID + `"}`},
 		{`{"type":"GET_FRAMEWORKS"}`, 200, `"id":{"value":"` + frameworkID + `"}`},

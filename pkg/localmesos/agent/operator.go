@@ -57,10 +57,15 @@ func (a *Agent) view() (core.View, error) {
 // writeBuild writes when the Mesos was built whose version the agent claims by
 // default.
 func writeBuild(o object) {
-	o.text("build_date", "2020-11-24 00:00:00")
-	o.number("build_time", 1606176000)
+	o.text("build_date", buildDate)
+	o.number("build_time", buildTime)
 	o.text("build_user", "")
 }
+
+const (
+	buildDate = "2020-11-24 00:00:00"
+	buildTime = 1606176000
+)
 
 func (a *Agent) writeVersion(out *wire.Writer) error {
 	o := object{out}

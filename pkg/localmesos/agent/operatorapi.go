@@ -45,9 +45,12 @@ func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
 			Type: mesosagent.Response_GET_HEALTH, GetHealth: &mesosagent.Response_GetHealth{Healthy: true},
 		}, nil
 	case mesosagent.Call_GET_VERSION:
+		info := mesos.VersionInfo{
+			Version: a.options.Version, BuildDate: new(buildDate), BuildTime: new(float64(buildTime)), BuildUser: new(""),
+		}
 		return &mesosagent.Response{
 			Type:       mesosagent.Response_GET_VERSION,
-			GetVersion: &mesosagent.Response_GetVersion{VersionInfo: mesos.VersionInfo{Version: a.options.Version}},
+			GetVersion: &mesosagent.Response_GetVersion{VersionInfo: info},
 		}, nil
 	case mesosagent.Call_GET_FLAGS:
 		return &mesosagent.Response{Type: mesosagent.Response_GET_FLAGS, GetFlags: a.getFlags()}, nil

@@ -23,6 +23,10 @@ var varying = map[string]bool{
 	"mtime": true, "atime": true, "nanoseconds": true,
 	// processes
 	"executor_pid": true,
+	// what was measured
+	"cpus_system_time_secs": true, "cpus_user_time_secs": true, "mem_anon_bytes": true, "mem_cache_bytes": true,
+	"mem_file_bytes": true, "mem_mapped_file_bytes": true, "mem_rss_bytes": true, "mem_total_bytes": true,
+	"size": true,
 	// the build
 	"git_sha": true, "git_branch": true, "git_tag": true, "build_user": true,
 }
@@ -226,6 +230,7 @@ func sameNumber(a, b string) bool {
 }
 
 func (n *names) objects(path string, a, b map[string]any, commit bool) []string {
+	a = n.renamed(a)
 	var out []string
 	keys := make([]string, 0, len(a)+len(b))
 	for key := range a {
@@ -254,6 +259,21 @@ func (n *names) objects(path string, a, b map[string]any, commit bool) []string 
 		default:
 			out = append(out, n.values(at, x, y, commit)...)
 		}
+	}
+	return out
+}
+
+// renamed gives the keys that are, or hold, identifiers the replay's.
+func (n *names) renamed(recorded map[string]any) map[string]any {
+	out := make(map[string]any, len(recorded))
+	for key, value := range recorded {
+		key = identifiers.ReplaceAllStringFunc(key, func(id string) string {
+			if known, ok := n.forward[id]; ok {
+				return known
+			}
+			return id
+		})
+		out[key] = value
 	}
 	return out
 }

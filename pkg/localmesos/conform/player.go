@@ -127,7 +127,7 @@ func Play(ctx context.Context, files fs.FS, name string, where Stage) (*Result, 
 		return nil, err
 	}
 	p.own = ownFrameworks(p.scenario)
-	if err := p.play(ctx); err != nil {
+	if err := p.play(ctx, files); err != nil {
 		return nil, fmt.Errorf("cannot play scenario %s: %w", name, err)
 	}
 	return &p.result, nil
@@ -153,7 +153,7 @@ func (p *player) replacements() []string {
 	}
 }
 
-func (p *player) play(ctx context.Context) (err error) {
+func (p *player) play(ctx context.Context, files fs.FS) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.ctx = ctx
@@ -167,6 +167,18 @@ func (p *player) play(ctx context.Context) (err error) {
 		err = errors.Join(err, p.cluster.Stop(stop))
 		p.files.close()
 	}()
+	if err := p.begin(files); err != nil {
+		return err
+	}
+	if err := p.lines(); err != nil {
+		return err
+	}
+	p.nothingLeft(p.scenario.Lines[len(p.scenario.Lines)-1], false)
+	return nil
+}
+
+// lines plays the lines one by one.
+func (p *player) lines() error {
 	for i, l := range p.scenario.Lines {
 		p.settle()
 		p.clock.advance(p.began.Add(l.At()), p.settle)
@@ -174,7 +186,6 @@ func (p *player) play(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", l, err)
 		}
 	}
-	p.nothingLeft(p.scenario.Lines[len(p.scenario.Lines)-1], false)
 	return nil
 }
 
@@ -479,7 +490,7 @@ func (p *player) response(l *Line) {
 		if !p.names.alike(*l.Text, string(f.body), true) {
 			p.differ(l, differ("body", *l.Text, string(f.body)))
 		}
-	case strings.HasSuffix(f.path, "/metrics/snapshot"):
+	case strings.Contains(f.path, "/metrics/snapshot"):
 		p.differ(l, counters(l.Body, f.body)...)
 	case l.Side == "operator":
 		p.differ(l, p.names.compare(withoutHistory(l.Body, p.own), f.body, true)...)

@@ -75,7 +75,7 @@ func (e *Error) Write(w http.ResponseWriter) {
 	if e.Authenticate != "" {
 		header.Set("WWW-Authenticate", e.Authenticate)
 	}
-	if e.Text == "" {
+	if e.Location != "" {
 		WriteEmpty(w, e.Status)
 		return
 	}

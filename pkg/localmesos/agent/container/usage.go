@@ -2,6 +2,7 @@ package container
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 )
 
 // Usage returns what the container uses, without the time. Without cgroups
@@ -40,14 +42,20 @@ func (c *Container) Usage() (mesos.ResourceStatistics, error) {
 		}
 	}
 	if u.Memory != nil {
-		c.memory(&s, u.Memory, limits.MemMB)
+		c.memory(&s, u.Memory, limits)
 	}
 	return s, nil
 }
 
-func (c *Container) memory(s *mesos.ResourceStatistics, u *cgroup.MemoryUsage, softMB float64) {
-	soft := uint64(max(softMB, minMemoryMB) * megabyte)
-	s.MemTotalBytes, s.MemLimitBytes, s.MemSoftLimitBytes = &u.Current, &u.Limit, &soft
+func (c *Container) memory(s *mesos.ResourceStatistics, u *cgroup.MemoryUsage, limits core.Limits) {
+	soft := uint64(max(limits.MemMB, minMemoryMB) * megabyte)
+	// As a real agent, this tells what was asked for, not what the cgroup has,
+	// whose limit does not fall.
+	limit := soft
+	if l := limits.MemLimit; l.Set && !math.IsInf(l.Value, 1) {
+		limit = uint64(l.Value * megabyte)
+	}
+	s.MemTotalBytes, s.MemLimitBytes, s.MemSoftLimitBytes = &u.Current, &limit, &soft
 	stat := readStat(memoryDir(c.group))
 	set := func(to **uint64, keys ...string) {
 		for _, k := range keys {
