@@ -63,7 +63,7 @@ sim: ## simulate whole clusters with faults: SEEDS=2000 of them, or SEED=n alone
 
 conform: ## replay a real Mesos's recorded traffic against the embedded one
 	@summary=$$(mktemp) && status=0 && \
-	  $(GO) test ./pkg/localmesos/conform -run 'TestScenarios$$' -count 1 -parallel 8 -summary "$$summary" || status=$$?; \
+	  $(GO) test ./pkg/localmesos/conform -run 'TestScenarios$$' -count 1 -parallel 8 -replay -summary "$$summary" || status=$$?; \
 	  cat "$$summary"; rm -f "$$summary"; exit $$status
 
 bench: ## run every benchmark once (BENCHTIME=1s)
