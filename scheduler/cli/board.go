@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -251,7 +250,7 @@ func stateText(t *tandemv1.TaskRecord) string {
 }
 
 // report writes what each workload did and used, and what was not enforced.
-func (b *board) report(w io.Writer) {
+func (b *board) report(sys *System) {
 	t := &table{}
 	t.add("TASK", "STATE", "EXIT", "WALL", "CPU", "PEAK MEMORY", "WHY")
 	var warnings []string // in the order in which they first came
@@ -269,9 +268,9 @@ func (b *board) report(w io.Writer) {
 		}
 	}
 	if len(t.rows) > 1 {
-		t.write(w, 0)
+		t.write(sys)
 	}
 	for _, warning := range warnings {
-		fmt.Fprintf(w, "not enforced for %s: %s\n", strings.Join(tasks[warning], ", "), present.OneLine(warning))
+		fmt.Fprintf(sys.Stdout, "not enforced for %s: %s\n", strings.Join(tasks[warning], ", "), present.OneLine(warning))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"google.golang.org/protobuf/proto"
@@ -24,11 +26,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
+	"github.com/tandem-mesos/tandem/pkg/mesos/agentapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
 	"github.com/tandem-mesos/tandem/scheduler/cli"
 	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/loop"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the transcripts")
@@ -203,6 +207,10 @@ func (f *fake) Framework() *tandemv1.FrameworkView {
 // Watch tells the story of a job from its launch, and then goes on for ever.
 func (f *fake) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
+		if ask.Since != nil {
+			f.resume(ask.GetSince(), yield)
+			return
+		}
 		job := ask.GetJobId()
 		j, ok := f.Job(job)
 		if ok {
@@ -240,6 +248,53 @@ func (f *fake) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[
 	}
 }
 
+// resume tells of three changes, of which the second is that a scheduler that
+// was away is back.
+func (f *fake) resume(since uint64, yield func(*tandemv1.WatchResponse, error) bool) {
+	if since > 1795617972000103 {
+		yield(nil, loop.ErrNotKept)
+		return
+	}
+	for i, change := range []*tandemv1.WatchResponse{
+		{Change: &tandemv1.WatchResponse_Framework{Framework: &tandemv1.FrameworkView{Problem: "connection refused"}}},
+		{Change: &tandemv1.WatchResponse_Framework{Framework: f.Framework()}},
+		{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: "/old"}},
+	} {
+		change.Sequence = 1795617972000101 + uint64(i)
+		change.Time = timestamppb.New(noon.Add(time.Duration(i) * time.Second))
+		if change.Sequence > since && !yield(change, nil) {
+			return
+		}
+	}
+	yield(&tandemv1.WatchResponse{Sequence: 1795617972000103, Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true}}, nil)
+}
+
+// sandboxes hold a few lines for every task.
+type sandboxes struct{}
+
+func (sandboxes) ReadFile(_ context.Context, _, name string, offset, length int64) ([]byte, int64, error) {
+	content := "one\ntwo\nthree\n"
+	switch path.Base(name) {
+	case "stderr":
+		content = "oops\n"
+	case "stdout":
+	default:
+		return nil, 0, agentapi.ErrNoFile
+	}
+	size := int64(len(content))
+	from := min(offset, size)
+	return []byte(content[from:min(size, from+length)]), size, nil
+}
+
+func (sandboxes) ListFiles(_ context.Context, _, name string) ([]mesos.FileInfo, error) {
+	dir, file, size, user := uint32(0o040755), uint32(0o100644), uint64(14), "svc-words"
+	at := &mesos.TimeInfo{Nanoseconds: noon.UnixNano()}
+	return []mesos.FileInfo{
+		{Path: name + "/stdout", Mode: &file, Size_: &size, UID: &user, Mtime: at},
+		{Path: name + "/data", Mode: &dir, Size_: &size, UID: &user, Mtime: at},
+	}, nil
+}
+
 // start serves a fake scheduler and returns its address.
 func start(t *testing.T) string {
 	t.Helper()
@@ -251,7 +306,7 @@ func start(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := api.New(api.Options{Commander: f, Reader: f, Files: files, Artifacts: files, Log: log, Registerer: registry, Gatherer: registry})
+	s, err := api.New(api.Options{Commander: f, Reader: f, Files: files, Artifacts: files, Sandboxes: sandboxes{}, Log: log, Registerer: registry, Gatherer: registry})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,8 @@ func (c *client) explain(err error) error {
 		return c.stranger(refused.Message())
 	case connect.CodeUnavailable:
 		return failed(exitUnreachable, "the scheduler at %s cannot answer now: %s", c.base, refused.Message())
-	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument:
+	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument,
+		connect.CodeOutOfRange:
 		return failed(exitRefused, "%s", refused.Message())
 	}
 	return failed(exitFailed, "the scheduler at %s: %s", c.base, refused.Message())

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +32,7 @@ offers came last, and whether any are to come.`,
 			if out != asText {
 				return out.print(sys.Stdout, res.GetExplanation())
 			}
-			printExplanation(sys.Stdout, sys.Now(), res.GetExplanation())
+			printExplanation(sys, res.GetExplanation())
 			return nil
 		},
 	}
@@ -43,7 +41,8 @@ offers came last, and whether any are to come.`,
 	return cmd
 }
 
-func printExplanation(w io.Writer, now time.Time, x *tandemv1.Explanation) {
+func printExplanation(sys *System, x *tandemv1.Explanation) {
+	w, now := sys.Stdout, sys.Now()
 	fact(w, "waiting", "%d, of which %d would find room now", x.GetWaiting(), x.GetPlaceable())
 	if len(x.GetPlaces()) > 0 {
 		fact(w, "room", "%s", strings.Join(x.GetPlaces(), ", "))
@@ -77,7 +76,7 @@ func printExplanation(w io.Writer, now time.Time, x *tandemv1.Explanation) {
 		t.add(a.GetHostname(), present.Since(now, a.GetLastOffer().AsTime())+" ago", strings.Join(against, "; "))
 	}
 	fmt.Fprintln(w)
-	t.write(w, 0)
+	t.write(sys)
 }
 
 func obstacle(o *tandemv1.Obstacle) string {

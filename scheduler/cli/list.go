@@ -2,9 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +29,7 @@ func newList(sys *System) *cobra.Command {
 			if out != asText {
 				return out.print(sys.Stdout, res)
 			}
-			printJobs(sys.Stdout, sys.Now(), res.GetJobs())
+			printJobs(sys, res.GetJobs())
 			return nil
 		},
 	}
@@ -40,9 +38,9 @@ func newList(sys *System) *cobra.Command {
 	return cmd
 }
 
-func printJobs(w io.Writer, now time.Time, jobs []*tandemv1.JobRecord) {
+func printJobs(sys *System, jobs []*tandemv1.JobRecord) {
 	if len(jobs) == 0 {
-		fmt.Fprintln(w, "no jobs; `tandem run FILE` submits one")
+		fmt.Fprintln(sys.Stdout, "no jobs; `tandem run FILE` submits one")
 		return
 	}
 	t := &table{}
@@ -54,7 +52,7 @@ func printJobs(w io.Writer, now time.Time, jobs []*tandemv1.JobRecord) {
 		}
 		t.add(j.GetSpec().GetId(), present.JobType(j.GetSpec().GetType()), present.JobPhase(j.GetPhase()),
 			instances, strconv.FormatUint(j.GetVersion(), 10),
-			present.Since(now, j.GetUpdated().AsTime()), present.OneLine(j.GetPhaseReason()))
+			present.Since(sys.Now(), j.GetUpdated().AsTime()), present.OneLine(j.GetPhaseReason()))
 	}
-	t.write(w, 0)
+	t.write(sys)
 }

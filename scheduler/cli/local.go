@@ -300,7 +300,7 @@ func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, fi
 	if err != nil && !interrupted {
 		return s.unlessEnded(err)
 	}
-	board.report(sys.Stdout)
+	board.report(sys)
 	board.showOutput(sys, dir)
 	switch {
 	case interrupted && f.wait:

@@ -44,6 +44,9 @@ until the job has ended.`,
 				req.TailLines = &f.lines
 			}
 			if f.stderr {
+				if cmd.Flags().Changed("file") {
+					return failed(exitUsage, "--stderr and --file exclude each other")
+				}
 				req.Path = "stderr"
 			}
 			if _, ok := state.ParseTaskName(args[0]); ok {
@@ -60,7 +63,6 @@ until the job has ended.`,
 	flags.BoolVar(&f.stderr, "stderr", false, "show the standard error")
 	flags.StringVar(&f.file, "file", "stdout", "show another `file` of the sandbox")
 	flags.Int32VarP(&f.lines, "lines", "n", 0, "only so many lines at the end of what is there")
-	cmd.MarkFlagsMutuallyExclusive("stderr", "file")
 	return cmd
 }
 
@@ -165,7 +167,7 @@ func newLs(sys *System) *cobra.Command {
 			if out != asText {
 				return out.print(sys.Stdout, res)
 			}
-			printFiles(sys.Stdout, res.GetFiles())
+			printFiles(sys, res.GetFiles())
 			return nil
 		},
 	}
@@ -174,7 +176,7 @@ func newLs(sys *System) *cobra.Command {
 	return cmd
 }
 
-func printFiles(w io.Writer, files []*tandemv1.FileInfo) {
+func printFiles(sys *System, files []*tandemv1.FileInfo) {
 	t := &table{}
 	t.add("MODE", "USER", "SIZE", "MODIFIED (UTC)", "NAME")
 	for _, f := range files {
@@ -184,5 +186,5 @@ func printFiles(w io.Writer, files []*tandemv1.FileInfo) {
 		}
 		t.add(f.GetMode(), f.GetUser(), strconv.FormatInt(f.GetSize(), 10), f.GetModified().AsTime().UTC().Format(time.DateTime), name)
 	}
-	t.write(w, 0)
+	t.write(sys)
 }

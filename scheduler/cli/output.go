@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,6 +51,30 @@ func (o output) print(w io.Writer, m proto.Message) error {
 		return err
 	}
 	return o.printValue(w, text)
+}
+
+// printLine prints a message of a stream: in JSON on one line, in YAML as a
+// document.
+func (o output) printLine(w io.Writer, m proto.Message) error {
+	text, err := jsonOf(m)
+	if err != nil {
+		return err
+	}
+	if o == asYAML {
+		if _, err := io.WriteString(w, "---\n"); err != nil {
+			return fmt.Errorf("cannot print: %w", err)
+		}
+		return printYAML(w, text)
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, text); err != nil {
+		return fmt.Errorf("cannot print as JSON: %w", err)
+	}
+	line.WriteByte('\n')
+	if _, err := line.WriteTo(w); err != nil {
+		return fmt.Errorf("cannot print: %w", err)
+	}
+	return nil
 }
 
 // jsonOf returns a message in JSON, with every field.
@@ -113,18 +138,21 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// write writes the table, its columns two spaces apart and its lines cut to the
-// width; 0 cuts nothing. A column that is empty below its title is left out.
-func (t *table) write(w io.Writer, width int) {
-	for _, line := range t.lines(width) {
-		fmt.Fprintln(w, line)
+// write writes the table to the standard output, its columns two spaces apart.
+// On a terminal that is too narrow for it the last column goes on in further
+// lines. A column that is empty below its title is left out.
+func (t *table) write(sys *System) {
+	width := 0
+	if w, _, ok := sys.TerminalSize(); ok {
+		width = w
+	}
+	for _, line := range t.wrapped(width) {
+		fmt.Fprintln(sys.Stdout, line)
 	}
 }
 
-func (t *table) lines(width int) []string {
-	if len(t.rows) == 0 {
-		return nil
-	}
+// widths returns how wide each column is, 0 for one that is left out.
+func (t *table) widths() []int {
 	widths := make([]int, len(t.rows[0]))
 	for i, row := range t.rows {
 		for c, cell := range row {
@@ -133,17 +161,87 @@ func (t *table) lines(width int) []string {
 			}
 		}
 	}
+	return widths
+}
+
+// lines returns the table's lines, each cut to the width; 0 cuts nothing.
+func (t *table) lines(width int) []string {
+	if len(t.rows) == 0 {
+		return nil
+	}
+	widths := t.widths()
 	lines := make([]string, len(t.rows))
 	for i, row := range t.rows {
-		var b strings.Builder
-		for c, cell := range row {
-			if widths[c] > 0 {
-				fmt.Fprintf(&b, "%-*s  ", widths[c], cell)
-			}
-		}
-		lines[i] = cut(strings.TrimRight(b.String(), " "), width)
+		lines[i] = cut(join(row, widths), width)
 	}
 	return lines
+}
+
+func join(row []string, widths []int) string {
+	var b strings.Builder
+	for c, cell := range row {
+		if widths[c] > 0 {
+			fmt.Fprintf(&b, "%-*s  ", widths[c], cell)
+		}
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// leastText is the least width that is worth wrapping text in.
+const leastText = 24
+
+// wrapped returns the table's lines with the last column's text wrapped, where
+// the table is wider than the width and there is room to do so.
+func (t *table) wrapped(width int) []string {
+	if len(t.rows) == 0 {
+		return nil
+	}
+	widths := t.widths()
+	last, from := -1, 0
+	for c, w := range widths {
+		if w > 0 {
+			if last >= 0 {
+				from += widths[last] + 2
+			}
+			last = c
+		}
+	}
+	if width == 0 || last < 0 || from+widths[last] <= width || width-from < leastText {
+		return t.lines(0)
+	}
+	var lines []string
+	for _, row := range t.rows {
+		text := wrap(row[last], width-from)
+		first := slices.Clone(row)
+		first[last] = text[0]
+		lines = append(lines, join(first, widths))
+		for _, more := range text[1:] {
+			lines = append(lines, strings.Repeat(" ", from)+more)
+		}
+	}
+	return lines
+}
+
+// wrap breaks a text into lines of at most so many characters, between words
+// where it can. It returns one line at least.
+func wrap(text string, width int) []string {
+	var lines []string
+	rest := []rune(text)
+	for len(rest) > width {
+		at := width
+		for at > 0 && rest[at] != ' ' {
+			at--
+		}
+		if at == 0 {
+			at = width
+		}
+		lines = append(lines, strings.TrimRight(string(rest[:at]), " "))
+		rest = rest[at:]
+		for len(rest) > 0 && rest[0] == ' ' {
+			rest = rest[1:]
+		}
+	}
+	return append(lines, string(rest))
 }
 
 // cut shortens a line to the width.

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +39,7 @@ change and 1 for changes.`,
 			if out != asText {
 				err = out.print(sys.Stdout, res)
 			} else {
-				printPlan(sys.Stdout, sys.Now(), res)
+				printPlan(sys, res)
 			}
 			if err == nil && res.GetChanged() {
 				return &failure{status: exitFailed}
@@ -54,7 +52,8 @@ change and 1 for changes.`,
 	return cmd
 }
 
-func printPlan(w io.Writer, now time.Time, plan *tandemv1.PlanJobResponse) {
+func printPlan(sys *System, plan *tandemv1.PlanJobResponse) {
+	w := sys.Stdout
 	id := plan.GetJob().GetId()
 	switch current := plan.GetCurrent(); {
 	case !plan.GetChanged():
@@ -67,5 +66,5 @@ func printPlan(w io.Writer, now time.Time, plan *tandemv1.PlanJobResponse) {
 	default:
 		fmt.Fprintf(w, "job %s: would change from version %d\n", id, current.GetVersion())
 	}
-	printExplanation(w, now, plan.GetExplanation())
+	printExplanation(sys, plan.GetExplanation())
 }

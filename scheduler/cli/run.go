@@ -96,7 +96,7 @@ func run(ctx context.Context, sys *System, f *runFlags, name string) error {
 			return err
 		}
 	} else {
-		board.report(sys.Stdout)
+		board.report(sys)
 	}
 	return board.verdict(sys, f.out, map[string]uint64{id: res.GetVersion()})
 }

@@ -64,7 +64,7 @@ func statusOfAll(ctx context.Context, sys *System, c *client, out output) error 
 	}
 	printFramework(sys.Stdout, sys.Now(), res.GetFramework())
 	fmt.Fprintln(sys.Stdout)
-	printJobs(sys.Stdout, sys.Now(), jobs.GetJobs())
+	printJobs(sys, jobs.GetJobs())
 	return nil
 }
 
@@ -99,11 +99,12 @@ func statusOfJob(ctx context.Context, sys *System, c *client, out output, id str
 	if out != asText {
 		return out.print(sys.Stdout, res.GetJob())
 	}
-	printJob(sys.Stdout, sys.Now(), res.GetJob())
+	printJob(sys, res.GetJob())
 	return nil
 }
 
-func printJob(w io.Writer, now time.Time, view *tandemv1.JobView) {
+func printJob(sys *System, view *tandemv1.JobView) {
+	w, now := sys.Stdout, sys.Now()
 	job := view.GetJob()
 	fact(w, "job", "%s (%s, version %d)", job.GetSpec().GetId(), present.JobType(job.GetSpec().GetType()), job.GetVersion())
 	fact(w, "phase", "%s", because(present.JobPhase(job.GetPhase()), job.GetPhaseReason()))
@@ -132,9 +133,9 @@ func printJob(w io.Writer, now time.Time, view *tandemv1.JobView) {
 		}
 	}
 	fmt.Fprintln(w)
-	instances.write(w, 0)
+	instances.write(sys)
 	if len(tasks.rows) > 1 {
 		fmt.Fprintln(w)
-		tasks.write(w, 0)
+		tasks.write(sys)
 	}
 }

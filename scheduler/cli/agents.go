@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+func newAgents(sys *System) *cobra.Command {
+	var scheduler string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "agents",
+		Short: "List the agents that tasks of this scheduler run on",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			res, err := c.ListAgents(cmd.Context(), &tandemv1.ListAgentsRequest{})
+			if err != nil {
+				return c.explain(err)
+			}
+			if out != asText {
+				return out.print(sys.Stdout, res)
+			}
+			printAgents(sys, res.GetAgents())
+			return nil
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
+	return cmd
+}
+
+func printAgents(sys *System, agents []*tandemv1.AgentView) {
+	if len(agents) == 0 {
+		fmt.Fprintln(sys.Stdout, "no task runs on any agent")
+		return
+	}
+	t := &table{}
+	t.add("AGENT", "ADDRESS", "INSTANCES", "TASKS", "STANDING", "JOBS", "ID")
+	for _, a := range agents {
+		standing := "reachable"
+		if a.GetUnreachable() > 0 {
+			standing = "unreachable"
+		}
+		t.add(a.GetHostname(), a.GetUrl(), strconv.Itoa(int(a.GetAttempts())), strconv.Itoa(int(a.GetTasks())), standing,
+			strings.Join(a.GetJobs(), " "), a.GetAgentId())
+	}
+	t.write(sys)
+}
+
+func newFramework(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "framework status",
+		Short: "Show who the scheduler is to Mesos",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var scheduler string
+	var out output
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the scheduler stands with Mesos, and how good a neighbour it is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			res, err := c.GetFramework(cmd.Context(), &tandemv1.GetFrameworkRequest{})
+			if err != nil {
+				return c.explain(err)
+			}
+			if out != asText {
+				return out.print(sys.Stdout, res.GetFramework())
+			}
+			f := res.GetFramework()
+			printFramework(sys.Stdout, sys.Now(), f)
+			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses", f.GetRevives(), f.GetSuppresses())
+			return nil
+		},
+	}
+	schedulerFlag(status, &scheduler)
+	out.flag(status)
+	cmd.AddCommand(status)
+	return cmd
+}

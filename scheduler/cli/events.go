@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+type eventsFlags struct {
+	scheduler string
+	out       output
+	follow    bool
+	since     uint64
+	job       string
+}
+
+func newEvents(sys *System) *cobra.Command {
+	var f eventsFlags
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Show what has happened, and with --follow what happens",
+		Long: `Shows what has happened to jobs, instances and tasks, each with its ID, and with --follow what
+happens from then on. The scheduler keeps the latest 8192 events while it runs.
+
+--since goes on after the event with that ID. IDs only ever grow, over restarts too; where
+some event after the one named is not kept any more, as after a restart, it says so and ends
+with status 4: then the present is what "tandem status" shows. No event is ever left out
+silently.`,
+		Example: `  tandem events -f
+  tandem events --job /payments/api
+  tandem events -f --since 1795617972000042 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return events(cmd.Context(), sys, &f) },
+	}
+	schedulerFlag(cmd, &f.scheduler)
+	f.out.flag(cmd)
+	flags := cmd.Flags()
+	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what happens")
+	flags.Uint64Var(&f.since, "since", 0, "only what came after the event with this `ID`; 0: all that is kept")
+	flags.StringVar(&f.job, "job", "", "only what belongs to this `job`")
+	return cmd
+}
+
+func events(ctx context.Context, sys *System, f *eventsFlags) error {
+	c, err := newClient(f.scheduler)
+	if err != nil {
+		return err
+	}
+	ask := &tandemv1.WatchRequest{Since: &f.since}
+	if f.job != "" {
+		ask.JobId = jobID(f.job)
+	}
+	stream, err := c.Watch(ctx, ask)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer stream.Close()
+	b := newBoard()
+	last := f.since
+	for stream.Receive() {
+		change := stream.Msg()
+		if change.GetSnapshotEnd() {
+			if !f.follow {
+				return nil
+			}
+			continue
+		}
+		last = change.GetSequence()
+		if f.out != asText {
+			if err := f.out.printLine(sys.Stdout, change); err != nil {
+				return err
+			}
+			continue
+		}
+		told := b.apply(change)
+		if framework := change.GetFramework(); framework != nil {
+			told = []event{{"framework", standingText(framework)}}
+		}
+		for _, e := range told {
+			fmt.Fprintf(sys.Stdout, "%d  %s  %-24s  %s\n", last, change.GetTime().AsTime().UTC().Format(time.RFC3339), e.what, e.text)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		// That is how following ends.
+		return &failure{status: exitInterrupted}
+	case connect.CodeOf(stream.Err()) == connect.CodeResourceExhausted:
+		return failed(exitFailed, "this reader is too slow to take every event; go on with --since %d", last)
+	}
+	return c.explain(orEnded(stream.Err()))
+}
+
+// standingText says how the scheduler stands with Mesos.
+func standingText(f *tandemv1.FrameworkView) string {
+	switch {
+	case !f.GetSubscribed():
+		return because("not subscribed", f.GetProblem())
+	case f.GetSuppressed():
+		return "subscribed with " + f.GetMaster() + ", offers suppressed"
+	}
+	return "subscribed with " + f.GetMaster()
+}
