@@ -111,8 +111,8 @@ func TestFrameworkPage(t *testing.T) {
 	if !ok || !f.Active || f.Name != s.name || f.Principal != "team-a" {
 		t.Fatalf("the master shows %+v (%t)", f, ok)
 	}
-	if page := get(t, f.WebuiURL); !strings.Contains(page, s.name) {
-		t.Errorf("the page at %s does not name the framework:\n%s", f.WebuiURL, page)
+	if page := get(t, f.WebuiURL); !strings.Contains(page, "<title>Tandem</title>") {
+		t.Errorf("the page at %s is not Tandem's:\n%s", f.WebuiURL, page)
 	}
 }
 
