@@ -44,15 +44,15 @@ lint: ## gofmt, go vet, staticcheck and, where its database can be reached, govu
 	$(TOOLS) staticcheck ./...
 	@.ci/vulncheck
 
-proto: ## generate Go from proto/
+proto: ## generate Go, and docs/jobs.md, from proto/
 	$(TOOLS) buf lint
 	$(TOOLS) buf generate
 
-proto-check: ## fail when the Go beside proto/ is not what `make proto` writes
+proto-check: ## fail when what `make proto` writes is stale
 	$(TOOLS) buf lint
-	@old=$$(mktemp -d) && cp -r proto "$$old" && $(TOOLS) buf generate && \
-	  if ! diff -r proto "$$old/proto" >/dev/null; then \
-	    echo "the Go in proto/ was stale; it is fresh now: commit it"; rm -rf "$$old"; exit 1; fi; rm -rf "$$old"
+	@old=$$(mktemp -d) && cp -r proto docs/jobs.md "$$old" && $(TOOLS) buf generate && \
+	  if ! diff -r proto "$$old/proto" >/dev/null || ! cmp -s docs/jobs.md "$$old/jobs.md"; then \
+	    echo "what is generated from proto/ was stale; it is fresh now: commit it"; rm -rf "$$old"; exit 1; fi; rm -rf "$$old"
 
 tidy-check: ## fail when go.mod or go.sum is not what `go mod tidy` writes
 	$(GO) mod tidy -diff

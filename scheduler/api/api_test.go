@@ -364,17 +364,37 @@ func TestForeignPagesCannotSubmit(t *testing.T) {
 }
 
 func TestPlainEndpoints(t *testing.T) {
-	s, err := api.New(options(&commander{}, &reader{framework: &tandemv1.FrameworkView{}}))
+	r := &reader{framework: &tandemv1.FrameworkView{Problem: "no master answers\nat 127.0.0.1:5050"}, jobs: []*tandemv1.JobView{{
+		Job: &tandemv1.JobRecord{Spec: words(), Phase: tandemv1.JobPhase_JOB_PHASE_PENDING},
+		Instances: []*tandemv1.InstanceView{
+			{Instance: &tandemv1.InstanceRecord{Phase: tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING}, Attempts: []*tandemv1.AttemptRecord{{AgentId: "S1"}}},
+			{Instance: &tandemv1.InstanceRecord{Phase: tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING}},
+		},
+	}}}
+	s, err := api.New(options(&commander{}, r))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"/": "<title>Tandem</title>", "/healthz": "ok\n", "/metrics": ""} {
+	expect := func(path string, status int, wants ...string) {
+		t.Helper()
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
-		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		if w.Code != status {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		for _, want := range wants {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s: %q is missing in:\n%s", path, want, w.Body)
+			}
 		}
 	}
+	expect("/", 200, "<title>Tandem</title>")
+	expect("/healthz", 200, "ok\n")
+	expect("/readyz", 503, "not subscribed: no master answers at 127.0.0.1:5050\n")
+	r.framework = &tandemv1.FrameworkView{Subscribed: true, Revives: 3}
+	expect("/readyz", 200, "ok\n")
+	expect("/metrics", 200, `tandem_jobs{phase="pending"} 1`, `tandem_jobs{phase="failed"} 0`,
+		`tandem_instances{phase="crash_looping"} 1`, "tandem_agents 1", "tandem_mesos_revives_total 3")
 }
 
 func TestOptionsThatAreMissingAreNamed(t *testing.T) {

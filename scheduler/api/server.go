@@ -7,6 +7,7 @@
 //	/files/<sha256>/<name>               PUT: upload; HEAD: is it there?
 //	/artifacts/                          what agents fetch (package artifact)
 //	/healthz                             200 while the process serves
+//	/readyz                              200 while it is subscribed with a master
 //	/metrics                             in Prometheus's format
 //
 // The package must never decide what becomes of a job: it checks what was sent,
@@ -138,6 +139,9 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the API: %w", err)
 	}
+	if err := opt.Registerer.Register(newGauges(opt.Reader)); err != nil {
+		return nil, fmt.Errorf("cannot make the API: cannot register metrics: %w", err)
+	}
 	path, service := tandemv1connect.NewSchedulerServiceHandler(
 		&service{server: s},
 		connect.WithReadMaxBytes(maxMessage),
@@ -150,6 +154,7 @@ func New(opt Options) (*Server, error) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))
 	})
+	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("PUT /files/{digest}/{name}", s.upload)
 	mux.HandleFunc("HEAD /files/{digest}/{name}", s.find)
 	if opt.Artifacts != nil {
