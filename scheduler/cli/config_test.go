@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,5 +48,16 @@ func TestConfigFile(t *testing.T) {
 				t.Errorf("master %q, failover-timeout %s, name %q", *masters, *timeout, *name)
 			}
 		})
+	}
+}
+
+// TestExampleConfig: the scheduler takes every key of the example.
+func TestExampleConfig(t *testing.T) {
+	var stderr bytes.Buffer
+	status := Run(t.Context(), []string{"scheduler", "--config", "../../examples/operations/scheduler.yaml", "--listen", "nowhere"}, System{
+		Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) (string, bool) { return "", false }, Now: time.Now,
+	})
+	if want := "tandem: --listen: \"nowhere\" is not an address of the form host:port\n"; stderr.String() != want || status == 0 {
+		t.Errorf("exit %d: %s", status, &stderr)
 	}
 }
