@@ -57,9 +57,13 @@ const (
 	// hangUpTime is what a server has to see that a connection was closed,
 	// which shows nowhere.
 	hangUpTime = 100 * time.Millisecond
-	// missesToGiveUp is after how many waits in vain there is no point in
-	// patience.
-	missesToGiveUp = 4
+	// missesToGiveUp is after how many waits in vain there is no point in much
+	// patience, and littlePatience what there is then.
+	missesToGiveUp = 3
+	littlePatience = time.Second / 2
+	// answerTime is for how long time stands still for a request, so that it is
+	// answered in its own.
+	answerTime = time.Second
 )
 
 // tolerance is by how much an event may be earlier or later than recorded: an
@@ -323,7 +327,7 @@ func (p *player) wake() {
 // long as is tolerable.
 func (p *player) wait(patience time.Duration, flow bool, ready func() bool) bool {
 	if p.missed >= missesToGiveUp {
-		patience = lookEvery
+		patience = min(patience, littlePatience)
 	}
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
@@ -439,12 +443,13 @@ func (p *player) send(l *Line, address string, request []byte) {
 	p.mu.Unlock()
 	if f.owner != nil {
 		f.owner.send(l.ID, address, request)
-		return
+	} else {
+		ctx, cancel := context.WithCancel(p.ctx)
+		f.cancel = cancel
+		stream := l.stream()
+		go exchange(ctx, "tcp", address, request, func(r report) { p.received(stream, r) })
 	}
-	ctx, cancel := context.WithCancel(p.ctx)
-	f.cancel = cancel
-	stream := l.stream()
-	go exchange(ctx, "tcp", address, request, func(r report) { p.received(stream, r) })
+	p.waitUntil(time.After(answerTime), func() bool { return f.head != nil || f.ended != "" })
 }
 
 // body makes a request's body.
@@ -521,6 +526,9 @@ func (p *player) event(i int, l *Line) {
 		return
 	}
 	patience := messagePatience
+	if len(recorded.body) > big {
+		patience = processPatience
+	}
 	if recorded.kind == "AGENT_REMOVED" {
 		p.removeAgent(i)
 	}
