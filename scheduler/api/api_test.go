@@ -70,6 +70,13 @@ func (r *reader) Job(id string) (*tandemv1.JobView, bool) {
 	return nil, false
 }
 
+func (r *reader) Versions(id string) []*tandemv1.VersionRecord {
+	if j, ok := r.Job(id); ok {
+		return []*tandemv1.VersionRecord{{JobId: id, Version: j.Job.Version, Spec: j.Job.Spec}}
+	}
+	return nil
+}
+
 func (r *reader) Framework() *tandemv1.FrameworkView { return r.framework }
 
 func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {

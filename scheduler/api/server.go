@@ -51,6 +51,8 @@ type Reader interface {
 	// Job returns a job with its instances and their attempts, the newest
 	// first, or false.
 	Job(id string) (*tandemv1.JobView, bool)
+	// Versions returns the versions of a job that are kept, the newest first.
+	Versions(job string) []*tandemv1.VersionRecord
 	Framework() *tandemv1.FrameworkView
 	// Watch yields what is, or what has changed since, a response with
 	// snapshot_end, and then every later change in order. It ends with one error.

@@ -78,6 +78,17 @@ func (s *service) GetJob(_ context.Context, req *tandemv1.GetJobRequest) (*tande
 	return &tandemv1.GetJobResponse{Job: view, JobFile: string(file)}, nil
 }
 
+func (s *service) ListVersions(_ context.Context, req *tandemv1.ListVersionsRequest) (*tandemv1.ListVersionsResponse, error) {
+	if err := idGiven(req.GetId()); err != nil {
+		return nil, err
+	}
+	versions := s.server.opt.Reader.Versions(req.GetId())
+	if len(versions) == 0 {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", req.GetId()))
+	}
+	return &tandemv1.ListVersionsResponse{Versions: versions}, nil
+}
+
 func (s *service) ListJobs(context.Context, *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {
 	return &tandemv1.ListJobsResponse{Jobs: s.server.opt.Reader.Jobs()}, nil
 }

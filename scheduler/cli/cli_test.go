@@ -45,6 +45,8 @@ type fake struct {
 	mu       sync.Mutex
 	jobs     map[string]*tandemv1.JobView
 	versions map[string]uint64
+	// specs are the jobs as they were submitted, the newest first.
+	specs map[string][]*tandemv1.VersionRecord
 }
 
 func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
@@ -78,6 +80,9 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	}
 	f.versions[id]++
 	f.jobs[id] = f.done(s.Job, f.versions[id])
+	f.specs[id] = append([]*tandemv1.VersionRecord{{
+		JobId: id, Version: f.versions[id], Spec: s.Job, Created: f.jobs[id].Job.Created,
+	}}, f.specs[id]...)
 	return core.Reply{Version: f.versions[id], Changed: true}, nil
 }
 
@@ -196,6 +201,12 @@ func (f *fake) Job(id string) (*tandemv1.JobView, bool) {
 	return j, ok
 }
 
+func (f *fake) Versions(id string) []*tandemv1.VersionRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.specs[id]
+}
+
 func (f *fake) Framework() *tandemv1.FrameworkView {
 	return &tandemv1.FrameworkView{
 		Name: "tandem", FrameworkId: "4e3e-0000", Roles: []string{"web"}, Master: "127.0.0.1:5050", Subscribed: true,
@@ -301,7 +312,7 @@ func start(t *testing.T) string {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	registry := prometheus.NewRegistry()
-	f := &fake{jobs: map[string]*tandemv1.JobView{}, versions: map[string]uint64{}}
+	f := &fake{jobs: map[string]*tandemv1.JobView{}, versions: map[string]uint64{}, specs: map[string][]*tandemv1.VersionRecord{}}
 	files, err := artifact.Open(filepath.Join(t.TempDir(), "artifacts"), "http://10.0.0.9:7070")
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -65,6 +66,7 @@ func printPlan(sys *System, plan *tandemv1.PlanJobResponse) {
 		fmt.Fprintf(w, "job %s: is stopped at version %d, and would run again\n", id, current.GetVersion())
 	default:
 		fmt.Fprintf(w, "job %s: would change from version %d\n", id, current.GetVersion())
+		fact(w, "changes", "%s", strings.Join(changedKeys(current.GetSpec(), plan.GetJob()), ", "))
 	}
 	printExplanation(sys, plan.GetExplanation())
 }

@@ -34,6 +34,8 @@ type View struct {
 // snapshot or a batch are put in place, instances may come before their job.
 type jobEntry struct {
 	record *tandemv1.JobRecord
+	// The newest first.
+	versions []*tandemv1.VersionRecord
 	// In the order of their slots.
 	instances []*instanceEntry
 }
@@ -56,6 +58,9 @@ func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint
 	}
 	for _, r := range saved.Jobs {
 		v.place(state.PutJob(r))
+	}
+	for _, r := range saved.Versions {
+		v.place(state.PutVersion(r))
 	}
 	for _, r := range saved.Instances {
 		v.place(state.PutInstance(r))
@@ -98,6 +103,17 @@ func (v *View) Job(id string) (*tandemv1.JobView, bool) {
 		}
 	}
 	return view, true
+}
+
+// Versions returns the versions of a job that are kept, the newest first.
+func (v *View) Versions(job string) []*tandemv1.VersionRecord {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	j, ok := v.jobs[job]
+	if !ok {
+		return nil
+	}
+	return j.versions
 }
 
 // Framework returns how the scheduler stands with Mesos.
@@ -185,6 +201,10 @@ func (v *View) place(c state.Change) {
 	case state.KindJob:
 		j := v.job(job)
 		j.record, _ = c.Record.(*tandemv1.JobRecord)
+	case state.KindVersion:
+		j := v.job(job)
+		r, _ := c.Record.(*tandemv1.VersionRecord)
+		j.versions = withVersion(j.versions, state.VersionOf(c.Key), r)
 	case state.KindInstance:
 		i := v.job(job).instance(slot)
 		i.record, _ = c.Record.(*tandemv1.InstanceRecord)
@@ -217,6 +237,16 @@ func withAttempt(attempts []*tandemv1.AttemptRecord, number uint64, r *tandemv1.
 	return slices.Concat(attempts[:at], []*tandemv1.AttemptRecord{r}, rest)
 }
 
+// withVersion is withAttempt for versions.
+func withVersion(versions []*tandemv1.VersionRecord, number uint64, r *tandemv1.VersionRecord) []*tandemv1.VersionRecord {
+	rest := slices.DeleteFunc(slices.Clone(versions), func(v *tandemv1.VersionRecord) bool { return v.Version == number })
+	if r != nil {
+		rest = append(rest, r)
+		slices.SortFunc(rest, func(a, b *tandemv1.VersionRecord) int { return cmp.Compare(b.Version, a.Version) })
+	}
+	return rest
+}
+
 func (v *View) job(id string) *jobEntry {
 	j, ok := v.jobs[id]
 	if !ok {
@@ -247,7 +277,7 @@ func (v *View) tidy(job string, slot int32) {
 	if at, found := j.find(slot); found && j.instances[at].record == nil && len(j.instances[at].attempts) == 0 {
 		j.instances = slices.Delete(j.instances, at, at+1)
 	}
-	if j.record == nil && len(j.instances) == 0 {
+	if j.record == nil && len(j.instances) == 0 && len(j.versions) == 0 {
 		delete(v.jobs, job)
 	}
 }

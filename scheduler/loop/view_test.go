@@ -88,6 +88,30 @@ func TestView(t *testing.T) {
 	})
 }
 
+func TestVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		version := func(n uint64) *tandemv1.VersionRecord {
+			return &tandemv1.VersionRecord{JobId: "/a", Version: n}
+		}
+		kept := func(l *running) string {
+			var b strings.Builder
+			for _, v := range l.View().Versions("/a") {
+				fmt.Fprintf(&b, "%d ", v.Version)
+			}
+			return b.String()
+		}
+		l, save := saves(t, state.Snapshot{
+			Jobs: []*tandemv1.JobRecord{job("/a", 2)}, Versions: []*tandemv1.VersionRecord{version(1), version(2)},
+		})
+		equal(t, "after the start", kept(l), "2 1 ")
+		save(state.PutVersion(version(3)), state.PutJob(job("/a", 3)), state.PutVersion(version(1)).Removal())
+		equal(t, "after a change", kept(l), "3 2 ")
+		save(state.PutVersion(version(3)).Removal(), state.PutVersion(version(2)).Removal(), state.PutJob(job("/a", 3)).Removal())
+		equal(t, "purged", kept(l), "")
+		equal(t, "nothing is left", shown(l.View()), "")
+	})
+}
+
 // words is a response in a few letters.
 func words(r *tandemv1.WatchResponse) string {
 	switch c := r.Change.(type) {

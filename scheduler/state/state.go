@@ -88,6 +88,13 @@ func ParseKey(key string) (job string, slot int32, attempt uint64) {
 	return job, int32(s), attempt
 }
 
+// VersionOf returns the number of a version from its key.
+func VersionOf(key string) uint64 {
+	_, number, _ := strings.Cut(key, "#")
+	n, _ := strconv.ParseUint(number, 10, 64)
+	return n
+}
+
 // PutFramework saves who the scheduler is to Mesos.
 func PutFramework(r *tandemv1.FrameworkRecord) Change {
 	return Change{KindFramework, FrameworkKey, r}

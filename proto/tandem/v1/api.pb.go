@@ -446,6 +446,94 @@ func (x *GetJobResponse) GetJobFile() string {
 	return ""
 }
 
+type ListVersionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVersionsRequest) Reset() {
+	*x = ListVersionsRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVersionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVersionsRequest) ProtoMessage() {}
+
+func (x *ListVersionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVersionsRequest.ProtoReflect.Descriptor instead.
+func (*ListVersionsRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListVersionsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ListVersionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Versions      []*VersionRecord       `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVersionsResponse) Reset() {
+	*x = ListVersionsResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVersionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVersionsResponse) ProtoMessage() {}
+
+func (x *ListVersionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVersionsResponse.ProtoReflect.Descriptor instead.
+func (*ListVersionsResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListVersionsResponse) GetVersions() []*VersionRecord {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
 type ListJobsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -454,7 +542,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[7]
+	mi := &file_tandem_v1_api_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -466,7 +554,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[7]
+	mi := &file_tandem_v1_api_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -479,7 +567,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{7}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{9}
 }
 
 type ListJobsResponse struct {
@@ -491,7 +579,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[8]
+	mi := &file_tandem_v1_api_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +591,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[8]
+	mi := &file_tandem_v1_api_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +604,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListJobsResponse) GetJobs() []*JobRecord {
@@ -537,7 +625,7 @@ type JobView struct {
 
 func (x *JobView) Reset() {
 	*x = JobView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[9]
+	mi := &file_tandem_v1_api_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +637,7 @@ func (x *JobView) String() string {
 func (*JobView) ProtoMessage() {}
 
 func (x *JobView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[9]
+	mi := &file_tandem_v1_api_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +650,7 @@ func (x *JobView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobView.ProtoReflect.Descriptor instead.
 func (*JobView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JobView) GetJob() *JobRecord {
@@ -590,7 +678,7 @@ type InstanceView struct {
 
 func (x *InstanceView) Reset() {
 	*x = InstanceView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[10]
+	mi := &file_tandem_v1_api_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +690,7 @@ func (x *InstanceView) String() string {
 func (*InstanceView) ProtoMessage() {}
 
 func (x *InstanceView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[10]
+	mi := &file_tandem_v1_api_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +703,7 @@ func (x *InstanceView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceView.ProtoReflect.Descriptor instead.
 func (*InstanceView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InstanceView) GetInstance() *InstanceRecord {
@@ -640,7 +728,7 @@ type GetFrameworkRequest struct {
 
 func (x *GetFrameworkRequest) Reset() {
 	*x = GetFrameworkRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[11]
+	mi := &file_tandem_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +740,7 @@ func (x *GetFrameworkRequest) String() string {
 func (*GetFrameworkRequest) ProtoMessage() {}
 
 func (x *GetFrameworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[11]
+	mi := &file_tandem_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +753,7 @@ func (x *GetFrameworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFrameworkRequest.ProtoReflect.Descriptor instead.
 func (*GetFrameworkRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 type GetFrameworkResponse struct {
@@ -677,7 +765,7 @@ type GetFrameworkResponse struct {
 
 func (x *GetFrameworkResponse) Reset() {
 	*x = GetFrameworkResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[12]
+	mi := &file_tandem_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +777,7 @@ func (x *GetFrameworkResponse) String() string {
 func (*GetFrameworkResponse) ProtoMessage() {}
 
 func (x *GetFrameworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[12]
+	mi := &file_tandem_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +790,7 @@ func (x *GetFrameworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFrameworkResponse.ProtoReflect.Descriptor instead.
 func (*GetFrameworkResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetFrameworkResponse) GetFramework() *FrameworkView {
@@ -741,7 +829,7 @@ type FrameworkView struct {
 
 func (x *FrameworkView) Reset() {
 	*x = FrameworkView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[13]
+	mi := &file_tandem_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +841,7 @@ func (x *FrameworkView) String() string {
 func (*FrameworkView) ProtoMessage() {}
 
 func (x *FrameworkView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[13]
+	mi := &file_tandem_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +854,7 @@ func (x *FrameworkView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrameworkView.ProtoReflect.Descriptor instead.
 func (*FrameworkView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FrameworkView) GetFrameworkId() string {
@@ -892,7 +980,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[14]
+	mi := &file_tandem_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +992,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[14]
+	mi := &file_tandem_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1005,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchRequest) GetJobId() string {
@@ -967,7 +1055,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[15]
+	mi := &file_tandem_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1067,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[15]
+	mi := &file_tandem_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1080,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchResponse) GetSequence() uint64 {
@@ -1139,7 +1227,7 @@ type InstanceRemoved struct {
 
 func (x *InstanceRemoved) Reset() {
 	*x = InstanceRemoved{}
-	mi := &file_tandem_v1_api_proto_msgTypes[16]
+	mi := &file_tandem_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1239,7 @@ func (x *InstanceRemoved) String() string {
 func (*InstanceRemoved) ProtoMessage() {}
 
 func (x *InstanceRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[16]
+	mi := &file_tandem_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1252,7 @@ func (x *InstanceRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceRemoved.ProtoReflect.Descriptor instead.
 func (*InstanceRemoved) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *InstanceRemoved) GetJobId() string {
@@ -1190,7 +1278,7 @@ type ExplainJobRequest struct {
 
 func (x *ExplainJobRequest) Reset() {
 	*x = ExplainJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[17]
+	mi := &file_tandem_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1290,7 @@ func (x *ExplainJobRequest) String() string {
 func (*ExplainJobRequest) ProtoMessage() {}
 
 func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[17]
+	mi := &file_tandem_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1303,7 @@ func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainJobRequest.ProtoReflect.Descriptor instead.
 func (*ExplainJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExplainJobRequest) GetId() string {
@@ -1234,7 +1322,7 @@ type ExplainJobResponse struct {
 
 func (x *ExplainJobResponse) Reset() {
 	*x = ExplainJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[18]
+	mi := &file_tandem_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1334,7 @@ func (x *ExplainJobResponse) String() string {
 func (*ExplainJobResponse) ProtoMessage() {}
 
 func (x *ExplainJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[18]
+	mi := &file_tandem_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1347,7 @@ func (x *ExplainJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainJobResponse.ProtoReflect.Descriptor instead.
 func (*ExplainJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExplainJobResponse) GetExplanation() *Explanation {
@@ -1279,7 +1367,7 @@ type PlanJobRequest struct {
 
 func (x *PlanJobRequest) Reset() {
 	*x = PlanJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	mi := &file_tandem_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1379,7 @@ func (x *PlanJobRequest) String() string {
 func (*PlanJobRequest) ProtoMessage() {}
 
 func (x *PlanJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	mi := &file_tandem_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1392,7 @@ func (x *PlanJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanJobRequest.ProtoReflect.Descriptor instead.
 func (*PlanJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PlanJobRequest) GetJob() *Job {
@@ -1330,7 +1418,7 @@ type PlanJobResponse struct {
 
 func (x *PlanJobResponse) Reset() {
 	*x = PlanJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	mi := &file_tandem_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1430,7 @@ func (x *PlanJobResponse) String() string {
 func (*PlanJobResponse) ProtoMessage() {}
 
 func (x *PlanJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	mi := &file_tandem_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1443,7 @@ func (x *PlanJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanJobResponse.ProtoReflect.Descriptor instead.
 func (*PlanJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PlanJobResponse) GetChanged() bool {
@@ -1398,7 +1486,7 @@ type RestartJobRequest struct {
 
 func (x *RestartJobRequest) Reset() {
 	*x = RestartJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[21]
+	mi := &file_tandem_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1498,7 @@ func (x *RestartJobRequest) String() string {
 func (*RestartJobRequest) ProtoMessage() {}
 
 func (x *RestartJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[21]
+	mi := &file_tandem_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1511,7 @@ func (x *RestartJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartJobRequest.ProtoReflect.Descriptor instead.
 func (*RestartJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RestartJobRequest) GetId() string {
@@ -1456,7 +1544,7 @@ type RestartJobResponse struct {
 
 func (x *RestartJobResponse) Reset() {
 	*x = RestartJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[22]
+	mi := &file_tandem_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1556,7 @@ func (x *RestartJobResponse) String() string {
 func (*RestartJobResponse) ProtoMessage() {}
 
 func (x *RestartJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[22]
+	mi := &file_tandem_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1569,7 @@ func (x *RestartJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartJobResponse.ProtoReflect.Descriptor instead.
 func (*RestartJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RestartJobResponse) GetVersion() uint64 {
@@ -1503,7 +1591,7 @@ type RollbackJobRequest struct {
 
 func (x *RollbackJobRequest) Reset() {
 	*x = RollbackJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[23]
+	mi := &file_tandem_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1603,7 @@ func (x *RollbackJobRequest) String() string {
 func (*RollbackJobRequest) ProtoMessage() {}
 
 func (x *RollbackJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[23]
+	mi := &file_tandem_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1616,7 @@ func (x *RollbackJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackJobRequest.ProtoReflect.Descriptor instead.
 func (*RollbackJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RollbackJobRequest) GetId() string {
@@ -1562,7 +1650,7 @@ type RollbackJobResponse struct {
 
 func (x *RollbackJobResponse) Reset() {
 	*x = RollbackJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[24]
+	mi := &file_tandem_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1662,7 @@ func (x *RollbackJobResponse) String() string {
 func (*RollbackJobResponse) ProtoMessage() {}
 
 func (x *RollbackJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[24]
+	mi := &file_tandem_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1675,7 @@ func (x *RollbackJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackJobResponse.ProtoReflect.Descriptor instead.
 func (*RollbackJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RollbackJobResponse) GetVersion() uint64 {
@@ -1608,7 +1696,7 @@ type SteerUpdateRequest struct {
 
 func (x *SteerUpdateRequest) Reset() {
 	*x = SteerUpdateRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[25]
+	mi := &file_tandem_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1708,7 @@ func (x *SteerUpdateRequest) String() string {
 func (*SteerUpdateRequest) ProtoMessage() {}
 
 func (x *SteerUpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[25]
+	mi := &file_tandem_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1721,7 @@ func (x *SteerUpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerUpdateRequest.ProtoReflect.Descriptor instead.
 func (*SteerUpdateRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SteerUpdateRequest) GetId() string {
@@ -1666,7 +1754,7 @@ type SteerUpdateResponse struct {
 
 func (x *SteerUpdateResponse) Reset() {
 	*x = SteerUpdateResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[26]
+	mi := &file_tandem_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1678,7 +1766,7 @@ func (x *SteerUpdateResponse) String() string {
 func (*SteerUpdateResponse) ProtoMessage() {}
 
 func (x *SteerUpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[26]
+	mi := &file_tandem_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1691,7 +1779,7 @@ func (x *SteerUpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerUpdateResponse.ProtoReflect.Descriptor instead.
 func (*SteerUpdateResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SteerUpdateResponse) GetVersion() uint64 {
@@ -1711,7 +1799,7 @@ type RunJobRequest struct {
 
 func (x *RunJobRequest) Reset() {
 	*x = RunJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[27]
+	mi := &file_tandem_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1811,7 @@ func (x *RunJobRequest) String() string {
 func (*RunJobRequest) ProtoMessage() {}
 
 func (x *RunJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[27]
+	mi := &file_tandem_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1824,7 @@ func (x *RunJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunJobRequest.ProtoReflect.Descriptor instead.
 func (*RunJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RunJobRequest) GetId() string {
@@ -1762,7 +1850,7 @@ type RunJobResponse struct {
 
 func (x *RunJobResponse) Reset() {
 	*x = RunJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[28]
+	mi := &file_tandem_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1862,7 @@ func (x *RunJobResponse) String() string {
 func (*RunJobResponse) ProtoMessage() {}
 
 func (x *RunJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[28]
+	mi := &file_tandem_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1875,7 @@ func (x *RunJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunJobResponse.ProtoReflect.Descriptor instead.
 func (*RunJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RunJobResponse) GetVersion() uint64 {
@@ -1805,7 +1893,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[29]
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +1905,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[29]
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +1918,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 type ListAgentsResponse struct {
@@ -1843,7 +1931,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[30]
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +1943,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[30]
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +1956,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*AgentView {
@@ -1898,7 +1986,7 @@ type AgentView struct {
 
 func (x *AgentView) Reset() {
 	*x = AgentView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +1998,7 @@ func (x *AgentView) String() string {
 func (*AgentView) ProtoMessage() {}
 
 func (x *AgentView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2011,7 @@ func (x *AgentView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentView.ProtoReflect.Descriptor instead.
 func (*AgentView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AgentView) GetAgentId() string {
@@ -1994,7 +2082,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2094,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2107,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReadLogRequest) GetTaskId() string {
@@ -2073,7 +2161,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2173,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2186,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadLogResponse) GetTaskId() string {
@@ -2140,7 +2228,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2240,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2253,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListFilesRequest) GetTaskId() string {
@@ -2191,7 +2279,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2291,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2304,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -2243,7 +2331,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2343,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2356,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FileInfo) GetName() string {
@@ -2339,7 +2427,11 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
 	"\x0eGetJobResponse\x12$\n" +
 	"\x03job\x18\x01 \x01(\v2\x12.tandem.v1.JobViewR\x03job\x12\x19\n" +
-	"\bjob_file\x18\x02 \x01(\tR\ajobFile\"\x11\n" +
+	"\bjob_file\x18\x02 \x01(\tR\ajobFile\"%\n" +
+	"\x13ListVersionsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"L\n" +
+	"\x14ListVersionsResponse\x124\n" +
+	"\bversions\x18\x01 \x03(\v2\x18.tandem.v1.VersionRecordR\bversions\"\x11\n" +
 	"\x0fListJobsRequest\"<\n" +
 	"\x10ListJobsResponse\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.tandem.v1.JobRecordR\x04jobs\"h\n" +
@@ -2475,13 +2567,14 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xdc\b\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xb2\t\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
 	"\x06GetJob\x12\x18.tandem.v1.GetJobRequest\x1a\x19.tandem.v1.GetJobResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\bListJobs\x12\x1a.tandem.v1.ListJobsRequest\x1a\x1b.tandem.v1.ListJobsResponse\"\x03\x90\x02\x01\x12T\n" +
-	"\fGetFramework\x12\x1e.tandem.v1.GetFrameworkRequest\x1a\x1f.tandem.v1.GetFrameworkResponse\"\x03\x90\x02\x01\x12<\n" +
+	"\fGetFramework\x12\x1e.tandem.v1.GetFrameworkRequest\x1a\x1f.tandem.v1.GetFrameworkResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\fListVersions\x12\x1e.tandem.v1.ListVersionsRequest\x1a\x1f.tandem.v1.ListVersionsResponse\"\x03\x90\x02\x01\x12<\n" +
 	"\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse0\x01\x12N\n" +
 	"\n" +
 	"ExplainJob\x12\x1c.tandem.v1.ExplainJobRequest\x1a\x1d.tandem.v1.ExplainJobResponse\"\x03\x90\x02\x01\x12E\n" +
@@ -2509,7 +2602,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),             // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),               // 1: tandem.v1.Refusal
@@ -2519,103 +2612,109 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*StopJobResponse)(nil),       // 5: tandem.v1.StopJobResponse
 	(*GetJobRequest)(nil),         // 6: tandem.v1.GetJobRequest
 	(*GetJobResponse)(nil),        // 7: tandem.v1.GetJobResponse
-	(*ListJobsRequest)(nil),       // 8: tandem.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),      // 9: tandem.v1.ListJobsResponse
-	(*JobView)(nil),               // 10: tandem.v1.JobView
-	(*InstanceView)(nil),          // 11: tandem.v1.InstanceView
-	(*GetFrameworkRequest)(nil),   // 12: tandem.v1.GetFrameworkRequest
-	(*GetFrameworkResponse)(nil),  // 13: tandem.v1.GetFrameworkResponse
-	(*FrameworkView)(nil),         // 14: tandem.v1.FrameworkView
-	(*WatchRequest)(nil),          // 15: tandem.v1.WatchRequest
-	(*WatchResponse)(nil),         // 16: tandem.v1.WatchResponse
-	(*InstanceRemoved)(nil),       // 17: tandem.v1.InstanceRemoved
-	(*ExplainJobRequest)(nil),     // 18: tandem.v1.ExplainJobRequest
-	(*ExplainJobResponse)(nil),    // 19: tandem.v1.ExplainJobResponse
-	(*PlanJobRequest)(nil),        // 20: tandem.v1.PlanJobRequest
-	(*PlanJobResponse)(nil),       // 21: tandem.v1.PlanJobResponse
-	(*RestartJobRequest)(nil),     // 22: tandem.v1.RestartJobRequest
-	(*RestartJobResponse)(nil),    // 23: tandem.v1.RestartJobResponse
-	(*RollbackJobRequest)(nil),    // 24: tandem.v1.RollbackJobRequest
-	(*RollbackJobResponse)(nil),   // 25: tandem.v1.RollbackJobResponse
-	(*SteerUpdateRequest)(nil),    // 26: tandem.v1.SteerUpdateRequest
-	(*SteerUpdateResponse)(nil),   // 27: tandem.v1.SteerUpdateResponse
-	(*RunJobRequest)(nil),         // 28: tandem.v1.RunJobRequest
-	(*RunJobResponse)(nil),        // 29: tandem.v1.RunJobResponse
-	(*ListAgentsRequest)(nil),     // 30: tandem.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),    // 31: tandem.v1.ListAgentsResponse
-	(*AgentView)(nil),             // 32: tandem.v1.AgentView
-	(*ReadLogRequest)(nil),        // 33: tandem.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 34: tandem.v1.ReadLogResponse
-	(*ListFilesRequest)(nil),      // 35: tandem.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),     // 36: tandem.v1.ListFilesResponse
-	(*FileInfo)(nil),              // 37: tandem.v1.FileInfo
-	(*Job)(nil),                   // 38: tandem.v1.Job
-	(*JobRecord)(nil),             // 39: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 40: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 41: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
-	(*Explanation)(nil),           // 43: tandem.v1.Explanation
+	(*ListVersionsRequest)(nil),   // 8: tandem.v1.ListVersionsRequest
+	(*ListVersionsResponse)(nil),  // 9: tandem.v1.ListVersionsResponse
+	(*ListJobsRequest)(nil),       // 10: tandem.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),      // 11: tandem.v1.ListJobsResponse
+	(*JobView)(nil),               // 12: tandem.v1.JobView
+	(*InstanceView)(nil),          // 13: tandem.v1.InstanceView
+	(*GetFrameworkRequest)(nil),   // 14: tandem.v1.GetFrameworkRequest
+	(*GetFrameworkResponse)(nil),  // 15: tandem.v1.GetFrameworkResponse
+	(*FrameworkView)(nil),         // 16: tandem.v1.FrameworkView
+	(*WatchRequest)(nil),          // 17: tandem.v1.WatchRequest
+	(*WatchResponse)(nil),         // 18: tandem.v1.WatchResponse
+	(*InstanceRemoved)(nil),       // 19: tandem.v1.InstanceRemoved
+	(*ExplainJobRequest)(nil),     // 20: tandem.v1.ExplainJobRequest
+	(*ExplainJobResponse)(nil),    // 21: tandem.v1.ExplainJobResponse
+	(*PlanJobRequest)(nil),        // 22: tandem.v1.PlanJobRequest
+	(*PlanJobResponse)(nil),       // 23: tandem.v1.PlanJobResponse
+	(*RestartJobRequest)(nil),     // 24: tandem.v1.RestartJobRequest
+	(*RestartJobResponse)(nil),    // 25: tandem.v1.RestartJobResponse
+	(*RollbackJobRequest)(nil),    // 26: tandem.v1.RollbackJobRequest
+	(*RollbackJobResponse)(nil),   // 27: tandem.v1.RollbackJobResponse
+	(*SteerUpdateRequest)(nil),    // 28: tandem.v1.SteerUpdateRequest
+	(*SteerUpdateResponse)(nil),   // 29: tandem.v1.SteerUpdateResponse
+	(*RunJobRequest)(nil),         // 30: tandem.v1.RunJobRequest
+	(*RunJobResponse)(nil),        // 31: tandem.v1.RunJobResponse
+	(*ListAgentsRequest)(nil),     // 32: tandem.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),    // 33: tandem.v1.ListAgentsResponse
+	(*AgentView)(nil),             // 34: tandem.v1.AgentView
+	(*ReadLogRequest)(nil),        // 35: tandem.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),       // 36: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),      // 37: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),     // 38: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),              // 39: tandem.v1.FileInfo
+	(*Job)(nil),                   // 40: tandem.v1.Job
+	(*VersionRecord)(nil),         // 41: tandem.v1.VersionRecord
+	(*JobRecord)(nil),             // 42: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),        // 43: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 44: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
+	(*Explanation)(nil),           // 46: tandem.v1.Explanation
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	38, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	10, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	39, // 2: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	39, // 3: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
-	11, // 4: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	40, // 5: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	41, // 6: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
-	14, // 7: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	42, // 8: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	39, // 9: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	40, // 10: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	41, // 11: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	14, // 12: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	17, // 13: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	42, // 14: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	43, // 15: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	38, // 16: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	38, // 17: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	39, // 18: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	43, // 19: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 20: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	32, // 21: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	37, // 22: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	42, // 23: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	2,  // 24: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 25: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 26: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	8,  // 27: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	12, // 28: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	15, // 29: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	18, // 30: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	20, // 31: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	22, // 32: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	24, // 33: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	26, // 34: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	28, // 35: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	30, // 36: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	33, // 37: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	35, // 38: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	3,  // 39: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 40: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 41: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	9,  // 42: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	13, // 43: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	16, // 44: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	19, // 45: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	21, // 46: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	23, // 47: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	25, // 48: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	27, // 49: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	29, // 50: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	31, // 51: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	34, // 52: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	36, // 53: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	39, // [39:54] is the sub-list for method output_type
-	24, // [24:39] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	40, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	12, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
+	41, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	42, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	42, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	13, // 5: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
+	43, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	44, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	16, // 8: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
+	45, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	42, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	43, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	44, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	16, // 13: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	19, // 14: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	45, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	46, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	40, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	40, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	42, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	46, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 21: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	34, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	39, // 23: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	45, // 24: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	2,  // 25: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 26: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 27: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 28: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 29: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 30: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 31: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 32: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 33: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 34: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 35: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 36: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 37: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 38: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	35, // 39: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	37, // 40: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	3,  // 41: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 42: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 43: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 44: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 45: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 46: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 47: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 48: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 49: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 50: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 51: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 52: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 53: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 54: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	36, // 55: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	38, // 56: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	41, // [41:57] is the sub-list for method output_type
+	25, // [25:41] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -2627,8 +2726,8 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_state_proto_init()
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[3].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[14].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[15].OneofWrappers = []any{
+	file_tandem_v1_api_proto_msgTypes[16].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[17].OneofWrappers = []any{
 		(*WatchResponse_Job)(nil),
 		(*WatchResponse_Instance)(nil),
 		(*WatchResponse_Attempt)(nil),
@@ -2637,18 +2736,18 @@ func file_tandem_v1_api_proto_init() {
 		(*WatchResponse_SnapshotEnd)(nil),
 		(*WatchResponse_InstanceRemoved)(nil),
 	}
-	file_tandem_v1_api_proto_msgTypes[21].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[23].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[25].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[32].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[29].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[34].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -83,6 +83,7 @@ export function events(page) {
           for (const l of lines(r)) {
             const words = `${l.state.word} ${l.more}`;
             if (known.get(l.what) === words) continue;
+            if (known.size > 50_000) known.clear();
             known.set(l.what, words);
             waiting.push({ ...l, time: r.time, sequence: r.sequence });
           }

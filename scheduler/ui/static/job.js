@@ -90,10 +90,15 @@ export function job(page, id) {
   page.ask();
   watch({ jobId: id }, { signal: page.signal, standing: page.standing, show: draw });
 
+  // Looking at every agent takes the scheduler some time, and what stands
+  // against an instance changes slowly.
+  let asked = 0;
   const explain = async () => {
-    if (!explained.hidden) drawExplanation(explained, (await call("ExplainJob", { id }, page.signal)).explanation);
+    if (explained.hidden || document.hidden || Date.now() - asked < 10_000) return;
+    asked = Date.now();
+    drawExplanation(explained, (await call("ExplainJob", { id }, page.signal)).explanation);
   };
-  const timer = setInterval(() => explain().catch(() => {}), 2000);
+  const timer = setInterval(() => explain().catch(() => {}), 500);
   page.signal.addEventListener("abort", () => clearInterval(timer));
 }
 

@@ -47,6 +47,9 @@ const (
 	// SchedulerServiceGetFrameworkProcedure is the fully-qualified name of the SchedulerService's
 	// GetFramework RPC.
 	SchedulerServiceGetFrameworkProcedure = "/tandem.v1.SchedulerService/GetFramework"
+	// SchedulerServiceListVersionsProcedure is the fully-qualified name of the SchedulerService's
+	// ListVersions RPC.
+	SchedulerServiceListVersionsProcedure = "/tandem.v1.SchedulerService/ListVersions"
 	// SchedulerServiceWatchProcedure is the fully-qualified name of the SchedulerService's Watch RPC.
 	SchedulerServiceWatchProcedure = "/tandem.v1.SchedulerService/Watch"
 	// SchedulerServiceExplainJobProcedure is the fully-qualified name of the SchedulerService's
@@ -91,6 +94,8 @@ type SchedulerServiceClient interface {
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
 	// Who this scheduler is to Mesos, and how it stands.
 	GetFramework(context.Context, *v1.GetFrameworkRequest) (*v1.GetFrameworkResponse, error)
+	// The versions of a job that are kept, the newest first.
+	ListVersions(context.Context, *v1.ListVersionsRequest) (*v1.ListVersionsResponse, error)
 	// What is, then every later change, without a gap.
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 	// Why instances of a job wait.
@@ -156,6 +161,13 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			httpClient,
 			baseURL+SchedulerServiceGetFrameworkProcedure,
 			connect.WithSchema(schedulerServiceMethods.ByName("GetFramework")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listVersions: connect.NewClient[v1.ListVersionsRequest, v1.ListVersionsResponse](
+			httpClient,
+			baseURL+SchedulerServiceListVersionsProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ListVersions")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -233,6 +245,7 @@ type schedulerServiceClient struct {
 	getJob       *connect.Client[v1.GetJobRequest, v1.GetJobResponse]
 	listJobs     *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
 	getFramework *connect.Client[v1.GetFrameworkRequest, v1.GetFrameworkResponse]
+	listVersions *connect.Client[v1.ListVersionsRequest, v1.ListVersionsResponse]
 	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
 	explainJob   *connect.Client[v1.ExplainJobRequest, v1.ExplainJobResponse]
 	planJob      *connect.Client[v1.PlanJobRequest, v1.PlanJobResponse]
@@ -284,6 +297,15 @@ func (c *schedulerServiceClient) ListJobs(ctx context.Context, req *v1.ListJobsR
 // GetFramework calls tandem.v1.SchedulerService.GetFramework.
 func (c *schedulerServiceClient) GetFramework(ctx context.Context, req *v1.GetFrameworkRequest) (*v1.GetFrameworkResponse, error) {
 	response, err := c.getFramework.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListVersions calls tandem.v1.SchedulerService.ListVersions.
+func (c *schedulerServiceClient) ListVersions(ctx context.Context, req *v1.ListVersionsRequest) (*v1.ListVersionsResponse, error) {
+	response, err := c.listVersions.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -386,6 +408,8 @@ type SchedulerServiceHandler interface {
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
 	// Who this scheduler is to Mesos, and how it stands.
 	GetFramework(context.Context, *v1.GetFrameworkRequest) (*v1.GetFrameworkResponse, error)
+	// The versions of a job that are kept, the newest first.
+	ListVersions(context.Context, *v1.ListVersionsRequest) (*v1.ListVersionsResponse, error)
 	// What is, then every later change, without a gap.
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
 	// Why instances of a job wait.
@@ -447,6 +471,13 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		SchedulerServiceGetFrameworkProcedure,
 		svc.GetFramework,
 		connect.WithSchema(schedulerServiceMethods.ByName("GetFramework")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceListVersionsHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceListVersionsProcedure,
+		svc.ListVersions,
+		connect.WithSchema(schedulerServiceMethods.ByName("ListVersions")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -526,6 +557,8 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceListJobsHandler.ServeHTTP(w, r)
 		case SchedulerServiceGetFrameworkProcedure:
 			schedulerServiceGetFrameworkHandler.ServeHTTP(w, r)
+		case SchedulerServiceListVersionsProcedure:
+			schedulerServiceListVersionsHandler.ServeHTTP(w, r)
 		case SchedulerServiceWatchProcedure:
 			schedulerServiceWatchHandler.ServeHTTP(w, r)
 		case SchedulerServiceExplainJobProcedure:
@@ -573,6 +606,10 @@ func (UnimplementedSchedulerServiceHandler) ListJobs(context.Context, *v1.ListJo
 
 func (UnimplementedSchedulerServiceHandler) GetFramework(context.Context, *v1.GetFrameworkRequest) (*v1.GetFrameworkResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.GetFramework is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ListVersions(context.Context, *v1.ListVersionsRequest) (*v1.ListVersionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListVersions is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
