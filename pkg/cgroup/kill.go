@@ -39,8 +39,13 @@ func (g *Group) Kill(ctx context.Context) error {
 
 // killEach signals process by process. A fork bomb would outrun that, so
 // forking is stopped first: by a limit of no processes where there is the pids
-// controller, which cannot get stuck, and by the freezer otherwise.
+// controller, which cannot get stuck, and by the freezer otherwise. All are
+// signalled once before: a shell that could not fork would otherwise end by
+// itself, and not by the signal that ended it in truth.
 func (g *Group) killEach(ctx context.Context) error {
+	if err := g.signalAll(); err != nil {
+		return err
+	}
 	freezer := g.freezers()
 	defer thaw(freezer)
 	if dir, ok := g.dir("pids"); ok {
@@ -53,17 +58,23 @@ func (g *Group) killEach(ctx context.Context) error {
 		if len(freezer) > 0 {
 			freeze(ctx, freezer)
 		}
-		pids, err := g.Processes()
-		for _, pid := range pids {
-			if kerr := syscall.Kill(pid, syscall.SIGKILL); kerr != nil && !errors.Is(kerr, syscall.ESRCH) {
-				err = errors.Join(err, fmt.Errorf("cannot kill process %d of cgroup %s: %w", pid, g.name, kerr))
-			}
-		}
+		err := g.signalAll()
 		// Frozen processes die only when they are thawed; a task may have
 		// frozen some of its own.
 		thaw(g.freezers())
 		return err
 	})
+}
+
+// signalAll sends SIGKILL to those that are in the group now.
+func (g *Group) signalAll() error {
+	pids, err := g.Processes()
+	for _, pid := range pids {
+		if kerr := syscall.Kill(pid, syscall.SIGKILL); kerr != nil && !errors.Is(kerr, syscall.ESRCH) {
+			err = errors.Join(err, fmt.Errorf("cannot kill process %d of cgroup %s: %w", pid, g.name, kerr))
+		}
+	}
+	return err
 }
 
 // emptied calls kill and looks until the group is empty.
