@@ -227,7 +227,10 @@ func (w writer) makeFile(ctx context.Context, name string, mode fs.FileMode, con
 	if err == nil {
 		err = f.Chmod(mode.Perm()) // Without set-user-ID and the like.
 	}
-	return errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil || mode&0o111 == 0 {
+		return err
+	}
+	return w.release(name)
 }
 
 // makeSymlink makes a link that may point anywhere: programs bring links to

@@ -168,7 +168,7 @@ func fetch(ctx context.Context, r Request) error {
 		return err
 	}
 	if r.Executable {
-		return nil
+		return w.release(name)
 	}
 	kind := kindOf(name)
 	if kind == plain || (r.Extract != nil && !*r.Extract) || (r.Extract == nil && kind == single) {

@@ -1,0 +1,34 @@
+package fetch
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// releaseTime bounds the wait of release; children become other programs within
+// milliseconds.
+const releaseTime = 2 * time.Second
+
+// release waits until nobody has a program open for writing. This process has
+// closed it, but a child that it forked meanwhile has it open until it has
+// become another program, and until then the kernel refuses to run it ("text
+// file busy"). A lease is to be had only then; where there are no leases there
+// is no wait.
+func (w writer) release(name string) error {
+	f, err := w.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for waited, pause := time.Duration(0), time.Millisecond; waited < releaseTime; waited += pause {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return nil // closing the file gives the lease back
+		}
+		time.Sleep(pause)
+	}
+	return nil
+}
