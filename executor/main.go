@@ -17,12 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/app"
-	"github.com/tandem-mesos/tandem/executor/workload"
+
 	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
 func main() {
-	workload.Shim()
 	os.Exit(run())
 }
 

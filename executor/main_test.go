@@ -11,15 +11,12 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/tandem-mesos/tandem/executor/workload"
 )
 
 // asExecutor makes this test's binary be the executor.
 const asExecutor = "TANDEM_TEST_AS_EXECUTOR"
 
 func TestMain(m *testing.M) {
-	workload.Shim()
 	if os.Getenv(asExecutor) != "" {
 		os.Args = os.Args[:1]
 		os.Exit(run())
