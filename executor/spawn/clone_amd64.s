@@ -1,5 +1,9 @@
+#include "go_asm.h"
 #include "textflag.h"
-#include "script.h"
+
+#define SYS_read	0
+#define SYS_write	1
+#define SYS_exit_group	231
 
 // func clone(trap, a1, a2, a3 uintptr, s *script, first *op) uintptr
 TEXT ·clone(SB),NOSPLIT,$0-56
@@ -19,59 +23,59 @@ TEXT ·clone(SB),NOSPLIT,$0-56
 
 	// The child: no stack, no Go.
 perform:
-	MOVQ	OP_TRAP(R13), AX
-	MOVQ	OP_ARGS(R13), DI
-	MOVQ	(OP_ARGS+8)(R13), SI
-	MOVQ	(OP_ARGS+16)(R13), DX
-	MOVQ	(OP_ARGS+24)(R13), R10
-	MOVQ	(OP_ARGS+32)(R13), R8
+	MOVQ	op_trap(R13), AX
+	MOVQ	op_args(R13), DI
+	MOVQ	(op_args+8)(R13), SI
+	MOVQ	(op_args+16)(R13), DX
+	MOVQ	(op_args+24)(R13), R10
+	MOVQ	(op_args+32)(R13), R8
 	SYSCALL
-	MOVQ	OP_RULE(R13), BX
-	CMPQ	BX, $RULE_MUST
+	MOVQ	op_rule(R13), BX
+	CMPQ	BX, $const_ruleMust
 	JEQ	must
-	CMPQ	BX, $RULE_EQUAL
+	CMPQ	BX, $const_ruleEqual
 	JEQ	equal
-	CMPQ	BX, $RULE_ASK
+	CMPQ	BX, $const_ruleAsk
 	JEQ	ask
 next:
-	ADDQ	$OP_SIZE, R13
+	ADDQ	$op__size, R13
 	JMP	perform
 must:
 	CMPQ	AX, $-4095	// unsigned: what is not below is an errno
 	JCS	next
 	JMP	fail
 equal:
-	CMPQ	AX, OP_WANT(R13)
+	CMPQ	AX, op_want(R13)
 	JEQ	next
 fail:
-	MOVQ	R13, SCRIPT_FAILED(R12)
-	MOVQ	AX, SCRIPT_RESULT(R12)
+	MOVQ	R13, (script_said+report_op)(R12)
+	MOVQ	AX, (script_said+report_result)(R12)
 	MOVQ	$SYS_write, AX
-	MOVQ	$SOCKET, DI
-	LEAQ	SCRIPT_FAILED(R12), SI
-	MOVQ	$REPORT_SIZE, DX
+	MOVQ	$const_childSocket, DI
+	LEAQ	(script_said+report_op)(R12), SI
+	MOVQ	$report__size, DX
 	SYSCALL
 exit:
 	MOVQ	$SYS_exit_group, AX
-	MOVQ	$FAILED_STATUS, DI
+	MOVQ	$const_failedStatus, DI
 	SYSCALL
 	JMP	exit
 ask:
-	MOVQ	R13, SCRIPT_FAILED(R12)
-	MOVQ	AX, SCRIPT_RESULT(R12)
+	MOVQ	R13, (script_said+report_op)(R12)
+	MOVQ	AX, (script_said+report_result)(R12)
 	MOVQ	$SYS_write, AX
-	MOVQ	$SOCKET, DI
-	LEAQ	SCRIPT_FAILED(R12), SI
-	MOVQ	$REPORT_SIZE, DX
+	MOVQ	$const_childSocket, DI
+	LEAQ	(script_said+report_op)(R12), SI
+	MOVQ	$report__size, DX
 	SYSCALL
 	MOVQ	$SYS_read, AX
-	MOVQ	$SOCKET, DI
-	LEAQ	SCRIPT_ANSWER(R12), SI
+	MOVQ	$const_childSocket, DI
+	LEAQ	script_answer(R12), SI
 	MOVQ	$1, DX
 	SYSCALL
 	CMPQ	AX, $1
 	JNE	exit
-	MOVBQZX	SCRIPT_ANSWER(R12), BX
-	IMULQ	$OP_SIZE, BX
+	MOVBQZX	script_answer(R12), BX
+	IMULQ	$op__size, BX
 	ADDQ	BX, R13
 	JMP	perform

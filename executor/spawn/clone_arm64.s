@@ -1,5 +1,9 @@
+#include "go_asm.h"
 #include "textflag.h"
-#include "script.h"
+
+#define SYS_read	63
+#define SYS_write	64
+#define SYS_exit_group	94
 
 // func clone(trap, a1, a2, a3 uintptr, s *script, first *op) uintptr
 TEXT ·clone(SB),NOSPLIT,$0-56
@@ -18,61 +22,61 @@ TEXT ·clone(SB),NOSPLIT,$0-56
 
 	// The child: no stack, no Go.
 perform:
-	MOVD	OP_TRAP(R20), R8
-	MOVD	OP_ARGS(R20), R0
-	MOVD	(OP_ARGS+8)(R20), R1
-	MOVD	(OP_ARGS+16)(R20), R2
-	MOVD	(OP_ARGS+24)(R20), R3
-	MOVD	(OP_ARGS+32)(R20), R4
+	MOVD	op_trap(R20), R8
+	MOVD	op_args(R20), R0
+	MOVD	(op_args+8)(R20), R1
+	MOVD	(op_args+16)(R20), R2
+	MOVD	(op_args+24)(R20), R3
+	MOVD	(op_args+32)(R20), R4
 	SVC
-	MOVD	OP_RULE(R20), R9
-	CMP	$RULE_MUST, R9
+	MOVD	op_rule(R20), R9
+	CMP	$const_ruleMust, R9
 	BEQ	must
-	CMP	$RULE_EQUAL, R9
+	CMP	$const_ruleEqual, R9
 	BEQ	equal
-	CMP	$RULE_ASK, R9
+	CMP	$const_ruleAsk, R9
 	BEQ	ask
 next:
-	ADD	$OP_SIZE, R20
+	ADD	$op__size, R20
 	B	perform
 must:
 	CMN	$4095, R0	// unsigned: what is not below -4095 is an errno
 	BCC	next
 	B	fail
 equal:
-	MOVD	OP_WANT(R20), R10
+	MOVD	op_want(R20), R10
 	CMP	R10, R0
 	BEQ	next
 fail:
-	MOVD	R20, SCRIPT_FAILED(R19)
-	MOVD	R0, SCRIPT_RESULT(R19)
+	MOVD	R20, (script_said+report_op)(R19)
+	MOVD	R0, (script_said+report_result)(R19)
 	MOVD	$SYS_write, R8
-	MOVD	$SOCKET, R0
-	ADD	$SCRIPT_FAILED, R19, R1
-	MOVD	$REPORT_SIZE, R2
+	MOVD	$const_childSocket, R0
+	ADD	$(script_said+report_op), R19, R1
+	MOVD	$report__size, R2
 	SVC
 exit:
 	MOVD	$SYS_exit_group, R8
-	MOVD	$FAILED_STATUS, R0
+	MOVD	$const_failedStatus, R0
 	SVC
 	B	exit
 ask:
-	MOVD	R20, SCRIPT_FAILED(R19)
-	MOVD	R0, SCRIPT_RESULT(R19)
+	MOVD	R20, (script_said+report_op)(R19)
+	MOVD	R0, (script_said+report_result)(R19)
 	MOVD	$SYS_write, R8
-	MOVD	$SOCKET, R0
-	ADD	$SCRIPT_FAILED, R19, R1
-	MOVD	$REPORT_SIZE, R2
+	MOVD	$const_childSocket, R0
+	ADD	$(script_said+report_op), R19, R1
+	MOVD	$report__size, R2
 	SVC
 	MOVD	$SYS_read, R8
-	MOVD	$SOCKET, R0
-	ADD	$SCRIPT_ANSWER, R19, R1
+	MOVD	$const_childSocket, R0
+	ADD	$script_answer, R19, R1
 	MOVD	$1, R2
 	SVC
 	CMP	$1, R0
 	BNE	exit
-	MOVBU	SCRIPT_ANSWER(R19), R9
-	MOVD	$OP_SIZE, R10
+	MOVBU	script_answer(R19), R9
+	MOVD	$op__size, R10
 	MUL	R10, R9, R9
 	ADD	R9, R20
 	B	perform

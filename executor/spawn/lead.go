@@ -2,7 +2,6 @@ package spawn
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -88,9 +87,9 @@ func (w *word) failure() *Failure {
 }
 
 func (c *Child) hear() (word, error) {
-	const size = 2 * unsafe.Sizeof(uintptr(0)) // an operation's address, and its result
-	var message [size]byte
-	n, err := c.socket.Read(message[:])
+	var r report
+	message := (*[unsafe.Sizeof(r)]byte)(unsafe.Pointer(&r))[:]
+	n, err := c.socket.Read(message)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return word{ended: true}, nil
@@ -98,20 +97,20 @@ func (c *Child) hear() (word, error) {
 		return word{}, fmt.Errorf("cannot talk to the process: %w", err)
 	case n == 1:
 		return word{ready: true}, nil
-	case n != int(size):
+	case n != len(message):
 		return word{}, fmt.Errorf("the process says something of %d bytes", n)
 	}
-	return c.script.meaning(binary.NativeEndian.Uint64(message[:]), binary.NativeEndian.Uint64(message[8:]))
+	return c.script.meaning(r)
 }
 
-// meaning finds the operation with an address.
-func (s *script) meaning(operation, result uint64) (word, error) {
-	first := uint64(address(&s.ops[0]))
-	i := (operation - first) / uint64(unsafe.Sizeof(op{}))
-	if operation < first || i >= uint64(len(s.ops)) {
+// meaning finds the operation that a report is of.
+func (s *script) meaning(r report) (word, error) {
+	first := address(&s.ops[0])
+	i := (r.op - first) / unsafe.Sizeof(op{})
+	if r.op < first || i >= uintptr(len(s.ops)) {
 		return word{}, errors.New("the process speaks of what it was not told to do")
 	}
-	w := word{step: s.steps[i], errno: syscall.Errno(-result)}
+	w := word{step: s.steps[i], errno: syscall.Errno(-r.result)}
 	if s.ops[i].rule == ruleEqual {
 		w.errno = syscall.ESRCH // Nobody is there any more.
 	}

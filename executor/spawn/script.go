@@ -32,11 +32,18 @@ const (
 	ruleAsk
 )
 
+// report is what a child says of an operation.
+type report struct {
+	op     uintptr // its address
+	result uintptr
+}
+
 // script is what a child does, and the memory that it does it with.
 type script struct {
-	// The child's own corner comes first, where the assembly finds it.
-	failed uintptr // the address of an operation
-	result uintptr // of that operation
+	// The child writes to these two only.
+	//lint:ignore U1000 The assembly uses it.
+	said report
+	//lint:ignore U1000 The assembly uses it.
 	answer [8]byte
 
 	ops   []op

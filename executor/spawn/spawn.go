@@ -141,8 +141,8 @@ func (s *script) bear(o Options) (pid int, err syscall.Errno) {
 	trap, a1, a2, a3 := uintptr(unix.SYS_CLONE), flags, uintptr(0), pidfd
 	if o.Cgroup != 0 {
 		s.args = cloneArgs{
-			flags: uint64(flags&^0xff) | unix.CLONE_INTO_CGROUP, exitSignal: uint64(unix.SIGCHLD),
-			pidfd: uint64(pidfd), cgroup: uint64(o.Cgroup),
+			argFlags: uint64(flags&^0xff) | unix.CLONE_INTO_CGROUP, argExitSignal: uint64(unix.SIGCHLD),
+			argPidfd: uint64(pidfd), argCgroup: uint64(o.Cgroup),
 		}
 		trap, a1, a2, a3 = unix.SYS_CLONE3, address(&s.args), unsafe.Sizeof(s.args), 0
 	}
@@ -160,9 +160,14 @@ func (s *script) bear(o Options) (pid int, err syscall.Errno) {
 }
 
 // cloneArgs is struct clone_args of clone3(2), up to its member cgroup.
-type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
-}
+type cloneArgs [11]uint64
+
+const (
+	argFlags      = 0
+	argPidfd      = 1
+	argExitSignal = 4
+	argCgroup     = 10
+)
 
 // clone makes a system call that is clone or clone3. In the child it performs
 // the operations, and does not return.
