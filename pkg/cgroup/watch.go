@@ -48,12 +48,12 @@ func watchOOM(dir string) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "eventfd")
-	control, err := os.Open(filepath.Join(dir, "memory.oom_control"))
+	control, err := open(filepath.Join(dir, "memory.oom_control"), unix.O_RDONLY)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	defer control.Close()
-	line := fmt.Sprintf("%d %d", fd, control.Fd())
+	defer unix.Close(control)
+	line := fmt.Sprintf("%d %d", fd, control)
 	if err := write(filepath.Join(dir, "cgroup.event_control"), line); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
