@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 )
 
 func main() {
+	debug.SetGCPercent(50)
 	os.Exit(run())
 }
 

@@ -72,9 +72,10 @@ func watchEvents(dir string) (*os.File, error) {
 }
 
 // Until calls check now and after every event, until check returns true. What
-// happens while check runs makes it be called again. It fails with
-// [os.ErrClosed] once the watch is closed.
-func (w *Watch) Until(check func() bool) error {
+// happens while check runs makes it be called again. On v1 told is false for a
+// first call that comes before any event. It fails with [os.ErrClosed] once the
+// watch is closed.
+func (w *Watch) Until(check func(told bool) bool) error {
 	c, err := w.file.SyscallConn()
 	if err != nil {
 		return err
@@ -84,8 +85,8 @@ func (w *Watch) Until(check func() bool) error {
 	return c.Read(func(fd uintptr) bool {
 		// This empties an eventfd. Of memory.events the content is not used.
 		var buffer [8]byte
-		_, _ = unix.Read(int(fd), buffer[:])
-		return check()
+		n, _ := unix.Read(int(fd), buffer[:])
+		return check(n > 0)
 	})
 }
 
