@@ -79,9 +79,8 @@ func (l *loop) start(s core.Start) {
 		p.Kill()
 		return
 	}
-	// This stack has grown with the start; who waits, maybe for months, gets a
-	// fresh one.
-	go func() { l.post(core.Exited{Run: s.Run, Exit: p.Wait()}) }()
+	exit := p.Wait()
+	l.post(core.Exited{Run: s.Run, Exit: exit})
 }
 
 func (l *loop) signal(s core.Signal) {

@@ -152,8 +152,6 @@ func specOf(task *mesos.TaskInfo, limits Limits, at Place) (workload.Spec, error
 		Limits:  limits.Resources,
 		Policy:  limits.Policy,
 		Rlimits: limits.Rlimits,
-
-		OOMScoreAdj: limits.OOMScoreAdj,
 	}
 	setCommand(&spec, task.Command)
 	return spec, nil

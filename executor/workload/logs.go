@@ -17,11 +17,10 @@ func stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 			files = nil
 		}
 	}()
-	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open its standard input: %w", err)
 	}
-	null := os.NewFile(uintptr(fd), os.DevNull)
 	files = append(files, null)
 	for _, path := range []string{s.Stdout, s.Stderr} {
 		switch {

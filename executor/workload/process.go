@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -21,7 +20,6 @@ import (
 type Process struct {
 	launcher *Launcher
 	id       string
-	child    *spawn.Child // while it has not become the workload
 	pid      int
 	group    *cgroup.Group // nil for none
 	born     bool          // in its group, and not moved there
