@@ -23,12 +23,7 @@ func (g *Group) freezers() []string {
 	if !ok || g.version != V1 {
 		return nil
 	}
-	var all []string
-	_ = eachDir(dir, func(d string) error {
-		all = append(all, d)
-		return nil
-	})
-	return all
+	return subdirs(dir)
 }
 
 // freeze tries to stop every process below the first of the directories. It

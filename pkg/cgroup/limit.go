@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -17,18 +16,6 @@ const (
 	// Prefer goes on without it and reports it.
 	Prefer
 )
-
-// ParsePolicy reads "require" or "prefer"; "" means Require.
-func ParsePolicy(s string) (Policy, error) {
-	switch s {
-	case "", "require":
-		return Require, nil
-	case "prefer":
-		return Prefer, nil
-	default:
-		return Require, fmt.Errorf("cannot read limits policy %q: write require or prefer", s)
-	}
-}
 
 // String returns "require" or "prefer".
 func (p Policy) String() string {

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-mesos/tandem/pkg/durable"
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 )
 
@@ -100,7 +101,7 @@ func (a *Artifacts) Put(digest, name string, r io.Reader) (uri string, err error
 	}
 	// The directory entries must be durable before the URI is in a job.
 	if err := errors.Join(f.Sync(), os.MkdirAll(filepath.Dir(path), 0o700), os.Rename(f.Name(), path),
-		syncDir(filepath.Dir(path)), syncDir(a.dir)); err != nil {
+		durable.SyncDir(filepath.Dir(path)), durable.SyncDir(a.dir)); err != nil {
 		return "", fmt.Errorf("cannot keep the file: %w", err)
 	}
 	uri, ok := a.Find(digest, name)
@@ -147,13 +148,4 @@ func (a *Artifacts) path(digest, name string) (string, error) {
 		return "", fmt.Errorf("%q is not the name of a file", name)
 	}
 	return filepath.Join(a.dir, digest, name), nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -321,7 +321,7 @@ func (b *board) showOutput(sys *System, dir string) {
 		a := b.attempts[key]
 		for _, t := range a.GetTasks() {
 			names := []string{"stdout"}
-			if present.TaskMood(t.GetState()) == present.Bad {
+			if present.Troubled(t.GetState()) {
 				names = append(names, "stderr")
 			}
 			for _, name := range names {

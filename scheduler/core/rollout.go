@@ -306,14 +306,19 @@ func (c *Core) writable(id string, expected *uint64) (*job, *Refused) {
 	return j, checkVersion(id, expected, j.rec.Version)
 }
 
+// unstopped is writable, and refuses a job that is stopped.
+func (c *Core) unstopped(id string, expected *uint64) (*job, *Refused) {
+	j, refused := c.writable(id, expected)
+	if refused == nil && j.rec.Stopped {
+		refused = &Refused{Conflict, fmt.Sprintf("job %s is stopped: submit it to start it", id)}
+	}
+	return j, refused
+}
+
 func (c *Core) rollback(b *Rollback, r *Reply) {
-	j, refused := c.writable(b.JobID, b.ExpectedVersion)
+	j, refused := c.unstopped(b.JobID, b.ExpectedVersion)
 	if refused != nil {
 		r.Refused = refused
-		return
-	}
-	if j.rec.Stopped {
-		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s is stopped: submit it to start it", b.JobID)}
 		return
 	}
 	to := j.version(b.Version)
@@ -336,13 +341,9 @@ func (c *Core) rollback(b *Rollback, r *Reply) {
 }
 
 func (c *Core) restartJob(s *Restart, r *Reply) {
-	j, refused := c.writable(s.JobID, s.ExpectedVersion)
+	j, refused := c.unstopped(s.JobID, s.ExpectedVersion)
 	if refused != nil {
 		r.Refused = refused
-		return
-	}
-	if j.rec.Stopped {
-		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s is stopped: submit it to start it", s.JobID)}
 		return
 	}
 	for _, slot := range s.Slots {

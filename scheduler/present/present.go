@@ -30,55 +30,16 @@ func InstancePhase(p tandemv1.InstancePhase) string {
 	return strings.TrimPrefix(p.String(), "INSTANCE_PHASE_")
 }
 
-// Mood is how a person should feel about a phase or state.
-type Mood string
-
-// The moods.
-const (
-	Good    Mood = "good"
-	Bad     Mood = "bad"
-	Moving  Mood = "moving"
-	Neutral Mood = "neutral"
-)
-
-// JobMood returns the mood of a job's phase.
-func JobMood(p tandemv1.JobPhase) Mood {
-	switch p {
-	case tandemv1.JobPhase_JOB_PHASE_RUNNING, tandemv1.JobPhase_JOB_PHASE_FINISHED:
-		return Good
-	case tandemv1.JobPhase_JOB_PHASE_FAILED:
-		return Bad
-	case tandemv1.JobPhase_JOB_PHASE_PENDING, tandemv1.JobPhase_JOB_PHASE_STOPPING:
-		return Moving
+// Troubled says whether a task has ended other than well or by a kill, or cannot
+// be reached.
+func Troubled(s tandemv1.TaskState) bool {
+	switch s {
+	case tandemv1.TaskState_TASK_FINISHED, tandemv1.TaskState_TASK_KILLED:
+		return false
+	case tandemv1.TaskState_TASK_UNREACHABLE, tandemv1.TaskState_TASK_UNKNOWN:
+		return true
 	}
-	return Neutral
-}
-
-// InstanceMood returns the mood of an instance's phase.
-func InstanceMood(p tandemv1.InstancePhase) Mood {
-	switch p {
-	case tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING, tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED:
-		return Good
-	case tandemv1.InstancePhase_INSTANCE_PHASE_FAILED, tandemv1.InstancePhase_INSTANCE_PHASE_UNREACHABLE,
-		tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING:
-		return Bad
-	case tandemv1.InstancePhase_INSTANCE_PHASE_STOPPED:
-		return Neutral
-	}
-	return Moving
-}
-
-// TaskMood returns the mood of a task's state.
-func TaskMood(s tandemv1.TaskState) Mood {
-	switch {
-	case s == tandemv1.TaskState_TASK_RUNNING, s == tandemv1.TaskState_TASK_FINISHED:
-		return Good
-	case s == tandemv1.TaskState_TASK_KILLED:
-		return Neutral
-	case state.Terminal(s), s == tandemv1.TaskState_TASK_UNREACHABLE, s == tandemv1.TaskState_TASK_UNKNOWN:
-		return Bad
-	}
-	return Moving
+	return state.Terminal(s)
 }
 
 // Ended says whether a task has ended for good.
@@ -124,7 +85,7 @@ func Why(t *tandemv1.TaskRecord) string {
 	switch {
 	case t.GetState() == tandemv1.TaskState_TASK_FINISHED:
 		return ""
-	case t.GetReason() == "" || t.GetReason() == "COMMAND_EXECUTOR_FAILED" || TaskMood(t.GetState()) == Good:
+	case t.GetReason() == "" || t.GetReason() == "COMMAND_EXECUTOR_FAILED" || t.GetState() == tandemv1.TaskState_TASK_RUNNING:
 		return message
 	case message == "":
 		return t.GetReason()

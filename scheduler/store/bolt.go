@@ -15,6 +15,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tandem-mesos/tandem/pkg/durable"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
@@ -139,16 +140,7 @@ func (b *Bolt) create() error {
 	if err := os.Link(f.Name(), b.path); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(b.path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.SyncDir(filepath.Dir(b.path))
 }
 
 // explain makes what bbolt says a line for a person.

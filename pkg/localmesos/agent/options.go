@@ -11,6 +11,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/sirupsen/logrus"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/clock"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
@@ -84,27 +85,9 @@ type Options struct {
 	FetcherStallTimeout time.Duration
 
 	// Clock tells the time; nil means the real one.
-	Clock Clock
+	Clock clock.Clock
 	// Logger takes what an operator should know; nil discards it.
 	Logger logrus.FieldLogger
-}
-
-// Clock tells the time and calls back. Whoever injects another one can make an
-// agent wait ten minutes in no time.
-type Clock interface {
-	Now() time.Time
-	// AfterFunc calls f, in a goroutine of its own, once d has passed, unless
-	// stop is called before.
-	AfterFunc(d time.Duration, f func()) (stop func())
-}
-
-type realClock struct{}
-
-func (realClock) Now() time.Time { return time.Now() }
-
-func (realClock) AfterFunc(d time.Duration, f func()) func() {
-	t := time.AfterFunc(d, f)
-	return func() { t.Stop() }
 }
 
 // parsed are the options that have another form within the agent.
@@ -143,7 +126,7 @@ func (o *Options) validate() (parsed, error) {
 		o.CgroupsRoot = "mesos"
 	}
 	if o.Clock == nil {
-		o.Clock = realClock{}
+		o.Clock = clock.Real{}
 	}
 	if o.Logger == nil {
 		silent := logrus.New()

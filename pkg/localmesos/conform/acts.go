@@ -155,16 +155,24 @@ func (p *player) closeStreams(l *Line) {
 	}
 }
 
-// started expects a new executor, and compares what it sees.
-func (p *player) started(l *Line) {
+// nextLook waits for what an executor's process sees; nil means that it says
+// nothing.
+func (p *player) nextLook(who string) *look {
 	var seen *look
-	if !p.wait(processPatience, false, func() bool {
-		if waiting := p.looks[l.Who]; len(waiting) > 0 {
-			seen, p.looks[l.Who] = waiting[0], waiting[1:]
+	p.wait(processPatience, false, func() bool {
+		if waiting := p.looks[who]; len(waiting) > 0 {
+			seen, p.looks[who] = waiting[0], waiting[1:]
 			return true
 		}
 		return false
-	}) {
+	})
+	return seen
+}
+
+// started expects a new executor, and compares what it sees.
+func (p *player) started(l *Line) {
+	seen := p.nextLook(l.Who)
+	if seen == nil {
 		p.differ(l, "process: recorded one, replayed none")
 		return
 	}
@@ -211,14 +219,8 @@ func (p *player) limits(l *Line) {
 	var differences []string
 	p.wait(messagePatience, false, func() bool { return true })
 	e.order(order{Do: doLook})
-	var seen *look
-	if !p.wait(processPatience, false, func() bool {
-		if waiting := p.looks[l.Who]; len(waiting) > 0 {
-			seen, p.looks[l.Who] = waiting[0], waiting[1:]
-			return true
-		}
-		return false
-	}) {
+	seen := p.nextLook(l.Who)
+	if seen == nil {
 		p.differ(l, "process: it says nothing")
 		return
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // clock is a virtual time for a cluster: it stands still but for advance. It is
-// a master.Clock and an agent.Clock.
+// a clock.Clock.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/clock"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 	"github.com/tandem-mesos/tandem/pkg/resource"
@@ -54,7 +55,7 @@ type Options struct {
 	// Schema is shared with others to save time; by default a new one.
 	Schema *wire.Schema
 	// Clock is the time; by default the real one.
-	Clock Clock
+	Clock clock.Clock
 	// Logger takes what an operator should know; by default nothing is logged.
 	Logger logrus.FieldLogger
 }
@@ -129,7 +130,7 @@ func (o *Options) validate() error {
 		}
 	}
 	if o.Clock == nil {
-		o.Clock = realClock{}
+		o.Clock = clock.Real{}
 	}
 	if o.Logger == nil {
 		silent := logrus.New()
@@ -137,21 +138,4 @@ func (o *Options) validate() error {
 		o.Logger = silent
 	}
 	return nil
-}
-
-// Clock is the time as the master sees it.
-type Clock interface {
-	Now() time.Time
-	// AfterFunc calls f, in a goroutine of its own, once d has passed, unless
-	// stop is called before.
-	AfterFunc(d time.Duration, f func()) (stop func())
-}
-
-type realClock struct{}
-
-func (realClock) Now() time.Time { return time.Now() }
-
-func (realClock) AfterFunc(d time.Duration, f func()) func() {
-	t := time.AfterFunc(d, f)
-	return func() { t.Stop() }
 }
