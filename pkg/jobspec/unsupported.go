@@ -32,10 +32,6 @@ var unsupported = []feature{
 		workload: func(w *tandemv1.Workload) bool { return w.GetResources().GetGpus() > 0 },
 	},
 	{
-		field: "readinessCheck", reason: "readiness checks are not supported yet; a healthCheck decides when an instance is well",
-		workload: func(w *tandemv1.Workload) bool { return w.GetReadinessCheck() != nil },
-	},
-	{
 		field: "logs", reason: "rotating logs are not supported yet",
 		workload: func(w *tandemv1.Workload) bool { return w.GetLogs().GetMaxFiles() > 0 },
 	},

@@ -31,8 +31,8 @@ func (a *attempt) outdated() bool {
 }
 
 // up reports whether the attempt serves: every workload of its middle, its
-// mains and sidecars, runs or has finished, and those checked are healthy. If
-// not, it says what is missing.
+// mains and sidecars, runs or has finished, and those checked are healthy and
+// ready. If not, it says what is missing.
 func (a *attempt) up() (bool, string) {
 	for i, t := range a.rec.Tasks {
 		lifecycle := tandemv1.Lifecycle_LIFECYCLE_MAIN
@@ -55,6 +55,9 @@ func (a *attempt) up() (bool, string) {
 					return false, t.Workload + " was not found healthy yet"
 				}
 				return false, t.Workload + " is not healthy"
+			}
+			if w.GetReadinessCheck() != nil && !t.GetReady() {
+				return false, t.Workload + " is not ready"
 			}
 		case tandemv1.TaskState_TASK_KILLING:
 			return false, t.Workload + " is ending"

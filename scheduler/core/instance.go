@@ -151,7 +151,7 @@ func (c *Core) await(in *instance, reason string) {
 func (in *instance) fired(c *Core) { c.settle(in) }
 
 // assess finds out whether the instance serves: it is up, and, when it runs the
-// current group, has been so for the update's minHealthyTime. Those of a
+// current group, has been so without a break for the update's minHealthyTime. Those of a
 // service that should serve and do not count as unavailable.
 func (c *Core) assess(in *instance) {
 	j := in.job
@@ -160,7 +160,7 @@ func (c *Core) assess(in *instance) {
 	}
 	up, fresh := false, false
 	if a := in.live; a != nil && in.rec.Phase == running && in.wanted() {
-		since := a.rec.Running.AsTime().Add(j.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
+		since := in.rec.Since.AsTime().Add(j.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
 		switch {
 		case a.outdated():
 			up = true

@@ -130,7 +130,7 @@ func playScript(t *testing.T, text string) string {
 //	run /JOB
 //	explain /JOB [TYPE COUNT ...]
 //	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
-//	update TASK STATE [reason=R] [message=M] [healthy=true] [agent=A] [silent]   (silent: no uuid)
+//	update TASK STATE [reason=R] [message=M] [healthy=true] [ready=STATUS] [agent=A] [silent]   (silent: no uuid)
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
 func (s *script) play(words []string) {
@@ -271,6 +271,13 @@ func (s *script) status(task, stateName string, o map[string]string) mesos.TaskS
 	if h, ok := o["healthy"]; ok {
 		v := h == "true"
 		status.Healthy = &v
+	}
+	if code, ok := o["ready"]; ok { // an HTTP status; none: no answer in time
+		status.CheckStatus = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_HTTP.Enum(), HTTP: &mesos.CheckStatusInfo_Http{}}
+		if n, err := strconv.ParseUint(code, 10, 32); err == nil {
+			number := uint32(n)
+			status.CheckStatus.HTTP.StatusCode = &number
+		}
 	}
 	return status
 }
@@ -413,6 +420,11 @@ func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
 				Kind:        &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Port: value, Path: "/", Scheme: "http"}},
 				GracePeriod: durationpb.New(30 * time.Second), Delay: durationpb.New(0), Interval: durationpb.New(10 * time.Second),
 				Timeout: durationpb.New(5 * time.Second), MaxConsecutiveFailures: 3,
+			}
+		case "ready":
+			w.ReadinessCheck = &tandemv1.HealthCheck{
+				Kind:  &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Port: value, Path: "/ready", Scheme: "http"}},
+				Delay: durationpb.New(0), Interval: durationpb.New(5 * time.Second), Timeout: durationpb.New(5 * time.Second),
 			}
 		case "cmd":
 			w.Cmd = value

@@ -117,6 +117,10 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 		healthy := *s.Healthy
 		t.Healthy = &healthy
 	}
+	if s.CheckStatus != nil {
+		ready := passed(s.CheckStatus)
+		t.Ready = &ready
+	}
 	t.Updated = c.stamp
 	if s.Timestamp != nil {
 		whole, part := math.Modf(*s.Timestamp)

@@ -45,15 +45,26 @@ func Troubled(s tandemv1.TaskState) bool {
 // Ended says whether a task has ended for good.
 func Ended(t *tandemv1.TaskRecord) bool { return state.Terminal(t.GetState()) }
 
-// Health returns healthy, unhealthy or nothing.
+// Health returns what the checks of a running task found last, such as healthy,
+// or "unhealthy, not ready", or nothing.
 func Health(t *tandemv1.TaskRecord) string {
-	switch {
-	case t.Healthy == nil || Ended(t):
+	if Ended(t) {
 		return ""
-	case t.GetHealthy():
-		return "healthy"
 	}
-	return "unhealthy"
+	var words []string
+	for _, check := range []struct {
+		found     *bool
+		good, bad string
+	}{{t.Healthy, "healthy", "unhealthy"}, {t.Ready, "ready", "not ready"}} {
+		switch {
+		case check.found == nil:
+		case *check.found:
+			words = append(words, check.good)
+		default:
+			words = append(words, check.bad)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // Exit returns how a task's main process ended, such as "0" or "SIGKILL", or

@@ -37,6 +37,7 @@ func TestReports(t *testing.T) {
 		{"memory without a limit", present.PeakMemory(killed), "1 GiB"},
 		{"health of the dead", present.Health(killed), ""},
 		{"health", present.Health(running), "unhealthy"},
+		{"readiness", present.Health(&tandemv1.TaskRecord{Healthy: proto.Bool(true), Ready: proto.Bool(false)}), "healthy, not ready"},
 		{"no report", present.Exit(running) + present.WallTime(running) + present.PeakMemory(running), ""},
 		{"ports", present.Ports("agent1", running)[0] + " " + present.Ports("agent1", running)[1], "admin=agent1:31001 http=agent1:31000"},
 	} {

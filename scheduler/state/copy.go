@@ -54,7 +54,7 @@ func CopyTask(r *tandemv1.TaskRecord) *tandemv1.TaskRecord {
 	return &tandemv1.TaskRecord{
 		TaskId: r.TaskId, Workload: r.Workload, State: r.State, Reason: r.Reason, Message: r.Message,
 		Source: r.Source, Healthy: r.Healthy, Updated: r.Updated, Started: r.Started, Ports: r.Ports,
-		Report: r.Report, ContainerId: r.ContainerId,
+		Report: r.Report, ContainerId: r.ContainerId, Ready: r.Ready,
 	}
 }
 

@@ -1170,7 +1170,10 @@ type TaskRecord struct {
 	// Of the terminal status.
 	Report *TaskReport `protobuf:"bytes,11,opt,name=report,proto3" json:"report,omitempty"`
 	// The container that it runs in, for its sandbox's address.
-	ContainerId   string `protobuf:"bytes,12,opt,name=container_id,json=containerId,proto3" json:"container_id,omitempty"`
+	ContainerId string `protobuf:"bytes,12,opt,name=container_id,json=containerId,proto3" json:"container_id,omitempty"`
+	// Whether its readiness check passed when it last was made; absent for a task
+	// without one.
+	Ready         *bool `protobuf:"varint,13,opt,name=ready,proto3,oneof" json:"ready,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1287,6 +1290,13 @@ func (x *TaskRecord) GetContainerId() string {
 		return x.ContainerId
 	}
 	return ""
+}
+
+func (x *TaskRecord) GetReady() bool {
+	if x != nil && x.Ready != nil {
+		return *x.Ready
+	}
+	return false
 }
 
 // Explanation says why instances of a job wait, or whether and where those of a
@@ -1641,7 +1651,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x04\n" +
 	"\n" +
 	"TaskRecord\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1a\n" +
@@ -1656,13 +1666,15 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x05ports\x18\n" +
 	" \x03(\v2 .tandem.v1.TaskRecord.PortsEntryR\x05ports\x12-\n" +
 	"\x06report\x18\v \x01(\v2\x15.tandem.v1.TaskReportR\x06report\x12!\n" +
-	"\fcontainer_id\x18\f \x01(\tR\vcontainerId\x1a8\n" +
+	"\fcontainer_id\x18\f \x01(\tR\vcontainerId\x12\x19\n" +
+	"\x05ready\x18\r \x01(\bH\x01R\x05ready\x88\x01\x01\x1a8\n" +
 	"\n" +
 	"PortsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\n" +
 	"\n" +
-	"\b_healthy\"\xda\x02\n" +
+	"\b_healthyB\b\n" +
+	"\x06_ready\"\xda\x02\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +

@@ -2,7 +2,7 @@ import { h, put, pill, when, facts } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
-import { state, instancePhases, jobType, taskState, health, why, number } from "./words.js";
+import { state, instancePhases, jobType, taskState, health, healthMood, why, number } from "./words.js";
 
 // waiting are the phases in which an instance would like to be placed.
 const waiting = "INSTANCE_PHASE_WAITING";
@@ -116,7 +116,7 @@ function taskLine(attempt, t) {
   const s = state(taskState(t));
   const well = health(t);
   return h("div", { class: "task" },
-    h("span", { class: `dot ${well === "unhealthy" ? "bad" : s.mood}`, "aria-hidden": "true" }),
+    h("span", { class: `dot ${well && s.mood === "good" ? healthMood(t) : s.mood}`, "aria-hidden": "true" }),
     h("a", { href: `/tasks/${t.taskId}` }, t.workload),
     h("span", { class: "quiet" }, ` ${s.word}${well ? `, ${well}` : ""}${why(t) ? `: ${why(t)}` : ""}`),
     Object.entries(t.ports ?? {}).sort().map(([name, port]) => h("span", { class: "port" }, `${name} ${attempt.hostname}:${port}`)));

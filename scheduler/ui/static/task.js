@@ -1,6 +1,6 @@
 import { h, put, pill, when, facts, external } from "./dom.js";
 import { watch } from "./model.js";
-import { state, taskState, taskName, ended, health, why, exit, bytes, mib, span, amount } from "./words.js";
+import { state, taskState, taskName, ended, health, healthMood, why, exit, bytes, mib, span, amount } from "./words.js";
 import { logs } from "./logs.js";
 
 // task shows one task: what has become of it, what it used, and what it writes.
@@ -47,7 +47,7 @@ export function task(page, id) {
     const job = model.jobs.get(name.job);
     const workload = job?.spec.workloads?.find((w) => w.name === name.workload);
     const s = state(taskState(t));
-    put(head, h("h1", {}, id), pill(s, taskState(t)), health(t) ? pill({ word: health(t), mood: t.healthy ? "good" : "bad" }) : null);
+    put(head, h("h1", {}, id), pill(s, taskState(t)), health(t) ? pill({ word: health(t), mood: healthMood(t) }) : null);
     put(reason, why(t));
     put(about, facts([
       ["Job", h("a", { href: `/jobs${name.job}` }, name.job)],

@@ -32,7 +32,16 @@ const terminal = new Set(["TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_E
   "TASK_GONE", "TASK_GONE_BY_OPERATOR"]);
 export const ended = (t) => terminal.has(taskState(t));
 
-export const health = (t) => (t.healthy == null || ended(t) ? "" : t.healthy ? "healthy" : "unhealthy");
+// health is what the checks of a running task found last.
+export function health(t) {
+  if (ended(t)) return "";
+  const words = [];
+  if (t.healthy != null) words.push(t.healthy ? "healthy" : "unhealthy");
+  if (t.ready != null) words.push(t.ready ? "ready" : "not ready");
+  return words.join(", ");
+}
+
+export const healthMood = (t) => (t.healthy === false ? "bad" : t.ready === false ? "moving" : "good");
 
 // why is the reason and the message of a task's latest status, where they say
 // more than its state.
