@@ -139,7 +139,6 @@ func TestUnsupportedIsRefused(t *testing.T) {
 	for _, src := range []string{
 		head + "executor: {share: job}\n" + tail,
 		head + tail + "  resources: {gpus: 1}\n",
-		head + tail + "  env: {PASSWORD: {secret: db}}\n",
 		head + tail + "  logs: {maxFiles: 5}\n",
 	} {
 		_, err := jobspec.Parse("job.yaml", []byte(src))

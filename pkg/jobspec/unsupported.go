@@ -48,13 +48,6 @@ func missing(job *tandemv1.Job) []Problem {
 	}
 	for i, w := range job.GetWorkloads() {
 		at := fmt.Sprintf("workloads[%d]", i)
-		for key, v := range ordered(w.GetEnv()) {
-			if v.GetSecret() != "" {
-				problems = append(problems, Problem{
-					Field: join(at, "env."+key), Reason: "secrets are not supported yet",
-				})
-			}
-		}
 		for _, f := range unsupported {
 			if f.workload != nil && f.workload(w) {
 				problems = append(problems, Problem{Field: join(at, f.field), Reason: f.reason})

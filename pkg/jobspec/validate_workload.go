@@ -256,6 +256,7 @@ func uriPath(uri string) string {
 }
 
 var (
+	secretName  = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$`)
 	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	envReserved = regexp.MustCompile(`^(MESOS_|LIBPROCESS_|TANDEM_|PORT_|PORT[0-9]+$)`)
 )
@@ -278,8 +279,11 @@ func (c *checker) environment(field string, env map[string]*tandemv1.EnvValue) {
 				c.refuse(at, "has %d bytes; Linux passes less than %d to a program", len(s.Value), maxArg)
 			}
 		case *tandemv1.EnvValue_Secret:
-			if s.Secret == "" {
-				c.refuse(join(at, "secret"), "the secret's name is empty")
+			switch at := join(at, "secret"); {
+			case s.Secret == "":
+				c.refuse(at, "the secret's name is empty")
+			case !secretName.MatchString(s.Secret):
+				c.refuse(at, "%s is no secret's name: letters, digits, dots, hyphens and underscores, at most 255 and no dot first", quoted(s.Secret))
 			}
 		}
 	}

@@ -37,6 +37,7 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
+	"github.com/tandem-mesos/tandem/scheduler/secret"
 	"github.com/tandem-mesos/tandem/scheduler/store"
 )
 
@@ -82,6 +83,11 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
+	secrets, err := openSecrets(opt)
+	if err != nil {
+		return err
+	}
+
 	config := opt.coreConfig(executor, files.Base(), rand.Uint64())
 	if err := config.Validate(); err != nil {
 		return err
@@ -111,6 +117,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 			}
 			return s, nil
 		},
+		Secrets:           secrets,
 		Framework:         opt.framework(advertised),
 		FirstSequence:     uint64(time.Now().UnixMicro()),
 		FirstSubscription: opt.MasterTimeout,
@@ -151,6 +158,21 @@ func Run(ctx context.Context, opt Options) (err error) {
 	err = <-apiErr
 	stopLoop()
 	return errors.Join(err, <-loopErr)
+}
+
+// openSecrets returns nil where no directory is given.
+func openSecrets(opt Options) (loop.Secrets, error) {
+	if opt.SecretsDir == "" {
+		return nil, nil
+	}
+	dir, err := secret.Open(opt.SecretsDir)
+	if err != nil {
+		return nil, fmt.Errorf("--secrets-dir: %w", err)
+	}
+	if dir.Exposed() {
+		opt.Log.Warnf("everybody on this machine may look into the secrets' directory; close it with chmod o= %s", opt.SecretsDir)
+	}
+	return dir, nil
 }
 
 // detector is a way to find the leading master that may have to be closed.

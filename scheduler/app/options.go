@@ -59,6 +59,10 @@ type Options struct {
 	// Labels are the framework's, for operators.
 	Labels map[string]string
 
+	// SecretsDir is a directory with one file for each secret that jobs may name;
+	// see package secret. Empty: there are none.
+	SecretsDir string
+
 	// Executor is the path of the executor's binary. Empty means beside the
 	// scheduler's own.
 	Executor string

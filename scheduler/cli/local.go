@@ -26,6 +26,7 @@ type localFlags struct {
 	agents              int
 	listen, mesosListen string
 	executor, dir       string
+	secrets             string
 	log                 logFlags
 }
 
@@ -57,6 +58,7 @@ names a directory to keep.`,
 	flags.StringVar(&f.mesosListen, "mesos-listen", "", "the `address` of the Mesos master (default: 127.0.0.1:5050 if it is free)")
 	flags.StringVar(&f.executor, "executor", "", "the executor's `file` (default: tandem-executor beside this program)")
 	flags.StringVar(&f.dir, "dir", "", "a `directory` to keep sandboxes and state in (default: a temporary one)")
+	secretsFlag(flags, &f.secrets)
 	f.log.flags(flags)
 	flags.Lookup("log-level").DefValue = "error"
 	f.log.level = "error"
@@ -214,6 +216,7 @@ func startScheduler(ctx context.Context, f *localFlags, dir string, log logrus.F
 	opt.Master = strings.TrimPrefix(cluster.URL(), "http://")
 	opt.StateDir = filepath.Join(dir, "state")
 	opt.Executor = f.executor
+	opt.SecretsDir = f.secrets
 	opt.Log = log
 	opt.Listen = f.listen
 	if opt.Listen == "" {

@@ -81,8 +81,13 @@ What the command line says goes before the environment, and that before the file
 	f.StringVar(&opt.StateDir, "state", opt.StateDir, "the `directory` that holds what must not be lost")
 	f.StringVar(&opt.Executor, "executor", opt.Executor, "the executor's `file` (default: tandem-executor beside this program)")
 	f.StringVar(&opt.ExecutorURI, "executor-uri", opt.ExecutorURI, "a `URL` that agents fetch the executor from, in place of this scheduler")
+	secretsFlag(f, &opt.SecretsDir)
 	log.flags(f)
 	return cmd
+}
+
+func secretsFlag(f *pflag.FlagSet, dir *string) {
+	f.StringVar(dir, "secrets-dir", "", "a `directory` with one file for each secret that jobs may name")
 }
 
 // list is a flag that may be given several times and whose values are joined by

@@ -36,6 +36,7 @@ type Core struct {
 	offers       offerState
 	reconcile    reconcileState
 	strays       map[string]*stray
+	secrets      map[string]bool // that are held
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -105,6 +106,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.onCallFailed(in)
 	case Command:
 		c.onCommand(in)
+	case SecretsHeld:
+		c.onSecretsHeld(in)
 	case Ticked:
 	default:
 		panic(fmt.Sprintf("core: unknown input %T", in))

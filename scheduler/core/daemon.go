@@ -45,6 +45,9 @@ func (c *Core) placeDaemons(pools []pool, candidates []match.Agent) {
 				}
 				v = in.waitsIn
 			}
+			if c.lacking(v) != "" {
+				continue
+			}
 			ports, ok := match.Put(&candidates[i], &match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(j), Count: 1})
 			if !ok {
 				continue

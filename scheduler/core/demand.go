@@ -34,15 +34,16 @@ func (c *Core) enqueue(in *instance) {
 	}
 	c.dequeue(in)
 	in.waitsIn = v
-	if in.job.daemon() {
+	if c.lacking(v) == "" {
 		c.offers.newWork = true
+	}
+	if in.job.daemon() {
 		// It waits for its agent, though not for ever: see agentless.
 		c.timers.set(&in.timer, c.now.Add(in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration()))
 		return
 	}
 	v.waiting.push(in)
 	c.offers.waiting++
-	c.offers.newWork = true
 	if !v.queued {
 		v.queued = true
 		c.offers.queue = append(c.offers.queue, v)

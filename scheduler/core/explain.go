@@ -75,9 +75,11 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		x.LastOffer = timestamppb.New(c.offers.lastOffer)
 	}
 	var request match.Request
+	lacking := ""
 	if e.Job != nil {
 		x.JobId = e.Job.Id
 		request = c.hypothetical(e.Job)
+		lacking = c.lackingSecret(e.Job)
 	} else {
 		j := c.jobs[e.JobID]
 		if j == nil {
@@ -85,12 +87,18 @@ func (c *Core) explain(e *Explain, r *Reply) {
 			return
 		}
 		// Of several versions that wait, the newest is what a person asks about.
-		request = c.request(j.current())
-		for i := len(j.versions) - 1; i >= 0 && request.Count == 0; i-- {
-			request = c.request(j.versions[i])
+		v := j.current()
+		for i := len(j.versions) - 1; i >= 0 && v.waiting.count == 0; i-- {
+			v = j.versions[i]
 		}
+		request, lacking = c.request(v), c.lacking(v)
 	}
 	x.Waiting = int32(request.Count)
+	if lacking != "" {
+		x.Summary = lacking
+		r.Explanation = x
+		return
+	}
 	seen, agents := c.seenAgents()
 	request.Spread = request.Spread.Clone()
 	for _, p := range match.Match(agents, []match.Request{request}) {

@@ -139,8 +139,12 @@ func (c *Core) settleIdle(in *instance) {
 
 // await lets an instance wait for an offer, for the version that it is to run.
 func (c *Core) await(in *instance, reason string) {
-	if v := in.job.versionFor(in); in.rec.JobVersion != v.number {
+	v := in.job.versionFor(in)
+	if in.rec.JobVersion != v.number {
 		c.editInstance(in).JobVersion = v.number
+	}
+	if lacking := c.lacking(v); lacking != "" {
+		reason, v.why = lacking, lacking
 	}
 	c.setPhase(in, waiting, reason)
 	c.enqueue(in)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -61,7 +62,7 @@ func (j *job) phase() (tandemv1.JobPhase, string) {
 		return tandemv1.JobPhase_JOB_PHASE_FINISHED, ""
 	}
 	if j.daemon() && j.present == 0 {
-		return tandemv1.JobPhase_JOB_PHASE_PENDING, "no agent that fits was seen yet"
+		return tandemv1.JobPhase_JOB_PHASE_PENDING, cmp.Or(j.current().why, "no agent that fits was seen yet")
 	}
 	if n[running]+n[finished] >= j.total() || j.daemon() && n[running] == j.present {
 		if j.updating() {

@@ -3,7 +3,6 @@ package core
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -58,9 +57,6 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 	fixed, others := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
 	for i := range plan.tasks {
 		t := &plan.tasks[i]
-		if t.missing != "" {
-			return fail(fmt.Errorf("workload %s needs secret %s, which the scheduler does not hold", t.workload.Name, t.missing))
-		}
 		var own []uint64
 		for _, port := range t.workload.Ports {
 			from := &others

@@ -64,10 +64,10 @@ func fullJob(t *testing.T) *tandemv1.Job {
 // what testdata/launch.json holds.
 func TestLaunchGroup(t *testing.T) {
 	cfg := testConfig()
-	cfg.Secrets = map[string]string{"db": "s3cret"}
 	cfg.Executor.User = "root"
 	cfg.Executor.Environment = map[string]string{"TZ": "UTC"}
 	c := New(cfg, state.Snapshot{})
+	c.Step(epoch, SecretsHeld{[]string{"db"}})
 	c.Step(epoch, Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
 	c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: fullJob(t)}})
 
@@ -156,29 +156,6 @@ func TestUnlimitedGroupHasNoLimits(t *testing.T) {
 		if task.Limits != nil || task.Container != nil {
 			t.Errorf("task %s has limits %v and container %v", task.TaskID.Value, task.Limits, task.Container)
 		}
-	}
-}
-
-// TestUnknownSecret: what cannot be launched waits, and says why.
-func TestUnknownSecret(t *testing.T) {
-	c := New(testConfig(), state.Snapshot{})
-	c.Step(epoch, Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
-	c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: fullJob(t)}})
-	e := c.Step(epoch, Offers{[]mesos.Offer{parseOffer(t, "o1", "a1:")}})
-	for _, call := range e.Calls {
-		if call.Type == scheduler.Call_ACCEPT {
-			t.Error("it was launched")
-		}
-	}
-	want := "cannot launch on agent a1.example: workload web needs secret db, which the scheduler does not hold"
-	found := false
-	for _, change := range e.Save {
-		if in, ok := change.Record.(*tandemv1.InstanceRecord); ok {
-			found = in.PhaseReason == want && in.Phase == backoff
-		}
-	}
-	if !found {
-		t.Errorf("no instance says %q: %v", want, e.Save)
 	}
 }
 

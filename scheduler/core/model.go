@@ -106,6 +106,8 @@ type version struct {
 	schedule *schedule.Schedule // of a cron job
 	waiting  waitList
 	queued   bool // is in Core.queue
+	// secretive says that the group names secrets.
+	secretive bool
 	// why is the last summary of why instances wait, and whyAt when it was made.
 	why   string
 	whyAt time.Time

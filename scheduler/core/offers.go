@@ -127,21 +127,23 @@ func (c *Core) inMaintenance(o *mesos.Offer) bool {
 // requests are what waits, the longest waiting first.
 func (c *Core) requests() ([]*version, []match.Request) {
 	queue := c.offers.queue[:0]
+	// A list of its own, for the queue's is changed while launches fail.
+	var versions []*version
+	var requests []match.Request
 	for _, v := range c.offers.queue {
-		if v.waiting.count > 0 {
-			queue = append(queue, v)
-		} else {
+		if v.waiting.count == 0 {
 			v.queued = false
+			continue
+		}
+		queue = append(queue, v)
+		if c.lacking(v) == "" {
+			versions = append(versions, v)
+			requests = append(requests, c.request(v))
 		}
 	}
 	clear(c.offers.queue[len(queue):])
 	c.offers.queue = queue
-	requests := make([]match.Request, len(queue))
-	for i, v := range queue {
-		requests[i] = c.request(v)
-	}
-	// The queue's own list is changed while launches fail.
-	return append([]*version(nil), queue...), requests
+	return versions, requests
 }
 
 // launches makes the attempts of the instances placed on one agent, and the

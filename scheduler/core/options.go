@@ -24,8 +24,6 @@ type Config struct {
 	// User is the user of workloads whose job and workload name none. Empty
 	// leaves the choice to the executor, which then uses its own.
 	User string
-	// Secrets are the values that environment variables may name.
-	Secrets map[string]string
 
 	// Seed makes the jitter. Two cores with the same seed, configuration,
 	// snapshot and inputs give the same effects.

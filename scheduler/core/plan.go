@@ -35,7 +35,6 @@ type taskPlan struct {
 	request     resource.Request
 	command     mesos.CommandInfo // without the environment
 	environment []mesos.Environment_Variable
-	missing     string // a secret that the scheduler does not hold
 	labels      *mesos.Labels
 	killPolicy  *mesos.KillPolicy
 	completion  *mesos.DurationInfo
@@ -141,11 +140,7 @@ func (c *Core) planTask(spec *tandemv1.Job, w *tandemv1.Workload) taskPlan {
 	for _, name := range slices.Sorted(maps.Keys(w.Env)) {
 		switch e := w.Env[name].GetSource().(type) {
 		case *tandemv1.EnvValue_Secret:
-			value, held := c.cfg.Secrets[e.Secret]
-			if !held {
-				t.missing = e.Secret
-			}
-			t.environment = append(t.environment, variable(name, value))
+			t.environment = append(t.environment, secretVariable(name, e.Secret))
 		case *tandemv1.EnvValue_Value:
 			t.environment = append(t.environment, variable(name, e.Value))
 		}

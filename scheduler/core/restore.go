@@ -125,6 +125,8 @@ func (c *Core) jobsInOrder() []*job {
 func (c *Core) newVersion(j *job, r *tandemv1.VersionRecord) *version {
 	v := &version{job: j, number: r.Version, spec: r.Spec, rec: r}
 	v.need = c.needOf(r.Spec)
+	v.secretive = namesSecrets(r.Spec)
+	v.why = c.lacking(v)
 	// A validated spec has rules and a schedule that can be read; validation is
 	// where to mend one that has not.
 	v.rules, _ = match.Compile(r.Spec.Constraints, r.Spec.Prefer)

@@ -131,6 +131,7 @@ func playScript(t *testing.T, text string) string {
 //	explain /JOB [TYPE COUNT ...]
 //	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
 //	update TASK STATE [reason=R] [message=M] [healthy=true] [ready=STATUS] [agent=A] [silent]   (silent: no uuid)
+//	secrets [NAME...]
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
 func (s *script) play(words []string) {
@@ -189,6 +190,8 @@ func (s *script) play(words []string) {
 		}
 		_, uncertain := options(2)["uncertain"]
 		s.step(CallFailed{Call: call, Reason: "connection reset", Uncertain: uncertain})
+	case "secrets":
+		s.step(SecretsHeld{words[1:]})
 	case "failure":
 		f := Failed{AgentID: &mesos.AgentID{Value: words[1]}}
 		if len(words) > 2 {
@@ -426,6 +429,8 @@ func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
 				Kind:  &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Port: value, Path: "/ready", Scheme: "http"}},
 				Delay: durationpb.New(0), Interval: durationpb.New(5 * time.Second), Timeout: durationpb.New(5 * time.Second),
 			}
+		case "secret":
+			w.Env = map[string]*tandemv1.EnvValue{"SECRET": {Source: &tandemv1.EnvValue_Secret{Secret: value}}}
 		case "cmd":
 			w.Cmd = value
 		default:

@@ -65,6 +65,9 @@ type (
 		Reason    string
 		Uncertain bool
 	}
+	// SecretsHeld says which secrets there are to launch with. It is the first
+	// input where there are any, and comes again whenever that has changed.
+	SecretsHeld struct{ Names []string }
 	// Ticked says that time has passed; see Core.Next.
 	Ticked struct{}
 	// Command says that somebody asks for something, one of its pointers what.
@@ -215,5 +218,6 @@ func (Rescinded) isInput()     {}
 func (Updated) isInput()       {}
 func (Failed) isInput()        {}
 func (CallFailed) isInput()    {}
+func (SecretsHeld) isInput()   {}
 func (Ticked) isInput()        {}
 func (Command) isInput()       {}

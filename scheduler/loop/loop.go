@@ -55,6 +55,15 @@ type Stream interface {
 	Close()
 }
 
+// Secrets holds what jobs name: *secret.Directory. Its methods may be called by
+// several goroutines, and read the disk.
+type Secrets interface {
+	// Names returns the names of the secrets that are there.
+	Names() ([]string, error)
+	// Value returns what a secret says now.
+	Value(name string) ([]byte, error)
+}
+
 // Options are what a Loop is made of. All without a default must be given.
 type Options struct {
 	Core  Core
@@ -64,6 +73,8 @@ type Options struct {
 	// Subscribe opens a subscription with the leading master that lasts until
 	// ctx ends, or says why it cannot (*schedulerapi.Error).
 	Subscribe func(ctx context.Context, call *scheduler.Call) (Stream, error)
+	// Secrets are what tasks may be launched with; nil holds none.
+	Secrets Secrets
 	// Framework is who the scheduler is to Mesos. Its ID is filled in.
 	Framework mesos.FrameworkInfo
 	// FirstSequence numbers the changes that watches are told of. It must be
@@ -119,6 +130,9 @@ type Loop struct {
 	// ended is closed when Run is over.
 	ended chan struct{}
 
+	// Why secrets cannot be listed; owned by whoever looks at them.
+	secretsProblem string
+
 	// Owned by the goroutine of Run.
 	stream   Stream
 	commands map[uint64]chan<- core.Reply
@@ -150,7 +164,7 @@ func New(opt Options) (*Loop, error) {
 	l := &Loop{
 		opt:      opt,
 		inputs:   make(chan input, maxInputs),
-		sender:   newSender(),
+		sender:   newSender(opt.Secrets),
 		ended:    make(chan struct{}),
 		commands: map[uint64]chan<- core.Reply{},
 		batch:    newBatch(),
@@ -186,6 +200,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	subscriberErr := make(chan error, 1)
 	var wg sync.WaitGroup
+	if l.opt.Secrets != nil {
+		// They are told before anything else, or what needs one would be put off.
+		held := l.lookAtSecrets(inner, nil)
+		wg.Go(func() { l.watchSecrets(inner, held) })
+	}
 	wg.Go(func() { subscriberErr <- l.subscribe(inner) })
 	wg.Go(func() { l.sender.run(inner, l.callFailed) })
 

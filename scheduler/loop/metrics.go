@@ -122,6 +122,8 @@ func inputType(in core.Input) string {
 		return "failed"
 	case core.CallFailed:
 		return "call_failed"
+	case core.SecretsHeld:
+		return "secrets_held"
 	case core.Ticked:
 		return "ticked"
 	case core.Command:

@@ -20,6 +20,7 @@ const maxSend = 512
 // master's answers depend on it: a RECONCILE or KILL that overtook the ACCEPT of
 // its task would be answered as if there were no such task.
 type sender struct {
+	secrets Secrets
 	// wake has room for one, and holds it while there may be something to send.
 	wake chan struct{}
 
@@ -32,7 +33,9 @@ type sender struct {
 	idle chan struct{}
 }
 
-func newSender() *sender { return &sender{wake: make(chan struct{}, 1)} }
+func newSender(secrets Secrets) *sender {
+	return &sender{secrets: secrets, wake: make(chan struct{}, 1)}
+}
 
 // add has calls sent after those that wait. It never blocks.
 func (s *sender) add(calls []outgoing) {
@@ -96,7 +99,7 @@ func (s *sender) take() []outgoing {
 
 // run sends until ctx ends. It passes on every call that failed.
 func (s *sender) run(ctx context.Context, failed func(context.Context, core.CallFailed)) {
-	var calls []*scheduler.Call
+	var calls, sent []*scheduler.Call
 	for ctx.Err() == nil {
 		taken := s.take()
 		if len(taken) == 0 {
@@ -113,15 +116,24 @@ func (s *sender) run(ctx context.Context, failed func(context.Context, core.Call
 			}
 			continue
 		}
-		calls = calls[:0]
+		calls, sent = calls[:0], sent[:0]
 		for _, o := range taken {
-			calls = append(calls, o.call)
+			call, err := s.reveal(o.call)
+			if err != nil {
+				failed(ctx, core.CallFailed{Call: o.call, Reason: err.Error()})
+				continue
+			}
+			calls, sent = append(calls, call), append(sent, o.call)
+		}
+		if len(calls) == 0 {
+			continue
 		}
 		for i, err := range stream.Send(ctx, calls) {
 			if err != nil {
-				failed(ctx, core.CallFailed{Call: calls[i], Reason: err.Error(), Uncertain: uncertain(err)})
+				failed(ctx, core.CallFailed{Call: sent[i], Reason: err.Error(), Uncertain: uncertain(err)})
 			}
 		}
+		clear(calls) // no secret stays with us
 	}
 }
 

@@ -1763,7 +1763,10 @@ type EnvValue_Value struct {
 }
 
 type EnvValue_Secret struct {
-	// The name of a secret that the scheduler holds. In a file: {secret: db}.
+	// The name of a secret that the scheduler holds: a file in its
+	// --secrets-dir. Its value is read at each launch and told to nobody but the
+	// executor; an instance waits for a secret that is not there. In a file:
+	// {secret: db}.
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3,oneof"`
 }
 
