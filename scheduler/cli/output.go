@@ -122,12 +122,16 @@ func printYAML(w io.Writer, v any) error {
 	return enc.Close()
 }
 
-// plain takes the style of JSON off a document. Strings that would be read as
-// something else keep their quotes, which the encoder sees to.
+// plain takes the style of JSON off a document, but for lists in lists, such as
+// the tuples of constraints, which stay on one line. Strings that would be read
+// as something else keep their quotes, which the encoder sees to.
 func plain(n *yaml.Node) {
 	n.Style = 0
 	for _, c := range n.Content {
 		plain(c)
+		if n.Kind == yaml.SequenceNode && c.Kind == yaml.SequenceNode {
+			c.Style = yaml.FlowStyle
+		}
 	}
 }
 
