@@ -5,12 +5,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 )
 
 func TestParse(t *testing.T) {
 	list := func(a ...string) Masters { return Masters{List: a} }
 	ensemble := func(credentials, path string, servers ...string) Masters {
-		return Masters{ZooKeeper: &ZooKeeperURL{Credentials: credentials, Servers: servers, Path: path}}
+		return Masters{ZooKeeper: &zookeeper.URL{Credentials: credentials, Servers: servers, Path: path}}
 	}
 	for _, c := range []struct {
 		in   string
@@ -56,7 +58,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestAZooKeeperURLShownHasNoPassword(t *testing.T) {
-	u := ZooKeeperURL{Credentials: "ops:s3cret", Servers: []string{"zk1:2181", "zk2:2181"}, Path: "/mesos"}
+	u := zookeeper.URL{Credentials: "ops:s3cret", Servers: []string{"zk1:2181", "zk2:2181"}, Path: "/mesos"}
 	if got, want := u.String(), "zk://ops:***@zk1:2181,zk2:2181/mesos"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 )
 
 const (
 	// sessionTimeout is that of the ZooKeeper session, which holds nothing but
 	// watches. The client takes a server for dead after two thirds of it.
 	sessionTimeout = 10 * time.Second
-	silenceTimeout = sessionTimeout * 2 / 3
 	// patience is how long Leader waits for a leader to be known.
 	patience = 10 * time.Second
 	// retry is the wait after ZooKeeper has answered with an error.
@@ -34,7 +35,7 @@ const infoPrefix = "json.info_"
 // and follows every change. While ZooKeeper is away the last known leader
 // stands. It may be used by several goroutines.
 type ZooKeeper struct {
-	url  ZooKeeperURL
+	url  zookeeper.URL
 	conn *zk.Conn
 	// patience is that of the constant, but for tests.
 	patience time.Duration
@@ -55,10 +56,10 @@ type ZooKeeper struct {
 }
 
 // NewZooKeeper begins to look for the leader, and returns at once.
-func NewZooKeeper(u ZooKeeperURL) (*ZooKeeper, error) {
-	conn, _, err := zk.Connect(u.Servers, sessionTimeout, zk.WithDialer(dial), zk.WithLogger(silent{}), zk.WithLogInfo(false))
+func NewZooKeeper(u zookeeper.URL) (*ZooKeeper, error) {
+	conn, err := zookeeper.Connect(u, sessionTimeout, nil)
 	if err != nil {
-		return nil, fmt.Errorf("cannot look for the master in ZooKeeper at %s: %w", strings.Join(u.Servers, ","), err)
+		return nil, fmt.Errorf("cannot look for the master: %w", err)
 	}
 	z := &ZooKeeper{
 		url: u, conn: conn, patience: patience,
@@ -68,33 +69,6 @@ func NewZooKeeper(u ZooKeeperURL) (*ZooKeeper, error) {
 	go z.follow()
 	return z, nil
 }
-
-// dial opens connections that give a silent server up in time: by itself the
-// client waits for more than a minute for one that takes a connection and then
-// says nothing, though others are there.
-func dial(network, address string, timeout time.Duration) (net.Conn, error) {
-	c, err := net.DialTimeout(network, address, timeout)
-	if err != nil {
-		return nil, err
-	}
-	return impatient{c}, nil
-}
-
-type impatient struct{ net.Conn }
-
-// SetReadDeadline sets the deadline, if it is no later than impatience allows.
-func (c impatient) SetReadDeadline(t time.Time) error {
-	if latest := time.Now().Add(silenceTimeout); t.After(latest) {
-		t = latest
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-// silent takes what the ZooKeeper client would log. What matters of it is said
-// when Leader fails.
-type silent struct{}
-
-func (silent) Printf(string, ...any) {}
 
 // Leader returns the leading master, and waits some seconds for there to be one.
 func (z *ZooKeeper) Leader(ctx context.Context) (Leader, error) {
@@ -136,15 +110,19 @@ func (z *ZooKeeper) Close() error {
 // follow keeps what Leader returns up to date until Close.
 func (z *ZooKeeper) follow() {
 	defer close(z.done)
-	if z.url.Credentials != "" {
-		// Masters let everybody read what they register, so that wrong
-		// credentials do no harm.
-		if err := z.conn.AddAuth("digest", []byte(z.url.Credentials)); err != nil {
-			z.set("", fmt.Errorf("it does not take the credentials: %w", err))
-		}
-	}
+	authenticated := false
 	for {
-		events, err := z.look()
+		var events <-chan zk.Event
+		var err error
+		if !authenticated {
+			// Masters let everybody read what they register, so that wrong
+			// credentials do no harm.
+			err = zookeeper.Authenticate(z.conn, z.url)
+			authenticated = err == nil
+		}
+		if err == nil {
+			events, err = z.look()
+		}
 		wait := time.NewTimer(retry)
 		if err != nil {
 			z.set("", err)

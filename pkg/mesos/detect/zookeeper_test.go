@@ -5,97 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
-)
 
-// zkServer is the script of Debian's package zookeeper.
-const zkServer = "/usr/share/zookeeper/bin/zkServer.sh"
+	"github.com/tandem-mesos/tandem/pkg/zookeeper"
+	"github.com/tandem-mesos/tandem/pkg/zookeeper/zktest"
+)
 
 // ensemble is a real ZooKeeper of one server.
 type ensemble struct {
+	*zktest.Server
 	t    *testing.T
 	addr string
-	dir  string
-	cmd  *exec.Cmd
 }
 
 func startZooKeeper(t *testing.T) *ensemble {
 	t.Helper()
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("a real ZooKeeper takes some seconds to start")
-	}
-	if _, err := os.Stat(zkServer); err != nil {
-		t.Skipf("ZooKeeper is not installed (apt-get install zookeeper): %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	e := &ensemble{t: t, addr: l.Addr().String(), dir: t.TempDir()}
-	_, port, _ := net.SplitHostPort(e.addr)
-	config := fmt.Sprintf("tickTime=500\ndataDir=%s/data\nclientPort=%s\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", e.dir, port)
-	if err := os.WriteFile(filepath.Join(e.dir, "zoo.cfg"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e.start()
-	t.Cleanup(e.stop)
-	return e
-}
-
-func (e *ensemble) start() {
-	e.t.Helper()
-	log, err := os.Create(filepath.Join(e.dir, "log"))
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer log.Close()
-	e.cmd = exec.Command(zkServer, "start-foreground", filepath.Join(e.dir, "zoo.cfg"))
-	e.cmd.Env = append(os.Environ(), "ZOO_LOG_DIR="+e.dir, "JVMFLAGS=-Xmx128m")
-	e.cmd.Stdout, e.cmd.Stderr = log, log
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := e.cmd.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	c := e.connect()
-	defer c.Close()
-	eventually(e.t, "ZooKeeper answers", func() error {
-		if _, _, err := c.Exists("/"); err != nil {
-			said, _ := os.ReadFile(log.Name())
-			return fmt.Errorf("%w; it says:\n%s", err, said)
-		}
-		return nil
-	})
-}
-
-func (e *ensemble) stop() {
-	if e.cmd == nil {
-		return
-	}
-	_ = syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
-	_ = e.cmd.Wait()
-	e.cmd = nil
+	s := zktest.Start(t, false)
+	return &ensemble{s, t, s.Address}
 }
 
 // connect gives a session such as a master's.
-func (e *ensemble) connect() *zk.Conn {
-	e.t.Helper()
-	c, _, err := zk.Connect([]string{e.addr}, 10*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(c.Close)
-	return c
-}
+func (e *ensemble) connect() *zk.Conn { return e.Connect(e.t) }
 
 // register makes the znode of a master, and returns its path.
 func (e *ensemble) register(c *zk.Conn, path string, port int) string {
@@ -117,7 +52,7 @@ func (e *ensemble) make(c *zk.Conn, path string) {
 
 func (e *ensemble) detector(credentials, path string) *ZooKeeper {
 	e.t.Helper()
-	z, err := NewZooKeeper(ZooKeeperURL{Credentials: credentials, Servers: []string{e.addr}, Path: path})
+	z, err := NewZooKeeper(zookeeper.URL{Credentials: credentials, Servers: []string{e.addr}, Path: path})
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -212,7 +147,7 @@ func TestZooKeeperAway(t *testing.T) {
 	e.register(masters, "/mesos", 5250)
 	l := leads(t, z, "127.0.0.1:5250")
 
-	e.stop()
+	e.Stop()
 	eventually(t, "the session is lost", func() error {
 		if z.conn.State() == zk.StateHasSession {
 			return errors.New("it is there")
@@ -222,7 +157,7 @@ func TestZooKeeperAway(t *testing.T) {
 	if got, err := z.Leader(t.Context()); err != nil || got.Address != "127.0.0.1:5250" {
 		t.Errorf("while ZooKeeper is away: got %v, %v, want the last leader", got, err)
 	}
-	e.start()
+	e.Restart(t)
 	// The old master's znode is there until its session ends.
 	again := e.connect()
 	eventually(t, "another registers", func() error {
@@ -244,7 +179,7 @@ func TestClosingWhileZooKeeperIsAway(t *testing.T) {
 		}
 		return nil
 	})
-	e.stop()
+	e.Stop()
 	if err := z.Close(); err != nil {
 		t.Error(err)
 	}
@@ -256,7 +191,7 @@ func TestZooKeeperThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	z, err := NewZooKeeper(ZooKeeperURL{Credentials: "ops:s3cret", Servers: []string{l.Addr().String()}, Path: "/mesos"})
+	z, err := NewZooKeeper(zookeeper.URL{Credentials: "ops:s3cret", Servers: []string{l.Addr().String()}, Path: "/mesos"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +264,7 @@ func TestAFrozenServer(t *testing.T) {
 	// comes first.
 	var detectors []*ZooKeeper
 	for range 5 {
-		z, err := NewZooKeeper(ZooKeeperURL{Servers: []string{frozen.Addr().String(), e.addr}, Path: "/mesos"})
+		z, err := NewZooKeeper(zookeeper.URL{Servers: []string{frozen.Addr().String(), e.addr}, Path: "/mesos"})
 		if err != nil {
 			t.Fatal(err)
 		}
