@@ -45,8 +45,6 @@ var (
 	formatKey  = []byte("format")
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // lockTimeout is how long a scheduler that is just ending may take to give the
 // file up.
 const lockTimeout = 2 * time.Second
@@ -261,8 +259,6 @@ func (b *Bolt) Close() error {
 	return nil
 }
 
-var errChecksum = errors.New("its checksum is wrong")
-
 func encode(key string, r proto.Message) ([]byte, error) {
 	value, err := proto.Marshal(r)
 	if err != nil {
@@ -280,8 +276,4 @@ func decode(key, value []byte, r proto.Message) error {
 		return errChecksum
 	}
 	return proto.Unmarshal(record, r)
-}
-
-func checksum(key, record []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, record)
 }

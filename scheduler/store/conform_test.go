@@ -1,7 +1,7 @@
 package store_test
 
 import (
-	"fmt"
+	"path"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,15 +17,15 @@ import (
 
 // stores are all implementations: each opens an empty store, and the function
 // that opens it again after it was closed.
-var stores = map[string]func(t *testing.T) (store.Store, func() store.Store){
-	"memory": func(*testing.T) (store.Store, func() store.Store) {
+var stores = map[string]func(t testing.TB) (store.Store, func() store.Store){
+	"memory": func(testing.TB) (store.Store, func() store.Store) {
 		m := store.NewMemory()
 		return m, func() store.Store {
 			m = m.Reopen()
 			return m
 		}
 	},
-	"bolt": func(t *testing.T) (store.Store, func() store.Store) {
+	"bolt": func(t testing.TB) (store.Store, func() store.Store) {
 		dir := t.TempDir()
 		reopen := func() store.Store {
 			b, err := store.OpenBolt(dir)
@@ -35,6 +35,11 @@ var stores = map[string]func(t *testing.T) (store.Store, func() store.Store){
 			t.Cleanup(func() { b.Close() })
 			return b
 		}
+		return reopen(), reopen
+	},
+	"zookeeper": func(t testing.TB) (store.Store, func() store.Store) {
+		e := newEnsemble(t, shared.Server(t))
+		reopen := func() store.Store { return e.lead().open() }
 		return reopen(), reopen
 	},
 }
@@ -166,33 +171,36 @@ func TestClosingTwice(t *testing.T) {
 // TestStoresAgree: any sequence of writes leaves the same in every store as in
 // the memory store.
 func TestStoresAgree(t *testing.T) {
-	dir := t.TempDir()
-	n := 0
-	rapid.Check(t, func(r *rapid.T) {
-		n++
-		b, err := store.OpenBolt(fmt.Sprintf("%s/%d", dir, n))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		m := store.NewMemory()
-		change := rapid.Custom(func(r *rapid.T) state.Change {
-			id := rapid.SampledFrom([]string{"/a", "/a/b", "/a-b"}).Draw(r, "job")
-			slot := rapid.Int32Range(0, 12).Draw(r, "slot")
-			c := []state.Change{
-				state.PutJob(job(id, uint64(slot))), state.PutInstance(instance(id, slot)),
-				state.PutAttempt(attempt(id, slot, 1)),
-			}[rapid.IntRange(0, 2).Draw(r, "kind")]
-			if rapid.Bool().Draw(r, "removed") {
-				return c.Removal()
+	each(t, func(t *testing.T, _ store.Store, _ func() store.Store) {
+		open := stores[path.Base(t.Name())]
+		rapid.Check(t, func(r *rapid.T) {
+			s, reopen := open(t)
+			defer func() { s.Close() }()
+			m := store.NewMemory()
+			change := rapid.Custom(func(r *rapid.T) state.Change {
+				id := rapid.SampledFrom([]string{"/a", "/a/b", "/a-b"}).Draw(r, "job")
+				slot := rapid.Int32Range(0, 12).Draw(r, "slot")
+				c := []state.Change{
+					state.PutJob(job(id, uint64(slot))), state.PutInstance(instance(id, slot)),
+					state.PutAttempt(attempt(id, slot, 1)),
+				}[rapid.IntRange(0, 2).Draw(r, "kind")]
+				if rapid.Bool().Draw(r, "removed") {
+					return c.Removal()
+				}
+				return c
+			})
+			for _, changes := range rapid.SliceOfN(rapid.SliceOfN(change, 0, 8), 0, 4).Draw(r, "writes") {
+				write(t, m, changes...)
+				write(t, s, changes...)
+				if rapid.Bool().Draw(r, "reopened") {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					s = reopen()
+				}
 			}
-			return c
+			want, _ := m.Load()
+			wantSnapshot(t, s, want)
 		})
-		for _, changes := range rapid.SliceOfN(rapid.SliceOfN(change, 0, 8), 0, 4).Draw(r, "writes") {
-			write(t, m, changes...)
-			write(t, b, changes...)
-		}
-		want, _ := m.Load()
-		wantSnapshot(t, b, want)
 	})
 }

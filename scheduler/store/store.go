@@ -1,5 +1,6 @@
-// Package store keeps a scheduler's records: on one machine in a file (Bolt),
-// and in memory for tests (Memory). One conformance test holds all of them.
+// Package store keeps a scheduler's records: on one machine in a file (Bolt), for
+// several machines in ZooKeeper (ZooKeeper), and in memory for tests (Memory).
+// One conformance test holds all of them.
 //
 // A store must never answer a write before it is durable, never write a part of
 // one, and never open what it is not certain to understand: state that is there
