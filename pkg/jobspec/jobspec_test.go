@@ -137,7 +137,6 @@ func TestOneProblem(t *testing.T) {
 func TestUnsupportedIsRefused(t *testing.T) {
 	const head, tail = "id: /words\n", "workloads:\n- name: count\n  cmd: wc -w\n"
 	for _, src := range []string{
-		head + "executor: {share: job}\n" + tail,
 		head + tail + "  resources: {gpus: 1}\n",
 		head + tail + "  logs: {maxFiles: 5}\n",
 	} {

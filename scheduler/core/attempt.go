@@ -80,6 +80,7 @@ func (c *Core) close(a *attempt) {
 	a.open, a.unanswered = 0, 0
 	a.askAt, a.killAt = 0, 0
 	c.timers.unset(&a.timer)
+	c.leave(a)
 	if in.live == a {
 		in.job.spread.Remove(a.value)
 	} else {

@@ -37,6 +37,7 @@ type Core struct {
 	reconcile    reconcileState
 	strays       map[string]*stray
 	secrets      map[string]bool // that are held
+	shared       map[shareKey]*sharedExecutor
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -66,6 +67,7 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		tasks:  map[string]taskRef{},
 		agents: newAgents(),
 		strays: map[string]*stray{},
+		shared: map[shareKey]*sharedExecutor{},
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)

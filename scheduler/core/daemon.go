@@ -48,7 +48,7 @@ func (c *Core) placeDaemons(pools []pool, candidates []match.Agent) {
 			if c.lacking(v) != "" {
 				continue
 			}
-			ports, ok := match.Put(&candidates[i], &match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(j), Count: 1})
+			ports, ok := match.Put(&candidates[i], &match.Request{Need: c.needOn(v, &pools[i]), Rules: v.rules, Spread: c.spread(j), Count: 1})
 			if !ok {
 				continue
 			}

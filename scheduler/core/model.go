@@ -142,6 +142,7 @@ type attempt struct {
 	rec      *tandemv1.AttemptRecord
 	edited   uint64
 	open     int // tasks that are not terminal
+	shared   *sharedExecutor
 	// unanswered has a bit for each task that the master owes a word about.
 	unanswered uint64
 	asks       int   // questions since the last launch or subscription

@@ -38,13 +38,9 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	versions, requests := c.requests()
 	if len(requests) > 0 {
 		for _, p := range match.Match(candidates, requests) {
-			v := versions[p.Request]
-			in := v.waiting.pop()
-			in.waitsIn = nil
-			c.offers.waiting--
-			pools[p.Agent].placed = append(pools[p.Agent].placed, in)
-			pools[p.Agent].ports = append(pools[p.Agent].ports, p.Ports)
+			c.place(versions[p.Request], &pools[p.Agent], p.Ports)
 		}
+		c.shareExecutors(pools, candidates, versions)
 	}
 	var unused []mesos.OfferID
 	for i := range pools {

@@ -57,6 +57,7 @@ func (c *Core) restoreAttempt(in *instance, r *tandemv1.AttemptRecord) {
 		in.ended = append(in.ended, a)
 		return
 	}
+	c.join(a)
 	// Records come in the order of their numbers: the last that is open is the
 	// live one, unless it was replaced and its successor has ended since.
 	if in.live != nil {

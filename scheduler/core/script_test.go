@@ -376,6 +376,8 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Update.AutoRevert = &revert
 		case key == "inactiveAfter":
 			j.Unreachable.InactiveAfter = durationpb.New(d)
+		case key == "share":
+			j.Executor.Share = tandemv1.ExecutorShare(tandemv1.ExecutorShare_value["EXECUTOR_SHARE_"+strings.ToUpper(value)])
 		case key == "user":
 			j.User = value
 		case key == "version":

@@ -178,6 +178,7 @@ func (c *Core) onFailed(f Failed) {
 	if f.ExecutorID != nil {
 		text := "executor " + f.ExecutorID.Value + " has ended"
 		c.notice(Debug, nil, "%s", text).Agent = f.AgentID.GetValue()
+		c.executorEnded(f.AgentID.GetValue(), f.ExecutorID.Value)
 		return
 	}
 	if f.AgentID != nil {

@@ -45,7 +45,7 @@ func CopyAttempt(r *tandemv1.AttemptRecord) *tandemv1.AttemptRecord {
 		JobId: r.JobId, Slot: r.Slot, Attempt: r.Attempt, JobVersion: r.JobVersion,
 		AgentId: r.AgentId, Hostname: r.Hostname, ExecutorId: r.ExecutorId, Created: r.Created,
 		Tasks: tasks, KillReason: r.KillReason, Ended: r.Ended, Attributes: r.Attributes,
-		Running: r.Running, Unreachable: r.Unreachable, AgentUrl: r.AgentUrl,
+		Running: r.Running, Unreachable: r.Unreachable, AgentUrl: r.AgentUrl, Executor: r.Executor,
 	}
 }
 

@@ -233,11 +233,14 @@ type ExecutorShare int32
 
 const (
 	ExecutorShare_EXECUTOR_SHARE_UNSPECIFIED ExecutorShare = 0
-	// Each attempt has an executor of its own.
+	// Each attempt has an executor of its own, which ends with it and takes nobody
+	// else along.
 	ExecutorShare_EXECUTOR_SHARE_INSTANCE ExecutorShare = 1
 	// The instances of a job share one executor on each agent.
 	ExecutorShare_EXECUTOR_SHARE_JOB ExecutorShare = 2
-	// All jobs of the role share one executor on each agent.
+	// All jobs of the role whose executors have the same resources share one on
+	// each agent. It ends after the last of what it carries, and everything on it
+	// ends when it fails.
 	ExecutorShare_EXECUTOR_SHARE_ROLE ExecutorShare = 3
 )
 
@@ -1084,7 +1087,7 @@ type Workload struct {
 	// Its environment. Names match [A-Za-z_][A-Za-z0-9_]*; names that start with
 	// MESOS_, LIBPROCESS_, TANDEM_ or PORT_, and PORT0-like ones, are set by the
 	// system and refused here. Plain text, a number or a boolean in a file is
-	// {value: "..."}.
+	// {value: "..."}; {secret: NAME} is a secret that the scheduler holds.
 	Env map[string]*EnvValue `protobuf:"bytes,11,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Restarts the group's instance when it fails.
 	HealthCheck *HealthCheck `protobuf:"bytes,12,opt,name=health_check,json=healthCheck,proto3" json:"health_check,omitempty"`

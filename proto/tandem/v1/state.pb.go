@@ -1008,7 +1008,11 @@ type AttemptRecord struct {
 	Unreachable *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	// Where the agent answered when it was chosen, such as http://10.0.0.5:5051,
 	// for reading the sandbox; empty when its offer did not say.
-	AgentUrl      string `protobuf:"bytes,15,opt,name=agent_url,json=agentUrl,proto3" json:"agent_url,omitempty"`
+	AgentUrl string `protobuf:"bytes,15,opt,name=agent_url,json=agentUrl,proto3" json:"agent_url,omitempty"`
+	// Of an executor that is shared: the ExecutorInfo that it was launched with
+	// (mesos.v1.ExecutorInfo in protobuf's binary form), which whatever is launched
+	// on it later has to repeat. Otherwise empty.
+	Executor      []byte `protobuf:"bytes,17,opt,name=executor,proto3" json:"executor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1146,6 +1150,13 @@ func (x *AttemptRecord) GetAgentUrl() string {
 		return x.AgentUrl
 	}
 	return ""
+}
+
+func (x *AttemptRecord) GetExecutor() []byte {
+	if x != nil {
+		return x.Executor
+	}
+	return nil
 }
 
 // TaskRecord is the Mesos task that carries one workload of one attempt.
@@ -1626,7 +1637,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	" \x01(\rR\x06streak\x12\x16\n" +
 	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
 	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\x12\x19\n" +
-	"\bagent_id\x18\r \x01(\tR\aagentId\"\x9d\x05\n" +
+	"\bagent_id\x18\r \x01(\tR\aagentId\"\xb9\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1648,7 +1659,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"attributes\x124\n" +
 	"\arunning\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\arunning\x12<\n" +
 	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x12\x1b\n" +
-	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x1a=\n" +
+	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x12\x1a\n" +
+	"\bexecutor\x18\x11 \x01(\fR\bexecutor\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x04\n" +
