@@ -36,6 +36,14 @@ type Effects struct {
 	Starts []Start
 	// Checks are performed once.
 	Checks []Check
+	// Measure asks for samples of what these runs use. Measured answers it.
+	Measure []Run
+	// Deliveries and Opens are what people ask for. Done answers each.
+	Deliveries []Deliver
+	Opens      []Open
+	// Says are calls of MESSAGE. Each is made once, and whether it arrives is
+	// nobody's business.
+	Says []*executor.Call
 	// Notices are facts for the log.
 	Notices []Notice
 	// End, when it is not nil, ends the executor. It is the last effect that

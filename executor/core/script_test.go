@@ -176,8 +176,7 @@ func (s *script) do(line string) []string {
 		result.ExitCode, _ = strconv.Atoi(options["code"])
 		return s.step(Checked{Run: check.Run, Kind: check.Kind, Seq: check.Seq, Result: result})
 	default:
-		s.t.Fatalf("unknown input %q", line)
-		return nil
+		return s.talk(line, verb, word, options)
 	}
 }
 
@@ -418,6 +417,7 @@ func (s *script) step(in Input) []string {
 		s.checks[s.names[k.Run]] = k
 		printf("%s %s #%d timeout=%s", k.Kind, s.names[k.Run], k.Seq, k.Timeout)
 	}
+	out = append(out, s.printTalk(e)...)
 	for _, n := range e.Notices {
 		if n.Level == Warn && n.Task == "" {
 			printf("warning: %s", n.Text)

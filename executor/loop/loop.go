@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/core"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // Agent is the agent's executor API; package executorapi has it, and the
@@ -59,6 +60,13 @@ type Process interface {
 	Kill()
 	// Check blocks until the check is over, its time is up or ctx ends.
 	Check(ctx context.Context, k core.Check) core.CheckResult
+	// Task is the ID of the task.
+	Task() string
+	// Sample reads what the workload uses now. It fails once that has ended.
+	Sample() (*tandemv1.UsageSample, error)
+	// Deliver sends a signal to the main process or to all, and returns when
+	// that is done. The error says why it is not, for a person.
+	Deliver(signal unix.Signal, all bool) error
 }
 
 // Options configure a run of the loop.
@@ -115,6 +123,7 @@ type loop struct {
 	inputs     chan input
 	subscribes chan *executor.Call
 	slots      chan struct{} // of fetches
+	saying     chan struct{} // room for messages to the scheduler
 }
 
 // input is an input of the core, with what the loop itself needs of it.
@@ -154,6 +163,7 @@ func Run(ctx context.Context, o Options) error {
 		// One is on its way at most: connect asks for one at a time.
 		subscribes: make(chan *executor.Call, 1),
 		slots:      make(chan struct{}, o.Fetches),
+		saying:     make(chan struct{}, maxSaying),
 	}
 	go l.connect()
 	return l.run(ctx)

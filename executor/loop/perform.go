@@ -49,6 +49,11 @@ func (l *loop) perform(e core.Effects) {
 	for _, k := range e.Checks {
 		l.check(k)
 	}
+	l.measure(e.Measure)
+	for _, d := range e.Deliveries {
+		l.deliver(d)
+	}
+	l.say(e.Says)
 }
 
 // fetch brings a task's files in the background.

@@ -57,6 +57,9 @@ type Reader interface {
 	// Watch yields what is, or what has changed since, a response with
 	// snapshot_end, and then every later change in order. It ends with one error.
 	Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error]
+	// Usage yields the samples of tasks that are wanted: those that are kept, all
+	// at once, then others as they come. It ends with one error.
+	Usage(ctx context.Context, wants func(task string) bool) iter.Seq2[[]*tandemv1.UsageSample, error]
 }
 
 // Files keeps files that were uploaded, by their content, for agents to fetch.

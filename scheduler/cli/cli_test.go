@@ -64,7 +64,7 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 	case c.Explain != nil:
 		return core.Reply{Explanation: explanation(c.Explain)}, nil
 	}
-	return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "this fake does not do that"}
+	return converse(c)
 }
 
 func (f *fake) submit(s *core.Submit) (core.Reply, error) {

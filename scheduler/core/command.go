@@ -29,6 +29,10 @@ func (c *Core) onCommand(cmd Command) {
 		c.explain(cmd.Explain, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
+	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil:
+		if !c.converse(cmd, &r) {
+			return
+		}
 	default:
 		r.Refused = &Refused{Conflict, "the command asks for nothing"}
 	}

@@ -38,6 +38,7 @@ type Core struct {
 	strays       map[string]*stray
 	secrets      map[string]bool // that are held
 	shared       map[shareKey]*sharedExecutor
+	askings      map[uint64]*asking // by request
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -48,12 +49,13 @@ type Core struct {
 	calls           callLists
 	replies         []Reply
 	show            []Notice
+	samples         []*tandemv1.UsageSample
 }
 
 // callLists are the calls of one step by what they are for, in the order in
 // which they are made. Launches come first, for somebody waits for them.
 type callLists struct {
-	offers, acknowledge, kill, reconcile, demand []*scheduler.Call
+	offers, acknowledge, kill, reconcile, demand, talk []*scheduler.Call
 }
 
 // New returns a core that goes on from what was saved. An empty snapshot is a
@@ -68,6 +70,8 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		agents: newAgents(),
 		strays: map[string]*stray{},
 		shared: map[shareKey]*sharedExecutor{},
+
+		askings: map[uint64]*asking{},
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)
@@ -106,6 +110,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.onFailed(in)
 	case CallFailed:
 		c.onCallFailed(in)
+	case Told:
+		c.onTold(in)
 	case Command:
 		c.onCommand(in)
 	case SecretsHeld:
@@ -136,7 +142,7 @@ func (c *Core) effects() Effects {
 		c.finishJob(j)
 	}
 	c.demand()
-	e := Effects{Replies: c.replies, Show: c.show}
+	e := Effects{Replies: c.replies, Show: c.show, Samples: c.samples}
 	if c.frameworkEdited {
 		c.frameworkEdited = false
 		c.save = append(c.save, state.PutFramework(c.framework))
@@ -163,17 +169,17 @@ func (c *Core) effects() Effects {
 	}
 	c.flushReconcile()
 	l := &c.calls
-	if n := len(l.offers) + len(l.acknowledge) + len(l.kill) + len(l.reconcile) + len(l.demand); n > 0 {
+	if n := len(l.offers) + len(l.acknowledge) + len(l.kill) + len(l.reconcile) + len(l.demand) + len(l.talk); n > 0 {
 		e.Calls = make([]*scheduler.Call, 0, n)
-		for _, list := range [...][]*scheduler.Call{l.offers, l.acknowledge, l.kill, l.reconcile, l.demand} {
+		for _, list := range [...][]*scheduler.Call{l.offers, l.acknowledge, l.kill, l.reconcile, l.demand, l.talk} {
 			e.Calls = append(e.Calls, list...)
 		}
 	}
 	c.touched, c.instances, c.attempts = clearList(c.touched), clearList(c.instances), clearList(c.attempts)
 	c.save = clearList(c.save)
 	l.offers, l.acknowledge, l.kill = clearList(l.offers), clearList(l.acknowledge), clearList(l.kill)
-	l.reconcile, l.demand = clearList(l.reconcile), clearList(l.demand)
-	c.replies, c.show = nil, nil
+	l.reconcile, l.demand, l.talk = clearList(l.reconcile), clearList(l.demand), clearList(l.talk)
+	c.replies, c.show, c.samples = nil, nil, nil
 	if len(e.Save) == 0 {
 		e.Save = nil
 	}

@@ -74,6 +74,10 @@ func describe(e Effects, now time.Time) []string {
 		}
 	}
 	for _, c := range e.Calls {
+		if c.Message != nil {
+			describeMessage(add, c.Message)
+			continue
+		}
 		describeCall(add, c)
 	}
 	for _, r := range e.Replies {
@@ -91,6 +95,9 @@ func describe(e Effects, now time.Time) []string {
 		} else {
 			add("reply %d version=%d changed=%t", r.ID, r.Version, r.Changed)
 		}
+	}
+	for _, s := range e.Samples {
+		add("sample of %s", s.TaskId)
 	}
 	for _, n := range e.Show {
 		if n.Level > Debug {

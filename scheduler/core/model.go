@@ -150,6 +150,8 @@ type attempt struct {
 	kills      int   // KILLs sent
 	killAt     int64 // when the next is due
 	timer      timer
+	// measuredUntil is until when its executor was asked for samples.
+	measuredUntil int64
 }
 
 func (a *attempt) over() bool { return a.rec.Ended != nil }

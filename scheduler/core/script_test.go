@@ -134,6 +134,7 @@ func playScript(t *testing.T, text string) string {
 //	secrets [NAME...]
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
+//	and those of script.talk
 func (s *script) play(words []string) {
 	options := func(from int) map[string]string {
 		m := map[string]string{}
@@ -199,7 +200,7 @@ func (s *script) play(words []string) {
 		}
 		s.step(f)
 	default:
-		s.t.Fatalf("unknown input %q", words[0])
+		s.talk(words, options)
 	}
 }
 

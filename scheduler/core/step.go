@@ -30,6 +30,8 @@ type Effects struct {
 	Replies []Reply
 	// Show is what readers see next, beyond Save.
 	Show []Notice
+	// Samples are what tasks use, for readers. They are never saved.
+	Samples []*tandemv1.UsageSample
 }
 
 // Input is something that has happened. The types below are all there are.
@@ -81,6 +83,11 @@ type (
 		Restart  *Restart
 		Run      *Run
 		Explain  *Explain
+		// About single tasks.
+		KillTask    *KillTask
+		SignalTask  *SignalTask
+		OpenSession *OpenSession
+		Measure     *Measure
 	}
 )
 
@@ -165,6 +172,9 @@ type Reply struct {
 	Refused *Refused
 	Version uint64
 	Changed bool
+	// LeftOut is how many tasks a Measure does not measure, for there are too
+	// many.
+	LeftOut int32
 }
 
 // Code classes a refusal.

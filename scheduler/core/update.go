@@ -215,6 +215,8 @@ func (c *Core) onCallFailed(f CallFailed) {
 		} else if s := c.strays[id]; s != nil {
 			c.timers.set(&s.timer, retry)
 		}
+	case scheduler.Call_MESSAGE:
+		c.messageFailed(f)
 	case scheduler.Call_SUPPRESS:
 		c.offers.suppressed, c.offers.suppressAfter = false, retry
 	case scheduler.Call_REVIVE:

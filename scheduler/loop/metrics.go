@@ -124,6 +124,8 @@ func inputType(in core.Input) string {
 		return "call_failed"
 	case core.SecretsHeld:
 		return "secrets_held"
+	case core.Told:
+		return "told"
 	case core.Ticked:
 		return "ticked"
 	case core.Command:

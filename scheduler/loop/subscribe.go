@@ -223,6 +223,10 @@ func inputOf(e *scheduler.Event) core.Input {
 		if e.Update != nil {
 			return core.Updated{Status: e.Update.Status}
 		}
+	case scheduler.Event_MESSAGE:
+		if m := e.Message; m != nil {
+			return core.Told{AgentID: m.AgentID, ExecutorID: m.ExecutorID, Data: m.Data}
+		}
 	case scheduler.Event_FAILURE:
 		if f := e.Failure; f != nil {
 			return core.Failed{AgentID: f.AgentID, ExecutorID: f.ExecutorID, Status: f.Status}

@@ -28,6 +28,9 @@ type View struct {
 	jobs      map[string]*jobEntry
 	watches   map[*watch]struct{}
 	ended     bool
+
+	// usage has a lock of its own.
+	usage usage
 }
 
 // jobEntry is a job with all that belongs to it. While the records of a

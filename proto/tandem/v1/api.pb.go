@@ -2401,11 +2401,308 @@ func (x *FileInfo) GetDirectory() bool {
 	return false
 }
 
+type WatchUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A task, or a job: then all tasks of it that run. With neither, all tasks that
+	// run.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	JobId  string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only what is measured from now on.
+	WithoutHistory bool `protobuf:"varint,3,opt,name=without_history,json=withoutHistory,proto3" json:"without_history,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WatchUsageRequest) Reset() {
+	*x = WatchUsageRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUsageRequest) ProtoMessage() {}
+
+func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUsageRequest.ProtoReflect.Descriptor instead.
+func (*WatchUsageRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *WatchUsageRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *WatchUsageRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *WatchUsageRequest) GetWithoutHistory() bool {
+	if x != nil {
+		return x.WithoutHistory
+	}
+	return false
+}
+
+// WatchUsageResponse holds samples of one or several tasks, each task's in their
+// order. A sample may be lost, and is not sent again.
+type WatchUsageResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Samples []*UsageSample         `protobuf:"bytes,1,rep,name=samples,proto3" json:"samples,omitempty"`
+	// In the first response: how many of the tasks are not measured, for there are
+	// too many: those of 500 attempts are.
+	LeftOut       int32 `protobuf:"varint,2,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchUsageResponse) Reset() {
+	*x = WatchUsageResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUsageResponse) ProtoMessage() {}
+
+func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUsageResponse.ProtoReflect.Descriptor instead.
+func (*WatchUsageResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *WatchUsageResponse) GetSamples() []*UsageSample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *WatchUsageResponse) GetLeftOut() int32 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+type KillTaskRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KillTaskRequest) Reset() {
+	*x = KillTaskRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KillTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KillTaskRequest) ProtoMessage() {}
+
+func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KillTaskRequest.ProtoReflect.Descriptor instead.
+func (*KillTaskRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *KillTaskRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+type KillTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KillTaskResponse) Reset() {
+	*x = KillTaskResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KillTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KillTaskResponse) ProtoMessage() {}
+
+func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KillTaskResponse.ProtoReflect.Descriptor instead.
+func (*KillTaskResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
+}
+
+type SignalTaskRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Its name, such as SIGUSR1.
+	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	// To all processes in the task's cgroup, and not only to the main one.
+	All           bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalTaskRequest) Reset() {
+	*x = SignalTaskRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalTaskRequest) ProtoMessage() {}
+
+func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
+func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *SignalTaskRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *SignalTaskRequest) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+func (x *SignalTaskRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type SignalTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalTaskResponse) Reset() {
+	*x = SignalTaskResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalTaskResponse) ProtoMessage() {}
+
+func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
+func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+}
+
 var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x15tandem/v1/state.proto\"7\n" +
+	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"y\n" +
@@ -2561,13 +2858,28 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\bmodified\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x12\n" +
 	"\x04mode\x18\x04 \x01(\tR\x04mode\x12\x12\n" +
 	"\x04user\x18\x05 \x01(\tR\x04user\x12\x1c\n" +
-	"\tdirectory\x18\x06 \x01(\bR\tdirectory*\x94\x01\n" +
+	"\tdirectory\x18\x06 \x01(\bR\tdirectory\"l\n" +
+	"\x11WatchUsageRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12'\n" +
+	"\x0fwithout_history\x18\x03 \x01(\bR\x0ewithoutHistory\"a\n" +
+	"\x12WatchUsageResponse\x120\n" +
+	"\asamples\x18\x01 \x03(\v2\x16.tandem.v1.UsageSampleR\asamples\x12\x19\n" +
+	"\bleft_out\x18\x02 \x01(\x05R\aleftOut\"*\n" +
+	"\x0fKillTaskRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\"\x12\n" +
+	"\x10KillTaskResponse\"V\n" +
+	"\x11SignalTaskRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
+	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\"\x14\n" +
+	"\x12SignalTaskResponse*\x94\x01\n" +
 	"\fUpdateAction\x12\x1d\n" +
 	"\x19UPDATE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xb2\t\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\x8f\v\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
@@ -2587,7 +2899,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\x03\x90\x02\x01\x12B\n" +
 	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse0\x01\x12K\n" +
-	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\x03\x90\x02\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\n" +
+	"WatchUsage\x12\x1c.tandem.v1.WatchUsageRequest\x1a\x1d.tandem.v1.WatchUsageResponse0\x01\x12C\n" +
+	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\x12I\n" +
+	"\n" +
+	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponseB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_api_proto_rawDescOnce sync.Once
@@ -2602,7 +2919,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),             // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),               // 1: tandem.v1.Refusal
@@ -2644,77 +2961,91 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*ListFilesRequest)(nil),      // 37: tandem.v1.ListFilesRequest
 	(*ListFilesResponse)(nil),     // 38: tandem.v1.ListFilesResponse
 	(*FileInfo)(nil),              // 39: tandem.v1.FileInfo
-	(*Job)(nil),                   // 40: tandem.v1.Job
-	(*VersionRecord)(nil),         // 41: tandem.v1.VersionRecord
-	(*JobRecord)(nil),             // 42: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 43: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 44: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
-	(*Explanation)(nil),           // 46: tandem.v1.Explanation
+	(*WatchUsageRequest)(nil),     // 40: tandem.v1.WatchUsageRequest
+	(*WatchUsageResponse)(nil),    // 41: tandem.v1.WatchUsageResponse
+	(*KillTaskRequest)(nil),       // 42: tandem.v1.KillTaskRequest
+	(*KillTaskResponse)(nil),      // 43: tandem.v1.KillTaskResponse
+	(*SignalTaskRequest)(nil),     // 44: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),    // 45: tandem.v1.SignalTaskResponse
+	(*Job)(nil),                   // 46: tandem.v1.Job
+	(*VersionRecord)(nil),         // 47: tandem.v1.VersionRecord
+	(*JobRecord)(nil),             // 48: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),        // 49: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 50: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
+	(*Explanation)(nil),           // 52: tandem.v1.Explanation
+	(*UsageSample)(nil),           // 53: tandem.v1.UsageSample
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	40, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	46, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
 	12, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	41, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	42, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	42, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	47, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	48, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	48, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 5: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	43, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	44, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	49, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	50, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 8: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	45, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	42, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	43, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	44, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	51, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	48, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	49, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	50, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 13: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 14: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	45, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	46, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	40, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	40, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	42, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	46, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	51, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	52, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	46, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	46, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	48, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	52, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 21: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
 	34, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
 	39, // 23: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	45, // 24: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	2,  // 25: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 26: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 27: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 28: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 29: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 30: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 31: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 32: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 33: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 34: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 35: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 36: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 37: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 38: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	35, // 39: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	37, // 40: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	3,  // 41: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 42: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 43: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 44: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 45: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 46: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 47: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 48: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 49: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 50: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 51: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 52: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 53: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 54: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	36, // 55: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	38, // 56: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	41, // [41:57] is the sub-list for method output_type
-	25, // [25:41] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	51, // 24: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	53, // 25: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	2,  // 26: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 27: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 28: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 29: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 30: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 31: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 32: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 33: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 34: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 35: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 36: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 37: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 38: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 39: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	35, // 40: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	37, // 41: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	40, // 42: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	42, // 43: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	44, // 44: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	3,  // 45: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 46: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 47: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 48: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 49: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 50: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 51: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 52: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 53: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 54: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 55: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 56: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 57: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 58: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	36, // 59: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	38, // 60: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	41, // 61: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	43, // 62: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	45, // 63: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	45, // [45:64] is the sub-list for method output_type
+	26, // [26:45] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -2724,6 +3055,7 @@ func file_tandem_v1_api_proto_init() {
 	}
 	file_tandem_v1_job_proto_init()
 	file_tandem_v1_state_proto_init()
+	file_tandem_v1_talk_proto_init()
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[3].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[16].OneofWrappers = []any{}
@@ -2747,7 +3079,7 @@ func file_tandem_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   39,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -78,6 +78,15 @@ const (
 	// SchedulerServiceListFilesProcedure is the fully-qualified name of the SchedulerService's
 	// ListFiles RPC.
 	SchedulerServiceListFilesProcedure = "/tandem.v1.SchedulerService/ListFiles"
+	// SchedulerServiceWatchUsageProcedure is the fully-qualified name of the SchedulerService's
+	// WatchUsage RPC.
+	SchedulerServiceWatchUsageProcedure = "/tandem.v1.SchedulerService/WatchUsage"
+	// SchedulerServiceKillTaskProcedure is the fully-qualified name of the SchedulerService's KillTask
+	// RPC.
+	SchedulerServiceKillTaskProcedure = "/tandem.v1.SchedulerService/KillTask"
+	// SchedulerServiceSignalTaskProcedure is the fully-qualified name of the SchedulerService's
+	// SignalTask RPC.
+	SchedulerServiceSignalTaskProcedure = "/tandem.v1.SchedulerService/SignalTask"
 )
 
 // SchedulerServiceClient is a client for the tandem.v1.SchedulerService service.
@@ -118,6 +127,14 @@ type SchedulerServiceClient interface {
 	ReadLog(context.Context, *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error)
 	// The files in a task's sandbox. They are read from the agent.
 	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
+	// What tasks use while they run: what is known of the last minutes, then
+	// samples as they come. Tasks are measured only while somebody asks.
+	WatchUsage(context.Context, *v1.WatchUsageRequest) (*connect.ServerStreamForClient[v1.WatchUsageResponse], error)
+	// Ends a task by its kill policy. What follows is for the job's restart
+	// policy: to it, the task was killed by somebody else.
+	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
+	// Sends a signal to a task. Answered when the executor has sent it.
+	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
 }
 
 // NewSchedulerServiceClient constructs a client for the tandem.v1.SchedulerService service. By
@@ -235,6 +252,24 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		watchUsage: connect.NewClient[v1.WatchUsageRequest, v1.WatchUsageResponse](
+			httpClient,
+			baseURL+SchedulerServiceWatchUsageProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("WatchUsage")),
+			connect.WithClientOptions(opts...),
+		),
+		killTask: connect.NewClient[v1.KillTaskRequest, v1.KillTaskResponse](
+			httpClient,
+			baseURL+SchedulerServiceKillTaskProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("KillTask")),
+			connect.WithClientOptions(opts...),
+		),
+		signalTask: connect.NewClient[v1.SignalTaskRequest, v1.SignalTaskResponse](
+			httpClient,
+			baseURL+SchedulerServiceSignalTaskProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("SignalTask")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -256,6 +291,9 @@ type schedulerServiceClient struct {
 	listAgents   *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
 	readLog      *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
 	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
+	watchUsage   *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
+	killTask     *connect.Client[v1.KillTaskRequest, v1.KillTaskResponse]
+	signalTask   *connect.Client[v1.SignalTaskRequest, v1.SignalTaskResponse]
 }
 
 // SubmitJob calls tandem.v1.SchedulerService.SubmitJob.
@@ -394,6 +432,29 @@ func (c *schedulerServiceClient) ListFiles(ctx context.Context, req *v1.ListFile
 	return nil, err
 }
 
+// WatchUsage calls tandem.v1.SchedulerService.WatchUsage.
+func (c *schedulerServiceClient) WatchUsage(ctx context.Context, req *v1.WatchUsageRequest) (*connect.ServerStreamForClient[v1.WatchUsageResponse], error) {
+	return c.watchUsage.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// KillTask calls tandem.v1.SchedulerService.KillTask.
+func (c *schedulerServiceClient) KillTask(ctx context.Context, req *v1.KillTaskRequest) (*v1.KillTaskResponse, error) {
+	response, err := c.killTask.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SignalTask calls tandem.v1.SchedulerService.SignalTask.
+func (c *schedulerServiceClient) SignalTask(ctx context.Context, req *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {
+	response, err := c.signalTask.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SchedulerServiceHandler is an implementation of the tandem.v1.SchedulerService service.
 type SchedulerServiceHandler interface {
 	// Makes a job be as the spec says: a new job, a new version of one, or, when
@@ -432,6 +493,14 @@ type SchedulerServiceHandler interface {
 	ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error
 	// The files in a task's sandbox. They are read from the agent.
 	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
+	// What tasks use while they run: what is known of the last minutes, then
+	// samples as they come. Tasks are measured only while somebody asks.
+	WatchUsage(context.Context, *v1.WatchUsageRequest, *connect.ServerStream[v1.WatchUsageResponse]) error
+	// Ends a task by its kill policy. What follows is for the job's restart
+	// policy: to it, the task was killed by somebody else.
+	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
+	// Sends a signal to a task. Answered when the executor has sent it.
+	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
 }
 
 // NewSchedulerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -545,6 +614,24 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceWatchUsageHandler := connect.NewServerStreamHandlerSimple(
+		SchedulerServiceWatchUsageProcedure,
+		svc.WatchUsage,
+		connect.WithSchema(schedulerServiceMethods.ByName("WatchUsage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceKillTaskHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceKillTaskProcedure,
+		svc.KillTask,
+		connect.WithSchema(schedulerServiceMethods.ByName("KillTask")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceSignalTaskHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceSignalTaskProcedure,
+		svc.SignalTask,
+		connect.WithSchema(schedulerServiceMethods.ByName("SignalTask")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tandem.v1.SchedulerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SchedulerServiceSubmitJobProcedure:
@@ -579,6 +666,12 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceReadLogHandler.ServeHTTP(w, r)
 		case SchedulerServiceListFilesProcedure:
 			schedulerServiceListFilesHandler.ServeHTTP(w, r)
+		case SchedulerServiceWatchUsageProcedure:
+			schedulerServiceWatchUsageHandler.ServeHTTP(w, r)
+		case SchedulerServiceKillTaskProcedure:
+			schedulerServiceKillTaskHandler.ServeHTTP(w, r)
+		case SchedulerServiceSignalTaskProcedure:
+			schedulerServiceSignalTaskHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -650,4 +743,16 @@ func (UnimplementedSchedulerServiceHandler) ReadLog(context.Context, *v1.ReadLog
 
 func (UnimplementedSchedulerServiceHandler) ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListFiles is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) WatchUsage(context.Context, *v1.WatchUsageRequest, *connect.ServerStream[v1.WatchUsageResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.WatchUsage is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.KillTask is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.SignalTask is not implemented"))
 }
