@@ -61,7 +61,7 @@ func (s *service) RollbackJob(ctx context.Context, req *tandemv1.RollbackJobRequ
 		return nil, err
 	}
 	reply, err := s.do(ctx, core.Command{Rollback: &core.Rollback{
-		JobID: req.GetId(), Version: req.GetVersion(), ExpectedVersion: req.ExpectedVersion,
+		JobID: req.GetId(), Version: req.GetVersion(), ExpectedVersion: req.ExpectedVersion, Force: req.GetForce(),
 	}})
 	if err != nil {
 		return nil, err

@@ -78,6 +78,10 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	if old := f.jobs[id]; old != nil && proto.Equal(old.Job.Spec, s.Job) {
 		return core.Reply{Version: f.versions[id]}, nil
 	}
+	if old := f.jobs[id]; old != nil && !s.Force && 2*s.Job.GetInstances() < old.Job.Spec.GetInstances() {
+		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: fmt.Sprintf("of the %d instances of job %s that run, %d would end: force it",
+			old.Job.Spec.GetInstances(), id, old.Job.Spec.GetInstances()-s.Job.GetInstances())}
+	}
 	f.versions[id]++
 	f.jobs[id] = f.done(s.Job, f.versions[id])
 	f.specs[id] = append([]*tandemv1.VersionRecord{{

@@ -256,7 +256,7 @@ func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, fi
 	}()
 	versions := map[string]uint64{}
 	for _, file := range files {
-		res, err := c.submit(follow, file, nil)
+		res, err := c.submit(follow, file, nil, false)
 		if err != nil {
 			return s.unlessEnded(err)
 		}

@@ -91,6 +91,7 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	}
 	a.askAt = c.now.Add(c.cfg.AnswerTimeout).UnixNano()
 	c.arm(a)
+	c.launched(in, v)
 	c.setPhase(in, launching, "on agent "+rec.Hostname)
 	n := c.noticeInstance(Debug, in, "launching on %s", rec.Hostname)
 	n.Agent = rec.AgentId

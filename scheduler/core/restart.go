@@ -144,6 +144,7 @@ func (c *Core) failedOnce(in *instance, a *attempt, why string) {
 		r.Streak = 0
 	}
 	r.Streak++
+	c.countFailure(in, a, why)
 	allowed := int(policy.GetAttempts())
 	switch exhausted := len(r.Failures) > allowed || int(r.Streak) > allowed; {
 	case exhausted && !in.job.endless():

@@ -160,7 +160,8 @@ func (s *script) play(words []string) {
 		s.step(Ticked{})
 	case "submit":
 		s.id++
-		s.step(Command{ID: s.id, Submit: &Submit{Job: parseJob(s.t, words[1:]), ExpectedVersion: expected(words)}})
+		_, force := options(4)["force"]
+		s.step(Command{ID: s.id, Submit: &Submit{Job: parseJob(s.t, words[1:]), ExpectedVersion: expected(words), Force: force}})
 	case "stop":
 		s.id++
 		_, purge := options(2)["purge"]
@@ -381,7 +382,12 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Executor.Share = tandemv1.ExecutorShare(tandemv1.ExecutorShare_value["EXECUTOR_SHARE_"+strings.ToUpper(value)])
 		case key == "user":
 			j.User = value
-		case key == "version":
+		case key == "maxFailures":
+			failures := int32(number)
+			j.Update.MaxFailures = &failures
+		case key == "progressDeadline":
+			j.Update.ProgressDeadline = durationpb.New(d)
+		case key == "version", key == "force":
 		default:
 			t.Fatalf("unknown option %q", w)
 		}

@@ -98,6 +98,9 @@ type Submit struct {
 	// ExpectedVersion refuses the command unless the job has it; 0 means that
 	// there must be no such job. Nil expects nothing.
 	ExpectedVersion *uint64
+	// Force allows the command to end more than half of the instances that run
+	// by asking for fewer.
+	Force bool
 }
 
 // Stop ends a job's tasks and keeps its record, unless Purge is set: then the
@@ -130,13 +133,15 @@ const (
 	AbortUpdate
 )
 
-// Rollback makes an earlier version's spec the job's newest version.
+// Rollback makes an earlier version's spec the job's newest version. The update
+// that follows tries no canaries first, and is not itself gone back from.
 type Rollback struct {
 	JobID string
 	// Version is the version to go back to; 0 means the last good one before the
 	// current.
 	Version         uint64
 	ExpectedVersion *uint64
+	Force           bool // as in Submit
 }
 
 // Restart replaces instances by new attempts of the same version: those of a

@@ -23,6 +23,7 @@ func CopyUpdate(r *tandemv1.UpdateRecord) *tandemv1.UpdateRecord {
 	return &tandemv1.UpdateRecord{
 		Phase: r.Phase, Reason: r.Reason, Version: r.Version, FromVersion: r.FromVersion, Reverts: r.Reverts,
 		Started: r.Started, Progressed: r.Progressed, Promoted: r.Promoted, Ended: r.Ended,
+		Failures: r.Failures,
 	}
 }
 

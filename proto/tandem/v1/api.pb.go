@@ -143,8 +143,11 @@ type SubmitJobRequest struct {
 	// The version that the change was made against: 0 for a job that must not
 	// exist yet. Absent: whatever is there.
 	ExpectedVersion *uint64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Allow a change that would end more than half of the instances that run, by
+	// asking for fewer.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitJobRequest) Reset() {
@@ -189,6 +192,13 @@ func (x *SubmitJobRequest) GetExpectedVersion() uint64 {
 		return *x.ExpectedVersion
 	}
 	return 0
+}
+
+func (x *SubmitJobRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type SubmitJobResponse struct {
@@ -1585,8 +1595,10 @@ type RollbackJobRequest struct {
 	// The version to go back to; 0 means the last good one before the current.
 	Version         uint64  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	ExpectedVersion *uint64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// As in SubmitJobRequest.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RollbackJobRequest) Reset() {
@@ -1638,6 +1650,13 @@ func (x *RollbackJobRequest) GetExpectedVersion() uint64 {
 		return *x.ExpectedVersion
 	}
 	return 0
+}
+
+func (x *RollbackJobRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type RollbackJobResponse struct {
@@ -2705,10 +2724,11 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"y\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8f\x01\n" +
 	"\x10SubmitJobRequest\x12 \n" +
 	"\x03job\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x03job\x12.\n" +
-	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05forceB\x13\n" +
 	"\x11_expected_version\"G\n" +
 	"\x11SubmitJobResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x18\n" +
@@ -2802,11 +2822,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
 	"\x11_expected_version\".\n" +
 	"\x12RestartJobResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x83\x01\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x99\x01\n" +
 	"\x12RollbackJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12.\n" +
-	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05forceB\x13\n" +
 	"\x11_expected_version\"/\n" +
 	"\x13RollbackJobResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"\x9a\x01\n" +

@@ -710,10 +710,13 @@ type UpdatePolicy struct {
 	// How long an instance must be healthy to count as updated. Default: 10s.
 	MinHealthyTime *durationpb.Duration `protobuf:"bytes,3,opt,name=min_healthy_time,json=minHealthyTime,proto3" json:"min_healthy_time,omitempty"`
 	// The longest time without one more updated instance before the update has
-	// failed. Default: 10m.
+	// failed; it does not run while instances only wait for offers. Default: 10m.
 	ProgressDeadline *durationpb.Duration `protobuf:"bytes,4,opt,name=progress_deadline,json=progressDeadline,proto3" json:"progress_deadline,omitempty"`
 	// Go back to the last good version when an update fails. Default: true.
-	AutoRevert    *bool `protobuf:"varint,5,opt,name=auto_revert,json=autoRevert,proto3,oneof" json:"auto_revert,omitempty"`
+	AutoRevert *bool `protobuf:"varint,5,opt,name=auto_revert,json=autoRevert,proto3,oneof" json:"auto_revert,omitempty"`
+	// How many times updated instances may fail, taken together; with one more the
+	// update has failed. Default: no bound but that of each instance's restarts.
+	MaxFailures   *int32 `protobuf:"varint,6,opt,name=max_failures,json=maxFailures,proto3,oneof" json:"max_failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -781,6 +784,13 @@ func (x *UpdatePolicy) GetAutoRevert() bool {
 		return *x.AutoRevert
 	}
 	return false
+}
+
+func (x *UpdatePolicy) GetMaxFailures() int32 {
+	if x != nil && x.MaxFailures != nil {
+		return *x.MaxFailures
+	}
+	return 0
 }
 
 // RestartPolicy says when and how often an instance that ended is started
@@ -2236,15 +2246,17 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x129\n" +
 	"\boperator\x18\x02 \x01(\x0e2\x1d.tandem.v1.ConstraintOperatorR\boperator\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x16\n" +
-	"\x06weight\x18\x04 \x01(\x05R\x06weight\"\x8c\x02\n" +
+	"\x06weight\x18\x04 \x01(\x05R\x06weight\"\xc5\x02\n" +
 	"\fUpdatePolicy\x12!\n" +
 	"\fmax_parallel\x18\x01 \x01(\x05R\vmaxParallel\x12\x16\n" +
 	"\x06canary\x18\x02 \x01(\x05R\x06canary\x12C\n" +
 	"\x10min_healthy_time\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0eminHealthyTime\x12F\n" +
 	"\x11progress_deadline\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x10progressDeadline\x12$\n" +
 	"\vauto_revert\x18\x05 \x01(\bH\x00R\n" +
-	"autoRevert\x88\x01\x01B\x0e\n" +
-	"\f_auto_revert\"\xf5\x01\n" +
+	"autoRevert\x88\x01\x01\x12&\n" +
+	"\fmax_failures\x18\x06 \x01(\x05H\x01R\vmaxFailures\x88\x01\x01B\x0e\n" +
+	"\f_auto_revertB\x0f\n" +
+	"\r_max_failures\"\xf5\x01\n" +
 	"\rRestartPolicy\x12\x1f\n" +
 	"\battempts\x18\x01 \x01(\x05H\x00R\battempts\x88\x01\x01\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +

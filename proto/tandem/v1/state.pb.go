@@ -647,15 +647,18 @@ type UpdateRecord struct {
 	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// The version to go back to should it fail; 0 without one.
 	FromVersion uint64 `protobuf:"varint,4,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
-	// The version that failed, where this update goes back from it; else 0.
+	// The version that is given up, where this update goes back from it, because
+	// it has failed or somebody asked for that; else 0.
 	Reverts uint64                 `protobuf:"varint,5,opt,name=reverts,proto3" json:"reverts,omitempty"`
 	Started *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started,proto3" json:"started,omitempty"`
-	// When the latest updated instance came to serve; the progress deadline
-	// counts from here.
+	// When the latest updated instance was launched or came to serve; the progress
+	// deadline counts from here.
 	Progressed *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=progressed,proto3" json:"progressed,omitempty"`
 	// Whether the canaries, if any were asked for, were found good.
-	Promoted      bool                   `protobuf:"varint,8,opt,name=promoted,proto3" json:"promoted,omitempty"`
-	Ended         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	Promoted bool                   `protobuf:"varint,8,opt,name=promoted,proto3" json:"promoted,omitempty"`
+	Ended    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	// How many times updated instances have failed.
+	Failures      uint32 `protobuf:"varint,10,opt,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -751,6 +754,13 @@ func (x *UpdateRecord) GetEnded() *timestamppb.Timestamp {
 		return x.Ended
 	}
 	return nil
+}
+
+func (x *UpdateRecord) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
 }
 
 // VersionRecord is one version of a job as it was submitted. The versions that
@@ -1603,7 +1613,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x04held\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04held\x12\x12\n" +
 	"\x04runs\x18\x04 \x01(\x04R\x04runs\x12\x18\n" +
 	"\askipped\x18\x05 \x01(\x04R\askipped\x12\x16\n" +
-	"\x06missed\x18\x06 \x01(\x04R\x06missed\"\xeb\x02\n" +
+	"\x06missed\x18\x06 \x01(\x04R\x06missed\"\x87\x03\n" +
 	"\fUpdateRecord\x12,\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x16.tandem.v1.UpdatePhaseR\x05phase\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -1615,7 +1625,9 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"progressed\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"progressed\x12\x1a\n" +
 	"\bpromoted\x18\b \x01(\bR\bpromoted\x120\n" +
-	"\x05ended\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x9a\x01\n" +
+	"\x05ended\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x1a\n" +
+	"\bfailures\x18\n" +
+	" \x01(\rR\bfailures\"\x9a\x01\n" +
 	"\rVersionRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\"\n" +
