@@ -117,7 +117,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := specOf(t.Task, limits, Place{
+	spec, err := specOf(t.Task, t.Settings, limits, Place{
 		FrameworkID: s.options.FrameworkID,
 		Hostname:    s.options.Hostname,
 		Dir:         dir,
@@ -138,7 +138,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 }
 
 // specOf describes a task's workload, all but its user.
-func specOf(task *mesos.TaskInfo, limits Limits, at Place) (workload.Spec, error) {
+func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, at Place) (workload.Spec, error) {
 	environment, err := Environment(task, at)
 	if err != nil {
 		return workload.Spec{}, err
@@ -152,6 +152,9 @@ func specOf(task *mesos.TaskInfo, limits Limits, at Place) (workload.Spec, error
 		Limits:  limits.Resources,
 		Policy:  limits.Policy,
 		Rlimits: limits.Rlimits,
+	}
+	if logs := settings.GetLogs(); logs.GetMaxFiles() > 0 {
+		spec.Rotation = &workload.Rotation{MaxFiles: int(logs.GetMaxFiles()), MaxFileSize: logs.GetMaxFileSize()}
 	}
 	setCommand(&spec, task.Command)
 	return spec, nil
@@ -258,6 +261,9 @@ func exitOf(e workload.Exit) core.Exit {
 		Usage:      usageOf(e.Usage),
 	}
 	exit.Usage.OomKills = e.OOMKills
+	for _, lost := range e.LostOutput {
+		exit.Warnings = append(exit.Warnings, lost.Error())
+	}
 	switch {
 	case e.Err == nil:
 	case e.Status.Code < 0:

@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -34,6 +35,7 @@ type Launcher struct {
 	none      error
 	log       logrus.FieldLogger
 	reaper    *reaper
+	output    *output.Keeper
 	fork      func(program string, args []string, attr *syscall.ProcAttr) (pid int, err error) // a test's, or ForkExec
 
 	mu      sync.Mutex // guards what follows
@@ -61,6 +63,7 @@ func New(o Options) (*Launcher, error) {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
 	}
 	l.reaper = startReaper(o.Log)
+	l.output = output.NewKeeper(o.Log)
 	return l, nil
 }
 
@@ -143,7 +146,7 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 	if err := p.makeGroup(s); err != nil {
 		return err
 	}
-	files, err := stdio(s, user)
+	files, err := p.stdio(s, user)
 	if err != nil {
 		return err
 	}

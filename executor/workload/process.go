@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -30,6 +31,7 @@ type Process struct {
 	ending   chan struct{} // closed when the main process has ended
 	killing  sync.WaitGroup
 	overran  atomic.Bool // it is ended here for its memory
+	streams  []*output.Stream
 
 	mu       sync.Mutex    // guards what follows
 	reaped   bool          // pid is no longer its own
@@ -138,6 +140,7 @@ func (p *Process) supervise(pidfd *os.File) {
 	exit.Usage.Source = sourceOf(p.group)
 	exit.Usage.WallTime = ended.Sub(p.started)
 	exit.Usage.complete(&rusage)
+	exit.LostOutput = p.finishOutput()
 	p.launcher.leave(p.id)
 	p.exits <- exit
 	close(p.exits)
@@ -168,6 +171,7 @@ func (p *Process) settle(exit *Exit) error {
 // discard takes back a workload that never had a process.
 func (p *Process) discard() error {
 	defer p.launcher.leave(p.id)
+	p.finishOutput()
 	if p.group == nil {
 		return nil
 	}

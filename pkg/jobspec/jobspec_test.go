@@ -138,7 +138,6 @@ func TestUnsupportedIsRefused(t *testing.T) {
 	const head, tail = "id: /words\n", "workloads:\n- name: count\n  cmd: wc -w\n"
 	for _, src := range []string{
 		head + tail + "  resources: {gpus: 1}\n",
-		head + tail + "  logs: {maxFiles: 5}\n",
 	} {
 		_, err := jobspec.Parse("job.yaml", []byte(src))
 		if err == nil {

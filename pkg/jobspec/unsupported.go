@@ -24,10 +24,6 @@ var unsupported = []feature{
 		field: "resources.gpus", reason: "graphics processors are not supported yet",
 		workload: func(w *tandemv1.Workload) bool { return w.GetResources().GetGpus() > 0 },
 	},
-	{
-		field: "logs", reason: "rotating logs are not supported yet",
-		workload: func(w *tandemv1.Workload) bool { return w.GetLogs().GetMaxFiles() > 0 },
-	},
 }
 
 // missing returns a problem for each thing that the job asks for and this

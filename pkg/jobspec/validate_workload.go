@@ -353,10 +353,15 @@ func (c *checker) kill(field string, k *tandemv1.KillSettings, ports []string) {
 	}
 }
 
+// mostLogs is how many files the executor keeps of a stream at the most.
+const mostLogs = 1000
+
 func (c *checker) logs(field string, l *tandemv1.LogSettings) {
 	switch files, size := l.GetMaxFiles(), l.GetMaxFileSize(); {
 	case files < 0:
 		c.refuse(join(field, "maxFiles"), "must not be negative")
+	case files > mostLogs:
+		c.refuse(join(field, "maxFiles"), "must be at most %d: each new file renames all", mostLogs)
 	case files == 0 && size != 0:
 		c.refuse(join(field, "maxFileSize"), "needs maxFiles, the number of files to keep")
 	case files > 0 && size < 4096:

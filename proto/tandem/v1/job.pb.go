@@ -2154,11 +2154,16 @@ func (x *KillSettings) GetPreStopHttp() *HttpCheck {
 }
 
 // LogSettings says what becomes of a workload's stdout and stderr, which are
-// files in its sandbox.
+// files in its sandbox. With maxFiles they pass through the executor, which
+// begins a new file at the end of a line and renames the full one to stdout.1,
+// that one to stdout.2, and so on. A workload then waits while the disk is slow,
+// but not while it is full: what finds no room is dropped, and the file and the
+// task's report say how much that was.
 type LogSettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many files of each are kept, the live one included. Default: 0, one
-	// file that grows without bound.
+	// How many files of each are kept, the live one included: 1000 at most.
+	// Default: 0, one file that grows without bound, and that the workload writes
+	// by itself.
 	MaxFiles int32 `protobuf:"varint,1,opt,name=max_files,json=maxFiles,proto3" json:"max_files,omitempty"`
 	// The size in bytes at which a new file is begun. In a file a size: 10Mi. A
 	// bare number is MiB. Default: 10Mi where maxFiles is given.

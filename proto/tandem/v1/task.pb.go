@@ -182,7 +182,8 @@ type TaskReport struct {
 	Signal     *int32 `protobuf:"varint,3,opt,name=signal,proto3,oneof" json:"signal,omitempty"`
 	CoreDumped bool   `protobuf:"varint,4,opt,name=core_dumped,json=coreDumped,proto3" json:"core_dumped,omitempty"`
 	Usage      *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
-	// What is not enforced for this task though it was asked for, one line each.
+	// What this task has not had though it was asked for, one line each: limits
+	// that are not enforced, output that was lost.
 	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
