@@ -4,8 +4,13 @@ import "fmt"
 
 // starved reports whether nothing stands in the way of the update but that its
 // instances wait for offers. That is not the new version's failing, and how long
-// it takes nobody can say: the deadline does not run meanwhile.
+// it takes nobody can say: the deadline does not run meanwhile. Canaries take
+// room beside what there was, and so may be in the way themselves: with them it
+// does.
 func (j *job) starved() bool {
+	if j.canaries() > 0 {
+		return false
+	}
 	waits := false
 	for _, in := range j.instances {
 		switch {

@@ -90,14 +90,20 @@ func (c *Core) resume() {
 			if in.live != nil {
 				c.arm(in.live)
 			}
-			// A clock that ran ahead when the delay was saved must not hold the
-			// instance back for longer than the delay ever is.
+			// A clock that ran ahead when a record was saved must not hold the
+			// instance back for longer than its delays ever do.
+			if in.rec.Since.AsTime().After(c.now) {
+				c.editInstance(in).Since = c.stamp
+			}
 			if in.rec.NotBefore != nil {
 				if latest := c.now.Add(maxDelay(j.rec.Spec)); in.rec.NotBefore.AsTime().After(latest) {
 					c.editInstance(in).NotBefore = c.stampAt(latest)
 				}
 			}
 			c.settle(in)
+		}
+		if u := j.rec.Update; j.updating() && u.Progressed.AsTime().After(c.now) {
+			c.editUpdate(j).Progressed = c.stamp
 		}
 		c.markOutdated(j)
 		c.cronDue(j)

@@ -318,7 +318,9 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	}
 	switch j.Update.GetPhase() {
 	case tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, tandemv1.UpdatePhase_UPDATE_PHASE_CANARY, tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED:
-		w.fail("the update of job %s goes on: %v", id, j.Update)
+		if !k.starved(j) {
+			w.fail("the update of job %s goes on: %v", id, j.Update)
+		}
 	}
 	switch j.Spec.Type {
 	case tandemv1.JobType_JOB_TYPE_DAEMON:
@@ -338,6 +340,11 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
 	}
+}
+
+// starved reports whether an update waits for agents that there are not.
+func (k *checks) starved(j *tandemv1.JobRecord) bool {
+	return len(j.Spec.Constraints) > 0 && j.Spec.Update.GetCanary() == 0 && k.s.w.alive() < int(j.Spec.GetInstances())
 }
 
 // cronAtRest: every start up to now was dealt with, and no run goes on.

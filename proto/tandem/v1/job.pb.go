@@ -710,7 +710,8 @@ type UpdatePolicy struct {
 	// How long an instance must be healthy to count as updated. Default: 10s.
 	MinHealthyTime *durationpb.Duration `protobuf:"bytes,3,opt,name=min_healthy_time,json=minHealthyTime,proto3" json:"min_healthy_time,omitempty"`
 	// The longest time without one more updated instance before the update has
-	// failed; it does not run while instances only wait for offers. Default: 10m.
+	// failed. Without canaries it does not run while instances only wait for
+	// offers. Default: 10m.
 	ProgressDeadline *durationpb.Duration `protobuf:"bytes,4,opt,name=progress_deadline,json=progressDeadline,proto3" json:"progress_deadline,omitempty"`
 	// Go back to the last good version when an update fails. Default: true.
 	AutoRevert *bool `protobuf:"varint,5,opt,name=auto_revert,json=autoRevert,proto3,oneof" json:"auto_revert,omitempty"`
