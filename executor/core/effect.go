@@ -68,8 +68,8 @@ type Start struct {
 	Settings *tandemv1.TaskSettings
 }
 
-// PreStop asks for a GET of a task's own HTTP server. PreStopped answers it,
-// after Timeout at the latest.
+// PreStop asks for a task's own hook before its first signal. PreStopped answers
+// it, after Timeout at the latest, unless the workload ends before.
 type PreStop struct {
 	Run     Run
 	Spec    CheckSpec
@@ -103,6 +103,9 @@ const (
 	// Status is TaskInfo.check or TaskSettings.readiness_check: what it finds
 	// is reported when it changes, and never kills.
 	Status
+	// Hook is TaskSettings.pre_stop_http or pre_stop_command: it is performed
+	// once, and never by a Check.
+	Hook
 )
 
 // String returns the kind as a person would name it.
@@ -112,6 +115,8 @@ func (k CheckKind) String() string {
 		return "health check"
 	case Status:
 		return "check"
+	case Hook:
+		return "pre-stop hook"
 	default:
 		return "unknown check"
 	}

@@ -70,8 +70,9 @@ type (
 	}
 	// PreStopped answers a PreStop.
 	PreStopped struct {
-		Run Run
-		Err string
+		Run    Run
+		Spec   CheckSpec
+		Result CheckResult
 	}
 	// Checked answers a Check.
 	Checked struct {

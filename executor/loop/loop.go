@@ -118,6 +118,7 @@ type loop struct {
 	processes map[core.Run]Process
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
+	hooks     map[core.Run]context.CancelFunc
 
 	life       context.Context // ends with Run
 	inputs     chan input
@@ -158,6 +159,7 @@ func Run(ctx context.Context, o Options) error {
 		processes: make(map[core.Run]Process),
 		fetches:   make(map[core.Run]context.CancelFunc),
 		checks:    make(map[core.Run]checking),
+		hooks:     make(map[core.Run]context.CancelFunc),
 		life:      life,
 		inputs:    make(chan input, 64),
 		// One is on its way at most: connect asks for one at a time.
@@ -184,6 +186,12 @@ func (l *loop) run(ctx context.Context) error {
 		case in = <-l.inputs:
 		case <-timer.C:
 			in.Input = core.Ticked{}
+			// What has happened comes before what has not: an executor that has
+			// been idle for too long does not leave when there is a launch.
+			select {
+			case in = <-l.inputs:
+			default:
+			}
 		case <-asked:
 			asked = nil
 			in.Input = core.Shutdown{Reason: context.Cause(ctx).Error()}
@@ -225,6 +233,10 @@ func (l *loop) step(in input) (*core.End, error) {
 		}
 	case core.Exited:
 		delete(l.processes, event.Run)
+		if cancel, ok := l.hooks[event.Run]; ok {
+			cancel()
+			delete(l.hooks, event.Run)
+		}
 	}
 	effects := l.core.Step(time.Now(), in.Input)
 	l.perform(effects)

@@ -98,15 +98,17 @@ func (l *loop) signal(s core.Signal) {
 	}
 }
 
-// preStop asks a task's own server to stop. An answer of any kind will do.
+// preStop performs a task's hook before its first signal. It ends with the task.
 func (l *loop) preStop(s core.PreStop) {
 	p := l.processes[s.Run]
 	if p == nil {
 		return
 	}
+	ctx, cancel := context.WithCancel(l.life)
+	l.hooks[s.Run] = cancel
 	go func() {
-		result := p.Check(l.life, core.Check{Run: s.Run, Spec: s.Spec, Timeout: s.Timeout})
-		l.post(core.PreStopped{Run: s.Run, Err: result.Err})
+		result := p.Check(ctx, core.Check{Run: s.Run, Kind: core.Hook, Spec: s.Spec, Timeout: s.Timeout})
+		l.post(core.PreStopped{Run: s.Run, Spec: s.Spec, Result: result})
 	}()
 }
 

@@ -222,6 +222,7 @@ func (c *Core) taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
 		Essential:      w.GetEssential(),
 		KillSignal:     w.GetKill().GetSignal(),
 		PreStopHttp:    w.GetKill().GetPreStopHttp(),
+		PreStopCommand: w.GetKill().GetPreStopCommand(),
 		Logs:           w.Logs,
 		Fetch:          c.fetches(w),
 		ReadinessCheck: w.ReadinessCheck,

@@ -1934,6 +1934,7 @@ func (*HealthCheck_Tcp) isHealthCheck_Kind() {}
 func (*HealthCheck_Command) isHealthCheck_Kind() {}
 
 // HttpCheck passes when a GET is answered with a status from 200 to 399.
+// Redirects are followed.
 type HttpCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of one of the workload's ports. Default: its first.
@@ -2097,10 +2098,14 @@ type KillSettings struct {
 	Signal string `protobuf:"bytes,1,opt,name=signal,proto3" json:"signal,omitempty"`
 	// How long after the first signal the whole cgroup is killed. Default: 30s.
 	GracePeriod *durationpb.Duration `protobuf:"bytes,2,opt,name=grace_period,json=gracePeriod,proto3" json:"grace_period,omitempty"`
-	// Asked for before the signal; it takes its time out of the grace period.
-	PreStopHttp   *HttpCheck `protobuf:"bytes,3,opt,name=pre_stop_http,json=preStopHttp,proto3" json:"pre_stop_http,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// A hook before the signal, one of the two, that takes its time out of the
+	// grace period: one that takes all of it leaves none for the signal. When it
+	// fails the signal is sent nevertheless. A GET of the workload's own server:
+	PreStopHttp *HttpCheck `protobuf:"bytes,3,opt,name=pre_stop_http,json=preStopHttp,proto3" json:"pre_stop_http,omitempty"`
+	// A command, run as a command check is:
+	PreStopCommand *CommandCheck `protobuf:"bytes,4,opt,name=pre_stop_command,json=preStopCommand,proto3" json:"pre_stop_command,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *KillSettings) Reset() {
@@ -2150,6 +2155,13 @@ func (x *KillSettings) GetGracePeriod() *durationpb.Duration {
 func (x *KillSettings) GetPreStopHttp() *HttpCheck {
 	if x != nil {
 		return x.PreStopHttp
+	}
+	return nil
+}
+
+func (x *KillSettings) GetPreStopCommand() *CommandCheck {
+	if x != nil {
+		return x.PreStopCommand
 	}
 	return nil
 }
@@ -2365,11 +2377,12 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\bTcpCheck\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\tR\x04port\" \n" +
 	"\fCommandCheck\x12\x10\n" +
-	"\x03cmd\x18\x01 \x01(\tR\x03cmd\"\x9e\x01\n" +
+	"\x03cmd\x18\x01 \x01(\tR\x03cmd\"\xe1\x01\n" +
 	"\fKillSettings\x12\x16\n" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12<\n" +
 	"\fgrace_period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vgracePeriod\x128\n" +
-	"\rpre_stop_http\x18\x03 \x01(\v2\x14.tandem.v1.HttpCheckR\vpreStopHttp\"N\n" +
+	"\rpre_stop_http\x18\x03 \x01(\v2\x14.tandem.v1.HttpCheckR\vpreStopHttp\x12A\n" +
+	"\x10pre_stop_command\x18\x04 \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\"N\n" +
 	"\vLogSettings\x12\x1b\n" +
 	"\tmax_files\x18\x01 \x01(\x05R\bmaxFiles\x12\"\n" +
 	"\rmax_file_size\x18\x02 \x01(\x03R\vmaxFileSize*u\n" +
@@ -2505,12 +2518,13 @@ var file_tandem_v1_job_proto_depIdxs = []int32{
 	30, // 44: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
 	30, // 45: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
 	23, // 46: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	21, // 47: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	25, // 47: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	21, // 48: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }
