@@ -50,6 +50,7 @@ func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) 
 
 // reader shows one framework and some jobs.
 type reader struct {
+	agents    map[string]*tandemv1.AgentRecord
 	framework *tandemv1.FrameworkView
 	jobs      []*tandemv1.JobView
 	// watchErr ends every watch after its snapshot; without it a watch goes on
@@ -83,6 +84,8 @@ func (r *reader) Versions(id string) []*tandemv1.VersionRecord {
 }
 
 func (r *reader) Framework() *tandemv1.FrameworkView { return r.framework }
+
+func (r *reader) Agents() map[string]*tandemv1.AgentRecord { return r.agents }
 
 func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {

@@ -27,6 +27,8 @@ func (c *Core) onCommand(cmd Command) {
 		c.runNow(cmd.Run, &r)
 	case cmd.Explain != nil:
 		c.explain(cmd.Explain, &r)
+	case cmd.Drain != nil:
+		c.drain(cmd.Drain, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
 	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil:
@@ -213,10 +215,7 @@ func (c *Core) dropVersions(j *job) {
 		if in == nil {
 			continue
 		}
-		if in.live != nil {
-			used[in.live.version] = true
-		}
-		for _, a := range in.old {
+		for _, a := range in.open() {
 			used[a.version] = true
 		}
 		used[j.version(in.rec.JobVersion)] = true

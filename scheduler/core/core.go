@@ -39,12 +39,16 @@ type Core struct {
 	secrets      map[string]bool // that are held
 	shared       map[shareKey]*sharedExecutor
 	askings      map[uint64]*asking // by request
+	hosts        map[string]*host   // by agent
+	left         []*host            // that are to be left
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
 	touched         []*job
 	instances       []*instance
 	attempts        []*attempt
+	editedHosts     []*host
+	review          []*host        // to be looked at when the step ends
 	save            []state.Change // versions, and whatever is removed
 	calls           callLists
 	replies         []Reply
@@ -72,6 +76,7 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		shared: map[shareKey]*sharedExecutor{},
 
 		askings: map[uint64]*asking{},
+		hosts:   map[string]*host{},
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)
@@ -102,6 +107,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.onOffers(in.Offers)
 	case InverseOffers:
 		c.onInverseOffers(in.Offers)
+	case InverseRescinded:
+		c.onInverseRescinded(in.OfferID)
 	case Rescinded:
 		// No offer is ever held, so that none can be taken back.
 	case Updated:
@@ -136,11 +143,17 @@ func (c *Core) Next() (time.Time, bool) {
 // effects ends a step: it settles what the step has touched and collects what
 // is to be done.
 func (c *Core) effects() Effects {
-	for i := 0; i < len(c.touched); i++ { // grows meanwhile
+	for i := 0; i < len(c.touched) || len(c.review) > 0; { // both grow meanwhile
+		if i == len(c.touched) {
+			c.reviewHosts()
+			continue
+		}
 		j := c.touched[i]
 		j.touched = false
 		c.finishJob(j)
+		i++
 	}
+	c.saveHosts()
 	c.demand()
 	e := Effects{Replies: c.replies, Show: c.show, Samples: c.samples}
 	if c.frameworkEdited {

@@ -84,6 +84,9 @@ func (c *Core) agentless(in *instance) bool {
 	if a := c.agents.byID[in.rec.AgentId]; a != nil && !in.job.current().rules.Admits(&a.place) {
 		return true
 	}
+	if h := c.hosts[in.rec.AgentId]; h != nil && (h.rec.GetDrain() != nil || h.rec.GetOperatorDrain() != nil) {
+		return true // it is made anew when it may be there again
+	}
 	if in.rec.Phase == waiting && in.waitsIn != nil &&
 		!c.now.Before(in.rec.Since.AsTime().Add(in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration())) {
 		return true // it may have gone while nobody was told

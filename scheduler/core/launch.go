@@ -84,7 +84,13 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	a.version, a.edited = v, c.step
 	c.attempts = append(c.attempts, a)
 	c.join(a)
-	in.live = a
+	c.occupy(a)
+	if in.live != nil {
+		in.next = a
+		in.rec.LiveAttempt = in.live.rec.Attempt // edited above
+	} else {
+		in.live = a
+	}
 	for i, t := range rec.Tasks {
 		c.tasks[t.TaskId] = taskRef{a, i}
 		a.unanswered |= 1 << i
@@ -92,7 +98,11 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	a.askAt = c.now.Add(c.cfg.AnswerTimeout).UnixNano()
 	c.arm(a)
 	c.launched(in, v)
-	c.setPhase(in, launching, "on agent "+rec.Hostname)
+	if in.next == a {
+		c.settle(in) // it stays what it is
+	} else {
+		c.setPhase(in, launching, "on agent "+rec.Hostname)
+	}
 	n := c.noticeInstance(Debug, in, "launching on %s", rec.Hostname)
 	n.Agent = rec.AgentId
 }

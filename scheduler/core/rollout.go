@@ -174,6 +174,10 @@ func (c *Core) roll(j *job) {
 	parallel := max(1, int(j.rec.Spec.GetUpdate().GetMaxParallel()))
 	for len(j.outdated) > 0 {
 		in := j.outdated[0]
+		if in.next != nil && !in.next.outdated() {
+			j.outdated = j.outdated[1:] // its move brings the new version
+			continue
+		}
 		if in.live == nil || !in.live.outdated() || in.live.rec.KillReason != "" || !in.wanted() {
 			j.outdated = j.outdated[1:]
 			continue

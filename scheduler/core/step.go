@@ -9,6 +9,8 @@
 package core
 
 import (
+	"time"
+
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
@@ -50,6 +52,8 @@ type (
 	Offers struct{ Offers []mesos.Offer }
 	// InverseOffers is event INVERSE_OFFERS.
 	InverseOffers struct{ Offers []mesos.InverseOffer }
+	// InverseRescinded is event RESCIND_INVERSE_OFFER.
+	InverseRescinded struct{ OfferID mesos.OfferID }
 	// Rescinded is event RESCIND.
 	Rescinded struct{ OfferID mesos.OfferID }
 	// Updated is event UPDATE.
@@ -88,6 +92,7 @@ type (
 		SignalTask  *SignalTask
 		OpenSession *OpenSession
 		Measure     *Measure
+		Drain       *Drain
 	}
 )
 
@@ -168,11 +173,24 @@ type Explain struct {
 	Job *tandemv1.Job
 }
 
+// Drain has instances leave an agent and keeps new ones off it, until it is
+// cancelled.
+type Drain struct {
+	// Agent is its ID, or its hostname where only one agent has that.
+	Agent  string
+	Cancel bool
+	// Deadline is after how long whatever is still there is ended, with room
+	// elsewhere or without; 0 for never.
+	Deadline time.Duration
+}
+
 // Reply answers a Command, with its ID.
 type Reply struct {
 	ID uint64
 	// Explanation answers Explain.
 	Explanation *tandemv1.Explanation
+	// Agent answers Drain.
+	Agent *tandemv1.DrainAgentResponse
 	// Refused is nil when the command was carried out.
 	Refused *Refused
 	Version uint64
@@ -225,14 +243,15 @@ const (
 	Warn
 )
 
-func (Subscribed) isInput()    {}
-func (Disconnected) isInput()  {}
-func (Offers) isInput()        {}
-func (InverseOffers) isInput() {}
-func (Rescinded) isInput()     {}
-func (Updated) isInput()       {}
-func (Failed) isInput()        {}
-func (CallFailed) isInput()    {}
-func (SecretsHeld) isInput()   {}
-func (Ticked) isInput()        {}
-func (Command) isInput()       {}
+func (Subscribed) isInput()       {}
+func (Disconnected) isInput()     {}
+func (Offers) isInput()           {}
+func (InverseOffers) isInput()    {}
+func (InverseRescinded) isInput() {}
+func (Rescinded) isInput()        {}
+func (Updated) isInput()          {}
+func (Failed) isInput()           {}
+func (CallFailed) isInput()       {}
+func (Ticked) isInput()           {}
+func (Command) isInput()          {}
+func (SecretsHeld) isInput()      {}

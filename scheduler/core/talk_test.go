@@ -121,7 +121,7 @@ func FuzzTold(f *testing.F) {
 		}
 		step(Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
 		step(Command{ID: 1, Submit: &Submit{Job: parseJob(t, []string{"/web", "service", "1"})}})
-		step(Offers{[]mesos.Offer{parseOffer(t, "o1", "S1:cpus=4,mem=1024,disk=1000")}})
+		step(Offers{[]mesos.Offer{parseOffer(t, epoch, "o1", "S1:cpus=4,mem=1024,disk=1000")}})
 		running := mesos.TASK_RUNNING
 		step(Updated{mesos.TaskStatus{TaskID: mesos.TaskID{Value: "web.0.1.web"}, AgentID: &mesos.AgentID{Value: "S1"}, State: &running, UUID: []byte{1}}})
 		if e := step(Command{ID: 2, SignalTask: &SignalTask{TaskID: "web.0.1.web", Signal: "SIGHUP"}}); len(e.Calls) != 1 {

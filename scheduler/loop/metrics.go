@@ -114,6 +114,8 @@ func inputType(in core.Input) string {
 		return "offers"
 	case core.InverseOffers:
 		return "inverse_offers"
+	case core.InverseRescinded:
+		return "inverse_rescinded"
 	case core.Rescinded:
 		return "rescinded"
 	case core.Updated:

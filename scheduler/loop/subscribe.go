@@ -215,6 +215,10 @@ func inputOf(e *scheduler.Event) core.Input {
 		return core.Offers{Offers: e.GetOffers().GetOffers()}
 	case scheduler.Event_INVERSE_OFFERS:
 		return core.InverseOffers{Offers: e.GetInverseOffers().GetInverseOffers()}
+	case scheduler.Event_RESCIND_INVERSE_OFFER:
+		if r := e.RescindInverseOffer; r != nil {
+			return core.InverseRescinded{OfferID: r.InverseOfferID}
+		}
 	case scheduler.Event_RESCIND:
 		if e.Rescind != nil {
 			return core.Rescinded{OfferID: e.Rescind.OfferID}

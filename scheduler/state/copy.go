@@ -33,7 +33,14 @@ func CopyInstance(r *tandemv1.InstanceRecord) *tandemv1.InstanceRecord {
 		JobId: r.JobId, Slot: r.Slot, Phase: r.Phase, PhaseReason: r.PhaseReason, Since: r.Since,
 		Attempt: r.Attempt, NotBefore: r.NotBefore, Failures: r.Failures, JobVersion: r.JobVersion,
 		Streak: r.Streak, Losses: r.Losses, RestartThrough: r.RestartThrough,
-		AgentId: r.AgentId,
+		AgentId: r.AgentId, LiveAttempt: r.LiveAttempt,
+	}
+}
+
+// CopyAgent returns a shallow copy.
+func CopyAgent(r *tandemv1.AgentRecord) *tandemv1.AgentRecord {
+	return &tandemv1.AgentRecord{
+		AgentId: r.AgentId, Hostname: r.Hostname, Drain: r.Drain, Maintenance: r.Maintenance, OperatorDrain: r.OperatorDrain,
 	}
 }
 

@@ -28,10 +28,11 @@ const (
 	KindVersion   Kind = "version"
 	KindInstance  Kind = "instance"
 	KindAttempt   Kind = "attempt"
+	KindAgent     Kind = "agent"
 )
 
 // Kinds are all kinds, in the order in which records refer to each other.
-var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt}
+var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt, KindAgent}
 
 // New returns an empty record of the kind, for decoding into.
 func (k Kind) New() (proto.Message, error) {
@@ -46,6 +47,8 @@ func (k Kind) New() (proto.Message, error) {
 		return &tandemv1.InstanceRecord{}, nil
 	case KindAttempt:
 		return &tandemv1.AttemptRecord{}, nil
+	case KindAgent:
+		return &tandemv1.AgentRecord{}, nil
 	}
 	return nil, fmt.Errorf("unknown kind of record %q", string(k))
 }
@@ -118,6 +121,9 @@ func PutAttempt(r *tandemv1.AttemptRecord) Change {
 	return Change{KindAttempt, AttemptKey(r.JobId, r.Slot, r.Attempt), r}
 }
 
+// PutAgent saves why an agent is to be left, under the agent's ID.
+func PutAgent(r *tandemv1.AgentRecord) Change { return Change{KindAgent, r.AgentId, r} }
+
 // Removal removes the record under the same key as c.
 func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
 
@@ -129,6 +135,7 @@ type Snapshot struct {
 	Versions  []*tandemv1.VersionRecord
 	Instances []*tandemv1.InstanceRecord
 	Attempts  []*tandemv1.AttemptRecord
+	Agents    []*tandemv1.AgentRecord
 }
 
 // Add puts a record that a store has decoded into the snapshot. Records of one
@@ -145,6 +152,8 @@ func (s *Snapshot) Add(m proto.Message) {
 		s.Instances = append(s.Instances, r)
 	case *tandemv1.AttemptRecord:
 		s.Attempts = append(s.Attempts, r)
+	case *tandemv1.AgentRecord:
+		s.Agents = append(s.Agents, r)
 	}
 }
 

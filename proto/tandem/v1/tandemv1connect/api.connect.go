@@ -72,6 +72,9 @@ const (
 	// SchedulerServiceListAgentsProcedure is the fully-qualified name of the SchedulerService's
 	// ListAgents RPC.
 	SchedulerServiceListAgentsProcedure = "/tandem.v1.SchedulerService/ListAgents"
+	// SchedulerServiceDrainAgentProcedure is the fully-qualified name of the SchedulerService's
+	// DrainAgent RPC.
+	SchedulerServiceDrainAgentProcedure = "/tandem.v1.SchedulerService/DrainAgent"
 	// SchedulerServiceReadLogProcedure is the fully-qualified name of the SchedulerService's ReadLog
 	// RPC.
 	SchedulerServiceReadLogProcedure = "/tandem.v1.SchedulerService/ReadLog"
@@ -120,8 +123,11 @@ type SchedulerServiceClient interface {
 	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
 	// Starts a cron job now, besides its schedule.
 	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
-	// The agents that tasks of this scheduler run on.
+	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
+	// It needs no rights with the master, and concerns no other framework.
+	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
 	ReadLog(context.Context, *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error)
@@ -239,6 +245,12 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		drainAgent: connect.NewClient[v1.DrainAgentRequest, v1.DrainAgentResponse](
+			httpClient,
+			baseURL+SchedulerServiceDrainAgentProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("DrainAgent")),
+			connect.WithClientOptions(opts...),
+		),
 		readLog: connect.NewClient[v1.ReadLogRequest, v1.ReadLogResponse](
 			httpClient,
 			baseURL+SchedulerServiceReadLogProcedure,
@@ -289,6 +301,7 @@ type schedulerServiceClient struct {
 	steerUpdate  *connect.Client[v1.SteerUpdateRequest, v1.SteerUpdateResponse]
 	runJob       *connect.Client[v1.RunJobRequest, v1.RunJobResponse]
 	listAgents   *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
+	drainAgent   *connect.Client[v1.DrainAgentRequest, v1.DrainAgentResponse]
 	readLog      *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
 	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
 	watchUsage   *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
@@ -418,6 +431,15 @@ func (c *schedulerServiceClient) ListAgents(ctx context.Context, req *v1.ListAge
 	return nil, err
 }
 
+// DrainAgent calls tandem.v1.SchedulerService.DrainAgent.
+func (c *schedulerServiceClient) DrainAgent(ctx context.Context, req *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
+	response, err := c.drainAgent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ReadLog calls tandem.v1.SchedulerService.ReadLog.
 func (c *schedulerServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error) {
 	return c.readLog.CallServerStream(ctx, connect.NewRequest(req))
@@ -486,8 +508,11 @@ type SchedulerServiceHandler interface {
 	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
 	// Starts a cron job now, besides its schedule.
 	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
-	// The agents that tasks of this scheduler run on.
+	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
+	// It needs no rights with the master, and concerns no other framework.
+	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
 	ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error
@@ -601,6 +626,12 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceDrainAgentHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceDrainAgentProcedure,
+		svc.DrainAgent,
+		connect.WithSchema(schedulerServiceMethods.ByName("DrainAgent")),
+		connect.WithHandlerOptions(opts...),
+	)
 	schedulerServiceReadLogHandler := connect.NewServerStreamHandlerSimple(
 		SchedulerServiceReadLogProcedure,
 		svc.ReadLog,
@@ -662,6 +693,8 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceRunJobHandler.ServeHTTP(w, r)
 		case SchedulerServiceListAgentsProcedure:
 			schedulerServiceListAgentsHandler.ServeHTTP(w, r)
+		case SchedulerServiceDrainAgentProcedure:
+			schedulerServiceDrainAgentHandler.ServeHTTP(w, r)
 		case SchedulerServiceReadLogProcedure:
 			schedulerServiceReadLogHandler.ServeHTTP(w, r)
 		case SchedulerServiceListFilesProcedure:
@@ -735,6 +768,10 @@ func (UnimplementedSchedulerServiceHandler) RunJob(context.Context, *v1.RunJobRe
 
 func (UnimplementedSchedulerServiceHandler) ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListAgents is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.DrainAgent is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error {
