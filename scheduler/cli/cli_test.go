@@ -6,8 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,7 +43,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // fake is a scheduler that runs every batch at once, and well unless it is
 // /bad; /slow never ends. It is a Commander and a Reader behind a real api.Server.
 type fake struct {
-	left map[string]*tandemv1.AgentRecord
+	left     map[string]*tandemv1.AgentRecord
 	mu       sync.Mutex
 	jobs     map[string]*tandemv1.JobView
 	versions map[string]uint64

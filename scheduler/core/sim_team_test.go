@@ -111,7 +111,7 @@ func (t *team) submit(spec *tandemv1.Job) {
 	}
 	before := t.asked[spec.Id]
 	t.asked[spec.Id] = &wish{spec: spec, unsure: true, goneToo: before != nil && (before.goneToo || before.purged)}
-	t.send(core.Command{Submit: &core.Submit{Job: spec}}, func(r core.Reply) {
+	t.send(core.Command{Submit: &core.Submit{Job: spec, Force: true}}, func(r core.Reply) {
 		w := t.asked[spec.Id]
 		switch {
 		case r.Refused == nil:
