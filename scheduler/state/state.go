@@ -9,6 +9,7 @@ package state
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -211,4 +212,25 @@ func Terminal(s tandemv1.TaskState) bool {
 		return true
 	}
 	return false
+}
+
+// Changes yields what saves each record of the snapshot, in the order of Kinds.
+func (s Snapshot) Changes() iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		if s.Framework != nil && !yield(PutFramework(s.Framework)) {
+			return
+		}
+		_ = each(s.Jobs, PutJob, yield) && each(s.Versions, PutVersion, yield) &&
+			each(s.Instances, PutInstance, yield) && each(s.Attempts, PutAttempt, yield) &&
+			each(s.Agents, PutAgent, yield)
+	}
+}
+
+func each[R any](records []R, put func(R) Change, yield func(Change) bool) bool {
+	for _, r := range records {
+		if !yield(put(r)) {
+			return false
+		}
+	}
+	return true
 }
