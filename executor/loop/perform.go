@@ -84,8 +84,9 @@ func (l *loop) start(s core.Start) {
 		p.Kill()
 		return
 	}
-	exit := p.Wait()
-	l.post(core.Exited{Run: s.Run, Exit: exit})
+	// This stack has grown with the start; who waits, maybe for months, gets a
+	// fresh one.
+	go func() { l.post(core.Exited{Run: s.Run, Exit: p.Wait()}) }()
 }
 
 func (l *loop) signal(s core.Signal) {

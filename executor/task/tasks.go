@@ -154,6 +154,8 @@ func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits
 		Limits:  limits.Resources,
 		Policy:  limits.Policy,
 		Rlimits: limits.Rlimits,
+
+		OOMScoreAdj: limits.OOMScoreAdj,
 	}
 	if logs := settings.GetLogs(); logs.GetMaxFiles() > 0 {
 		spec.Rotation = &workload.Rotation{MaxFiles: int(logs.GetMaxFiles()), MaxFileSize: logs.GetMaxFileSize()}

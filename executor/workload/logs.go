@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-mesos/tandem/executor/output"
 )
 
@@ -17,10 +19,11 @@ func (p *Process) stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 			files = nil
 		}
 	}()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open its standard input: %w", err)
 	}
+	null := os.NewFile(uintptr(fd), os.DevNull)
 	files = append(files, null)
 	for _, path := range []string{s.Stdout, s.Stderr} {
 		switch {

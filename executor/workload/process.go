@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/output"
+	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -21,6 +22,7 @@ import (
 type Process struct {
 	launcher *Launcher
 	id       string
+	child    *spawn.Child // while it has not become the workload
 	pid      int
 	group    *cgroup.Group // nil for none
 	born     bool          // in its group, and not moved there
