@@ -13,6 +13,12 @@
 //
 // # What that means
 //
+// A signal's handler would run in the parent's memory, on the parent's stack. So
+// the child is born with all signals blocked, and gives all of them their default
+// action before it lets them through. Nobody waits for it but who asked for it: a
+// directory or a file that hangs holds up this child and nothing else. When the
+// parent ends, the child finds its socket closed, and ends.
+//
 // Two things of a process belong to its memory. The kernel, when it is out of
 // memory and chooses the child, kills whoever shares its memory too; and a
 // changed oom_score_adj is one for all that share. Where either can come up the

@@ -17,6 +17,11 @@ const patience = time.Second
 // lead tells the child to go on, and leads it to the file that it can execute,
 // in the way of execvp(3).
 func (c *Child) lead(ctx context.Context) error {
+	// Told once, the child may run before a deadline that has passed already
+	// takes effect.
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	failure := &Failure{Step: StepExec, Errno: syscall.ENOENT}
 	isReady, wait := false, time.Millisecond
 	for forward := byte(1); ; {

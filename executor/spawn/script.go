@@ -164,15 +164,14 @@ func (s *script) closeFrom(first uintptr) {
 	}
 }
 
-// resetSignals gives those signals their default action that are ignored, which
-// a program would inherit, and unblocks all. The actions of others end with the
-// execution of the program, and none comes before: they are blocked until then.
+// resetSignals gives every signal its default action, and then unblocks all.
+// The actions that are not the default are Go's handlers, which must not run here
+// though they would end with the execution of the program: a signal that waits
+// for the program is delivered before that.
 func (s *script) resetSignals() {
-	const signals, ignore, setMask = 64, 1, 2
+	const signals, setMask = 64, 2
 	for signal := uintptr(1); signal <= signals; signal++ {
-		var now [64]byte
-		_, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, 0, address(&now), signals/8, 0, 0)
-		if handler := *(*uintptr)(unsafe.Pointer(&now)); errno == 0 && handler == ignore {
+		if signal != uintptr(unix.SIGKILL) && signal != uintptr(unix.SIGSTOP) {
 			s.add(StepExec, 0, ruleAny, unix.SYS_RT_SIGACTION, signal, address(&s.action), 0, signals/8)
 		}
 	}

@@ -34,8 +34,8 @@ type Program struct {
 	// NoNewPrivileges sets no_new_privs.
 	NoNewPrivileges bool
 	// DieWithParent has the kernel kill the program when the thread that called
-	// Start ends. Threads of a Go program end with the process, unless a goroutine
-	// ends that was locked to one.
+	// Start ends. A goroutine that ends while it is locked to a thread ends that
+	// thread, so Start should be called on one that nobody else uses.
 	DieWithParent bool
 }
 
@@ -150,8 +150,9 @@ func (s *script) bear(o Options) (pid int, err syscall.Errno) {
 	// not marked to be closed.
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
-	beforeFork()
-	r := clone(trap, a1, a2, a3, s, &s.ops[0])
+	first := &s.ops[0]
+	beforeFork() // From here to afterFork no stack may grow.
+	r := clone(trap, a1, a2, a3, s, first)
 	afterFork()
 	if r > ^uintptr(4095) {
 		return 0, syscall.Errno(-r)

@@ -37,6 +37,7 @@ type Launcher struct {
 	log       logrus.FieldLogger
 	reaper    *reaper
 	output    *output.Keeper
+	tether    tether
 	spawn     func(spawn.Program, spawn.Options) (*spawn.Child, error) // a test's, or spawn.Start
 	nofile    func() *spawn.Rlimit                                     // that the executor was started with; nil for unknown
 	oomScore  int                                                      // the executor's own oom_score_adj
@@ -78,6 +79,7 @@ func (l *Launcher) Close() {
 	l.mu.Unlock()
 	l.running.Wait()
 	l.reaper.stop()
+	l.tether.stop()
 }
 
 // Start runs a workload and returns when its program is being executed. The
@@ -230,7 +232,11 @@ func (p *Process) spawn(s *Spec, program spawn.Program) error {
 	start := func(group *cgroup.Group) (*spawn.Child, bool, error) {
 		o := spawn.Options{Apart: apart}
 		if group == nil {
-			child, err := l.spawn(program, o)
+			start := l.spawn
+			if program.DieWithParent {
+				start = l.spawnMortal
+			}
+			child, err := start(program, o)
 			return child, false, err
 		}
 		var attr syscall.SysProcAttr
