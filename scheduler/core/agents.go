@@ -77,7 +77,11 @@ func (as *agents) forget(id string) {
 // spread returns where the instances of a job are, with every agent known.
 func (c *Core) spread(j *job) *match.Spread {
 	if j.spread != nil && j.spreadSeen != c.agents.generation {
-		j.spread.Know(j.current().rules, c.countedPlaces())
+		places := make([]*match.Place, len(c.agents.list))
+		for i, a := range c.agents.list {
+			places[i] = &a.place
+		}
+		j.spread.Know(j.current().rules, places)
 		j.spreadSeen = c.agents.generation
 	}
 	return j.spread
@@ -97,10 +101,8 @@ func (c *Core) respread(j *job) {
 		if in == nil {
 			continue
 		}
-		for _, a := range [...]*attempt{in.live, in.next} {
-			if a != nil && !a.uncounted {
-				j.spread.Add(a.value)
-			}
+		if in.live != nil {
+			j.spread.Add(in.live.value)
 		}
 	}
 }

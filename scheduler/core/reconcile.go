@@ -19,6 +19,7 @@ type reconcileState struct {
 }
 
 func (c *Core) onSubscribed(s Subscribed) {
+	again := c.framework.GetFrameworkId() == s.FrameworkID.Value
 	if c.framework.GetFrameworkId() != s.FrameworkID.Value {
 		if c.framework.GetFrameworkId() != "" {
 			c.notice(Warn, nil, "the master calls this framework %s and no longer %s: what runs under the old name is beyond reach",
@@ -29,18 +30,23 @@ func (c *Core) onSubscribed(s Subscribed) {
 	}
 	c.subscribed = true
 	c.subscription++
-	// A subscription starts without filters and not suppressed.
+	// A subscription starts not suppressed. Filters of the one before are still
+	// there if the master had not noticed its end (only the activation of a
+	// framework clears them, and one that seemed connected is active): a
+	// scheduler that was frozen, say, and whose work another takes up.
 	o := &c.offers
-	o.suppressed, o.filtered, o.newWork, o.lastRevive = false, false, false, time.Time{}
+	o.suppressed, o.filtered, o.newWork, o.lastRevive = false, again, again, time.Time{}
 	c.timers.unset(&o.timer)
-	c.rehost()
 	for _, j := range c.jobsInOrder() {
 		for _, in := range j.instances {
 			if in == nil {
 				continue
 			}
-			for _, a := range in.open() {
+			for _, a := range in.old {
 				c.sayKillAgain(a)
+			}
+			if in.live != nil {
+				c.sayKillAgain(in.live)
 			}
 		}
 	}
@@ -75,7 +81,10 @@ func (c *Core) reconcileAll() {
 			if in == nil {
 				continue
 			}
-			r.queue = append(r.queue, in.open()...)
+			r.queue = append(r.queue, in.old...)
+			if in.live != nil {
+				r.queue = append(r.queue, in.live)
+			}
 		}
 	}
 	c.reconcileDue()

@@ -18,6 +18,7 @@ import (
 type simMaster struct {
 	w          *world
 	up         bool
+	failedOver bool
 	agents     map[string]*masterAgent // by ID, also those that are not there
 	offers     map[string]*simOffer
 	suppressed bool
@@ -46,11 +47,6 @@ type masterAgent struct {
 	state agentState
 	agent *simAgent
 	tasks map[string]*masterTask
-	// deactivated: an operator drains it, or has.
-	deactivated bool
-	maintenance *mesos.Unavailability
-	inverse     string    // the inverse offer that is not answered, or ""
-	inverseNot  time.Time // none is made before
 }
 
 type masterTask struct {
@@ -100,12 +96,14 @@ func (m *simMaster) send(in core.Input) {
 
 func (m *simMaster) subscribe(s *stream) {
 	m.quiet = false
+	if m.stream == nil || m.suppressed {
+		// A framework that the master holds for connected keeps its filters.
+		clear(m.filters)
+	}
 	m.endStream()
 	m.stream = s
 	m.suppressed = false
-	clear(m.filters)
 	clear(m.offers)
-	m.forgetInverse()
 	m.send(core.Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw-1"}})
 	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
 		if a := m.agents[id]; a.state == registered {
@@ -126,10 +124,16 @@ func (m *simMaster) endStream() {
 
 // free is what of an agent is neither used nor offered.
 func (m *simMaster) free(a *masterAgent) resource.Resources {
-	free := a.agent.total
+	free, over := a.agent.total, false
 	executors := map[string]bool{}
 	take := func(r resource.Resources) {
 		rest, err := free.Subtract(r)
+		if err != nil && m.failedOver {
+			// An agent has come back with a task that the master before had given
+			// up, and offered its resources again.
+			over = true
+			return
+		}
 		if err != nil {
 			m.w.fail("the master overcommitted agent %s: %v", a.agent.id, err)
 		}
@@ -151,6 +155,9 @@ func (m *simMaster) free(a *masterAgent) resource.Resources {
 			take(o.resources)
 		}
 	}
+	if over {
+		return resource.Resources{}
+	}
 	return free
 }
 
@@ -166,7 +173,7 @@ func (m *simMaster) allocate() {
 	var offers []mesos.Offer
 	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
 		a := m.agents[id]
-		if a.state != registered || a.deactivated {
+		if a.state != registered {
 			continue
 		}
 		free := m.free(a)
@@ -188,7 +195,6 @@ func (m *simMaster) allocate() {
 			AgentID: mesos.AgentID{Value: id}, Hostname: a.agent.host,
 			Attributes:     []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: a.agent.rack}}},
 			Resources:      free.ToMesos(),
-			Unavailability: a.maintenance,
 			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
 		})
 	}
@@ -236,14 +242,6 @@ func (m *simMaster) call(c *scheduler.Call) {
 	case scheduler.Call_DECLINE:
 		for _, id := range c.Decline.OfferIDs {
 			m.decline(id.Value, c.Decline.Filters)
-		}
-	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
-		for _, id := range c.AcceptInverseOffers.InverseOfferIDs {
-			m.answerInverse(id.Value, true, c.AcceptInverseOffers.Filters)
-		}
-	case scheduler.Call_DECLINE_INVERSE_OFFERS:
-		for _, id := range c.DeclineInverseOffers.InverseOfferIDs {
-			m.answerInverse(id.Value, false, c.DeclineInverseOffers.Filters)
 		}
 	case scheduler.Call_REVIVE:
 		m.suppressed = false
@@ -437,9 +435,6 @@ func (m *simMaster) registers(a *simAgent) {
 	}
 	was := known.state
 	known.state = registered
-	if !known.deactivated {
-		a.draining = false
-	}
 	before := known.tasks
 	known.tasks = map[string]*masterTask{}
 	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
@@ -464,7 +459,6 @@ func (m *simMaster) loses(id string, to agentState) {
 	if !m.up || a == nil || a.state == gone || a.state == unreachableAgent && to == unreachableAgent {
 		return
 	}
-	m.voidInverse(a)
 	a.state = to
 	st, reason := mesos.TASK_UNREACHABLE, mesos.REASON_AGENT_REMOVED
 	if to == gone {
@@ -489,7 +483,7 @@ func (m *simMaster) loses(id string, to agentState) {
 
 // failover is the loss of the leading master; the next has the registry only.
 func (m *simMaster) failover() {
-	m.up = false
+	m.up, m.failedOver = false, true
 	m.endStream()
 	for _, a := range m.agents {
 		if a.state == registered {
