@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -18,12 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/app"
-
+	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
 func main() {
-	debug.SetGCPercent(50)
+	workload.Shim()
 	os.Exit(run())
 }
 

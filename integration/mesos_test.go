@@ -148,3 +148,18 @@ func eventually(t *testing.T, condition func() (missing string)) {
 		}
 	}
 }
+
+// try is get, but returns nothing where nobody answers well.
+func try(address string) string {
+	client := http.Client{Timeout: time.Second}
+	resp, err := client.Get(address)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(body)
+}

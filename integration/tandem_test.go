@@ -107,10 +107,12 @@ func (s *tandemScheduler) start() {
 	})
 	s.client = tandemv1connect.NewSchedulerServiceClient(http.DefaultClient, s.address)
 	eventually(s.t, func() string {
-		if s.framework().Subscribed {
+		// One that stands by may not know the leader yet.
+		r, err := s.client.GetFramework(s.t.Context(), &tandemv1.GetFrameworkRequest{})
+		if err == nil && r.Framework.Subscribed {
 			return ""
 		}
-		return "the scheduler is not subscribed:\n" + s.log.sinceMark()
+		return fmt.Sprintf("the scheduler is not subscribed (%v):\n%s", err, s.log.sinceMark())
 	})
 }
 

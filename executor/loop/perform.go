@@ -49,11 +49,6 @@ func (l *loop) perform(e core.Effects) {
 	for _, k := range e.Checks {
 		l.check(k)
 	}
-	l.measure(e.Measure)
-	for _, d := range e.Deliveries {
-		l.deliver(d)
-	}
-	l.say(e.Says)
 }
 
 // fetch brings a task's files in the background.
@@ -84,9 +79,8 @@ func (l *loop) start(s core.Start) {
 		p.Kill()
 		return
 	}
-	// This stack has grown with the start; who waits, maybe for months, gets a
-	// fresh one.
-	go func() { l.post(core.Exited{Run: s.Run, Exit: p.Wait()}) }()
+	exit := p.Wait()
+	l.post(core.Exited{Run: s.Run, Exit: exit})
 }
 
 func (l *loop) signal(s core.Signal) {
@@ -99,17 +93,15 @@ func (l *loop) signal(s core.Signal) {
 	}
 }
 
-// preStop performs a task's hook before its first signal. It ends with the task.
+// preStop asks a task's own server to stop. An answer of any kind will do.
 func (l *loop) preStop(s core.PreStop) {
 	p := l.processes[s.Run]
 	if p == nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(l.life)
-	l.hooks[s.Run] = cancel
 	go func() {
-		result := p.Check(ctx, core.Check{Run: s.Run, Kind: core.Hook, Spec: s.Spec, Timeout: s.Timeout})
-		l.post(core.PreStopped{Run: s.Run, Spec: s.Spec, Result: result})
+		result := p.Check(l.life, core.Check{Run: s.Run, Spec: s.Spec, Timeout: s.Timeout})
+		l.post(core.PreStopped{Run: s.Run, Err: result.Err})
 	}()
 }
 

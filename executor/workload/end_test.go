@@ -193,7 +193,7 @@ func TestOutOfMemoryOfTheContainer(t *testing.T) {
 
 func TestFirstAllocationIsTheWorkloads(t *testing.T) {
 	controlled(t, func(t *testing.T, e *env) {
-		// Less than the executor itself has.
+		// The shim alone needs more than this.
 		s := e.shell("exit 0")
 		s.Limits = memory(2)
 		if exit := e.run(s); !exit.Status.Success() {

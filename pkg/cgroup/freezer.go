@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -33,8 +34,8 @@ func freeze(ctx context.Context, dirs []string) {
 		return
 	}
 	for waited := time.Duration(0); waited < freezeTime; waited += freezeCheck {
-		now, err := read(state)
-		if err != nil || strings.TrimSpace(now) == "FROZEN" {
+		data, err := os.ReadFile(state)
+		if err != nil || strings.TrimSpace(string(data)) == "FROZEN" {
 			return
 		}
 		if pause(ctx, freezeCheck) != nil {

@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -196,11 +198,11 @@ func (r *reader) keyed(dir, file string) map[string]uint64 {
 
 // number reads a file with one number, or "max" for [Unlimited].
 func number(file string) (uint64, error) {
-	content, err := read(file)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
-	s := strings.TrimSpace(content)
+	s := strings.TrimSpace(string(data))
 	if s == "max" {
 		return Unlimited, nil
 	}
@@ -213,13 +215,13 @@ func number(file string) (uint64, error) {
 
 // keyed reads a file of lines of a name and a number.
 func keyed(file string) (map[string]uint64, error) {
-	content, err := read(file)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	m := make(map[string]uint64)
-	for line := range strings.Lines(content) {
-		name, value, ok := strings.Cut(line, " ")
+	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+		name, value, ok := strings.Cut(lines.Text(), " ")
 		if !ok {
 			continue
 		}

@@ -78,5 +78,9 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "not subscribed: %s\n", present.OneLine(f.GetProblem()))
 		return
 	}
+	if s.opt.Leader {
+		fmt.Fprintln(w, "ok; leader")
+		return
+	}
 	fmt.Fprintln(w, "ok")
 }

@@ -7,7 +7,8 @@
 //	/files/<sha256>/<name>               PUT: upload; HEAD: is it there?
 //	/artifacts/                          what agents fetch (package artifact)
 //	/healthz                             200 while the process serves
-//	/readyz                              200 while it is subscribed with a master
+//	/readyz                              200 while it is subscribed with a master,
+//	                                     or stands by and knows the leader
 //	/metrics                             in Prometheus's format
 //
 // The package must never decide what becomes of a job: it checks what was sent,
@@ -54,14 +55,9 @@ type Reader interface {
 	// Versions returns the versions of a job that are kept, the newest first.
 	Versions(job string) []*tandemv1.VersionRecord
 	Framework() *tandemv1.FrameworkView
-	// Agents returns the agents that are to be left, with the reasons, by ID.
-	Agents() map[string]*tandemv1.AgentRecord
 	// Watch yields what is, or what has changed since, a response with
 	// snapshot_end, and then every later change in order. It ends with one error.
 	Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error]
-	// Usage yields the samples of tasks that are wanted: those that are kept, all
-	// at once, then others as they come. It ends with one error.
-	Usage(ctx context.Context, wants func(task string) bool) iter.Seq2[[]*tandemv1.UsageSample, error]
 }
 
 // Files keeps files that were uploaded, by their content, for agents to fetch.
@@ -85,6 +81,8 @@ type Options struct {
 	Artifacts http.Handler
 	// Sandboxes reads what tasks have written, from the agents; nil refuses to.
 	Sandboxes sandbox.Files
+	// Leader says that this is one of several schedulers, and the one that leads.
+	Leader bool
 	// MaxUpload is the largest file that is taken, in bytes. Default: 1 GiB.
 	MaxUpload int64
 	// Log is required. One line is written for every call that failed for a
@@ -157,10 +155,7 @@ func New(opt Options) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.Handle(path, service)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n"))
-	})
+	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("PUT /files/{digest}/{name}", s.upload)
 	mux.HandleFunc("HEAD /files/{digest}/{name}", s.find)
@@ -176,6 +171,11 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n"))
+}
+
 // Handler returns what Serve serves, for tests.
 func (s *Server) Handler() http.Handler { return s.handler }
 
@@ -183,19 +183,24 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // ones, ends watches, gives calls in flight some seconds, and returns nil. It
 // closes the listener, and is called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return serve(ctx, l, s.handler, s.end, s.opt.Log)
+}
+
+// serve is Serve with any handler. End is called when no new requests are taken.
+func serve(ctx context.Context, l net.Listener, handler http.Handler, end func(), to logrus.FieldLogger) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	// gRPC clients without TLS speak HTTP/2 in clear.
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{
-		Handler:           s.handler,
+		Handler:           handler,
 		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(writer{s.opt.Log}, "", 0),
+		ErrorLog:          log.New(writer{to}, "", 0),
 	}
-	srv.RegisterOnShutdown(s.end)
+	srv.RegisterOnShutdown(end)
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -207,7 +212,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	})
 	err := srv.Serve(l)
 	if stop() {
-		s.end()
+		end()
 		_ = srv.Close()
 		return fmt.Errorf("cannot go on serving the API on %s: %w", l.Addr(), err)
 	}

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -36,6 +35,7 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
 	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/leader"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
 	"github.com/tandem-mesos/tandem/scheduler/secret"
 	"github.com/tandem-mesos/tandem/scheduler/store"
@@ -47,7 +47,7 @@ import (
 // run on. Every line of the error is for the person who runs the scheduler, and
 // says what is wrong and what to do.
 func Run(ctx context.Context, opt Options) (err error) {
-	masters, advertised, err := opt.validate()
+	masters, shared, advertised, err := opt.validate()
 	if err != nil {
 		return err
 	}
@@ -64,17 +64,15 @@ func Run(ctx context.Context, opt Options) (err error) {
 	}
 	warnOfLoopback(log, masters, advertised)
 
-	records, err := store.OpenBolt(opt.StateDir)
-	if err != nil {
-		return err
+	var records *held
+	if shared == nil {
+		// The lock on the state is that on the artifacts, too.
+		if records, err = holdFile(opt.StateDir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, records.Close()) }()
 	}
-	defer func() { err = errors.Join(err, records.Close()) }()
-	saved, err := records.Load()
-	if err != nil {
-		return err
-	}
-
-	files, err := artifact.Open(filepath.Join(opt.StateDir, "artifacts"), advertised.String())
+	files, err := artifact.Open(opt.artifacts(), advertised.String())
 	if err != nil {
 		return err
 	}
@@ -93,6 +91,34 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ready := func() {
+		local := localAddress(listener.Addr())
+		log.WithField("master", opt.masterShown(masters)).Infof("the API and the page are at %s", local)
+		if opt.Ready != nil {
+			opt.Ready(Addresses{Local: local.String(), Advertised: advertised.String()})
+		}
+	}
+	if shared != nil {
+		// A standby answers requests, too.
+		ready()
+		if records, err = holdShared(ctx, opt, *shared, advertised.String(), listener, files, registry); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		defer records.release()
+	}
+	if err := registerLeads(registry, true); err != nil {
+		return err
+	}
+	saved, err := records.Load()
+	if err != nil {
+		return err
+	}
+
 	detector, err := newDetector(masters)
 	if err != nil {
 		return err
@@ -103,19 +129,20 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l, err := loop.New(loop.Options{
 		Core:  core.New(config, saved),
 		Store: records,
 		Saved: saved,
 		Subscribe: func(ctx context.Context, call *scheduler.Call) (loop.Stream, error) {
+			if err := records.check(); err != nil {
+				return nil, err
+			}
 			s, err := client.Subscribe(ctx, call)
 			if err != nil {
 				// Not a nil *Stream within a Stream that is not nil.
 				return nil, err
 			}
-			return s, nil
+			return &fenced{s, records.check}, nil
 		},
 		Secrets:           secrets,
 		Framework:         opt.framework(advertised),
@@ -131,6 +158,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	server, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
 		Sandboxes: agentapi.New(agentapi.Options{Principal: opt.Principal, Secret: opt.Secret}),
+		Leader:    records.shared,
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})
 	if err != nil {
@@ -149,15 +177,24 @@ func Run(ctx context.Context, opt Options) (err error) {
 	}()
 	go func() { apiErr <- server.Serve(apiCtx, listener) }()
 
-	local := localAddress(listener.Addr())
-	log.WithField("master", opt.masterShown(masters)).Infof("the API and the page are at %s", local)
-	if opt.Ready != nil {
-		opt.Ready(Addresses{Local: local.String(), Advertised: advertised.String()})
+	if shared == nil {
+		ready()
 	}
 
-	err = <-apiErr
-	stopLoop()
-	return errors.Join(err, <-loopErr)
+	select {
+	case err = <-apiErr:
+		stopLoop()
+		err = errors.Join(err, <-loopErr)
+	case <-records.lost:
+		// Its subscription ends at once; calls in flight are answered by that.
+		stopLoop()
+		stopAPI()
+		err = errors.Join(leader.ErrLost, onlyNews(<-loopErr), <-apiErr)
+	}
+	if errors.Is(err, store.ErrDeposed) {
+		return leader.ErrLost
+	}
+	return err
 }
 
 // openSecrets returns nil where no directory is given.
@@ -173,6 +210,14 @@ func openSecrets(opt Options) (loop.Secrets, error) {
 		opt.Log.Warnf("everybody on this machine may look into the secrets' directory; close it with chmod o= %s", opt.SecretsDir)
 	}
 	return dir, nil
+}
+
+// onlyNews leaves out of how the loop ended what ErrLost says already.
+func onlyNews(err error) error {
+	if errors.Is(err, store.ErrDeposed) || errors.Is(err, leader.ErrLost) {
+		return nil
+	}
+	return err
 }
 
 // detector is a way to find the leading master that may have to be closed.

@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/detect"
+	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
@@ -39,8 +40,15 @@ type Options struct {
 	Advertise string
 
 	// StateDir is the directory of the scheduler's state and artifacts. It is
-	// made when it is not there, and used by one scheduler at a time. Required.
+	// made when it is not there, and used by one scheduler at a time. Or it is
+	// zk://[user:pass@]host:port[,…]/path, where several schedulers share a state,
+	// of which one leads and the others stand by. Required.
 	StateDir string
+	// Artifacts is the directory of uploaded files. Empty means below StateDir.
+	Artifacts string
+	// SessionTimeout is for how long a leader may be silent before another
+	// scheduler takes over. It counts only where StateDir is in ZooKeeper.
+	SessionTimeout time.Duration
 
 	// Name is the framework's name, which Mesos's pages show.
 	Name string
@@ -99,11 +107,12 @@ func DefaultOptions() Options {
 		User:            "root",
 		Roles:           []string{"*"},
 		FailoverTimeout: 7 * 24 * time.Hour,
+		SessionTimeout:  10 * time.Second,
 	}
 }
 
 // validate says all that is wrong, one line each, and returns what it has parsed.
-func (o *Options) validate() (masters detect.Masters, advertised *url.URL, err error) {
+func (o *Options) validate() (masters detect.Masters, shared *zookeeper.URL, advertised *url.URL, err error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if masters, err = detect.Parse(o.Master); err != nil {
@@ -128,8 +137,24 @@ func (o *Options) validate() (masters detect.Masters, advertised *url.URL, err e
 	if o.ExecutorURI != "" && o.Executor != "" {
 		bad("--executor and --executor-uri exclude each other")
 	}
-	if o.StateDir == "" {
+	switch {
+	case o.StateDir == "":
 		bad("--state: no directory for the state is given")
+	case strings.HasPrefix(o.StateDir, zookeeper.Scheme):
+		u, err := zookeeper.Parse(o.StateDir)
+		if errors.Is(err, zookeeper.ErrNoPath) {
+			err = fmt.Errorf("%w; give the team one of its own: zk://host:port/tandem/TEAM", err)
+		}
+		if err != nil {
+			bad("--state: %w", err)
+		}
+		shared = &u
+		if o.Artifacts == "" {
+			bad("--artifacts: no directory for uploaded files is given, which --state in ZooKeeper has no room for")
+		}
+		if o.SessionTimeout < time.Second {
+			bad("--session-timeout: %s is too short for a leader to be heard of; give a second at least", o.SessionTimeout)
+		}
 	}
 	if o.Name == "" {
 		bad("--name: the framework needs a name")
@@ -152,7 +177,7 @@ func (o *Options) validate() (masters detect.Masters, advertised *url.URL, err e
 	if o.Log == nil {
 		bad("Log is missing")
 	}
-	return masters, advertised, errors.Join(errs...)
+	return masters, shared, advertised, errors.Join(errs...)
 }
 
 // framework is who the scheduler is to Mesos.

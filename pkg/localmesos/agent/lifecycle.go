@@ -18,11 +18,6 @@ func (a *Agent) Crash() {
 	a.up.Store(false)
 	a.do(func(time.Time) {
 		a.down = true
-		for _, w := range a.containers {
-			if w.native != nil {
-				w.native.lose()
-			}
-		}
 		if a.master != nil {
 			a.master.AgentDisconnected(a.core.AgentID())
 		}
@@ -54,11 +49,6 @@ func (a *Agent) Recover() error {
 			input(now)
 		}
 		a.up.Store(true)
-		for _, w := range a.containers {
-			if w.native != nil && w.running != nil {
-				w.native.executor.Connected()
-			}
-		}
 	})
 	return nil
 }

@@ -8,14 +8,13 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 )
 
-// RunTask launches a single task, on its own executor or, when it brings none,
-// on a command executor of its own.
+// RunTask launches a single task on its own executor.
 func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
-	info, kind := commandExecutor(framework, &t), CommandExecutor
-	if t.Executor != nil {
-		info, kind = *t.Executor, CustomExecutor
+	if t.Executor == nil {
+		c.refuse(now, framework, []mesos.TaskInfo{t}, "command")
+		return
 	}
-	c.run(now, framework, info, kind, []mesos.TaskInfo{t}, nil)
+	c.run(now, framework, *t.Executor, []mesos.TaskInfo{t}, nil)
 }
 
 // RunTaskGroup launches a task group. As a real master does, it fills the
@@ -28,11 +27,23 @@ func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info m
 		}
 		tasks[i] = t
 	}
-	kind := CustomExecutor
 	if info.Type == mesos.ExecutorInfo_DEFAULT {
-		kind = DefaultExecutor
+		// The master counts on an executor, and has to hear that there is none.
+		c.emit(ReportExit{Framework: *framework.ID, Executor: info.ExecutorID, Status: -1})
+		c.refuse(now, framework, tasks, "default")
+		return
 	}
-	c.run(now, framework, info, kind, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
+	c.run(now, framework, info, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
+}
+
+// refuse answers tasks that need an executor of Mesos's own: the command
+// executor or the default executor. This agent has neither.
+func (c *Core) refuse(now time.Time, framework mesos.FrameworkInfo, tasks []mesos.TaskInfo, kind string) {
+	f := c.framework(framework)
+	for _, t := range tasks {
+		c.agentUpdate(now, f.id, nil, t.TaskID, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
+			"Failed to launch container: this agent has no "+kind+" executor; use one of type CUSTOM", nil)
+	}
 }
 
 func (c *Core) framework(info mesos.FrameworkInfo) *framework {
@@ -44,7 +55,7 @@ func (c *Core) framework(info mesos.FrameworkInfo) *framework {
 	return f
 }
 
-func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, kind ExecutorKind, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo) {
+func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo) {
 	if c.phase == Recovering || c.phase == Terminating {
 		return
 	}
@@ -65,7 +76,6 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 	}
 	if !found {
 		e = newExecutor(f, info, c.config.NewContainerID())
-		e.kind = kind
 		f.executors.put(e.id(), e)
 		c.containers[e.container] = e
 	}
@@ -91,7 +101,6 @@ func (c *Core) launch(now time.Time, e *executorState) {
 		Agent:      c.AgentID(),
 		Framework:  e.framework.info,
 		Executor:   e.info,
-		Kind:       e.kind,
 		Limits:     e.demand.limits(e.info.Resources, c.config.CFS),
 		Checkpoint: e.framework.info.GetCheckpoint(),
 	})

@@ -27,7 +27,6 @@ type ExecutorView struct {
 	Container  string
 	PID        uint32 // zero before the executor was started
 	Registered bool
-	Kind       ExecutorKind
 	Tasks      []mesos.Task
 	Queued     []mesos.TaskInfo
 	// Ended are the tasks whose terminal update waits for acknowledgement,
@@ -68,17 +67,16 @@ func (e *executorState) view() ExecutorView {
 		Container:  e.container,
 		PID:        e.pid,
 		Registered: e.state == running,
-		Kind:       e.kind,
 		Queued:     e.queued.all(),
 	}
 	for _, t := range e.launched.all() {
-		v.Tasks = append(v.Tasks, t.message(e.framework.id, e))
+		v.Tasks = append(v.Tasks, t.message(e.framework.id, e.id()))
 	}
 	for t := range e.ended.each() {
-		v.Ended = append(v.Ended, t.message(e.framework.id, e))
+		v.Ended = append(v.Ended, t.message(e.framework.id, e.id()))
 	}
 	for _, t := range e.completed {
-		v.Completed = append(v.Completed, t.message(e.framework.id, e))
+		v.Completed = append(v.Completed, t.message(e.framework.id, e.id()))
 	}
 	return v
 }

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/scheduler/present"
+)
+
+// StandbyOptions are what a Standby is made of. All must be given.
+type StandbyOptions struct {
+	// Leader returns the leader's address, such as http://10.0.0.7:7070, or why
+	// none is known.
+	Leader func() (string, error)
+	// Files and Artifacts are this scheduler's own.
+	Files     Files
+	Artifacts http.Handler
+	Log       logrus.FieldLogger
+	Gatherer  prometheus.Gatherer
+}
+
+// passedOn marks a request that a standby has passed on, so that two schedulers
+// which take each other for the leader do not pass it to and fro.
+const passedOn = "Tandem-Passed-On"
+
+// Standby serves in place of a Server while another scheduler leads. It answers
+// for its own health, readiness and metrics, serves the artifacts that it has,
+// and passes everything else on to the leader: what it shows is what the leader
+// shows. While no leader is known, calls fail as unavailable.
+type Standby struct {
+	opt    StandbyOptions
+	proxy  *httputil.ReverseProxy
+	mux    *http.ServeMux
+	ending context.Context
+	end    context.CancelFunc
+}
+
+type leaderKey struct{}
+
+// NewStandby returns a standby that is not listening yet.
+func NewStandby(opt StandbyOptions) (*Standby, error) {
+	if opt.Leader == nil || opt.Files == nil || opt.Artifacts == nil || opt.Log == nil || opt.Gatherer == nil {
+		return nil, errors.New("cannot make the API of a standby: Leader, Files, Artifacts, Log or Gatherer is missing")
+	}
+	s := &Standby{opt: opt, mux: http.NewServeMux()}
+	s.ending, s.end = context.WithCancel(context.Background())
+	s.proxy = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			to, _ := r.In.Context().Value(leaderKey{}).(*url.URL)
+			r.SetURL(to)
+			r.SetXForwarded()
+			// The page's requests come from this host, which the leader checks.
+			r.Out.Host = r.In.Host
+			r.Out.Header.Set(passedOn, "1")
+		},
+		Transport: newTransport(),
+		// Watches and logs are passed on as they come.
+		FlushInterval: -1,
+		ErrorLog:      log.New(writer{opt.Log}, "", 0),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			to, _ := r.Context().Value(leaderKey{}).(*url.URL)
+			s.unavailable(w, r, fmt.Errorf("the leader at %s does not answer this standby: %w", to, err))
+		},
+	}
+	s.mux.Handle("GET /metrics", promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{}))
+	s.mux.HandleFunc("GET /healthz", healthy)
+	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.mux.HandleFunc("GET /artifacts/{digest}/{name}", s.artifact)
+	s.mux.HandleFunc("/", s.pass)
+	return s, nil
+}
+
+// Serve is Server.Serve, but ends calls in flight at once when ctx ends.
+func (s *Standby) Serve(ctx context.Context, l net.Listener) error {
+	return serve(ctx, l, s.mux, s.end, s.opt.Log)
+}
+
+// pass passes a request on to the leader.
+func (s *Standby) pass(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get(passedOn) != "" {
+		s.unavailable(w, r, errors.New("the scheduler that was taken for the leader does not lead; try again"))
+		return
+	}
+	address, err := s.opt.Leader()
+	if err != nil {
+		s.unavailable(w, r, fmt.Errorf("this scheduler stands by, and no leader is known: %w", err))
+		return
+	}
+	to, err := url.Parse(address)
+	if err != nil {
+		s.unavailable(w, r, fmt.Errorf("the leader has the address %q, which is none", address))
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), leaderKey{}, to))
+	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)()
+	s.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// artifact serves a file that is here, for agents that were told this address
+// when this scheduler led, and passes others on.
+func (s *Standby) artifact(w http.ResponseWriter, r *http.Request) {
+	if _, ok := s.opt.Files.Find(r.PathValue("digest"), r.PathValue("name")); ok {
+		s.opt.Artifacts.ServeHTTP(w, r)
+		return
+	}
+	s.pass(w, r)
+}
+
+// ready answers 200 while a leader is known that calls are passed on to.
+func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	leader, err := s.opt.Leader()
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "standby; no leader is known: %s\n", present.OneLine(err.Error()))
+		return
+	}
+	fmt.Fprintf(w, "ok; standby of the leader at %s\n", present.OneLine(leader))
+}
+
+// unavailable answers in the protocol that the client speaks.
+func (s *Standby) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	err = connect.NewError(connect.CodeUnavailable, err)
+	if errors := connect.NewErrorWriter(); errors.IsSupported(r) {
+		_ = errors.Write(w, r, err)
+		return
+	}
+	http.Error(w, err.Error(), http.StatusServiceUnavailable)
+}
+
+// byProtocol speaks to the leader as the client speaks to the standby: gRPC
+// needs HTTP/2.
+type byProtocol struct{ one, two http.RoundTripper }
+
+func newTransport() http.RoundTripper {
+	transport := func(two bool) http.RoundTripper {
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(!two)
+		protocols.SetUnencryptedHTTP2(two)
+		protocols.SetHTTP2(true)
+		return &http.Transport{
+			DialContext:     (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 5 * time.Second}).DialContext,
+			Protocols:       protocols,
+			IdleConnTimeout: time.Minute,
+		}
+	}
+	return byProtocol{transport(false), transport(true)}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b byProtocol) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.ProtoMajor == 2 {
+		return b.two.RoundTrip(r)
+	}
+	return b.one.RoundTrip(r)
+}

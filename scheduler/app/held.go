@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tandem-mesos/tandem/pkg/zookeeper"
+	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/artifact"
+	"github.com/tandem-mesos/tandem/scheduler/leader"
+	"github.com/tandem-mesos/tandem/scheduler/loop"
+	"github.com/tandem-mesos/tandem/scheduler/store"
+)
+
+// held is a state that this scheduler alone may change, and for how long.
+type held struct {
+	store.Store
+	// shared says that other schedulers stand by.
+	shared bool
+	// lost is closed when another scheduler may take over; nil when none can.
+	lost <-chan struct{}
+	// check returns an error when lost is or ought to be closed.
+	check func() error
+	// release lets others have a shared state, at once.
+	release func()
+}
+
+// holdFile opens a state that one scheduler at a time uses.
+func holdFile(dir string) (*held, error) {
+	records, err := store.OpenBolt(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &held{Store: records, check: func() error { return nil }}, nil
+}
+
+// holdShared opens a state that several schedulers share, and stands by until it
+// is this one's turn. Its error means nothing once ctx has ended.
+func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
+	candidate, err := leader.New(leader.Options{
+		URL: at, Address: address, SessionTimeout: opt.SessionTimeout, Log: opt.Log.WithField("component", "leader"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	opt.Log.Infof("standing by, until this scheduler is the one to lead of those that share the state at %s", at)
+	lease, err := standBy(ctx, opt, candidate, l, files, metrics)
+	if err != nil {
+		candidate.Close()
+		return nil, err
+	}
+	opt.Log.Info("this scheduler leads now")
+	records, err := store.OpenZooKeeper(store.ZooKeeperOptions{
+		Conn: candidate.Conn(), Path: at.Path, ACL: at.ACL(), Fence: lease.Fence(), Lost: lease.Lost(),
+	})
+	if err != nil {
+		candidate.Close()
+		return nil, err
+	}
+	return &held{Store: records, shared: true, lost: lease.Lost(), check: lease.Check, release: candidate.Close}, nil
+}
+
+// standBy serves as a standby until the candidate leads.
+func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listener, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
+	if err := registerLeads(metrics, false); err != nil {
+		return nil, err
+	}
+	standby, err := api.NewStandby(api.StandbyOptions{
+		Leader: c.Leader, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	same, err := duplicate(l)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	// Serving ends by itself: calls in flight to an earlier leader must not hold
+	// up the next.
+	defer stop(nil)
+	go func() {
+		if err := standby.Serve(waiting, same); err != nil {
+			stop(err)
+		}
+	}()
+	return c.Lead(waiting)
+}
+
+// registerLeads has the metrics say whether this scheduler leads, in place of
+// what they said before.
+func registerLeads(metrics *prometheus.Registry, leads bool) error {
+	value := 0.0
+	if leads {
+		value = 1
+	}
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tandem_leader",
+		Help: "1 while this scheduler leads, as one that is alone always does, and 0 while it stands by.",
+	})
+	gauge.Set(value)
+	metrics.Unregister(gauge)
+	if err := metrics.Register(gauge); err != nil {
+		return fmt.Errorf("cannot register metrics: %w", err)
+	}
+	return nil
+}
+
+// duplicate returns a listener that takes connections of the same address and can
+// be closed without closing it.
+func duplicate(l net.Listener) (net.Listener, error) {
+	tcp, ok := l.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, errors.New("the listener has no file")
+	}
+	f, err := tcp.File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+// artifacts is the directory of uploaded files.
+func (o *Options) artifacts() string {
+	if o.Artifacts != "" {
+		return o.Artifacts
+	}
+	return filepath.Join(o.StateDir, "artifacts")
+}
+
+// fenced is a subscription of a scheduler that may be replaced by another. Nothing
+// is launched that is not stored, and the store refuses a scheduler that was
+// replaced; this stops the calls that need no store. What a process that had been
+// stopped sends between the look at the clock and the wire, the master refuses,
+// for it has ended this subscription when another began.
+type fenced struct {
+	loop.Stream
+	check func() error
+}
+
+// Send implements loop.Stream.
+func (f *fenced) Send(ctx context.Context, calls []*scheduler.Call) []error {
+	if err := f.check(); err != nil {
+		errs := make([]error, len(calls))
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	return f.Stream.Send(ctx, calls)
+}

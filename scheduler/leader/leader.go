@@ -1,0 +1,286 @@
+// Package leader elects one of a team's schedulers through ZooKeeper, and tells
+// the others who it is.
+//
+// Each scheduler is a candidate: an ephemeral znode with the address that it is
+// reached at. The one with the lowest number leads, for as long as its session
+// lives.
+//
+//	candidates/0000000003    {"address":"http://10.0.0.7:7070"}
+//	candidates/0000000005    …
+//
+// A leader must stop before another can begin. ZooKeeper ends a session when it
+// has heard nothing for the session's time; a leader counts from when it began to
+// ask, which is earlier, and allows itself less. It counts from the question
+// before the last that was answered, since a server of an ensemble answers at
+// once, and tells the others only some time later whom it has heard. What a clock that stands still
+// or runs wild lets through is refused elsewhere: the store takes nothing from a
+// scheduler whose znode is gone, and a master nothing from one that another has
+// replaced.
+//
+// The package must never let a scheduler lead again that has led: it has to begin
+// anew, with what is stored.
+package leader
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/pkg/zookeeper"
+)
+
+// Options are what a Candidate is made of. All but Log must be given.
+type Options struct {
+	URL zookeeper.URL
+	// Address is where the others, and those who ask them, reach this scheduler.
+	Address string
+	// SessionTimeout is for how long a leader may be silent before another takes
+	// over. ZooKeeper itself takes up to a tick of its own more.
+	SessionTimeout time.Duration
+	Log            logrus.FieldLogger
+}
+
+const (
+	// retry is the wait after ZooKeeper has answered with an error.
+	retry = 200 * time.Millisecond
+	// margin is the part of the session's time that a leader leaves unused.
+	margin = 10
+	// renewals is how often a leader asks for its znode within a session's time.
+	renewals = 6
+)
+
+// ErrLost ends a scheduler that led.
+var ErrLost = errors.New("this scheduler has lost its leadership, for ZooKeeper has not heard of it in time; another takes over. Start it again, to stand by")
+
+// Candidate is a scheduler that wants to lead. Its methods may be called by any
+// goroutine.
+type Candidate struct {
+	opt  Options
+	conn *zk.Conn
+	// expired is closed when the session in which this scheduler leads is over.
+	expired chan struct{}
+	// closed is closed by Close.
+	closed chan struct{}
+	once   sync.Once
+
+	// mu guards what is below.
+	mu sync.Mutex
+	// leader is the leader's address, and problem why none is known.
+	leader  string
+	problem string
+	// leads is set once and for all when this scheduler is elected.
+	leads bool
+}
+
+// New begins a session, and returns at once.
+func New(opt Options) (*Candidate, error) {
+	if len(opt.URL.Servers) == 0 || opt.Address == "" || opt.SessionTimeout <= 0 || opt.Log == nil {
+		return nil, errors.New("cannot stand for election: URL, Address, SessionTimeout or Log is missing")
+	}
+	c := &Candidate{opt: opt, expired: make(chan struct{}), closed: make(chan struct{}), problem: "ZooKeeper has not answered yet"}
+	var err error
+	c.conn, err = zookeeper.Connect(opt.URL, opt.SessionTimeout, func(e zk.Event) {
+		if e.State == zk.StateExpired {
+			c.over()
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot stand for election: %w", err)
+	}
+	return c, nil
+}
+
+// over notes the end of a session, which is the end of leading.
+func (c *Candidate) over() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.leads {
+		return
+	}
+	select {
+	case <-c.expired:
+	default:
+		close(c.expired)
+	}
+}
+
+// Conn is the session that leadership belongs to.
+func (c *Candidate) Conn() *zk.Conn { return c.conn }
+
+// Leader returns the leader's address, or an error that says why none is known.
+func (c *Candidate) Leader() (address string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leader == "" {
+		return "", errors.New(c.problem)
+	}
+	return c.leader, nil
+}
+
+func (c *Candidate) set(leader, problem string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if leader == "" && problem != "" && problem != c.problem {
+		c.opt.Log.Warnf("no leader is known: %s", problem)
+	}
+	if leader != "" && leader != c.leader {
+		c.opt.Log.Infof("the leader is at %s", leader)
+	}
+	c.leader, c.problem = leader, problem
+}
+
+// Close ends the session, so that another can lead at once. Closing twice is
+// harmless.
+func (c *Candidate) Close() {
+	c.once.Do(func() { close(c.closed) })
+	c.conn.Close()
+}
+
+// Lead blocks until this scheduler leads, and returns how long. It is called
+// once. ZooKeeper may be away for as long as it likes; the error says what will
+// not get better by itself, or is the context's.
+func (c *Candidate) Lead(ctx context.Context) (*Lease, error) {
+	authenticated := false
+	for {
+		var lease *Lease
+		var changed <-chan zk.Event
+		var err error
+		if !authenticated {
+			err = zookeeper.Authenticate(c.conn, c.opt.URL)
+			authenticated = err == nil
+		}
+		if err == nil {
+			lease, changed, err = c.look()
+		}
+		switch {
+		case lease != nil:
+			return lease, nil
+		case errors.Is(err, zk.ErrNoAuth):
+			return nil, fmt.Errorf("cannot stand for election at %s: ZooKeeper does not let this scheduler read and write there; "+
+				"give the credentials that it was made with: zk://user:password@host:port/path", c.opt.URL)
+		case err != nil:
+			c.set("", fmt.Sprintf("ZooKeeper at %s: %v", c.opt.URL, err))
+		}
+		wait := time.NewTimer(retry)
+		if err == nil {
+			wait.Stop()
+		}
+		select {
+		case <-changed:
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return nil, context.Cause(ctx)
+		}
+		wait.Stop()
+	}
+}
+
+// candidate is a znode of one.
+type candidate struct {
+	name    string
+	number  uint64
+	session int64
+	address string
+}
+
+// look finds who leads: this scheduler, which has a lease then, or another, in
+// which case it returns where a change will be told. It makes this scheduler a
+// candidate when it is none.
+func (c *Candidate) look() (*Lease, <-chan zk.Event, error) {
+	began := time.Now()
+	dir := c.opt.URL.Path + "/candidates"
+	names, _, changed, err := c.conn.ChildrenW(dir)
+	if errors.Is(err, zk.ErrNoNode) {
+		if err := c.makePath(dir); err != nil {
+			return nil, nil, err
+		}
+		names, _, changed, err = c.conn.ChildrenW(dir)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := c.read(dir, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Its own znode is told by its session, not by a name that was answered: the
+	// answer to its making may have been lost.
+	session := c.conn.SessionID()
+	if !slices.ContainsFunc(all, func(o candidate) bool { return o.session == session }) {
+		data, err := json.Marshal(map[string]string{"address": c.opt.Address})
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, err := c.conn.Create(dir+"/", data, zk.FlagEphemeral|zk.FlagSequence, c.opt.URL.ACL()); err != nil {
+			return nil, nil, err
+		}
+		// The watch tells of it, and of everything before it.
+		return nil, changed, nil
+	}
+	first := all[0]
+	if first.session != session {
+		c.set(first.address, "the leader's znode has no address")
+		return nil, changed, nil
+	}
+	lease, err := c.lease(path.Join(dir, first.name), session, began)
+	return lease, changed, err
+}
+
+// read returns the candidates, the lowest number first.
+func (c *Candidate) read(dir string, names []string) ([]candidate, error) {
+	var all []candidate
+	for _, name := range names {
+		number, err := strconv.ParseUint(name, 10, 64)
+		if err != nil {
+			continue
+		}
+		data, stat, err := c.conn.Get(path.Join(dir, name))
+		if errors.Is(err, zk.ErrNoNode) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var says struct{ Address string }
+		// What is not understood has no address to be passed on to, and leads
+		// all the same.
+		_ = json.Unmarshal(data, &says)
+		all = append(all, candidate{name, number, stat.EphemeralOwner, says.Address})
+	}
+	slices.SortFunc(all, func(a, b candidate) int {
+		if a.number < b.number {
+			return -1
+		}
+		return 1
+	})
+	return all, nil
+}
+
+// makePath makes the directory, and those above it that are not there.
+func (c *Candidate) makePath(dir string) error {
+	at := ""
+	for part := range strings.SplitSeq(dir[1:], "/") {
+		at += "/" + part
+		if found, _, err := c.conn.Exists(at); err != nil || found {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := c.conn.Create(at, nil, 0, c.opt.URL.ACL()); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
+	}
+	return nil
+}
