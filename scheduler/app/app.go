@@ -129,12 +129,16 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
+	home := newHome(opt, saved, detector)
 	l, err := loop.New(loop.Options{
 		Core:  core.New(config, saved),
 		Store: records,
 		Saved: saved,
 		Subscribe: func(ctx context.Context, call *scheduler.Call) (loop.Stream, error) {
 			if err := records.check(); err != nil {
+				return nil, err
+			}
+			if err := home.check(ctx); err != nil {
 				return nil, err
 			}
 			s, err := client.Subscribe(ctx, call)

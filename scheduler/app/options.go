@@ -50,6 +50,9 @@ type Options struct {
 	// scheduler takes over. It counts only where StateDir is in ZooKeeper.
 	SessionTimeout time.Duration
 
+	// NewCluster takes a state to a cluster that it does not belong to.
+	NewCluster bool
+
 	// Name is the framework's name, which Mesos's pages show.
 	Name string
 	// User is the user that executors run as unless a job says otherwise. Making

@@ -79,6 +79,7 @@ What the command line says goes before the environment, and that before the file
 	f.StringVar(&opt.Listen, "listen", opt.Listen, "the `address` of the API, the page and what agents fetch")
 	f.StringVar(&opt.Advertise, "advertise", opt.Advertise, "the `URL` at which agents and browsers reach --listen")
 	f.StringVar(&opt.StateDir, "state", opt.StateDir, "the `directory` that holds what must not be lost; or zk://[user:pass@]host:port[,...]/path, which several schedulers share")
+	f.BoolVar(&opt.NewCluster, "new-cluster", false, "take a --state of another cluster over, and start everything anew on this one")
 	f.StringVar(&opt.Artifacts, "artifacts", opt.Artifacts, "the `directory` of uploaded files (default: below --state)")
 	f.DurationVar(&opt.SessionTimeout, "session-timeout", opt.SessionTimeout, "with a shared --state: how long a leader may be silent before another takes over")
 	f.StringVar(&opt.Executor, "executor", opt.Executor, "the executor's `file` (default: tandem-executor beside this program)")

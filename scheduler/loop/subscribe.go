@@ -182,7 +182,10 @@ func (s *subscriber) fatal(err error) error {
 	var event *errorEvent
 	var wrong *wrongFrameworkError
 	var api *schedulerapi.Error
+	var hopeless *HopelessError
 	switch {
+	case errors.As(err, &hopeless):
+		return hopeless
 	case errors.As(err, &wrong):
 		return wrong
 	case errors.As(err, &event) && event.message == "Framework has been removed":

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/pkg/mesos/masterapi"
+	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
+	"github.com/tandem-mesos/tandem/scheduler/loop"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// home sees to it that a state is used with the cluster that it belongs to. It is
+// asked before every subscription, by one goroutine, and looks until it knows.
+type home struct {
+	saved    state.Snapshot
+	detector detector
+	masters  *masterapi.Client
+	log      logrus.FieldLogger
+	known    bool
+}
+
+func newHome(opt Options, saved state.Snapshot, d detector) *home {
+	return &home{
+		saved: saved, detector: d, log: opt.Log,
+		masters: masterapi.New(masterapi.Options{Principal: opt.Principal, Secret: opt.Secret}),
+		known:   opt.NewCluster || saved.Framework.GetFrameworkId() == "",
+	}
+}
+
+// check returns a *loop.HopelessError when the state is another cluster's. A
+// master that does not let this scheduler look is believed to be the right one.
+func (h *home) check(ctx context.Context) error {
+	if h.known {
+		return nil
+	}
+	leader, err := h.detector.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := h.masters.Known(ctx, leader.Address)
+	switch {
+	case errors.Is(err, masterapi.ErrForbidden):
+		h.log.Infof("whether the state belongs to the master's cluster is not known: %v", err)
+		h.known = true
+		return nil
+	case err != nil:
+		return &schedulerapi.Error{Kind: schedulerapi.Unavailable, Master: leader.Address, Err: err}
+	}
+	if err := loop.Foreign(h.saved, known); err != nil {
+		return &loop.HopelessError{Err: fmt.Errorf("not subscribed with the master at %s: %w", leader.Address, err)}
+	}
+	h.known = true
+	return nil
+}

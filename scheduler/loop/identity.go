@@ -1,0 +1,71 @@
+package loop
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tandem-mesos/tandem/pkg/mesos/masterapi"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// HopelessError is an error of Options.Subscribe after which there is no use in
+// trying again. Its text says what to do.
+type HopelessError struct{ Err error }
+
+// Error implements error.
+func (e *HopelessError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *HopelessError) Unwrap() error { return e.Err }
+
+// complete says what is wrong with a state in which there are launches but not
+// who made them: registering anew over it would launch everything once more.
+func complete(saved state.Snapshot) error {
+	if saved.Framework.GetFrameworkId() != "" || len(saved.Attempts) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the state has %d attempts of tasks, but not the framework that they were launched by: it is not complete. "+
+		"Put a complete copy of it back; or begin anew with another state (--state)", len(saved.Attempts))
+}
+
+// Foreign returns why the state cannot be that of the cluster whose master knows
+// these agents and frameworks, or nil when it may be.
+//
+// A real master takes in a framework ID that it has never heard of as one that
+// had registered with the master before it (Master::_subscribe), so that whoever
+// confuses two clusters would be let in, hear that all tasks are gone, and launch
+// them again beside those that run. What tells clusters apart is the IDs: each
+// begins with that of the master that gave it. Where no task runs nothing can be
+// doubled, and a cluster without agents and frameworks says nothing.
+func Foreign(saved state.Snapshot, known masterapi.Known) error {
+	ours := map[string]bool{issuer(saved.Framework.GetFrameworkId()): true}
+	agents := map[string]bool{}
+	for _, a := range saved.Attempts {
+		if a.Ended == nil && a.AgentId != "" {
+			agents[a.AgentId], ours[issuer(a.AgentId)] = true, true
+		}
+	}
+	if len(agents) == 0 || len(known.Agents)+len(known.Frameworks) == 0 {
+		return nil
+	}
+	for _, ids := range [][]string{known.Agents, known.Frameworks} {
+		for _, id := range ids {
+			if ours[issuer(id)] {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("the master knows neither framework %s, whose the state is, nor any of the %d agents that its tasks run on, nor any other "+
+		"of their cluster: the state belongs to another cluster. Check --master; or give this cluster a state of its own (--state); "+
+		"or, when the other cluster is no more, take the state over with --new-cluster, and everything is started anew",
+		saved.Framework.GetFrameworkId(), len(agents))
+}
+
+// issuer is the ID of the master that gave an ID, which reads
+// <master>-0001 for a framework and <master>-S12 for an agent.
+func issuer(id string) string {
+	if i := strings.LastIndexByte(id, '-'); i > 0 {
+		return id[:i]
+	}
+	return id
+}
