@@ -9,7 +9,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 
-.PHONY: help run build test test-short test-v2 test-page lint proto proto-check tidy-check sim conform bench fuzz clean
+.PHONY: help run build test test-short test-v2 test-page lint package proto proto-check tidy-check sim conform bench fuzz clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,5 +72,8 @@ bench: ## run every benchmark once (BENCHTIME=1s)
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
+package: build ## make a Debian package of both programs in dist/ (GOARCH=arm64 for another machine)
+	.ci/package "$(VERSION)"
+
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

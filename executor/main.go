@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -17,12 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/app"
-	"github.com/tandem-mesos/tandem/executor/workload"
+
 	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
 func main() {
-	workload.Shim()
+	debug.SetGCPercent(50)
 	os.Exit(run())
 }
 

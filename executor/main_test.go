@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,15 +12,12 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/tandem-mesos/tandem/executor/workload"
 )
 
 // asExecutor makes this test's binary be the executor.
 const asExecutor = "TANDEM_TEST_AS_EXECUTOR"
 
 func TestMain(m *testing.M) {
-	workload.Shim()
 	if os.Getenv(asExecutor) != "" {
 		os.Args = os.Args[:1]
 		os.Exit(run())
@@ -101,6 +99,23 @@ func TestOutOfMemoryHitsOneTask(t *testing.T) {
 	a.kill("other", time.Second)
 	a.await("other", mesos.TASK_KILLED)
 	a.awaitExit(0)
+}
+
+func TestWhoMayUseMoreMemoryIsTheFirstToGo(t *testing.T) {
+	a := newAgent(t)
+	steady, bursty := shell("steady", "cat /proc/self/oom_score_adj", 32), shell("bursty", "cat /proc/self/oom_score_adj", 32)
+	bursty.Limits = map[string]mesos.Value_Scalar{"mem": {Value: 64}}
+	a.launch(steady, bursty)
+	a.await("steady", mesos.TASK_FINISHED)
+	a.await("bursty", mesos.TASK_FINISHED)
+	a.awaitExit(0)
+	if got := a.output("steady", "stdout"); got != "0\n" {
+		t.Errorf("the steady one has %q", got)
+	}
+	// How much depends on the machine's memory.
+	if got, err := strconv.Atoi(strings.TrimSpace(a.output("bursty", "stdout"))); err != nil || got <= 0 {
+		t.Errorf("the bursty one has %d, %v", got, err)
+	}
 }
 
 func TestKillEscalates(t *testing.T) {

@@ -29,6 +29,7 @@ import (
 	"github.com/google/uuid"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/loop"
@@ -92,9 +93,9 @@ type machine struct {
 func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
 	o := m.options
 	container, none := openContainer(where.ContainerID.GetValue(), o.Subtree)
-	var kernel task.Kernel
+	kernel := task.Kernel{Memory: machineMemory()}
 	if container != nil {
-		kernel = task.Kernel{Version: container.Version(), BoundsSwap: container.BoundsSwap()}
+		kernel.Version, kernel.BoundsSwap = container.Version(), container.BoundsSwap()
 		o.Log.Infof("Tasks get cgroups (%s) below %s", kernel.Version, container)
 	}
 	launcher, err := workload.New(workload.Options{Container: container, NoContainer: none, Log: o.Log})
@@ -115,6 +116,15 @@ func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
 		return nil, err
 	}
 	return runner{tasks}, nil
+}
+
+// machineMemory returns the machine's memory in bytes, or 0.
+func machineMemory() uint64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
 func openContainer(id, subtree string) (*cgroup.Container, error) {

@@ -21,8 +21,13 @@ import (
 	"github.com/tandem-mesos/tandem/executor/core"
 )
 
-// HTTP makes one GET and returns the status of the answer. Redirects are not
-// followed, and certificates are not verified: a task checks itself.
+// maxRedirects is how many redirects curl follows, by which Mesos's own
+// executors perform HTTP checks; see its --max-redirs.
+const maxRedirects = 50
+
+// HTTP makes one GET and returns the status of the answer. Redirects are
+// followed, and certificates are not verified: a task checks itself. This is
+// what curl -L -k does for Mesos's own executors (src/checks/checker_process.cpp).
 func HTTP(ctx context.Context, k core.HTTPCheck) core.CheckResult {
 	path := k.Path
 	if !strings.HasPrefix(path, "/") {
@@ -40,8 +45,18 @@ func HTTP(ctx context.Context, k core.HTTPCheck) core.CheckResult {
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 	}
-	response, err := transport.RoundTrip(request)
+	client := http.Client{Transport: transport, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		return nil
+	}}
+	response, err := client.Do(request)
 	if err != nil {
+		// Its own text repeats the address.
+		if of := new(url.Error); errors.As(err, &of) {
+			err = of.Err
+		}
 		return core.CheckResult{Err: fmt.Sprintf("GET %s: %s", target, explain(ctx, err))}
 	}
 	response.Body.Close()

@@ -42,6 +42,12 @@ func TestHTTP(t *testing.T) {
 		switch r.URL.Path {
 		case "/moved":
 			http.Redirect(w, r, "/broken", http.StatusFound)
+		case "/moved-well":
+			http.Redirect(w, r, "/health", http.StatusMovedPermanently)
+		case "/round":
+			http.Redirect(w, r, "/round", http.StatusFound)
+		case "/unchanged":
+			w.WriteHeader(http.StatusNotModified)
 		case "/broken":
 			w.WriteHeader(http.StatusInternalServerError)
 		case "/slow":
@@ -56,13 +62,16 @@ func TestHTTP(t *testing.T) {
 		check core.HTTPCheck
 		want  core.CheckResult
 	}{
-		"well":             {core.HTTPCheck{Scheme: "http", Port: port, Path: "/health"}, core.CheckResult{Status: 200}},
-		"no path":          {core.HTTPCheck{Scheme: "http", Port: port}, core.CheckResult{Status: 200}},
-		"a query":          {core.HTTPCheck{Scheme: "http", Port: port, Path: "/health?deep=1"}, core.CheckResult{Status: 200}},
-		"a redirect":       {core.HTTPCheck{Scheme: "http", Port: port, Path: "/moved"}, core.CheckResult{Status: 302}},
-		"unwell":           {core.HTTPCheck{Scheme: "http", Port: port, Path: "/broken"}, core.CheckResult{Status: 500}},
-		"TLS, unverified":  {core.HTTPCheck{Scheme: "https", Port: portOf(t, secure.Listener.Addr()), Path: "/"}, core.CheckResult{Status: 200}},
-		"an unusable path": {core.HTTPCheck{Scheme: "http", Port: port, Path: "/%zz"}, core.CheckResult{Err: `cannot use the path "/%zz": parse "http://127.0.0.1:` + strconv.Itoa(int(port)) + `/%zz": invalid URL escape "%zz"`}},
+		"well":                         {core.HTTPCheck{Scheme: "http", Port: port, Path: "/health"}, core.CheckResult{Status: 200}},
+		"no path":                      {core.HTTPCheck{Scheme: "http", Port: port}, core.CheckResult{Status: 200}},
+		"a query":                      {core.HTTPCheck{Scheme: "http", Port: port, Path: "/health?deep=1"}, core.CheckResult{Status: 200}},
+		"a redirect to what is unwell": {core.HTTPCheck{Scheme: "http", Port: port, Path: "/moved"}, core.CheckResult{Status: 500}},
+		"a redirect to what is well":   {core.HTTPCheck{Scheme: "http", Port: port, Path: "/moved-well"}, core.CheckResult{Status: 200}},
+		"an answer of 304":             {core.HTTPCheck{Scheme: "http", Port: port, Path: "/unchanged"}, core.CheckResult{Status: 304}},
+		"redirects without end":        {core.HTTPCheck{Scheme: "http", Port: port, Path: "/round"}, core.CheckResult{Err: "GET http://127.0.0.1:" + strconv.Itoa(int(port)) + "/round: more than 50 redirects"}},
+		"unwell":                       {core.HTTPCheck{Scheme: "http", Port: port, Path: "/broken"}, core.CheckResult{Status: 500}},
+		"TLS, unverified":              {core.HTTPCheck{Scheme: "https", Port: portOf(t, secure.Listener.Addr()), Path: "/"}, core.CheckResult{Status: 200}},
+		"an unusable path":             {core.HTTPCheck{Scheme: "http", Port: port, Path: "/%zz"}, core.CheckResult{Err: `cannot use the path "/%zz": parse "http://127.0.0.1:` + strconv.Itoa(int(port)) + `/%zz": invalid URL escape "%zz"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := HTTP(t.Context(), c.check); got != c.want {

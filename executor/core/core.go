@@ -98,6 +98,8 @@ type Core struct {
 	queue    []*task
 	timers   timers
 
+	talking talking
+
 	// The end.
 	hadTasks bool
 	quiet    time.Time // since when there has been nothing to run or to report
@@ -152,7 +154,7 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 	case Shutdown:
 		c.close(in.Reason, false)
 	case Message:
-		c.note(Debug, nil, "ignored a message of %d bytes from the scheduler", len(in.Data))
+		c.heard(in.Data)
 	case Fetched:
 		c.fetched(in)
 	case Started:
@@ -163,6 +165,12 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.preStopped(in)
 	case Checked:
 		c.checked(in)
+	case Measured:
+		c.measured(in)
+	case Done:
+		c.done(in)
+	case Closed:
+		c.closed(in)
 	case Ticked:
 		c.ticked()
 	default:
@@ -179,7 +187,7 @@ func (c *Core) Next() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	next, ok := c.timers.next()
-	if at := c.endsAt(); !at.IsZero() && (!ok || at.Before(next)) {
+	if at := earlier(c.endsAt(), c.samplesAt()); !at.IsZero() && (!ok || at.Before(next)) {
 		next, ok = at, true
 	}
 	return next, ok
@@ -230,6 +238,7 @@ func (c *Core) disconnected(in Disconnected) {
 
 // ticked does what has fallen due.
 func (c *Core) ticked() {
+	c.sampleIfDue()
 	for {
 		run, ok := c.timers.due(c.now)
 		if !ok {

@@ -36,6 +36,14 @@ type Effects struct {
 	Starts []Start
 	// Checks are performed once.
 	Checks []Check
+	// Measure asks for samples of what these runs use. Measured answers it.
+	Measure []Run
+	// Deliveries and Opens are what people ask for. Done answers each.
+	Deliveries []Deliver
+	Opens      []Open
+	// Says are calls of MESSAGE. Each is made once, and whether it arrives is
+	// nobody's business.
+	Says []*executor.Call
 	// Notices are facts for the log.
 	Notices []Notice
 	// End, when it is not nil, ends the executor. It is the last effect that
@@ -60,8 +68,8 @@ type Start struct {
 	Settings *tandemv1.TaskSettings
 }
 
-// PreStop asks for a GET of a task's own HTTP server. PreStopped answers it,
-// after Timeout at the latest.
+// PreStop asks for a task's own hook before its first signal. PreStopped answers
+// it, after Timeout at the latest, unless the workload ends before.
 type PreStop struct {
 	Run     Run
 	Spec    CheckSpec
@@ -95,6 +103,9 @@ const (
 	// Status is TaskInfo.check or TaskSettings.readiness_check: what it finds
 	// is reported when it changes, and never kills.
 	Status
+	// Hook is TaskSettings.pre_stop_http or pre_stop_command: it is performed
+	// once, and never by a Check.
+	Hook
 )
 
 // String returns the kind as a person would name it.
@@ -104,6 +115,8 @@ func (k CheckKind) String() string {
 		return "health check"
 	case Status:
 		return "check"
+	case Hook:
+		return "pre-stop hook"
 	default:
 		return "unknown check"
 	}

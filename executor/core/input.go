@@ -70,8 +70,9 @@ type (
 	}
 	// PreStopped answers a PreStop.
 	PreStopped struct {
-		Run Run
-		Err string
+		Run    Run
+		Spec   CheckSpec
+		Result CheckResult
 	}
 	// Checked answers a Check.
 	Checked struct {
@@ -94,6 +95,9 @@ type Exit struct {
 	Usage *tandemv1.Usage
 	// Err says that the end could not be observed, and why.
 	Err string
+	// Warnings are for the report: what the task should have had and has not,
+	// one line each.
+	Warnings []string
 	// Trouble says what could not be cleaned up. It is for the log.
 	Trouble string
 }

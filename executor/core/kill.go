@@ -6,6 +6,8 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"golang.org/x/sys/unix"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // defaultGrace is the time between the first signal and the last, for a task
@@ -34,7 +36,7 @@ type kill struct {
 	why   string
 	// deadline is when the whole cgroup is killed.
 	deadline time.Time
-	// stopping says that the pre-stop request is under way.
+	// stopping says that the pre-stop hook is under way.
 	stopping bool
 	// next is when something is to be done: at the deadline, and then again.
 	next time.Time
@@ -117,16 +119,28 @@ func (c *Core) carryOut(t *task) {
 		c.escalate(t)
 		return
 	}
-	if hook := t.settings.GetPreStopHttp(); hook != nil {
+	if hook, ok := preStopSpec(t.settings); ok {
 		t.kill.stopping = true
 		c.out.PreStops = append(c.out.PreStops, PreStop{
 			Run:     t.run,
-			Spec:    httpSpec(hook, t.settings.GetPreStopPort()),
+			Spec:    hook,
 			Timeout: t.kill.deadline.Sub(c.now),
 		})
 		return
 	}
 	c.signal(t)
+}
+
+// preStopSpec returns false for a task that has no pre-stop hook.
+func preStopSpec(s *tandemv1.TaskSettings) (CheckSpec, bool) {
+	switch {
+	case s.GetPreStopHttp() != nil:
+		return httpSpec(s.PreStopHttp, s.PreStopPort), true
+	case s.GetPreStopCommand() != nil:
+		return CheckSpec{Command: &mesos.CommandInfo{Value: &s.PreStopCommand.Cmd}}, true
+	default:
+		return CheckSpec{}, false
+	}
 }
 
 func (c *Core) preStopped(in PreStopped) {
@@ -135,8 +149,8 @@ func (c *Core) preStopped(in PreStopped) {
 		return
 	}
 	t.kill.stopping = false
-	if in.Err != "" {
-		c.note(Warn, t, "its pre-stop request failed: %s", in.Err)
+	if failure := in.Result.failure(in.Spec); failure != "" {
+		c.note(Warn, t, "its pre-stop hook failed: %s", failure)
 	}
 	if t.kill.deadline.After(c.now) {
 		c.signal(t)

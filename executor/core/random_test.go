@@ -216,7 +216,7 @@ func (w *world) kernel() {
 		}
 	case 5:
 		if run, ok := takeAny(w.t, &w.preStops); ok {
-			w.step(PreStopped{Run: run, Err: failure("no answer")})
+			w.step(PreStopped{Run: run, Result: CheckResult{Err: failure("no answer")}})
 		}
 	}
 }

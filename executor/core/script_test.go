@@ -165,7 +165,16 @@ func (s *script) do(line string) []string {
 	case "exited":
 		return s.step(Exited{Run: s.run(line, word(0)), Exit: s.exit(line, options)})
 	case "prestopped":
-		return s.step(PreStopped{Run: s.run(line, word(0)), Err: options["err"]})
+		// The spec is that of a GET, or of a command where there is a status.
+		in := PreStopped{Run: s.run(line, word(0)), Spec: CheckSpec{HTTP: &HTTPCheck{}}, Result: CheckResult{Err: options["err"], Status: 200}}
+		if exit := options["exit"]; exit != "" {
+			code, err := strconv.Atoi(exit)
+			if err != nil {
+				s.t.Fatalf("%s: %v", line, err)
+			}
+			in.Spec, in.Result = CheckSpec{Command: &mesos.CommandInfo{}}, CheckResult{ExitCode: code}
+		}
+		return s.step(in)
 	case "checked":
 		check, ok := s.checks[word(0)]
 		if !ok {
@@ -176,8 +185,7 @@ func (s *script) do(line string) []string {
 		result.ExitCode, _ = strconv.Atoi(options["code"])
 		return s.step(Checked{Run: check.Run, Kind: check.Kind, Seq: check.Seq, Result: result})
 	default:
-		s.t.Fatalf("unknown input %q", line)
-		return nil
+		return s.talk(line, verb, word, options)
 	}
 }
 
@@ -335,6 +343,8 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 			case "prestop":
 				set().PreStopHttp = &tandemv1.HttpCheck{Path: value}
 				settings.PreStopPort = 31000
+			case "prestop-command":
+				set().PreStopCommand = &tandemv1.CommandCheck{Cmd: value}
 			case "health":
 				task.HealthCheck = &mesos.HealthCheck{
 					Type: mesos.HealthCheck_HTTP, HTTP: &mesos.HealthCheck_HTTPCheckInfo{Port: 31000, Path: proto.String(value)},
@@ -401,7 +411,11 @@ func (s *script) step(in Input) []string {
 		printf("kill %s", s.names[run])
 	}
 	for _, p := range e.PreStops {
-		printf("pre-stop %s%s of %s within %s", p.Spec.HTTP.Scheme, p.Spec.HTTP.Path, s.names[p.Run], p.Timeout)
+		what := p.Spec.Command.GetValue()
+		if h := p.Spec.HTTP; h != nil {
+			what = h.Scheme + h.Path
+		}
+		printf("pre-stop %s of %s within %s", what, s.names[p.Run], p.Timeout)
 	}
 	for _, sig := range e.Signals {
 		printf("signal %s %s", s.names[sig.Run], signalName(int(sig.Signal)))
@@ -418,6 +432,7 @@ func (s *script) step(in Input) []string {
 		s.checks[s.names[k.Run]] = k
 		printf("%s %s #%d timeout=%s", k.Kind, s.names[k.Run], k.Seq, k.Timeout)
 	}
+	out = append(out, s.printTalk(e)...)
 	for _, n := range e.Notices {
 		if n.Level == Warn && n.Task == "" {
 			printf("warning: %s", n.Text)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -145,6 +146,7 @@ func (v verdict) status(t *task) mesos.TaskStatus {
 func (v verdict) report(warnings []string) []byte {
 	report := &tandemv1.TaskReport{Magic: reportMagic, Warnings: warnings}
 	if v.exit != nil {
+		report.Warnings = slices.Concat(warnings, v.exit.Warnings)
 		report.Usage = v.exit.Usage
 		report.CoreDumped = v.exit.CoreDumped
 		switch {

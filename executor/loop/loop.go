@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/core"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // Agent is the agent's executor API; package executorapi has it, and the
@@ -59,6 +60,13 @@ type Process interface {
 	Kill()
 	// Check blocks until the check is over, its time is up or ctx ends.
 	Check(ctx context.Context, k core.Check) core.CheckResult
+	// Task is the ID of the task.
+	Task() string
+	// Sample reads what the workload uses now. It fails once that has ended.
+	Sample() (*tandemv1.UsageSample, error)
+	// Deliver sends a signal to the main process or to all, and returns when
+	// that is done. The error says why it is not, for a person.
+	Deliver(signal unix.Signal, all bool) error
 }
 
 // Options configure a run of the loop.
@@ -110,11 +118,13 @@ type loop struct {
 	processes map[core.Run]Process
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
+	hooks     map[core.Run]context.CancelFunc
 
 	life       context.Context // ends with Run
 	inputs     chan input
 	subscribes chan *executor.Call
 	slots      chan struct{} // of fetches
+	saying     chan struct{} // room for messages to the scheduler
 }
 
 // input is an input of the core, with what the loop itself needs of it.
@@ -149,11 +159,13 @@ func Run(ctx context.Context, o Options) error {
 		processes: make(map[core.Run]Process),
 		fetches:   make(map[core.Run]context.CancelFunc),
 		checks:    make(map[core.Run]checking),
+		hooks:     make(map[core.Run]context.CancelFunc),
 		life:      life,
 		inputs:    make(chan input, 64),
 		// One is on its way at most: connect asks for one at a time.
 		subscribes: make(chan *executor.Call, 1),
 		slots:      make(chan struct{}, o.Fetches),
+		saying:     make(chan struct{}, maxSaying),
 	}
 	go l.connect()
 	return l.run(ctx)
@@ -174,6 +186,12 @@ func (l *loop) run(ctx context.Context) error {
 		case in = <-l.inputs:
 		case <-timer.C:
 			in.Input = core.Ticked{}
+			// What has happened comes before what has not: an executor that has
+			// been idle for too long does not leave when there is a launch.
+			select {
+			case in = <-l.inputs:
+			default:
+			}
 		case <-asked:
 			asked = nil
 			in.Input = core.Shutdown{Reason: context.Cause(ctx).Error()}
@@ -215,6 +233,10 @@ func (l *loop) step(in input) (*core.End, error) {
 		}
 	case core.Exited:
 		delete(l.processes, event.Run)
+		if cancel, ok := l.hooks[event.Run]; ok {
+			cancel()
+			delete(l.hooks, event.Run)
+		}
 	}
 	effects := l.core.Step(time.Now(), in.Input)
 	l.perform(effects)

@@ -34,6 +34,8 @@ type fakeAgent struct {
 	sends               int
 	// Silent stops it from acknowledging what it takes.
 	silent bool
+	// messages are the data of the calls of MESSAGE.
+	messages [][]byte
 }
 
 type fakeStream struct {
@@ -79,6 +81,10 @@ func (a *fakeAgent) Send(ctx context.Context, call *executor.Call) error {
 		if err := a.SendFn(a.sends - 1); err != nil {
 			return err
 		}
+	}
+	if call.Message != nil {
+		a.messages = append(a.messages, call.Message.Data)
+		return nil
 	}
 	a.take(call)
 	return nil
@@ -135,6 +141,7 @@ type fakeTasks struct {
 }
 
 type fakeProcess struct {
+	id       string
 	exit     chan core.Exit
 	stubborn bool
 	once     sync.Once
@@ -168,7 +175,7 @@ func (f *fakeTasks) Start(ctx context.Context, s core.Start) (Process, error) {
 			return nil, err
 		}
 	}
-	p := &fakeProcess{exit: make(chan core.Exit, 1), stubborn: f.stubborn, checks: make(chan core.Check, 10)}
+	p := &fakeProcess{id: id, exit: make(chan core.Exit, 1), stubborn: f.stubborn, checks: make(chan core.Check, 10)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.running[id] = p

@@ -49,6 +49,11 @@ func (l *loop) perform(e core.Effects) {
 	for _, k := range e.Checks {
 		l.check(k)
 	}
+	l.measure(e.Measure)
+	for _, d := range e.Deliveries {
+		l.deliver(d)
+	}
+	l.say(e.Says)
 }
 
 // fetch brings a task's files in the background.
@@ -79,8 +84,9 @@ func (l *loop) start(s core.Start) {
 		p.Kill()
 		return
 	}
-	exit := p.Wait()
-	l.post(core.Exited{Run: s.Run, Exit: exit})
+	// This stack has grown with the start; who waits, maybe for months, gets a
+	// fresh one.
+	go func() { l.post(core.Exited{Run: s.Run, Exit: p.Wait()}) }()
 }
 
 func (l *loop) signal(s core.Signal) {
@@ -93,15 +99,17 @@ func (l *loop) signal(s core.Signal) {
 	}
 }
 
-// preStop asks a task's own server to stop. An answer of any kind will do.
+// preStop performs a task's hook before its first signal. It ends with the task.
 func (l *loop) preStop(s core.PreStop) {
 	p := l.processes[s.Run]
 	if p == nil {
 		return
 	}
+	ctx, cancel := context.WithCancel(l.life)
+	l.hooks[s.Run] = cancel
 	go func() {
-		result := p.Check(l.life, core.Check{Run: s.Run, Spec: s.Spec, Timeout: s.Timeout})
-		l.post(core.PreStopped{Run: s.Run, Err: result.Err})
+		result := p.Check(ctx, core.Check{Run: s.Run, Kind: core.Hook, Spec: s.Spec, Timeout: s.Timeout})
+		l.post(core.PreStopped{Run: s.Run, Spec: s.Spec, Result: result})
 	}()
 }
 

@@ -24,6 +24,9 @@ type Limits struct {
 	Resources *specs.LinuxResources
 	Policy    cgroup.Policy
 	Rlimits   []specs.POSIXRlimit
+	// OOMScoreAdj is set for a task that may use more memory than was set
+	// aside for it; nil leaves it at the default.
+	OOMScoreAdj *int
 	// Skipped names what the version of cgroups cannot enforce, when the
 	// policy allows to go on without it.
 	Skipped []string
@@ -34,6 +37,8 @@ type Kernel struct {
 	Version cgroup.Version
 	// BoundsSwap says that it can hold a task to an amount of swap.
 	BoundsSwap bool
+	// Memory is the machine's, in bytes; 0 for unknown.
+	Memory uint64
 }
 
 // LimitsOf reads a task's limits. For each it takes the first of: its
@@ -57,6 +62,7 @@ func LimitsOf(kernel Kernel, task *mesos.TaskInfo, settings *tandemv1.TaskSettin
 	asked := settings.GetLimits()
 	l.cpu(task, asked)
 	l.memory(kernel, task, asked)
+	l.oomScore(kernel, task, asked)
 	if asked.GetPids() > 0 {
 		pids := asked.GetPids()
 		l.Resources.Pids = &specs.LinuxPids{Limit: &pids}
@@ -109,6 +115,21 @@ func (l *Limits) memory(kernel Kernel, task *mesos.TaskInfo, asked *tandemv1.Lim
 		memory.Swap = &both
 	}
 	l.Resources.Memory = memory
+}
+
+// oomScore makes those the first to go when the machine runs out of memory that
+// use more than was set aside for them. The formula is that of Mesos's memory
+// isolator, which has it for its own executors only.
+func (l *Limits) oomScore(kernel Kernel, task *mesos.TaskInfo, asked *tandemv1.Limits) {
+	request, ok := resource(task, "mem")
+	most := asked.GetMem()
+	if most <= 0 {
+		most = task.Limits["mem"].Value
+	}
+	if ok && most > request && kernel.Memory > 0 {
+		score := max(0, 1000-int(1000*request*mebibyte/float64(kernel.Memory)))
+		l.OOMScoreAdj = &score
+	}
 }
 
 // io shares out block input and output. The scale is v2's, of which v1 has

@@ -39,6 +39,7 @@ func TestLimitsOf(t *testing.T) {
 		policy  cgroup.Policy
 		rlimits []specs.POSIXRlimit
 		skipped []string
+		score   *int
 	}{
 		{name: "a plain task", task: mesos.TaskInfo{Resources: resources(0.5, 64)}, policy: cgroup.Prefer,
 			want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 512}}`},
@@ -56,6 +57,14 @@ func TestLimitsOf(t *testing.T) {
 			rlimits:  []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024}}},
 		{name: "settings without limits", task: mesos.TaskInfo{Resources: resources(1, 64)}, settings: &tandemv1.TaskSettings{},
 			want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 1024}}`},
+		{name: "more memory than is set aside", policy: cgroup.Prefer, kernel: Kernel{Memory: 1 << 30}, score: new(743),
+			task: mesos.TaskInfo{Resources: resources(0, 264), Limits: map[string]mesos.Value_Scalar{"mem": {Value: 300}}},
+			want: `{"memory": {"limit": 314572800}}`},
+		{name: "as much as there is", policy: cgroup.Prefer, kernel: Kernel{Memory: 1 << 30}, score: new(750),
+			task: mesos.TaskInfo{Resources: resources(0, 256), Limits: map[string]mesos.Value_Scalar{"mem": {Value: infinity}}}, want: `{}`},
+		{name: "as much as is set aside", policy: cgroup.Prefer, kernel: Kernel{Memory: 1 << 30},
+			task: mesos.TaskInfo{Resources: resources(0, 256), Limits: map[string]mesos.Value_Scalar{"mem": {Value: 256}}},
+			want: `{"memory": {"limit": 268435456}}`},
 		{name: "no word of swap, where there is none to be had", kernel: Kernel{Version: cgroup.V1}, task: mesos.TaskInfo{Resources: resources(1, 64)},
 			settings: require(&tandemv1.Limits{}), want: `{"memory": {"limit": 67108864}, "cpu": {"shares": 1024}}`},
 		{name: "no word of swap, where it can be bounded", kernel: Kernel{Version: cgroup.V1, BoundsSwap: true}, task: mesos.TaskInfo{Resources: resources(1, 64)},
@@ -85,7 +94,7 @@ func TestLimitsOf(t *testing.T) {
 			if err := json.Unmarshal([]byte(c.want), want); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(Limits{want, c.policy, c.rlimits, c.skipped}, got); diff != "" {
+			if diff := cmp.Diff(Limits{Resources: want, Policy: c.policy, Rlimits: c.rlimits, OOMScoreAdj: c.score, Skipped: c.skipped}, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if _, _, err := cgroup.Values(cgroup.V2, got.Resources, cgroup.ValueOptions{}); err != nil {

@@ -117,7 +117,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := specOf(t.Task, limits, Place{
+	spec, err := specOf(t.Task, t.Settings, limits, Place{
 		FrameworkID: s.options.FrameworkID,
 		Hostname:    s.options.Hostname,
 		Dir:         dir,
@@ -130,7 +130,9 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{launcher: s.options.Launcher, spec: spec, process: process, warnings: limits.Skipped}
+	p := &Process{launcher: s.options.Launcher, spec: spec, process: process, warnings: limits.Skipped, turns: map[core.CheckKind]chan struct{}{
+		core.Health: make(chan struct{}, 1), core.Status: make(chan struct{}, 1), core.Hook: make(chan struct{}, 1),
+	}}
 	for _, skipped := range process.Skipped() {
 		p.warnings = append(p.warnings, skipped.Error())
 	}
@@ -138,7 +140,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 }
 
 // specOf describes a task's workload, all but its user.
-func specOf(task *mesos.TaskInfo, limits Limits, at Place) (workload.Spec, error) {
+func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, at Place) (workload.Spec, error) {
 	environment, err := Environment(task, at)
 	if err != nil {
 		return workload.Spec{}, err
@@ -152,6 +154,11 @@ func specOf(task *mesos.TaskInfo, limits Limits, at Place) (workload.Spec, error
 		Limits:  limits.Resources,
 		Policy:  limits.Policy,
 		Rlimits: limits.Rlimits,
+
+		OOMScoreAdj: limits.OOMScoreAdj,
+	}
+	if logs := settings.GetLogs(); logs.GetMaxFiles() > 0 {
+		spec.Rotation = &workload.Rotation{MaxFiles: int(logs.GetMaxFiles()), MaxFileSize: logs.GetMaxFileSize()}
 	}
 	setCommand(&spec, task.Command)
 	return spec, nil
@@ -178,6 +185,9 @@ type Process struct {
 	spec     workload.Spec
 	process  *workload.Process
 	warnings []string
+	// turns has one element for each kind of command: one that was told to end
+	// and has not yet comes before the next.
+	turns map[core.CheckKind]chan struct{}
 }
 
 // Warnings lists the limits that are not enforced, one line each.
@@ -217,7 +227,7 @@ func (p *Process) Check(ctx context.Context, k core.Check) core.CheckResult {
 	}
 }
 
-// run runs a command check as a workload of its own: as the task's user, in its
+// run runs the command of a check or hook as a workload of its own: as the task's user, in its
 // environment and directory, in a cgroup beside the task's, so that it can be
 // ended with all that it has started, and its memory is not held against the
 // task.
@@ -234,6 +244,13 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 		Policy: cgroup.Prefer,
 	}
 	setCommand(&spec, k.Spec.Command)
+	turn := p.turns[k.Kind]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return core.CheckResult{Err: context.Cause(ctx).Error()}
+	}
 	process, err := p.launcher.Start(ctx, spec)
 	if err != nil {
 		return core.CheckResult{Err: err.Error()}
@@ -258,6 +275,9 @@ func exitOf(e workload.Exit) core.Exit {
 		Usage:      usageOf(e.Usage),
 	}
 	exit.Usage.OomKills = e.OOMKills
+	for _, lost := range e.LostOutput {
+		exit.Warnings = append(exit.Warnings, lost.Error())
+	}
 	switch {
 	case e.Err == nil:
 	case e.Status.Code < 0:

@@ -7,16 +7,11 @@
 // # The way into the cgroup
 //
 // The first instruction of a workload already runs in its cgroup, under its
-// limits. The executor starts its own binary again as a shim, which is born into
-// the cgroup (v2) or moved there while it waits (v1). Then the limits are set,
-// so that the memory of the shim is not held against them, and then the shim is
-// told what to become: it takes on the resource limits, the user and the rest,
-// closes what it has inherited, and executes the program. Whatever goes wrong on
-// that way is an error of [Launcher.Start], never an exit status. The executor
-// itself never enters a workload's cgroup.
-//
-// The program that uses this package must call [Shim] as the first statement
-// of its main function.
+// limits. The process that is to become it waits (see package spawn): it is born
+// into the cgroup (v2) or moved there (v1), the limits are set, and then it is
+// told to take on the resource limits, the user and the rest, and to execute the
+// program. Whatever goes wrong on that way is an error of [Launcher.Start], never
+// an exit status. The executor itself never enters a workload's cgroup.
 //
 // # Children
 //

@@ -193,7 +193,7 @@ func TestOutOfMemoryOfTheContainer(t *testing.T) {
 
 func TestFirstAllocationIsTheWorkloads(t *testing.T) {
 	controlled(t, func(t *testing.T, e *env) {
-		// The shim alone needs more than this.
+		// Less than the executor itself has.
 		s := e.shell("exit 0")
 		s.Limits = memory(2)
 		if exit := e.run(s); !exit.Status.Success() {

@@ -22,6 +22,8 @@ type Exit struct {
 	// Leftovers is how many processes outlived the main process and were
 	// killed.
 	Leftovers int
+	// LostOutput says what of its output was not kept, one error a stream.
+	LostOutput []error
 	// Err tells what of the workload could not be cleaned up or found out.
 	// The other fields say what is known nevertheless.
 	Err error

@@ -14,6 +14,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-mesos/tandem/executor/output"
+	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -34,7 +36,11 @@ type Launcher struct {
 	none      error
 	log       logrus.FieldLogger
 	reaper    *reaper
-	fork      func(program string, args []string, attr *syscall.ProcAttr) (pid int, err error) // a test's, or ForkExec
+	output    *output.Keeper
+	tether    tether
+	spawn     func(spawn.Program, spawn.Options) (*spawn.Child, error) // a test's, or spawn.Start
+	nofile    func() *spawn.Rlimit                                     // that the executor was started with; nil for unknown
+	oomScore  int                                                      // the executor's own oom_score_adj
 
 	mu      sync.Mutex // guards what follows
 	ids     map[string]bool
@@ -50,7 +56,7 @@ func New(o Options) (*Launcher, error) {
 		quiet.SetOutput(io.Discard)
 		o.Log = quiet
 	}
-	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, fork: syscall.ForkExec, ids: make(map[string]bool)}
+	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, spawn: spawn.Start, oomScore: ownOOMScore(), nofile: sync.OnceValue(givenNofile), ids: make(map[string]bool)}
 	if l.container == nil {
 		if l.none == nil {
 			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
@@ -61,6 +67,7 @@ func New(o Options) (*Launcher, error) {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
 	}
 	l.reaper = startReaper(o.Log)
+	l.output = output.NewKeeper(o.Log)
 	return l, nil
 }
 
@@ -72,6 +79,7 @@ func (l *Launcher) Close() {
 	l.mu.Unlock()
 	l.running.Wait()
 	l.reaper.stop()
+	l.tether.stop()
 }
 
 // Start runs a workload and returns when its program is being executed. The
@@ -143,51 +151,33 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 	if err := p.makeGroup(s); err != nil {
 		return err
 	}
-	files, err := stdio(s, user)
+	files, err := p.stdio(s, user)
 	if err != nil {
 		return err
 	}
-	defer closeAll(files)
-	ours, theirs, err := socketPair()
+	program := p.launcher.programOf(s, user, [3]*os.File(files), p.group == nil)
+	err = p.spawn(s, program)
+	closeAll(files)
 	if err != nil {
 		return err
 	}
-	defer ours.Close()
-	small := smallMemory(s.Limits)
-	err = p.spawn(append(files, theirs), !small)
-	_ = theirs.Close()
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = ours.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	var said []byte
-	if small {
-		if said, err = listen(io.LimitReader(ours, 1)); err != nil {
-			return brokenOff(ctx, err)
-		}
-	}
+	defer p.child.Close()
 	if p.group != nil {
 		if err := p.confine(s); err != nil {
 			return err
 		}
 	}
-	what := planOf(s, user)
-	if p.group == nil {
-		what.Parent = os.Getpid()
+	if err := p.adjustOOMScore(s.OOMScoreAdj); err != nil {
+		return err
 	}
-	return brokenOff(ctx, instruct(ours, what, said))
+	if err := p.child.Become(ctx); err != nil {
+		return explain(s, program, err)
+	}
+	p.child = nil // The process has no use for its memory any more.
+	return nil
 }
 
-// brokenOff prefers the reason why a start was broken off to what came of it.
-func brokenOff(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
-// confine puts the shim into the cgroup, where it was not born there, and the
+// confine puts the process into the cgroup, where it was not born there, and the
 // limits in force.
 func (p *Process) confine(s *Spec) error {
 	if !p.born {
@@ -234,47 +224,43 @@ func (p *Process) makeGroup(s *Spec) error {
 	return nil
 }
 
-// spawn starts the shim and puts it under the reaper's protection. On v2 it is
-// born in its cgroup, if it may be.
-func (p *Process) spawn(files []*os.File, bear bool) error {
-	attr := &syscall.ProcAttr{
-		// One thread of Go code and no collection of garbage suffice for what
-		// the shim does.
-		Env: []string{"GOMAXPROCS=1", "GOGC=off"},
-	}
-	for _, f := range files {
-		attr.Files = append(attr.Files, f.Fd())
-	}
-	fork := func(group *cgroup.Group) (pid, pidfd int, born bool, err error) {
-		pidfd = -1
-		attr.Sys = &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}
-		if group != nil {
-			release, ok, err := group.Prepare(attr.Sys)
-			if err != nil {
-				return 0, -1, false, err
+// spawn makes the process that is to become the workload, and puts it under the
+// reaper's protection. On v2 it is born in its cgroup, if it may be.
+func (p *Process) spawn(s *Spec, program spawn.Program) error {
+	l := p.launcher
+	apart := smallMemory(s.Limits) || l.oomScore != wantedScore(s.OOMScoreAdj)
+	start := func(group *cgroup.Group) (*spawn.Child, bool, error) {
+		o := spawn.Options{Apart: apart}
+		if group == nil {
+			start := l.spawn
+			if program.DieWithParent {
+				start = l.spawnMortal
 			}
-			defer release()
-			born = ok
+			child, err := start(program, o)
+			return child, false, err
 		}
-		pid, err = p.launcher.fork("/proc/self/exe", []string{shimName, p.id}, attr)
-		return pid, pidfd, born, err
+		var attr syscall.SysProcAttr
+		release, born, err := group.Prepare(&attr)
+		if err != nil {
+			return nil, false, err
+		}
+		defer release()
+		o.Cgroup = attr.CgroupFD
+		child, err := l.spawn(program, o)
+		return child, born, err
 	}
-	p.launcher.reaper.fork.Lock()
-	defer p.launcher.reaper.fork.Unlock()
-	birthplace := p.group
-	if !bear {
-		birthplace = nil
-	}
-	pid, pidfd, born, err := fork(birthplace)
+	l.reaper.fork.Lock()
+	defer l.reaper.fork.Unlock()
+	child, born, err := start(p.group)
 	if born && cannotBeBorn(err) {
-		pid, pidfd, born, err = fork(nil)
+		child, born, err = start(nil)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot start a process: %w", err)
 	}
-	p.pid, p.born, p.started = pid, born, time.Now()
-	p.launcher.reaper.manage(p)
-	go p.supervise(pidFile(pidfd))
+	p.child, p.pid, p.born, p.started = child, child.Pid, born, time.Now()
+	l.reaper.manage(p)
+	go p.supervise(pidFile(child.Pidfd))
 	return nil
 }
 
@@ -283,56 +269,4 @@ func (p *Process) spawn(files []*os.File, bear bool) error {
 func cannotBeBorn(err error) bool {
 	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EBUSY) ||
 		errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.E2BIG)
-}
-
-// instruct tells the shim what to become, and learns whether it did. It has
-// said something before.
-func instruct(socket *os.File, what plan, said []byte) error {
-	message, err := what.encode()
-	if err != nil {
-		return err
-	}
-	_, err = socket.Write(message)
-	if err == nil {
-		err = shutdownWrite(socket)
-	}
-	if err != nil && !errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("cannot talk to the process that is to become it: %w", err)
-	}
-	rest, err := listen(socket)
-	if err != nil {
-		return err
-	}
-	return verdict(append(said, rest...))
-}
-
-// listen reads what the shim says, which ends when it does.
-func listen(socket io.Reader) ([]byte, error) {
-	said, err := io.ReadAll(socket)
-	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		return nil, fmt.Errorf("cannot talk to the process that is to become it: %w", err)
-	}
-	return said, nil
-}
-
-// socketPair returns two connected sockets, the first for this process.
-func socketPair() (ours, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		err = unix.SetNonblock(fds[0], true) // so that reads wait in Go's poller
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "shim"), os.NewFile(uintptr(fds[1]), "executor"), nil
-}
-
-func shutdownWrite(f *os.File) error {
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	err = c.Control(func(fd uintptr) { inner = unix.Shutdown(int(fd), unix.SHUT_WR) })
-	return errors.Join(err, inner)
 }

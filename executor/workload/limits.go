@@ -42,9 +42,9 @@ func unenforced(asked []string, err error) error {
 	return fmt.Errorf("its limits (%s) cannot be enforced: %w; say limits.policy: prefer to run without them", limits, err)
 }
 
-// smallMemory says whether a memory limit leaves no room for the shim, which
-// then has to come up outside of the workload's cgroup, so that what it needs is
-// not held against the workload. That costs the time that it takes.
+// smallMemory says whether a workload may run out of memory before it has begun.
+// The kernel then kills the process that is to become it, and whoever shares its
+// memory.
 func smallMemory(r *specs.LinuxResources) bool {
 	const room = 16 << 20
 	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit >= 0 && *r.Memory.Limit < room

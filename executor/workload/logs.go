@@ -1,26 +1,29 @@
 package workload
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/executor/output"
 )
 
 // stdio opens what a workload's descriptors 0, 1 and 2 are to be. The caller
-// closes the files after the start.
-func stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
+// closes the files after the start. Streams that this begins are ended by
+// finishOutput.
+func (p *Process) stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(files)
 			files = nil
 		}
 	}()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open its standard input: %w", err)
 	}
+	null := os.NewFile(uintptr(fd), os.DevNull)
 	files = append(files, null)
 	for _, path := range []string{s.Stdout, s.Stderr} {
 		switch {
@@ -29,7 +32,7 @@ func stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 		case len(files) == 2 && path == s.Stdout:
 			files = append(files, files[1])
 		default:
-			f, err := openLog(path, user)
+			f, err := p.openOutput(path, s, user)
 			if err != nil {
 				return files, err
 			}
@@ -39,42 +42,33 @@ func stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 	return files, nil
 }
 
-// openLog opens a file for appending and gives it to the user. The directory
-// may belong to that user, so nothing there is trusted: a symbolic link is not
-// followed, and what is no regular file is refused, without waiting for a
-// reader of a named pipe.
-func openLog(path string, user *Numbers) (*os.File, error) {
-	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	fd, err := unix.Open(path, flags, 0o644)
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
-		return nil, fmt.Errorf("cannot write its output to %s: it is not a regular file", path)
+func (p *Process) openOutput(path string, s *Spec, user *Numbers) (*os.File, error) {
+	var owner *output.Owner
+	if user != nil {
+		owner = &output.Owner{Name: user.Name, UID: user.UID, GID: user.GID}
 	}
+	if s.Rotation == nil {
+		return output.Open(path, owner)
+	}
+	stream, file, err := p.launcher.output.Open(output.Options{
+		Path: path, MaxFiles: s.Rotation.MaxFiles, MaxFileSize: s.Rotation.MaxFileSize, Owner: owner, Task: s.ID,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot write its output to %s: %w", path, err)
+		return nil, err
 	}
-	if err := claim(fd, user); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot write its output to %s: %w", path, err), unix.Close(fd))
-	}
-	return os.NewFile(uintptr(fd), path), nil
+	p.streams = append(p.streams, stream)
+	return file, nil
 }
 
-func claim(fd int, user *Numbers) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 {
-		return errors.New("it is not a regular file of its own")
-	}
-	if err := unix.SetNonblock(fd, false); err != nil {
-		return err
-	}
-	if user != nil && (int(st.Uid) != user.UID || int(st.Gid) != user.GID) {
-		if err := unix.Fchown(fd, user.UID, user.GID); err != nil {
-			return fmt.Errorf("cannot give it to user %q: %w", user.Name, err)
+// finishOutput ends the streams of a workload of which nothing is left, and
+// says what of them was lost.
+func (p *Process) finishOutput() (lost []error) {
+	for _, stream := range p.streams {
+		if loss := stream.Finish(); loss.Bytes > 0 {
+			lost = append(lost, fmt.Errorf("of its %s %s", stream.Name(), loss))
 		}
 	}
-	return nil
+	return lost
 }
 
 func closeAll(files []*os.File) {

@@ -31,7 +31,6 @@ const (
 var lives = flag.Int("lives", 60, "how many `workloads` to run, one after the other, in each setup")
 
 func TestMain(m *testing.M) {
-	workload.Shim()
 	if len(os.Args) == 2 {
 		switch os.Args[1] {
 		case executorArg:

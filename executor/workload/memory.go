@@ -11,7 +11,7 @@ import (
 // the rest limp on, and a soft limit on v2 is only ours to enforce. It returns
 // at once.
 func (p *Process) watchMemory() {
-	var over func() bool
+	var over func(told bool) bool
 	switch {
 	case p.group.Version() == cgroup.V1:
 		over = p.hasLost
@@ -51,8 +51,9 @@ func (p *Process) unwatchMemory() {
 
 // hasLost says whether the kernel has killed a process of the workload for
 // want of memory. It notifies before it chooses whom to kill, and it also
-// notifies those whose relative's limit was hit, so the count is waited for.
-func (p *Process) hasLost() bool {
+// notifies those whose relative's limit was hit, so when told the count is
+// waited for.
+func (p *Process) hasLost(told bool) bool {
 	const patience = 2 * time.Second
 	for wait := time.Millisecond; wait < patience; wait *= 2 {
 		n, err := p.group.OOMKills()
@@ -62,7 +63,7 @@ func (p *Process) hasLost() bool {
 		if n > 0 {
 			return true
 		}
-		if !p.sleep(wait) {
+		if !told || !p.sleep(wait) {
 			return false
 		}
 	}
@@ -72,7 +73,7 @@ func (p *Process) hasLost() bool {
 // overruns says whether the workload is to be ended for the memory it holds.
 // The kernel notifies whenever it reclaims, which with much page cache is
 // normal and frequent, so there is a pause after each look.
-func (p *Process) overruns() bool {
+func (p *Process) overruns(bool) bool {
 	over, err := p.group.Overrun()
 	if err != nil || !over {
 		p.sleep(10 * time.Millisecond)

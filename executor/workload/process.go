@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-mesos/tandem/executor/output"
+	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -20,6 +22,7 @@ import (
 type Process struct {
 	launcher *Launcher
 	id       string
+	child    *spawn.Child // while it has not become the workload
 	pid      int
 	group    *cgroup.Group // nil for none
 	born     bool          // in its group, and not moved there
@@ -30,6 +33,7 @@ type Process struct {
 	ending   chan struct{} // closed when the main process has ended
 	killing  sync.WaitGroup
 	overran  atomic.Bool // it is ended here for its memory
+	streams  []*output.Stream
 
 	mu       sync.Mutex    // guards what follows
 	reaped   bool          // pid is no longer its own
@@ -138,6 +142,7 @@ func (p *Process) supervise(pidfd *os.File) {
 	exit.Usage.Source = sourceOf(p.group)
 	exit.Usage.WallTime = ended.Sub(p.started)
 	exit.Usage.complete(&rusage)
+	exit.LostOutput = p.finishOutput()
 	p.launcher.leave(p.id)
 	p.exits <- exit
 	close(p.exits)
@@ -168,6 +173,7 @@ func (p *Process) settle(exit *Exit) error {
 // discard takes back a workload that never had a process.
 func (p *Process) discard() error {
 	defer p.launcher.leave(p.id)
+	p.finishOutput()
 	if p.group == nil {
 		return nil
 	}

@@ -5,40 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/tandem-mesos/tandem/executor/workload"
 )
-
-func TestVerdictOfAShim(t *testing.T) {
-	for answer, want := range map[string]string{
-		"UR":                  "",
-		"":                    "ended early",
-		"U":                   "ended early",
-		"R":                   "ended early",
-		"URR":                 "ended early",
-		"UEcannot become":     "cannot become",
-		"UREcannot run \"x\"": "cannot run \"x\"",
-	} {
-		err := workload.Verdict([]byte(answer))
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", answer, err, want)
-		}
-	}
-}
-
-// What a workload is given arrives byte by byte, whatever it is.
-func TestPlanIsFaithful(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		words := rapid.SliceOf(rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) }))
-		args, env := words.Draw(t, "args"), words.Draw(t, "env")
-		args = append(args, "program")
-		gotArgs, gotEnv, err := workload.RoundTrip(args, env)
-		if err != nil || !slices.Equal(gotArgs, args) || !slices.Equal(gotEnv, env) {
-			t.Fatalf("got %q, %q, %v", gotArgs, gotEnv, err)
-		}
-	})
-}
 
 func FuzzParseStat(f *testing.F) {
 	f.Add("1234 (sh) S 1 1234 1230 0 -1 4194560")

@@ -37,6 +37,9 @@ type Spec struct {
 	// they are missing. They are given to User. Empty means /dev/null; the same
 	// path twice means one file. Standard input is /dev/null.
 	Stdout, Stderr string
+	// Rotation bounds these files; nil lets them grow, with nothing between
+	// the workload and them. See package output.
+	Rotation *Rotation
 
 	// Limits are enforced by the cgroup; nil for none.
 	Limits *specs.LinuxResources
@@ -55,6 +58,13 @@ type Spec struct {
 	// NoNewPrivileges keeps the program from gaining privileges by executing
 	// set-user-ID files.
 	NoNewPrivileges bool
+}
+
+// Rotation is how many files of each stream are kept, the live one included, and
+// how large each may become, in bytes.
+type Rotation struct {
+	MaxFiles    int
+	MaxFileSize int64
 }
 
 func (s *Spec) validate() error {

@@ -7,7 +7,6 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
-	"syscall"
 )
 
 // Numbers are those of a user that a workload can run as.
@@ -67,19 +66,4 @@ func LookUp(name string) (*Numbers, error) {
 		}
 	}
 	return &id, nil
-}
-
-// assume makes the whole process this user's, for good.
-func (id *Numbers) assume() error {
-	err := syscall.Setgroups(id.Groups)
-	if err == nil {
-		err = syscall.Setresgid(id.GID, id.GID, id.GID)
-	}
-	if err == nil {
-		err = syscall.Setresuid(id.UID, id.UID, id.UID)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot become user %q: %w", id.Name, err)
-	}
-	return nil
 }

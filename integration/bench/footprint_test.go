@@ -38,11 +38,7 @@ func BenchmarkNewExecutor(b *testing.B) {
 				}
 				running.add(time.Since(all[0].started))
 				for _, s := range all {
-					if s.container != nil {
-						s.kill([]mesos.TaskInfo{{TaskID: mesos.TaskID{Value: "bench.0.1.work"}}})
-					}
-					_ = s.process.Process.Kill()
-					_ = s.process.Wait()
+					s.stop()
 				}
 			}
 			for b.Loop() {
@@ -64,13 +60,18 @@ func BenchmarkFootprint(b *testing.B) {
 	const more = 200
 	var one, each, threads, wakeups, nullOne samples // in KB, and counts, as times
 	for b.Loop() {
-		us, nobody := ours(b), null(b)
+		// One at a time: two of a kind would share the pages of their program.
+		nobody := null(b)
 		nobody.run(nobody.group(1, built.pause))
+		time.Sleep(time.Second)
+		nullOne.add(pss(b, nobody))
+		nobody.stop()
+
+		us := ours(b)
 		us.run(us.group(1, built.pause))
 		time.Sleep(time.Second)
 		first := pss(b, us)
 		one.add(first)
-		nullOne.add(pss(b, nobody))
 
 		before := switches(b, us)
 		const quiet = 5
@@ -81,6 +82,7 @@ func BenchmarkFootprint(b *testing.B) {
 		time.Sleep(time.Second)
 		each.add((pss(b, us) - first) / more)
 		threads.add(status(b, us, "Threads"))
+		us.stop()
 	}
 	quietly(b)
 	const unit = 1. / 1000 // of samples, which are seconds told in milliseconds

@@ -107,14 +107,24 @@ func startSide(b *testing.B, program string, args ...string) *side {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		_ = s.process.Process.Kill()
-		_ = s.process.Wait()
+		s.stop()
 		if b.Failed() {
 			log, _ := os.ReadFile(filepath.Join(s.sandbox, "stderr"))
 			b.Logf("the log of %s ends:\n%s", program, log[max(0, len(log)-4000):])
 		}
 	})
 	return s
+}
+
+// stop ends the executor's process, and with the container all that it runs.
+func (s *side) stop() {
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
+	if s.container != nil {
+		if err := s.container.Kill(context.Background()); err != nil {
+			s.b.Error(err)
+		}
+	}
 }
 
 // ours and null start the executors that stay.

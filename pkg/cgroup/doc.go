@@ -26,7 +26,7 @@
 // # The library beneath
 //
 // github.com/containerd/cgroups/v3 does the work where it is sound: parsing
-// /proc/<pid>/cgroup, attaching processes, and reading v2 statistics. Its
-// conversion of limits, its freezing, its killing and its deletion are not
-// used; where this package does one of these itself, a comment says why.
+// /proc/<pid>/cgroup, and reading v2 statistics. Its conversion of limits, its
+// attaching, freezing, killing and deletion are not used; where this package does
+// one of these itself, a comment says why.
 package cgroup

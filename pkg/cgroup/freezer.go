@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,8 +33,8 @@ func freeze(ctx context.Context, dirs []string) {
 		return
 	}
 	for waited := time.Duration(0); waited < freezeTime; waited += freezeCheck {
-		data, err := os.ReadFile(state)
-		if err != nil || strings.TrimSpace(string(data)) == "FROZEN" {
+		now, err := read(state)
+		if err != nil || strings.TrimSpace(now) == "FROZEN" {
 			return
 		}
 		if pause(ctx, freezeCheck) != nil {

@@ -260,8 +260,8 @@ func (g *Group) absent(v Value, file string) error {
 // swapless says whether the machine surely has no swap: /proc/swaps has its
 // heading only.
 func swapless() bool {
-	data, err := os.ReadFile("/proc/swaps")
-	return err == nil && strings.Count(strings.TrimSpace(string(data)), "\n") == 0
+	swaps, err := read("/proc/swaps")
+	return err == nil && strings.Count(strings.TrimSpace(swaps), "\n") == 0
 }
 
 // Prepare makes a process that is started with attr begin its life in the
@@ -278,27 +278,6 @@ func (g *Group) Prepare(attr *syscall.SysProcAttr) (release func(), ok bool, err
 	}
 	attr.UseCgroupFD, attr.CgroupFD = true, fd
 	return func() { unix.Close(fd) }, true, nil
-}
-
-// write writes to a file that must exist. Without O_CREATE a missing file is
-// ENOENT; with it, cgroup file systems answer EPERM or EACCES.
-func write(file, content string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.WriteString(content)
-	return err
-}
-
-// words reads a file of words separated by white space.
-func words(file string) ([]string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return strings.Fields(string(data)), nil
 }
 
 // enable turns on controllers for the children of a v2 directory: those that

@@ -25,14 +25,23 @@ func (g *Group) Kill(ctx context.Context) error {
 		return nil
 	}
 	if g.version == V2 {
-		err := write(filepath.Join(g.dirs[0].Path, "cgroup.kill"), "1")
+		kill := func() error {
+			err := write(filepath.Join(g.dirs[0].Path, "cgroup.kill"), "1")
+			if err != nil && !gone(err) {
+				return fmt.Errorf("cannot kill cgroup %s: %w", g.name, errno(err))
+			}
+			return err
+		}
+		err := kill()
 		if gone(err) { // a kernel before 5.14, or no group any more
 			return g.killEach(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot kill cgroup %s: %w", g.name, errno(err))
+			return err
 		}
-		return g.emptied(ctx, func() error { return nil })
+		// Kernels before 6.14 miss a child whose fork is under way: it lives on
+		// unless it is killed in a later round.
+		return g.emptied(ctx, kill)
 	}
 	return g.killEach(ctx)
 }
@@ -84,7 +93,7 @@ func (g *Group) emptied(ctx context.Context, kill func() error) error {
 		if err == nil && !populated {
 			return nil
 		}
-		if err = errors.Join(err, kill()); err != nil {
+		if err = errors.Join(err, kill()); err != nil && !gone(err) {
 			return err
 		}
 		if err := pause(ctx, wait); err != nil {

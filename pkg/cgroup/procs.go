@@ -8,11 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-
-	"github.com/containerd/cgroups/v3/cgroup1"
 )
 
 // Add moves the process, with all its threads, into the group. A move costs
@@ -20,26 +17,18 @@ import (
 // more than one. A process that was forked a moment ago may not be movable yet,
 // so it is tried for 150 ms. A process that is gone gives ESRCH.
 func (g *Group) Add(pid int) error {
-	var err error
-	if g.version == V1 {
-		var c cgroup1.Cgroup
-		if c, err = g.control(); err == nil {
-			// The library tries again where the kernel says EINVAL because the
-			// process's main thread has not run yet.
-			err = c.Add(cgroup1.Process{Pid: pid})
+	for _, d := range g.dirs {
+		if err := attach(d.Path, pid); err != nil {
+			return fmt.Errorf("cannot move process %d into cgroup %s: %w", pid, g.name, errno(err))
 		}
-	} else {
-		err = addV2(g.dirs[0].Path, pid)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot move process %d into cgroup %s: %w", pid, g.name, errno(err))
 	}
 	return nil
 }
 
-// addV2 is the library's attach for v2 with the patience that it has for v1
-// only.
-func addV2(dir string, pid int) error {
+// attach has the patience of the library's own, which is for v1 only and looks
+// the whole group up each time: the kernel says EINVAL of a process whose main
+// thread has not run yet.
+func attach(dir string, pid int) error {
 	var err error
 	for range 5 {
 		err = write(filepath.Join(dir, procsFile), strconv.Itoa(pid))
@@ -92,7 +81,7 @@ func (g *Group) Populated() (bool, error) {
 }
 
 func readPids(file string) ([]int, error) {
-	data, err := os.ReadFile(file)
+	lines, err := words(file)
 	if gone(err) {
 		return nil, nil
 	}
@@ -100,7 +89,7 @@ func readPids(file string) ([]int, error) {
 		return nil, err
 	}
 	var pids []int
-	for _, line := range strings.Fields(string(data)) {
+	for _, line := range lines {
 		pid, err := strconv.Atoi(line)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s: %w", file, err)
@@ -116,7 +105,7 @@ func readPids(file string) ([]int, error) {
 // eachDir visits a cgroup directory and those below it, parents first.
 // Directories that go away meanwhile are passed over.
 func eachDir(dir string, visit func(dir string) error) error {
-	if err := visit(dir); err != nil {
+	if err := visit(dir); err != nil || childless(dir) {
 		return err
 	}
 	entries, err := os.ReadDir(dir)

@@ -1,8 +1,6 @@
 package cgroup
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -198,11 +196,11 @@ func (r *reader) keyed(dir, file string) map[string]uint64 {
 
 // number reads a file with one number, or "max" for [Unlimited].
 func number(file string) (uint64, error) {
-	data, err := os.ReadFile(file)
+	content, err := read(file)
 	if err != nil {
 		return 0, err
 	}
-	s := strings.TrimSpace(string(data))
+	s := strings.TrimSpace(content)
 	if s == "max" {
 		return Unlimited, nil
 	}
@@ -215,13 +213,13 @@ func number(file string) (uint64, error) {
 
 // keyed reads a file of lines of a name and a number.
 func keyed(file string) (map[string]uint64, error) {
-	data, err := os.ReadFile(file)
+	content, err := read(file)
 	if err != nil {
 		return nil, err
 	}
 	m := make(map[string]uint64)
-	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-		name, value, ok := strings.Cut(lines.Text(), " ")
+	for line := range strings.Lines(content) {
+		name, value, ok := strings.Cut(line, " ")
 		if !ok {
 			continue
 		}

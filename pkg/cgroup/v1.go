@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/containerd/cgroups/v3/cgroup1"
 )
 
 // makeBelow makes a v1 directory and its parents below the hierarchy's mount,
@@ -49,9 +47,9 @@ func makeV1(parent, dir string, controllers []string) error {
 	if slices.Contains(controllers, "cpuset") {
 		// A v1 cpuset starts empty and admits no process until it has both.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-			content, err := os.ReadFile(filepath.Join(parent, file))
+			content, err := read(filepath.Join(parent, file))
 			if err == nil {
-				err = write(filepath.Join(dir, file), strings.TrimSpace(string(content)))
+				err = write(filepath.Join(dir, file), strings.TrimSpace(content))
 			}
 			if err != nil {
 				return errors.Join(fmt.Errorf("cannot pass %s on to a new cgroup: %w", file, err), os.Remove(dir))
@@ -75,23 +73,4 @@ func (g *Group) unmake(n int) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// subsystem lets containerd/cgroups work on one directory of a Group. Its own
-// subsystem types would look for the hierarchy under its controller's name
-// below one root, which is not where every host has it.
-type subsystem struct{ dir string }
-
-func (s subsystem) Name() cgroup1.Name   { return cgroup1.Name(s.dir) }
-func (s subsystem) Path(_ string) string { return s.dir }
-
-// control returns the library's view of the v1 directories.
-func (g *Group) control() (cgroup1.Cgroup, error) {
-	return cgroup1.Load(cgroup1.StaticPath("/"), cgroup1.WithHierarchy(func() ([]cgroup1.Subsystem, error) {
-		all := make([]cgroup1.Subsystem, len(g.dirs))
-		for i, d := range g.dirs {
-			all[i] = subsystem{d.Path}
-		}
-		return all, nil
-	}))
 }

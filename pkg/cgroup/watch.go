@@ -48,12 +48,12 @@ func watchOOM(dir string) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "eventfd")
-	control, err := os.Open(filepath.Join(dir, "memory.oom_control"))
+	control, err := open(filepath.Join(dir, "memory.oom_control"), unix.O_RDONLY)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	defer control.Close()
-	line := fmt.Sprintf("%d %d", fd, control.Fd())
+	defer unix.Close(control)
+	line := fmt.Sprintf("%d %d", fd, control)
 	if err := write(filepath.Join(dir, "cgroup.event_control"), line); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -72,9 +72,10 @@ func watchEvents(dir string) (*os.File, error) {
 }
 
 // Until calls check now and after every event, until check returns true. What
-// happens while check runs makes it be called again. It fails with
-// [os.ErrClosed] once the watch is closed.
-func (w *Watch) Until(check func() bool) error {
+// happens while check runs makes it be called again. On v1 told is false for a
+// first call that comes before any event. It fails with [os.ErrClosed] once the
+// watch is closed.
+func (w *Watch) Until(check func(told bool) bool) error {
 	c, err := w.file.SyscallConn()
 	if err != nil {
 		return err
@@ -84,8 +85,8 @@ func (w *Watch) Until(check func() bool) error {
 	return c.Read(func(fd uintptr) bool {
 		// This empties an eventfd. Of memory.events the content is not used.
 		var buffer [8]byte
-		_, _ = unix.Read(int(fd), buffer[:])
-		return check()
+		n, _ := unix.Read(int(fd), buffer[:])
+		return check(n > 0)
 	})
 }
 

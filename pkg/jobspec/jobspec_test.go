@@ -78,7 +78,9 @@ func TestOneProblem(t *testing.T) {
 		{"a repeated key", ok + "id: /other\n", "job.yaml:5:1: id: the key is repeated; it stands in line 1 already"},
 		{"a merge key", ok + "labels: {<<: {a: b}}\n", "job.yaml:5:10: labels.<<: merge keys are not supported; write the keys out, or use an alias for the whole value"},
 		{"a near key", ok + "  resources: {cpu: 1}\n", `job.yaml:5:15: workloads[0].resources.cpu: unknown key; did you mean "cpus"?`},
-		{"a far key", ok + "  kill: {wait: 1}\n", "job.yaml:5:10: workloads[0].kill.wait: unknown key; here are known: signal, gracePeriod, preStopHttp"},
+		{"a far key", ok + "  kill: {wait: 1}\n", "job.yaml:5:10: workloads[0].kill.wait: unknown key; here are known: signal, gracePeriod, preStopHttp, preStopCommand"},
+		{"two hooks before the end", ok + "  ports: [{name: http}]\n  kill: {preStopHttp: {}, preStopCommand: {cmd: bye}}\n", "job.yaml:6:27: workloads[0].kill.preStopCommand: cannot be given beside preStopHttp; let one do both"},
+		{"an empty hook before the end", ok + "  kill: {preStopCommand: {}}\n", "job.yaml:5:10: workloads[0].kill.preStopCommand.cmd: is required: a command line for the shell"},
 		{"a key in another case", ok + "  healthcheck: {tcp: {}}\n", `job.yaml:5:3: workloads[0].healthcheck: unknown key; did you mean "healthCheck"?`},
 		{"no value", ok + "labels:\n", "job.yaml:5:1: labels: has no value; give it one, or remove the key"},
 		{"a word for a list", ok + "constraints: rack\n", `job.yaml:5:14: constraints: is the text "rack"; a list is asked for`},
@@ -137,9 +139,7 @@ func TestOneProblem(t *testing.T) {
 func TestUnsupportedIsRefused(t *testing.T) {
 	const head, tail = "id: /words\n", "workloads:\n- name: count\n  cmd: wc -w\n"
 	for _, src := range []string{
-		head + "executor: {share: job}\n" + tail,
 		head + tail + "  resources: {gpus: 1}\n",
-		head + tail + "  logs: {maxFiles: 5}\n",
 	} {
 		_, err := jobspec.Parse("job.yaml", []byte(src))
 		if err == nil {

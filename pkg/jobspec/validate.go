@@ -234,6 +234,9 @@ func (c *checker) update(job *tandemv1.Job) {
 	if u.GetCanary() < 0 {
 		c.refuse("update.canary", "must not be negative")
 	}
+	if u.GetMaxFailures() < 0 {
+		c.refuse("update.maxFailures", "must not be negative")
+	}
 	c.atLeast("update.minHealthyTime", u.GetMinHealthyTime(), 0)
 	if u.GetProgressDeadline() != nil && u.GetProgressDeadline().AsDuration() <= u.GetMinHealthyTime().AsDuration() {
 		c.refuse("update.progressDeadline", "must be longer than minHealthyTime, %s", u.GetMinHealthyTime().AsDuration())

@@ -301,11 +301,7 @@ func (c *checker) check(field string, h *tandemv1.HealthCheck, ports []string) {
 	case *tandemv1.HealthCheck_Tcp:
 		c.port(join(field, "tcp.port"), k.Tcp.GetPort(), ports)
 	case *tandemv1.HealthCheck_Command:
-		at := join(field, "command.cmd")
-		if k.Command.GetCmd() == "" {
-			c.refuse(at, "is required: a command line for the shell")
-		}
-		c.argument(at, k.Command.GetCmd())
+		c.commandCheck(join(field, "command"), k.Command)
 	}
 	c.atLeast(join(field, "gracePeriod"), h.GetGracePeriod(), 0)
 	c.atLeast(join(field, "delay"), h.GetDelay(), 0)
@@ -351,12 +347,32 @@ func (c *checker) kill(field string, k *tandemv1.KillSettings, ports []string) {
 	if k.GetPreStopHttp() != nil {
 		c.http(join(field, "preStopHttp"), k.GetPreStopHttp(), ports)
 	}
+	if k.GetPreStopCommand() != nil {
+		at := join(field, "preStopCommand")
+		if k.GetPreStopHttp() != nil {
+			c.refuse(at, "cannot be given beside preStopHttp; let one do both")
+		}
+		c.commandCheck(at, k.GetPreStopCommand())
+	}
 }
+
+func (c *checker) commandCheck(field string, k *tandemv1.CommandCheck) {
+	at := join(field, "cmd")
+	if k.GetCmd() == "" {
+		c.refuse(at, "is required: a command line for the shell")
+	}
+	c.argument(at, k.GetCmd())
+}
+
+// mostLogs is how many files the executor keeps of a stream at the most.
+const mostLogs = 1000
 
 func (c *checker) logs(field string, l *tandemv1.LogSettings) {
 	switch files, size := l.GetMaxFiles(), l.GetMaxFileSize(); {
 	case files < 0:
 		c.refuse(join(field, "maxFiles"), "must not be negative")
+	case files > mostLogs:
+		c.refuse(join(field, "maxFiles"), "must be at most %d: each new file renames all", mostLogs)
 	case files == 0 && size != 0:
 		c.refuse(join(field, "maxFileSize"), "needs maxFiles, the number of files to keep")
 	case files > 0 && size < 4096:

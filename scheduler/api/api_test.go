@@ -32,6 +32,8 @@ import (
 type commander struct {
 	submit func(core.Submit) (core.Reply, error)
 	stop   func(core.Stop) (core.Reply, error)
+	// task carries out what is about single tasks.
+	task func(core.Command) (core.Reply, error)
 }
 
 func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) {
@@ -40,17 +42,21 @@ func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) 
 		return c.submit(*cmd.Submit)
 	case cmd.Stop != nil && c.stop != nil:
 		return c.stop(*cmd.Stop)
+	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil):
+		return c.task(cmd)
 	}
 	return core.Reply{Version: 1, Changed: true}, nil
 }
 
 // reader shows one framework and some jobs.
 type reader struct {
+	agents    map[string]*tandemv1.AgentRecord
 	framework *tandemv1.FrameworkView
 	jobs      []*tandemv1.JobView
 	// watchErr ends every watch after its snapshot; without it a watch goes on
 	// until its context ends.
 	watchErr error
+	samples  []*tandemv1.UsageSample
 }
 
 func (r *reader) Jobs() []*tandemv1.JobRecord {
@@ -79,6 +85,8 @@ func (r *reader) Versions(id string) []*tandemv1.VersionRecord {
 
 func (r *reader) Framework() *tandemv1.FrameworkView { return r.framework }
 
+func (r *reader) Agents() map[string]*tandemv1.AgentRecord { return r.agents }
+
 func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
 		for _, j := range r.jobs {
@@ -97,6 +105,21 @@ func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq
 			err = context.Cause(ctx)
 		}
 		yield(nil, err)
+	}
+}
+
+func (r *reader) Usage(ctx context.Context, wants func(string) bool) iter.Seq2[[]*tandemv1.UsageSample, error] {
+	return func(yield func([]*tandemv1.UsageSample, error) bool) {
+		var some []*tandemv1.UsageSample
+		for _, s := range r.samples {
+			if wants(s.TaskId) {
+				some = append(some, s)
+			}
+		}
+		if yield(some, nil) {
+			<-ctx.Done()
+			yield(nil, context.Cause(ctx))
+		}
 	}
 }
 

@@ -61,7 +61,7 @@ func (s *service) RollbackJob(ctx context.Context, req *tandemv1.RollbackJobRequ
 		return nil, err
 	}
 	reply, err := s.do(ctx, core.Command{Rollback: &core.Rollback{
-		JobID: req.GetId(), Version: req.GetVersion(), ExpectedVersion: req.ExpectedVersion,
+		JobID: req.GetId(), Version: req.GetVersion(), ExpectedVersion: req.ExpectedVersion, Force: req.GetForce(),
 	}})
 	if err != nil {
 		return nil, err
@@ -116,9 +116,32 @@ func (s *service) ListAgents(context.Context, *tandemv1.ListAgentsRequest) (*tan
 			}
 		}
 	}
+	for id, r := range s.server.opt.Reader.Agents() {
+		if agents[id] == nil {
+			agents[id] = &tandemv1.AgentView{AgentId: id, Hostname: r.GetHostname()}
+		}
+		agents[id].Leaving = r
+	}
 	return &tandemv1.ListAgentsResponse{Agents: slices.SortedFunc(maps.Values(agents), func(a, b *tandemv1.AgentView) int {
 		return cmp.Or(cmp.Compare(a.GetHostname(), b.GetHostname()), cmp.Compare(a.GetAgentId(), b.GetAgentId()))
 	})}, nil
+}
+
+func (s *service) DrainAgent(ctx context.Context, req *tandemv1.DrainAgentRequest) (*tandemv1.DrainAgentResponse, error) {
+	if req.GetAgent() == "" {
+		return nil, refusedFields("the request names no agent", []jobspec.Problem{{Field: "agent", Reason: "is required"}})
+	}
+	deadline := req.GetDeadline().AsDuration()
+	if req.Deadline != nil && (deadline <= 0 || req.GetCancel()) {
+		return nil, refusedFields("the request cannot be carried out", []jobspec.Problem{{
+			Field: "deadline", Reason: "must be above 0, and absent where cancel is set",
+		}})
+	}
+	reply, err := s.do(ctx, core.Command{Drain: &core.Drain{Agent: req.GetAgent(), Cancel: req.GetCancel(), Deadline: deadline}})
+	if err != nil {
+		return nil, err
+	}
+	return reply.Agent, nil
 }
 
 // count adds an attempt to what runs on its agent.

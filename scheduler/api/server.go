@@ -55,9 +55,14 @@ type Reader interface {
 	// Versions returns the versions of a job that are kept, the newest first.
 	Versions(job string) []*tandemv1.VersionRecord
 	Framework() *tandemv1.FrameworkView
+	// Agents returns the agents that are to be left, with the reasons, by ID.
+	Agents() map[string]*tandemv1.AgentRecord
 	// Watch yields what is, or what has changed since, a response with
 	// snapshot_end, and then every later change in order. It ends with one error.
 	Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error]
+	// Usage yields the samples of tasks that are wanted: those that are kept, all
+	// at once, then others as they come. It ends with one error.
+	Usage(ctx context.Context, wants func(task string) bool) iter.Seq2[[]*tandemv1.UsageSample, error]
 }
 
 // Files keeps files that were uploaded, by their content, for agents to fetch.

@@ -43,7 +43,7 @@ func (s *service) SubmitJob(ctx context.Context, req *tandemv1.SubmitJobRequest)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := s.do(ctx, core.Command{Submit: &core.Submit{Job: job, ExpectedVersion: req.ExpectedVersion}})
+	reply, err := s.do(ctx, core.Command{Submit: &core.Submit{Job: job, ExpectedVersion: req.ExpectedVersion, Force: req.GetForce()}})
 	if err != nil {
 		return nil, err
 	}

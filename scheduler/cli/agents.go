@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 func newAgents(sys *System) *cobra.Command {
@@ -15,7 +16,7 @@ func newAgents(sys *System) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "agents",
-		Short: "List the agents that tasks of this scheduler run on",
+		Short: "List the agents that tasks of this scheduler run on, or are to leave",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(scheduler)
@@ -49,6 +50,9 @@ func printAgents(sys *System, agents []*tandemv1.AgentView) {
 		standing := "reachable"
 		if a.GetUnreachable() > 0 {
 			standing = "unreachable"
+		}
+		if why := present.Leaving(sys.Now(), a); why != "" {
+			standing = why
 		}
 		t.add(a.GetHostname(), a.GetUrl(), strconv.Itoa(int(a.GetAttempts())), strconv.Itoa(int(a.GetTasks())), standing,
 			strings.Join(a.GetJobs(), " "), a.GetAgentId())

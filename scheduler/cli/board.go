@@ -249,7 +249,7 @@ func stateText(t *tandemv1.TaskRecord) string {
 	return t.GetState().String()
 }
 
-// report writes what each workload did and used, and what was not enforced.
+// report writes what each workload did and used, and what it did not get.
 func (b *board) report(sys *System) {
 	t := &table{}
 	t.add("TASK", "STATE", "EXIT", "WALL", "CPU", "PEAK MEMORY", "WHY")
@@ -271,6 +271,6 @@ func (b *board) report(sys *System) {
 		t.write(sys)
 	}
 	for _, warning := range warnings {
-		fmt.Fprintf(sys.Stdout, "not enforced for %s: %s\n", strings.Join(tasks[warning], ", "), present.OneLine(warning))
+		fmt.Fprintf(sys.Stdout, "warning about %s: %s\n", strings.Join(tasks[warning], ", "), present.OneLine(warning))
 	}
 }

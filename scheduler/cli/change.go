@@ -13,6 +13,7 @@ type change struct {
 	out       output
 	version   uint64
 	versioned bool
+	force     bool
 }
 
 // flags adds --scheduler, -o and --if-version.
@@ -22,6 +23,13 @@ func (f *change) flags(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&f.version, "if-version", 0, "refuse unless the job is at this `version`")
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) { f.versioned = cmd.Flags().Changed("if-version") }
 }
+
+// forceFlag adds --force, for changes that may ask for fewer instances.
+func (f *change) forceFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.force, "force", false, forceHelp)
+}
+
+const forceHelp = "end more than half of the instances that run, where fewer are asked for"
 
 // expected is the version that the job must be at, or nil.
 func (f *change) expected() *uint64 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,6 +43,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // fake is a scheduler that runs every batch at once, and well unless it is
 // /bad; /slow never ends. It is a Commander and a Reader behind a real api.Server.
 type fake struct {
+	left     map[string]*tandemv1.AgentRecord
 	mu       sync.Mutex
 	jobs     map[string]*tandemv1.JobView
 	versions map[string]uint64
@@ -61,10 +63,12 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 		return f.bump(c.Rollback.JobID)
 	case c.Update != nil:
 		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "job " + c.Update.JobID + " has no update under way"}
+	case c.Drain != nil:
+		return f.drain(c.Drain)
 	case c.Explain != nil:
 		return core.Reply{Explanation: explanation(c.Explain)}, nil
 	}
-	return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "this fake does not do that"}
+	return converse(c)
 }
 
 func (f *fake) submit(s *core.Submit) (core.Reply, error) {
@@ -77,6 +81,10 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	}
 	if old := f.jobs[id]; old != nil && proto.Equal(old.Job.Spec, s.Job) {
 		return core.Reply{Version: f.versions[id]}, nil
+	}
+	if old := f.jobs[id]; old != nil && !s.Force && 2*s.Job.GetInstances() < old.Job.Spec.GetInstances() {
+		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: fmt.Sprintf("of the %d instances of job %s that run, %d would end: force it",
+			old.Job.Spec.GetInstances(), id, old.Job.Spec.GetInstances()-s.Job.GetInstances())}
 	}
 	f.versions[id]++
 	f.jobs[id] = f.done(s.Job, f.versions[id])
@@ -205,6 +213,27 @@ func (f *fake) Versions(id string) []*tandemv1.VersionRecord {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.specs[id]
+}
+
+func (f *fake) Agents() map[string]*tandemv1.AgentRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.left)
+}
+
+// drain knows one agent, which nothing runs on.
+func (f *fake) drain(d *core.Drain) (core.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d.Agent != "agent2" {
+		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "no agent " + d.Agent + " has been offered"}
+	}
+	delete(f.left, "S2")
+	if !d.Cancel {
+		r := &tandemv1.AgentRecord{AgentId: "S2", Hostname: d.Agent, Drain: &tandemv1.Drain{Started: timestamppb.New(noon)}}
+		f.left = map[string]*tandemv1.AgentRecord{"S2": r}
+	}
+	return core.Reply{Changed: true, Agent: &tandemv1.DrainAgentResponse{AgentId: "S2", Hostname: d.Agent}}, nil
 }
 
 func (f *fake) Framework() *tandemv1.FrameworkView {

@@ -51,11 +51,16 @@ func (d *display) draw(b *board) {
 	if d.size == nil {
 		return
 	}
+	d.drawTable(b.live(d.now()))
+}
+
+// drawTable draws a table on the terminal, over the last one.
+func (d *display) drawTable(t *table) {
 	width, height, ok := d.size()
 	if !ok {
 		width, height = 80, 24
 	}
-	lines := b.live(d.now()).lines(width)
+	lines := t.lines(width)
 	if most := height - 2; len(lines) > most && most > 1 {
 		hidden := len(lines) - most + 1
 		lines = append(lines[:most-1], fmt.Sprintf("… and %d lines more", hidden))

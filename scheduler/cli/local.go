@@ -15,19 +15,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/app"
 	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 type localFlags struct {
-	wait                bool
-	agents              int
-	listen, mesosListen string
-	executor, dir       string
-	secrets             string
-	log                 logFlags
+	wait          bool
+	listen        string
+	executor, dir string
+	secrets       string
+	mesos         mesosFlags
+	log           logFlags
 }
 
 func newLocal(sys *System) *cobra.Command {
@@ -43,9 +42,14 @@ what their machine lets them have, and are told the rest.
 It runs until it is interrupted, or with --wait until every batch has ended and all
 instances of every service run; then it says what each workload did and used, and ends with
 status 0 when all is well and 1 when a job has failed. Nothing is left behind, unless --dir
-names a directory to keep.`,
+names a directory to keep.
+
+With --no-scheduler there is the Mesos alone, for any framework in any language. It prints
+the addresses of its master and agents and runs until it is interrupted; then what still
+runs is killed.`,
 		Example: `  tandem local --wait examples/hello.yaml
-  tandem local examples/web.yaml       # and in another terminal: tandem status /web`,
+  tandem local examples/web.yaml       # and in another terminal: tandem status /web
+  tandem local --no-scheduler --agents 3 --resources 'cpus:4;mem:4096;disk:10000'`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return local(cmd.Context(), sys, &f, files)
@@ -53,12 +57,11 @@ names a directory to keep.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.wait, "wait", "w", false, "end when every batch has ended and every service runs")
-	flags.IntVar(&f.agents, "agents", 1, "how many agents there are")
 	flags.StringVar(&f.listen, "listen", "", "the `address` of the API and the page (default: 127.0.0.1:7070 if it is free)")
-	flags.StringVar(&f.mesosListen, "mesos-listen", "", "the `address` of the Mesos master (default: 127.0.0.1:5050 if it is free)")
 	flags.StringVar(&f.executor, "executor", "", "the executor's `file` (default: tandem-executor beside this program)")
 	flags.StringVar(&f.dir, "dir", "", "a `directory` to keep sandboxes and state in (default: a temporary one)")
 	secretsFlag(flags, &f.secrets)
+	f.mesos.flags(flags)
 	f.log.flags(flags)
 	flags.Lookup("log-level").DefValue = "error"
 	f.log.level = "error"
@@ -71,8 +74,8 @@ func local(ctx context.Context, sys *System, f *localFlags, names []string) (err
 	if f.wait && len(names) == 0 {
 		return failed(exitUsage, "--wait needs a job to wait for: tandem local --wait FILE")
 	}
-	if f.agents < 1 {
-		return failed(exitUsage, "--agents: at least 1 is needed to run anything")
+	if err := f.mesos.check(f, names); err != nil {
+		return err
 	}
 	files, err := readJobs(sys, names)
 	if err != nil {
@@ -88,11 +91,14 @@ func local(ctx context.Context, sys *System, f *localFlags, names []string) (err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 
-	cluster, err := startMesos(ctx, f, dir, log)
+	cluster, err := f.mesos.start(ctx, dir, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopMesos(cluster)) }()
+	if f.mesos.alone {
+		return f.mesos.serve(ctx, sys, cluster)
+	}
 
 	s, err := startScheduler(ctx, f, dir, log, cluster)
 	if err != nil {
@@ -102,13 +108,7 @@ func local(ctx context.Context, sys *System, f *localFlags, names []string) (err
 
 	fact(sys.Stdout, "mesos", "%s/frameworks", cluster.URL())
 	fact(sys.Stdout, "tandem", "%s/", s.address)
-	if err := cluster.Agents()[0].Unlimited(); err != nil {
-		hint := ""
-		if os.Geteuid() != 0 {
-			hint = " (run it as root for that)"
-		}
-		fact(sys.Stdout, "note", "limits are not enforced here%s: %v", hint, err)
-	}
+	tellLimits(sys, cluster)
 	return s.run(ctx, sys, f, files, dir)
 }
 
@@ -165,29 +165,6 @@ func makeDir(dir string) (string, func() error, error) {
 
 // patience bounds how long the parts may take to start and to stop.
 const patience = 30 * time.Second
-
-func startMesos(ctx context.Context, f *localFlags, dir string, log logrus.FieldLogger) (*localmesos.Cluster, error) {
-	listen := f.mesosListen
-	if listen == "" {
-		listen = freeAddress(master.DefaultListen)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	o := localmesos.Options{Agents: f.agents, Dir: filepath.Join(dir, "mesos")}
-	o.Master.Listen, o.Master.Logger = listen, log.WithField("component", "mesos")
-	cluster, err := localmesos.Start(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return cluster, nil
-}
-
-func stopMesos(c *localmesos.Cluster) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	// What still runs ends as its kill policy says, not like in a power cut.
-	return errors.Join(c.Retire(ctx), c.Stop(ctx))
-}
 
 // freeAddress returns the usual address if nobody listens there, and otherwise
 // one with any free port.
@@ -280,7 +257,7 @@ func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, fi
 	}()
 	versions := map[string]uint64{}
 	for _, file := range files {
-		res, err := c.submit(follow, file, nil)
+		res, err := c.submit(follow, file, nil, false)
 		if err != nil {
 			return s.unlessEnded(err)
 		}

@@ -21,7 +21,7 @@ last good one before the current.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := jobID(args[0])
-			req := &tandemv1.RollbackJobRequest{Id: id, ExpectedVersion: f.expected()}
+			req := &tandemv1.RollbackJobRequest{Id: id, ExpectedVersion: f.expected(), Force: f.force}
 			if len(args) == 2 {
 				if _, err := fmt.Sscanf(args[1]+"\n", "%d\n", &req.Version); err != nil || req.Version == 0 {
 					return failed(exitUsage, "%q is not the number of a version", args[1])
@@ -34,5 +34,6 @@ last good one before the current.`,
 		},
 	}
 	f.flags(cmd)
+	f.forceFlag(cmd)
 	return cmd
 }

@@ -18,6 +18,7 @@ type runFlags struct {
 	wait      bool
 	version   uint64
 	versioned bool
+	force     bool
 }
 
 func newRun(sys *System) *cobra.Command {
@@ -44,6 +45,7 @@ job has failed. Interrupting it leaves the job running.`,
 	schedulerFlag(cmd, &f.scheduler)
 	f.out.flag(cmd)
 	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "show what changes until the job has ended or runs")
+	cmd.Flags().BoolVar(&f.force, "force", false, forceHelp)
 	cmd.Flags().Uint64Var(&f.version, "if-version", 0, "refuse the job unless this `version` is there; 0: unless there is none")
 	return cmd
 }
@@ -61,7 +63,7 @@ func run(ctx context.Context, sys *System, f *runFlags, name string) error {
 	if f.versioned {
 		expected = &f.version
 	}
-	res, err := c.submit(ctx, file, expected)
+	res, err := c.submit(ctx, file, expected, f.force)
 	if err != nil {
 		return err
 	}
@@ -102,11 +104,11 @@ func run(ctx context.Context, sys *System, f *runFlags, name string) error {
 }
 
 // submit uploads what the job needs, and submits it.
-func (c *client) submit(ctx context.Context, file *jobFile, expected *uint64) (*tandemv1.SubmitJobResponse, error) {
+func (c *client) submit(ctx context.Context, file *jobFile, expected *uint64, force bool) (*tandemv1.SubmitJobResponse, error) {
 	if err := c.upload(ctx, file); err != nil {
 		return nil, err
 	}
-	res, err := c.SubmitJob(ctx, &tandemv1.SubmitJobRequest{Job: file.job, ExpectedVersion: expected})
+	res, err := c.SubmitJob(ctx, &tandemv1.SubmitJobRequest{Job: file.job, ExpectedVersion: expected, Force: force})
 	if err != nil {
 		return nil, c.explain(err)
 	}

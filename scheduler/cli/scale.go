@@ -12,12 +12,11 @@ import (
 
 func newScale(sys *System) *cobra.Command {
 	var f change
-	var force bool
 	cmd := &cobra.Command{
 		Use:   "scale JOB N",
 		Short: "Change how many instances a job has",
-		Long: `Submits the job as it is with another number of instances. To take away more than half of
-them is refused without --force.`,
+		Long: `Submits the job as it is with another number of instances. To end more than half of
+those that run is refused without --force.`,
 		Example: `  tandem scale /payments/api 5`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,21 +31,18 @@ them is refused without --force.`,
 					return 0, err
 				}
 				job := res.GetJob().GetJob()
-				if now := job.GetSpec().GetInstances(); 2*int64(instances) < int64(now) && !force {
-					return 0, failed(exitRefused, "job %s has %d instances; to leave %d of them say --force", id, now, instances)
-				}
 				spec := proto.CloneOf(job.GetSpec())
 				spec.Instances = &instances
 				expected := f.expected()
 				if expected == nil {
 					expected = proto.Uint64(job.GetVersion())
 				}
-				changed, err := c.SubmitJob(ctx, &tandemv1.SubmitJobRequest{Job: spec, ExpectedVersion: expected})
+				changed, err := c.SubmitJob(ctx, &tandemv1.SubmitJobRequest{Job: spec, ExpectedVersion: expected, Force: f.force})
 				return changed.GetVersion(), err
 			})
 		},
 	}
 	f.flags(cmd)
-	cmd.Flags().BoolVar(&force, "force", false, "take away more than half of the instances")
+	f.forceFlag(cmd)
 	return cmd
 }

@@ -77,11 +77,7 @@ func (as *agents) forget(id string) {
 // spread returns where the instances of a job are, with every agent known.
 func (c *Core) spread(j *job) *match.Spread {
 	if j.spread != nil && j.spreadSeen != c.agents.generation {
-		places := make([]*match.Place, len(c.agents.list))
-		for i, a := range c.agents.list {
-			places[i] = &a.place
-		}
-		j.spread.Know(j.current().rules, places)
+		j.spread.Know(j.current().rules, c.countedPlaces())
 		j.spreadSeen = c.agents.generation
 	}
 	return j.spread
@@ -101,8 +97,10 @@ func (c *Core) respread(j *job) {
 		if in == nil {
 			continue
 		}
-		if in.live != nil {
-			j.spread.Add(in.live.value)
+		for _, a := range [...]*attempt{in.live, in.next} {
+			if a != nil && !a.uncounted {
+				j.spread.Add(a.value)
+			}
 		}
 	}
 }

@@ -80,9 +80,17 @@ func (c *Core) close(a *attempt) {
 	a.open, a.unanswered = 0, 0
 	a.askAt, a.killAt = 0, 0
 	c.timers.unset(&a.timer)
-	if in.live == a {
-		in.job.spread.Remove(a.value)
-	} else {
+	c.leave(a)
+	c.vacate(a)
+	in.uncount(a)
+	switch {
+	case in.live == a:
+	case in.next == a:
+		in.next = nil
+		c.keep(in, a)
+		_, why := a.outcome()
+		c.moveFailed(in, why)
+	default:
 		in.old = slices.DeleteFunc(in.old, func(o *attempt) bool { return o == a })
 		c.keep(in, a)
 	}
@@ -128,7 +136,7 @@ func (c *Core) changed(a *attempt) {
 		c.editAttempt(a).Unreachable = nil
 		if a.rec.KillReason != "" {
 			a.killAt = c.now.UnixNano()
-		} else if a.instance.live != a {
+		} else if a.instance.live != a && a.instance.next != a {
 			c.kill(a, "replaced while its agent could not be reached")
 		}
 		c.arm(a)
@@ -225,12 +233,15 @@ func (a *attempt) replaceable() bool {
 // still runs. It is killed should it come back.
 func (c *Core) replace(a *attempt) {
 	in := a.instance
-	in.job.spread.Remove(a.value)
-	in.live = nil
+	in.uncount(a)
+	moved := c.takeOver(in)
+	if !moved {
+		c.lostLive(in)
+	}
 	in.old = append(in.old, a)
 	c.noticeInstance(Info, in, "replacing it: agent %s has been out of reach for %s",
 		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetInactiveAfter().AsDuration()).Agent = a.rec.AgentId
-	if in.wanted() {
+	if in.wanted() && !moved {
 		c.await(in, "its agent "+a.rec.Hostname+" cannot be reached")
 	}
 	c.settle(in)

@@ -16,7 +16,7 @@ func (c *Core) onCommand(cmd Command) {
 	r := Reply{ID: cmd.ID}
 	switch {
 	case cmd.Submit != nil:
-		c.submit(cmd.Submit, &r)
+		c.submit(cmd.Submit, nil, &r)
 	case cmd.Stop != nil:
 		c.stop(cmd.Stop, &r)
 	case cmd.Update != nil:
@@ -27,8 +27,14 @@ func (c *Core) onCommand(cmd Command) {
 		c.runNow(cmd.Run, &r)
 	case cmd.Explain != nil:
 		c.explain(cmd.Explain, &r)
+	case cmd.Drain != nil:
+		c.drain(cmd.Drain, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
+	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil:
+		if !c.converse(cmd, &r) {
+			return
+		}
 	default:
 		r.Refused = &Refused{Conflict, "the command asks for nothing"}
 	}
@@ -50,7 +56,9 @@ func checkVersion(id string, expected *uint64, has uint64) *Refused {
 	return &Refused{StaleVersion, fmt.Sprintf("job %s is at version %d, not %d: look at what has changed and try again", id, has, *expected)}
 }
 
-func (c *Core) submit(s *Submit, r *Reply) {
+// submit makes a job be as its spec says, going back from another version or
+// not.
+func (c *Core) submit(s *Submit, from *retreat, r *Reply) {
 	id := s.Job.GetId()
 	j := c.jobs[id]
 	has := uint64(0)
@@ -76,9 +84,36 @@ func (c *Core) submit(s *Submit, r *Reply) {
 		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s has another type: purge it first", id)}
 		return
 	default:
-		c.changeJob(j, s.Job, nil)
+		if r.Refused = j.reduction(s); r.Refused != nil {
+			return
+		}
+		c.changeJob(j, s.Job, from)
 	}
 	r.Version, r.Changed = j.rec.Version, true
+}
+
+// reduction refuses a change that asks for fewer instances and would so end more
+// than half of those that run, unless that is forced: it is often a slip, and
+// there is no way back to what has ended.
+func (j *job) reduction(s *Submit) *Refused {
+	if s.Force || j.daemon() || j.cron() || j.rec.Stopped {
+		return nil
+	}
+	running, ending := 0, 0
+	for _, in := range j.instances[:min(len(j.instances), j.count())] {
+		if in == nil || in.live == nil || in.live.rec.KillReason != "" {
+			continue
+		}
+		running++
+		if in.slot >= s.Job.GetInstances() {
+			ending++
+		}
+	}
+	if 2*ending <= running {
+		return nil
+	}
+	return &Refused{Conflict, fmt.Sprintf("of the %d instances of job %s that run, %d would end, which are more than half: if that is meant, force it",
+		running, j.id(), ending)}
 }
 
 func (c *Core) createJob(spec *tandemv1.Job) *job {
@@ -96,8 +131,8 @@ func (c *Core) createJob(spec *tandemv1.Job) *job {
 	return j
 }
 
-// changeJob gives a job a new version, going back from a failure or not.
-func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *failure) {
+// changeJob gives a job a new version, going back from another or not.
+func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *retreat) {
 	r := c.editJob(j)
 	again := r.Stopped
 	r.Spec, r.Version, r.Updated = spec, r.Version+1, c.stamp
@@ -180,10 +215,7 @@ func (c *Core) dropVersions(j *job) {
 		if in == nil {
 			continue
 		}
-		if in.live != nil {
-			used[in.live.version] = true
-		}
-		for _, a := range in.old {
+		for _, a := range in.open() {
 			used[a.version] = true
 		}
 		used[j.version(in.rec.JobVersion)] = true

@@ -37,22 +37,29 @@ type Core struct {
 	reconcile    reconcileState
 	strays       map[string]*stray
 	secrets      map[string]bool // that are held
+	shared       map[shareKey]*sharedExecutor
+	askings      map[uint64]*asking // by request
+	hosts        map[string]*host   // by agent
+	left         []*host            // that are to be left
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
 	touched         []*job
 	instances       []*instance
 	attempts        []*attempt
+	editedHosts     []*host
+	review          []*host        // to be looked at when the step ends
 	save            []state.Change // versions, and whatever is removed
 	calls           callLists
 	replies         []Reply
 	show            []Notice
+	samples         []*tandemv1.UsageSample
 }
 
 // callLists are the calls of one step by what they are for, in the order in
 // which they are made. Launches come first, for somebody waits for them.
 type callLists struct {
-	offers, acknowledge, kill, reconcile, demand []*scheduler.Call
+	offers, acknowledge, kill, reconcile, demand, talk []*scheduler.Call
 }
 
 // New returns a core that goes on from what was saved. An empty snapshot is a
@@ -66,6 +73,10 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		tasks:  map[string]taskRef{},
 		agents: newAgents(),
 		strays: map[string]*stray{},
+		shared: map[shareKey]*sharedExecutor{},
+
+		askings: map[uint64]*asking{},
+		hosts:   map[string]*host{},
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)
@@ -96,6 +107,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.onOffers(in.Offers)
 	case InverseOffers:
 		c.onInverseOffers(in.Offers)
+	case InverseRescinded:
+		c.onInverseRescinded(in.OfferID)
 	case Rescinded:
 		// No offer is ever held, so that none can be taken back.
 	case Updated:
@@ -104,6 +117,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.onFailed(in)
 	case CallFailed:
 		c.onCallFailed(in)
+	case Told:
+		c.onTold(in)
 	case Command:
 		c.onCommand(in)
 	case SecretsHeld:
@@ -128,13 +143,19 @@ func (c *Core) Next() (time.Time, bool) {
 // effects ends a step: it settles what the step has touched and collects what
 // is to be done.
 func (c *Core) effects() Effects {
-	for i := 0; i < len(c.touched); i++ { // grows meanwhile
+	for i := 0; i < len(c.touched) || len(c.review) > 0; { // both grow meanwhile
+		if i == len(c.touched) {
+			c.reviewHosts()
+			continue
+		}
 		j := c.touched[i]
 		j.touched = false
 		c.finishJob(j)
+		i++
 	}
+	c.saveHosts()
 	c.demand()
-	e := Effects{Replies: c.replies, Show: c.show}
+	e := Effects{Replies: c.replies, Show: c.show, Samples: c.samples}
 	if c.frameworkEdited {
 		c.frameworkEdited = false
 		c.save = append(c.save, state.PutFramework(c.framework))
@@ -161,17 +182,17 @@ func (c *Core) effects() Effects {
 	}
 	c.flushReconcile()
 	l := &c.calls
-	if n := len(l.offers) + len(l.acknowledge) + len(l.kill) + len(l.reconcile) + len(l.demand); n > 0 {
+	if n := len(l.offers) + len(l.acknowledge) + len(l.kill) + len(l.reconcile) + len(l.demand) + len(l.talk); n > 0 {
 		e.Calls = make([]*scheduler.Call, 0, n)
-		for _, list := range [...][]*scheduler.Call{l.offers, l.acknowledge, l.kill, l.reconcile, l.demand} {
+		for _, list := range [...][]*scheduler.Call{l.offers, l.acknowledge, l.kill, l.reconcile, l.demand, l.talk} {
 			e.Calls = append(e.Calls, list...)
 		}
 	}
 	c.touched, c.instances, c.attempts = clearList(c.touched), clearList(c.instances), clearList(c.attempts)
 	c.save = clearList(c.save)
 	l.offers, l.acknowledge, l.kill = clearList(l.offers), clearList(l.acknowledge), clearList(l.kill)
-	l.reconcile, l.demand = clearList(l.reconcile), clearList(l.demand)
-	c.replies, c.show = nil, nil
+	l.reconcile, l.demand, l.talk = clearList(l.reconcile), clearList(l.demand), clearList(l.talk)
+	c.replies, c.show, c.samples = nil, nil, nil
 	if len(e.Save) == 0 {
 		e.Save = nil
 	}

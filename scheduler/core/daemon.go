@@ -48,7 +48,7 @@ func (c *Core) placeDaemons(pools []pool, candidates []match.Agent) {
 			if c.lacking(v) != "" {
 				continue
 			}
-			ports, ok := match.Put(&candidates[i], &match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(j), Count: 1})
+			ports, ok := match.Put(&candidates[i], &match.Request{Need: c.needOn(v, &pools[i]), Rules: v.rules, Spread: c.spread(j), Count: 1})
 			if !ok {
 				continue
 			}
@@ -83,6 +83,9 @@ func (c *Core) newDaemonInstance(j *job, agent string) *instance {
 func (c *Core) agentless(in *instance) bool {
 	if a := c.agents.byID[in.rec.AgentId]; a != nil && !in.job.current().rules.Admits(&a.place) {
 		return true
+	}
+	if h := c.hosts[in.rec.AgentId]; h != nil && (h.rec.GetDrain() != nil || h.rec.GetOperatorDrain() != nil) {
+		return true // it is made anew when it may be there again
 	}
 	if in.rec.Phase == waiting && in.waitsIn != nil &&
 		!c.now.Before(in.rec.Since.AsTime().Add(in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration())) {

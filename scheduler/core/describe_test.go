@@ -71,9 +71,15 @@ func describe(e Effects, now time.Time) []string {
 				text += " kill " + quoted(r.KillReason)
 			}
 			add("%s", text)
+		case *tandemv1.AgentRecord:
+			add("%s", describeAgent(r, now))
 		}
 	}
 	for _, c := range e.Calls {
+		if c.Message != nil {
+			describeMessage(add, c.Message)
+			continue
+		}
 		describeCall(add, c)
 	}
 	for _, r := range e.Replies {
@@ -88,9 +94,14 @@ func describe(e Effects, now time.Time) []string {
 			}
 		} else if r.Refused != nil {
 			add("reply %d refused: %s", r.ID, r.Refused.Reason)
+		} else if a := r.Agent; a != nil {
+			add("reply %d agent %s %s attempts=%d changed=%t", r.ID, a.AgentId, a.Hostname, a.Attempts, r.Changed)
 		} else {
 			add("reply %d version=%d changed=%t", r.ID, r.Version, r.Changed)
 		}
+	}
+	for _, s := range e.Samples {
+		add("sample of %s", s.TaskId)
 	}
 	for _, n := range e.Show {
 		if n.Level > Debug {
@@ -138,6 +149,10 @@ func describeCall(add func(string, ...any), c *scheduler.Call) {
 		}
 	case scheduler.Call_DECLINE:
 		add("DECLINE %s %s", ids(c.Decline.OfferIDs), refuse(c.Decline.Filters))
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		add("ACCEPT_INVERSE_OFFERS %s", ids(c.AcceptInverseOffers.InverseOfferIDs))
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		add("DECLINE_INVERSE_OFFERS %s", ids(c.DeclineInverseOffers.InverseOfferIDs))
 	case scheduler.Call_ACKNOWLEDGE:
 		add("ACKNOWLEDGE %s %x", c.Acknowledge.TaskID.Value, c.Acknowledge.UUID)
 	case scheduler.Call_KILL:
@@ -155,6 +170,26 @@ func describeCall(add func(string, ...any), c *scheduler.Call) {
 	default:
 		add("%s", c.Type)
 	}
+}
+
+func describeAgent(r *tandemv1.AgentRecord, now time.Time) string {
+	text := "save agent " + r.AgentId + " " + r.Hostname
+	if r.Drain != nil {
+		text += " drain"
+		if r.Drain.Deadline != nil {
+			text += " until " + since(r.Drain.Deadline, now)
+		}
+	}
+	if m := r.Maintenance; m != nil {
+		text += " maintenance " + since(m.Start, now)
+		if m.End != nil {
+			text += " to " + since(m.End, now)
+		}
+	}
+	if r.OperatorDrain != nil {
+		text += " operator"
+	}
+	return text
 }
 
 func amounts(rs []mesos.Resource) string {

@@ -44,7 +44,12 @@ func (c *Core) tellWhy(versions []*version) {
 		v.why = why
 		c.touch(v.job)
 		for _, in := range v.waiting.first(whyInstances) {
-			c.setPhase(in, waiting, why)
+			if in.move != nil {
+				in.move.told = why
+				c.settle(in)
+			} else {
+				c.setPhase(in, waiting, why)
+			}
 		}
 	}
 }
@@ -57,7 +62,11 @@ func (c *Core) seenAgents() ([]*agent, []match.Agent) {
 	for _, a := range c.agents.list {
 		if !a.lastSeen.IsZero() {
 			seen = append(seen, a)
-			agents = append(agents, a.last)
+			last := a.last
+			if why := c.avoid(a.id); why != "" {
+				last.Refused = why
+			}
+			agents = append(agents, last)
 		}
 	}
 	return seen, agents
@@ -135,7 +144,7 @@ func (c *Core) hypothetical(spec *tandemv1.Job) match.Request {
 	}
 	r.Count = max(0, r.Count-j.count())
 	for _, in := range j.instances {
-		if in != nil && in.live != nil {
+		if in != nil && in.live != nil && !in.live.uncounted {
 			r.Spread.Add(in.live.value)
 		}
 	}

@@ -61,6 +61,7 @@ func (c *Core) settle(in *instance) {
 	if a := in.live; a != nil && a.over() {
 		c.conclude(in, a)
 	}
+	c.settleMove(in)
 	switch {
 	case in.live != nil:
 		c.settleLive(in, in.live)
@@ -92,7 +93,7 @@ func (c *Core) settleLive(in *instance, a *attempt) {
 			if in.rec.Losses != 0 {
 				c.editInstance(in).Losses = 0
 			}
-			c.setPhase(in, running, "")
+			c.setPhase(in, running, in.moveText())
 		} else {
 			c.setPhase(in, launching, why)
 		}

@@ -58,8 +58,10 @@ func (c *Core) callKill(task, agent string) {
 // knows, or of an attempt that is over.
 type stray struct {
 	task, agent string
-	kills       int
-	timer       timer
+	// asked says that somebody wants it killed, and that it is not stray as yet.
+	asked bool
+	kills int
+	timer timer
 }
 
 // chase kills a stray task until it has ended, or lets it be, as the
@@ -85,6 +87,10 @@ func (c *Core) chase(task, agent, why string) {
 
 // fired sends KILL, and again later.
 func (s *stray) fired(c *Core) {
+	if s.asked && c.hasEnded(s.task) {
+		c.caught(s.task)
+		return
+	}
 	if !c.subscribed {
 		return
 	}

@@ -31,27 +31,20 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 	prefix := strings.TrimSuffix(name.String(), "x")
 	executorID := strings.TrimSuffix(prefix, ".")
 
-	executor, err := free.Take(plan.executor)
+	executor, shared, free, err := c.executorFor(v, p, free, executorID,
+		strings.TrimPrefix(in.job.id(), "/")+" "+strconv.Itoa(int(in.slot)))
 	if err != nil {
 		return fail(err)
 	}
-	free = executor.Rest
 	rec := &tandemv1.AttemptRecord{
 		JobId: in.job.id(), Slot: in.slot, Attempt: number, JobVersion: v.number,
-		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executorID, Created: c.stamp,
+		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executor.ExecutorID.Value, Executor: shared, Created: c.stamp,
 		Tasks:      make([]*tandemv1.TaskRecord, len(plan.tasks)),
 		Attributes: ruledAttributes(v, p.agent),
 		AgentUrl:   agentURL(p.offers[0]),
 	}
 	group := &mesos.Offer_Operation_LaunchGroup{
-		Executor: mesos.ExecutorInfo{
-			Type:        mesos.ExecutorInfo_CUSTOM,
-			ExecutorID:  mesos.ExecutorID{Value: executorID},
-			FrameworkID: c.frameworkID(),
-			Name:        stringPtr(strings.TrimPrefix(in.job.id(), "/") + " " + strconv.Itoa(int(in.slot))),
-			Command:     plan.executorCommand,
-			Resources:   executor.Resources.ToMesos(),
-		},
+		Executor:  executor,
 		TaskGroup: mesos.TaskGroupInfo{Tasks: make([]mesos.TaskInfo, len(plan.tasks))},
 	}
 	fixed, others := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
@@ -90,14 +83,26 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	a := newAttempt(in, rec)
 	a.version, a.edited = v, c.step
 	c.attempts = append(c.attempts, a)
-	in.live = a
+	c.join(a)
+	c.occupy(a)
+	if in.live != nil {
+		in.next = a
+		in.rec.LiveAttempt = in.live.rec.Attempt // edited above
+	} else {
+		in.live = a
+	}
 	for i, t := range rec.Tasks {
 		c.tasks[t.TaskId] = taskRef{a, i}
 		a.unanswered |= 1 << i
 	}
 	a.askAt = c.now.Add(c.cfg.AnswerTimeout).UnixNano()
 	c.arm(a)
-	c.setPhase(in, launching, "on agent "+rec.Hostname)
+	c.launched(in, v)
+	if in.next == a {
+		c.settle(in) // it stays what it is
+	} else {
+		c.setPhase(in, launching, "on agent "+rec.Hostname)
+	}
 	n := c.noticeInstance(Debug, in, "launching on %s", rec.Hostname)
 	n.Agent = rec.AgentId
 }

@@ -71,7 +71,7 @@ func TestLaunchGroup(t *testing.T) {
 	c.Step(epoch, Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
 	c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: fullJob(t)}})
 
-	offer := parseOffer(t, "o1", "a1:cpus=4,mem=4096")
+	offer := parseOffer(t, epoch, "o1", "a1:cpus=4,mem=4096")
 	// Part of the agent is reserved for the role, and is used first.
 	offer.Resources = append(offer.Resources, mesos.Resource{
 		Name: "cpus", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 0.3}, AllocationInfo: offer.AllocationInfo,
@@ -151,7 +151,7 @@ func TestUnlimitedGroupHasNoLimits(t *testing.T) {
 	c := New(testConfig(), state.Snapshot{})
 	c.Step(epoch, Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
 	c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: job}})
-	e := c.Step(epoch, Offers{[]mesos.Offer{parseOffer(t, "o1", "a1:")}})
+	e := c.Step(epoch, Offers{[]mesos.Offer{parseOffer(t, epoch, "o1", "a1:")}})
 	for _, task := range e.Calls[0].Accept.Operations[0].LaunchGroup.TaskGroup.Tasks {
 		if task.Limits != nil || task.Container != nil {
 			t.Errorf("task %s has limits %v and container %v", task.TaskID.Value, task.Limits, task.Container)

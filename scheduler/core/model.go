@@ -46,6 +46,8 @@ type job struct {
 	runOf *job
 	// onAgent are the instances of a daemon job by their agent.
 	onAgent map[string]*instance
+	// moves counts the instances that change agents.
+	moves   int
 	touched bool // is in Core.touched
 }
 
@@ -123,6 +125,9 @@ type instance struct {
 	// that were replaced while their agent was unreachable, and may come back.
 	live *attempt
 	old  []*attempt
+	// next is to take the place of live when it serves, in a move.
+	next *attempt
+	move *move // under way, or nil
 	// ended are the latest attempts that are over, the newest last.
 	ended []*attempt
 	// timer fires when the restart delay has passed or the instance has been
@@ -142,6 +147,7 @@ type attempt struct {
 	rec      *tandemv1.AttemptRecord
 	edited   uint64
 	open     int // tasks that are not terminal
+	shared   *sharedExecutor
 	// unanswered has a bit for each task that the master owes a word about.
 	unanswered uint64
 	asks       int   // questions since the last launch or subscription
@@ -149,6 +155,11 @@ type attempt struct {
 	kills      int   // KILLs sent
 	killAt     int64 // when the next is due
 	timer      timer
+	// measuredUntil is until when its executor was asked for samples.
+	measuredUntil int64
+	host          *host // while it is not over
+	hostAt        int   // in host.attempts
+	uncounted     bool  // is not in the job's spread
 }
 
 func (a *attempt) over() bool { return a.rec.Ended != nil }

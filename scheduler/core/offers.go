@@ -12,9 +12,6 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/match"
 )
 
-// maintenanceNotice is how long before its maintenance an agent is avoided.
-const maintenanceNotice = time.Hour
-
 // pool is what one agent offers to one role in one event.
 type pool struct {
 	agent  *agent
@@ -33,18 +30,18 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 		return // the offers were void before they were read
 	}
 	c.offers.lastOffer = c.now
+	for i := range offers {
+		c.offered(&offers[i])
+	}
+	c.reviewHosts() // what waits, and where it may go, follows from that
 	pools, candidates := c.pools(offers)
 	c.placeDaemons(pools, candidates)
 	versions, requests := c.requests()
 	if len(requests) > 0 {
 		for _, p := range match.Match(candidates, requests) {
-			v := versions[p.Request]
-			in := v.waiting.pop()
-			in.waitsIn = nil
-			c.offers.waiting--
-			pools[p.Agent].placed = append(pools[p.Agent].placed, in)
-			pools[p.Agent].ports = append(pools[p.Agent].ports, p.Ports)
+			c.place(versions[p.Request], &pools[p.Agent], p.Ports)
 		}
+		c.shareExecutors(pools, candidates, versions)
 	}
 	var unused []mesos.OfferID
 	for i := range pools {
@@ -106,22 +103,19 @@ func (c *Core) pools(offers []mesos.Offer) ([]pool, []match.Agent) {
 		}
 		pools[at].offers = append(pools[at].offers, o)
 		candidates[at].Offer(o.Resources)
-		if c.inMaintenance(o) {
-			candidates[at].Refused = "maintenance"
+		if why := c.unfit(o); why != "" {
+			candidates[at].Refused = why
 		}
 	}
 	return pools, candidates
 }
 
-// inMaintenance reports whether an agent is in maintenance or soon will be.
-func (c *Core) inMaintenance(o *mesos.Offer) bool {
-	u := o.Unavailability
-	if u == nil {
-		return false
+// unfit says why nothing may be placed on the agent of an offer, or nothing.
+func (c *Core) unfit(o *mesos.Offer) string {
+	if m := maintenanceOf(o.Unavailability); m != nil && c.soon(m) && (m.End == nil || c.now.Before(m.End.AsTime())) {
+		return maintenance
 	}
-	start := time.Unix(0, u.Start.Nanoseconds)
-	return c.now.Add(maintenanceNotice).After(start) &&
-		(u.Duration == nil || c.now.Before(start.Add(time.Duration(u.Duration.Nanoseconds))))
+	return c.avoid(o.AgentID.Value)
 }
 
 // requests are what waits, the longest waiting first.
@@ -177,6 +171,11 @@ func (c *Core) launches(p *pool) []mesos.Offer_Operation {
 // the same, for the next offer would not help it either.
 func (c *Core) notLaunched(in *instance, p *pool, err error) {
 	in.job.spread.Remove(p.agent.place.Value)
+	if in.live != nil {
+		c.moveFailed(in, err.Error())
+		c.settle(in)
+		return
+	}
 	c.putOff(in, fmt.Sprintf("cannot launch on agent %s: %s", p.agent.place.Hostname, err))
 	c.settle(in)
 }
@@ -195,20 +194,4 @@ func (c *Core) decline(ids []mesos.OfferID) {
 func (c *Core) filters() *mesos.Filters {
 	seconds := c.jitter(c.cfg.Refuse).Round(time.Millisecond).Seconds()
 	return &mesos.Filters{RefuseSeconds: &seconds}
-}
-
-// onInverseOffers declines to promise anything: what runs on the agents is
-// killed by Mesos when their maintenance begins, and replaced then.
-func (c *Core) onInverseOffers(offers []mesos.InverseOffer) {
-	if !c.subscribed || len(offers) == 0 {
-		return
-	}
-	ids := make([]mesos.OfferID, len(offers))
-	for i := range offers {
-		ids[i] = offers[i].OfferID
-	}
-	c.calls.offers = append(c.calls.offers, &scheduler.Call{
-		Type:                 scheduler.Call_DECLINE_INVERSE_OFFERS,
-		DeclineInverseOffers: &scheduler.Call_DeclineInverseOffers{InverseOfferIDs: ids, Filters: c.filters()},
-	})
 }

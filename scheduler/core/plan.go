@@ -26,6 +26,7 @@ const settingsMagic = 0x746e646d
 type launchPlan struct {
 	executor        resource.Request
 	executorCommand *mesos.CommandInfo
+	limited         bool // some limit is above its request
 	tasks           []taskPlan
 }
 
@@ -47,9 +48,8 @@ type taskPlan struct {
 // needOf is what one copy of a job's group takes.
 func (c *Core) needOf(spec *tandemv1.Job) match.Need {
 	var n match.Need
-	n.Amount = amountOf(c.executorResources(spec))
+	n.Amount = amountOf(c.executorResources(spec)).Plus(workloadsAmount(spec))
 	for _, w := range spec.Workloads {
-		n.Amount = n.Amount.Plus(amountOf(w.Resources))
 		for _, p := range w.Ports {
 			if p.HostPort != 0 {
 				n.Ports.Fixed = append(n.Ports.Fixed, uint64(p.HostPort))
@@ -59,6 +59,15 @@ func (c *Core) needOf(spec *tandemv1.Job) match.Need {
 		}
 	}
 	return n
+}
+
+// workloadsAmount is what a job's group takes without its executor.
+func workloadsAmount(spec *tandemv1.Job) match.Amount {
+	var a match.Amount
+	for _, w := range spec.Workloads {
+		a = a.Plus(amountOf(w.Resources))
+	}
+	return a
 }
 
 func (c *Core) executorResources(spec *tandemv1.Job) *tandemv1.Resources {
@@ -98,13 +107,12 @@ func (c *Core) plan(v *version) *launchPlan {
 		}
 	}
 	p := &launchPlan{executor: requestOf(c.executorResources(v.spec)), executorCommand: command}
-	limited := false
 	for _, w := range v.spec.Workloads {
 		t := c.planTask(v.spec, w)
-		limited = limited || len(t.limits) > 0
+		p.limited = p.limited || len(t.limits) > 0
 		p.tasks = append(p.tasks, t)
 	}
-	if limited {
+	if p.limited {
 		// Mesos takes limits in a group only where the tasks share no cgroup, and
 		// wants the same of all tasks of an executor.
 		share := false
@@ -214,6 +222,7 @@ func (c *Core) taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
 		Essential:      w.GetEssential(),
 		KillSignal:     w.GetKill().GetSignal(),
 		PreStopHttp:    w.GetKill().GetPreStopHttp(),
+		PreStopCommand: w.GetKill().GetPreStopCommand(),
 		Logs:           w.Logs,
 		Fetch:          c.fetches(w),
 		ReadinessCheck: w.ReadinessCheck,

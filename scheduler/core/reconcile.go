@@ -37,16 +37,14 @@ func (c *Core) onSubscribed(s Subscribed) {
 	o := &c.offers
 	o.suppressed, o.filtered, o.newWork, o.lastRevive = false, again, again, time.Time{}
 	c.timers.unset(&o.timer)
+	c.rehost()
 	for _, j := range c.jobsInOrder() {
 		for _, in := range j.instances {
 			if in == nil {
 				continue
 			}
-			for _, a := range in.old {
+			for _, a := range in.open() {
 				c.sayKillAgain(a)
-			}
-			if in.live != nil {
-				c.sayKillAgain(in.live)
 			}
 		}
 	}
@@ -81,10 +79,7 @@ func (c *Core) reconcileAll() {
 			if in == nil {
 				continue
 			}
-			r.queue = append(r.queue, in.old...)
-			if in.live != nil {
-				r.queue = append(r.queue, in.live)
-			}
+			r.queue = append(r.queue, in.open()...)
 		}
 	}
 	c.reconcileDue()

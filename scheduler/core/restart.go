@@ -56,7 +56,11 @@ func (a *attempt) outcome() (outcome, string) {
 		case tandemv1.TaskState_TASK_ERROR:
 			first(&refused, t)
 		case tandemv1.TaskState_TASK_KILLED:
-			first(&ended, t)
+			if t.Reason == drainingReason {
+				first(&lost, t)
+			} else {
+				first(&ended, t)
+			}
 		default:
 			first(&lost, t)
 		}
@@ -73,6 +77,8 @@ func (a *attempt) outcome() (outcome, string) {
 		return wasRefused, "the master refused the launch: " + refused.Message
 	case failed != nil:
 		return wentWrong, taskText(failed)
+	case lost != nil && lost.Reason == drainingReason:
+		return wasLost, "an operator drains agent " + a.rec.Hostname
 	case lost != nil || gone:
 		return wasLost, taskText(lost)
 	default:
@@ -106,8 +112,11 @@ func taskText(t *tandemv1.TaskRecord) string {
 // conclude decides what follows the end of an instance's live attempt.
 func (c *Core) conclude(in *instance, a *attempt) {
 	how, why := a.outcome()
-	in.live = nil
 	c.keep(in, a)
+	if c.takeOver(in) {
+		return
+	}
+	c.lostLive(in)
 	switch how {
 	case wasKilled:
 		// Whoever killed it knows what follows: another version, or nothing.
@@ -144,6 +153,7 @@ func (c *Core) failedOnce(in *instance, a *attempt, why string) {
 		r.Streak = 0
 	}
 	r.Streak++
+	c.countFailure(in, a, why)
 	allowed := int(policy.GetAttempts())
 	switch exhausted := len(r.Failures) > allowed || int(r.Streak) > allowed; {
 	case exhausted && !in.job.endless():

@@ -34,6 +34,11 @@ func (c *Core) restore(saved state.Snapshot) {
 			j.add(newInstance(j, r))
 		}
 	}
+	for _, r := range saved.Agents {
+		h := c.host(r.AgentId)
+		h.rec = r
+		c.reviewLater(h)
+	}
 	for _, r := range saved.Attempts {
 		j := c.jobs[r.JobId]
 		if j == nil || int(r.Slot) >= len(j.instances) || j.instances[r.Slot] == nil {
@@ -57,20 +62,31 @@ func (c *Core) restoreAttempt(in *instance, r *tandemv1.AttemptRecord) {
 		in.ended = append(in.ended, a)
 		return
 	}
+	c.join(a)
+	c.occupy(a)
+	if n := in.rec.LiveAttempt; n != 0 && r.Attempt > n && r.KillReason == "" && in.live != nil {
+		in.next = a
+		in.live.uncounted = true
+		c.newMove(in)
+		c.reviewLater(in.live.host)
+		return
+	}
 	// Records come in the order of their numbers: the last that is open is the
 	// live one, unless it was replaced and its successor has ended since.
-	if in.live != nil {
+	if in.live != nil && in.rec.LiveAttempt == 0 {
 		in.old = append(in.old, in.live)
+		in.live.uncounted = true
 		in.live = nil
 	}
 	switch in.rec.Phase {
 	case launching, running, stopping, unreachable:
-		if r.Attempt == in.rec.Attempt {
+		if r.Attempt == cmp.Or(in.rec.LiveAttempt, in.rec.Attempt) {
 			in.live = a
 			return
 		}
 	}
 	in.old = append(in.old, a)
+	a.uncounted = true
 }
 
 // resume is the first thing after a restore that knows the time: what was
@@ -83,20 +99,23 @@ func (c *Core) resume() {
 			if in == nil {
 				continue
 			}
-			for _, a := range in.old {
+			for _, a := range in.open() {
 				c.arm(a)
 			}
-			if in.live != nil {
-				c.arm(in.live)
+			// A clock that ran ahead when a record was saved must not hold the
+			// instance back for longer than its delays ever do.
+			if in.rec.Since.AsTime().After(c.now) {
+				c.editInstance(in).Since = c.stamp
 			}
-			// A clock that ran ahead when the delay was saved must not hold the
-			// instance back for longer than the delay ever is.
 			if in.rec.NotBefore != nil {
 				if latest := c.now.Add(maxDelay(j.rec.Spec)); in.rec.NotBefore.AsTime().After(latest) {
 					c.editInstance(in).NotBefore = c.stampAt(latest)
 				}
 			}
 			c.settle(in)
+		}
+		if u := j.rec.Update; j.updating() && u.Progressed.AsTime().After(c.now) {
+			c.editUpdate(j).Progressed = c.stamp
 		}
 		c.markOutdated(j)
 		c.cronDue(j)

@@ -47,15 +47,15 @@ func (c *Core) editUpdate(j *job) *tandemv1.UpdateRecord {
 	return r.Update
 }
 
-// failure is what an update goes back from.
-type failure struct {
+// retreat is the version that an update goes back from, and why.
+type retreat struct {
 	version uint64
 	why     string
 }
 
 // beginUpdate starts the update to the job's newest version, in place of any
-// that is under way. Going back from a failure needs no canaries.
-func (c *Core) beginUpdate(j *job, from *failure) {
+// that is under way. What is gone back to is known, and needs no canaries.
+func (c *Core) beginUpdate(j *job, from *retreat) {
 	u := &tandemv1.UpdateRecord{
 		Phase: rollingUpdate, Version: j.rec.Version, Started: c.stamp, Progressed: c.stamp,
 	}
@@ -64,7 +64,7 @@ func (c *Core) beginUpdate(j *job, from *failure) {
 	}
 	if from != nil {
 		u.Reverts = from.version
-		u.Reason = fmt.Sprintf("going back, for version %d has failed: %s", from.version, from.why)
+		u.Reason = from.why
 	} else if n := j.rec.Spec.GetUpdate().GetCanary(); n > 0 && !j.daemon() {
 		u.Phase, u.Reason = canaryUpdate, fmt.Sprintf("%d of the new version are tried first", n)
 	}
@@ -109,6 +109,10 @@ func (j *job) canaries() int { return j.total() - j.count() }
 func (j *job) fired(c *Core) {
 	c.cronDue(j)
 	if !j.updating() {
+		return
+	}
+	if j.starved() {
+		c.timers.set(&j.timer, c.now.Add(j.rec.Spec.GetUpdate().GetProgressDeadline().AsDuration()))
 		return
 	}
 	c.failUpdate(j, fmt.Sprintf("no instance of version %d came to serve within %s",
@@ -170,6 +174,10 @@ func (c *Core) roll(j *job) {
 	parallel := max(1, int(j.rec.Spec.GetUpdate().GetMaxParallel()))
 	for len(j.outdated) > 0 {
 		in := j.outdated[0]
+		if in.next != nil && !in.next.outdated() {
+			j.outdated = j.outdated[1:] // its move brings the new version
+			continue
+		}
 		if in.live == nil || !in.live.outdated() || in.live.rec.KillReason != "" || !in.wanted() {
 			j.outdated = j.outdated[1:]
 			continue
@@ -248,7 +256,7 @@ func (c *Core) revert(j *job, why string) {
 	if v == nil {
 		return
 	}
-	c.changeJob(j, v.spec, &failure{bad, why})
+	c.changeJob(j, v.spec, &retreat{bad, fmt.Sprintf("going back, for version %d has failed: %s", bad, why)})
 }
 
 func (c *Core) steer(s *Update, r *Reply) {
@@ -336,7 +344,8 @@ func (c *Core) rollback(b *Rollback, r *Reply) {
 	case to == nil:
 		r.Refused = &Refused{NotFound, fmt.Sprintf("version %d of job %s is not kept", b.Version, b.JobID)}
 	default:
-		c.submit(&Submit{Job: to.spec, ExpectedVersion: b.ExpectedVersion}, r)
+		c.submit(&Submit{Job: to.spec, ExpectedVersion: b.ExpectedVersion, Force: b.Force},
+			&retreat{j.rec.Version, fmt.Sprintf("going back to version %d, as was asked for", to.number)}, r)
 	}
 }
 

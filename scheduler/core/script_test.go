@@ -134,6 +134,10 @@ func playScript(t *testing.T, text string) string {
 //	secrets [NAME...]
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
+//	and those of script.talk
+//	drain AGENT [cancel] [deadline=D]
+//	inverse ID AGENT START [LENGTH]  an inverse offer, START from now
+//	rescind-inverse ID
 func (s *script) play(words []string) {
 	options := func(from int) map[string]string {
 		m := map[string]string{}
@@ -159,7 +163,8 @@ func (s *script) play(words []string) {
 		s.step(Ticked{})
 	case "submit":
 		s.id++
-		s.step(Command{ID: s.id, Submit: &Submit{Job: parseJob(s.t, words[1:]), ExpectedVersion: expected(words)}})
+		_, force := options(4)["force"]
+		s.step(Command{ID: s.id, Submit: &Submit{Job: parseJob(s.t, words[1:]), ExpectedVersion: expected(words), Force: force}})
 	case "stop":
 		s.id++
 		_, purge := options(2)["purge"]
@@ -178,7 +183,7 @@ func (s *script) play(words []string) {
 		var offers []mesos.Offer
 		for _, w := range words[1:] {
 			s.offer++
-			offers = append(offers, parseOffer(s.t, fmt.Sprintf("o%d", s.offer), w))
+			offers = append(offers, parseOffer(s.t, s.now, fmt.Sprintf("o%d", s.offer), w))
 		}
 		s.step(Offers{offers})
 	case "update":
@@ -192,6 +197,26 @@ func (s *script) play(words []string) {
 		s.step(CallFailed{Call: call, Reason: "connection reset", Uncertain: uncertain})
 	case "secrets":
 		s.step(SecretsHeld{words[1:]})
+	case "drain":
+		s.id++
+		o := options(2)
+		d := &Drain{Agent: words[1]}
+		_, d.Cancel = o["cancel"]
+		if text := o["deadline"]; text != "" {
+			d.Deadline = s.duration(text)
+		}
+		s.step(Command{ID: s.id, Drain: d})
+	case "inverse":
+		o := mesos.InverseOffer{
+			OfferID: mesos.OfferID{Value: words[1]}, AgentID: &mesos.AgentID{Value: words[2]},
+			Unavailability: mesos.Unavailability{Start: mesos.TimeInfo{Nanoseconds: s.now.Add(s.duration(words[3])).UnixNano()}},
+		}
+		if len(words) > 4 {
+			o.Unavailability.Duration = &mesos.DurationInfo{Nanoseconds: int64(s.duration(words[4]))}
+		}
+		s.step(InverseOffers{Offers: []mesos.InverseOffer{o}})
+	case "rescind-inverse":
+		s.step(InverseRescinded{OfferID: mesos.OfferID{Value: words[1]}})
 	case "failure":
 		f := Failed{AgentID: &mesos.AgentID{Value: words[1]}}
 		if len(words) > 2 {
@@ -199,7 +224,7 @@ func (s *script) play(words []string) {
 		}
 		s.step(f)
 	default:
-		s.t.Fatalf("unknown input %q", words[0])
+		s.talk(words, options)
 	}
 }
 
@@ -265,6 +290,9 @@ func (s *script) status(task, stateName string, o map[string]string) mesos.TaskS
 	status.Source = &source
 	if r, ok := o["reason"]; ok {
 		v := mesos.TaskStatus_Reason(mesos.TaskStatus_Reason_value["REASON_"+r])
+		if r == drainingReason {
+			v = reasonAgentDraining
+		}
 		status.Reason = &v
 	}
 	if m, ok := o["message"]; ok {
@@ -361,6 +389,8 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 		case key == "attempts":
 			attempts := int32(number)
 			j.Restart.Attempts = &attempts
+		case key == "minHealthyTime":
+			j.Update.MinHealthyTime = durationpb.New(d)
 		case key == "maxParallel":
 			j.Update.MaxParallel = int32(number)
 		case key == "cron":
@@ -376,9 +406,16 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Update.AutoRevert = &revert
 		case key == "inactiveAfter":
 			j.Unreachable.InactiveAfter = durationpb.New(d)
+		case key == "share":
+			j.Executor.Share = tandemv1.ExecutorShare(tandemv1.ExecutorShare_value["EXECUTOR_SHARE_"+strings.ToUpper(value)])
 		case key == "user":
 			j.User = value
-		case key == "version":
+		case key == "maxFailures":
+			failures := int32(number)
+			j.Update.MaxFailures = &failures
+		case key == "progressDeadline":
+			j.Update.ProgressDeadline = durationpb.New(d)
+		case key == "version", key == "force":
 		default:
 			t.Fatalf("unknown option %q", w)
 		}
@@ -433,6 +470,12 @@ func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
 			w.Env = map[string]*tandemv1.EnvValue{"SECRET": {Source: &tandemv1.EnvValue_Secret{Secret: value}}}
 		case "cmd":
 			w.Cmd = value
+		case "maxRunTime":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.MaxRunTime = durationpb.New(d)
 		default:
 			t.Fatalf("unknown option of a workload %q", o)
 		}
@@ -441,7 +484,7 @@ func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
 	return w
 }
 
-func parseOffer(t *testing.T, id, text string) mesos.Offer {
+func parseOffer(t *testing.T, now time.Time, id, text string) mesos.Offer {
 	agent, rest, _ := strings.Cut(text, ":")
 	role := "prod"
 	o := mesos.Offer{
@@ -456,6 +499,14 @@ func parseOffer(t *testing.T, id, text string) mesos.Offer {
 		case !ok:
 		case key == "role":
 			role = value
+		case key == "unavailable":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Unavailability = &mesos.Unavailability{
+				Start: mesos.TimeInfo{Nanoseconds: now.Add(d).UnixNano()}, Duration: &mesos.DurationInfo{Nanoseconds: int64(time.Hour)},
+			}
 		case key == "ports":
 			ports = value
 		default:

@@ -20,6 +20,7 @@ type simAgent struct {
 	total          resource.Resources
 	cut            bool // no message passes
 	dead           bool
+	draining       bool // it ends its tasks, and says why
 	tasks          map[string]*simTask
 }
 
@@ -45,6 +46,12 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 		return
 	}
 	m := a.w.master
+	if a.draining {
+		for _, t := range g.TaskGroup.Tasks {
+			a.drop(t.TaskID.Value)
+		}
+		return
+	}
 	group := &simGroup{executor: g.Executor.ExecutorID.Value, resources: m.read(g.Executor.Resources)}
 	for _, t := range g.TaskGroup.Tasks {
 		task := &simTask{
@@ -138,10 +145,14 @@ func (a *simAgent) report(t *simTask, st mesos.TaskState, message string) {
 	a.w.uuids++
 	source := mesos.SOURCE_EXECUTOR
 	now := float64(a.w.now.UnixNano()) / 1e9
-	t.updates = append(t.updates, mesos.TaskStatus{
+	status := mesos.TaskStatus{
 		TaskID: mesos.TaskID{Value: t.id}, AgentID: &mesos.AgentID{Value: a.id}, State: &st, Source: &source,
 		Message: &message, Timestamp: &now, UUID: fmt.Appendf(nil, "uuid%012d", a.w.uuids),
-	})
+	}
+	if a.draining && (st == mesos.TASK_KILLING || st == mesos.TASK_KILLED) {
+		status.Reason = agentDraining.Enum()
+	}
+	t.updates = append(t.updates, status)
 	if len(t.updates) == 1 {
 		a.forward(t)
 	}

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"time"
 
@@ -109,6 +110,7 @@ func (k *checks) saved(e core.Effects) {
 	}
 	k.oneLiveAttempt()
 	k.phasesAgree()
+	k.moves()
 }
 
 // oneLiveAttempt: of each instance, no more than one attempt is open that is
@@ -122,7 +124,9 @@ func (k *checks) oneLiveAttempt() {
 			continue
 		}
 		in := state.InstanceKey(a.JobId, a.Slot)
-		if n := live[in]; n != 0 {
+		// A replacement may run beside the attempt that it is to take over from.
+		moves := k.s.store[state.KindInstance][in].record.(*tandemv1.InstanceRecord).LiveAttempt != 0
+		if n := live[in]; n != 0 && !moves {
 			k.s.w.fail("instance %s has the live attempts %d and %d", in, n, a.Attempt)
 		}
 		live[in] = a.Attempt
@@ -191,13 +195,16 @@ func (k *checks) called(c *scheduler.Call) {
 			k.s.w.fail("REVIVE, though nothing waits")
 		}
 	case scheduler.Call_SUPPRESS:
-		if k.anyWaiting() || k.anyDaemon() {
+		if k.anyWaiting() && !k.anyMoving() || k.anyDaemon() {
 			k.s.w.fail("SUPPRESS, though something waits")
 		}
 	}
 }
 
 func (k *checks) anyWaiting() bool {
+	if k.anyMoving() {
+		return true
+	}
 	for _, r := range k.s.store[state.KindInstance] {
 		if r.record.(*tandemv1.InstanceRecord).Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
 			return true
@@ -205,6 +212,9 @@ func (k *checks) anyWaiting() bool {
 	}
 	return false
 }
+
+// anyMoving reports whether an instance may wait for a place to move to.
+func (k *checks) anyMoving() bool { return len(k.s.store[state.KindAgent]) > 0 }
 
 // anyDaemon reports whether a daemon job looks out for agents.
 func (k *checks) anyDaemon() bool {
@@ -223,6 +233,7 @@ func (k *checks) launching(task, agent string) {
 		k.s.w.fail("task ID %s is used again", task)
 	}
 	k.launched[task] = true
+	k.refusedAgent(task, agent)
 	name, ok := state.ParseTaskName(task)
 	if !ok {
 		k.s.w.fail("task ID %s has no name", task)
@@ -290,6 +301,12 @@ func (k *checks) atRest() {
 	if len(w.master.offers) > 0 {
 		w.fail("offers are held: %v", sortedKeys(w.master.offers))
 	}
+	for _, key := range sortedKeys(k.s.store[state.KindAgent]) {
+		// That an operator drains it no more is known by its next offer.
+		if r := k.s.store[state.KindAgent][key].record.(*tandemv1.AgentRecord); r.Drain != nil || r.Maintenance != nil {
+			w.fail("agent %s is still to be left: %v", key, r)
+		}
+	}
 	if !w.master.suppressed && !k.anyWaiting() && !k.anyDaemon() {
 		w.fail("nothing waits, and offers are not suppressed")
 	}
@@ -318,7 +335,9 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	}
 	switch j.Update.GetPhase() {
 	case tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, tandemv1.UpdatePhase_UPDATE_PHASE_CANARY, tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED:
-		w.fail("the update of job %s goes on: %v", id, j.Update)
+		if !k.starved(j) {
+			w.fail("the update of job %s goes on: %v", id, j.Update)
+		}
 	}
 	switch j.Spec.Type {
 	case tandemv1.JobType_JOB_TYPE_DAEMON:
@@ -338,6 +357,11 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
 	}
+}
+
+// starved reports whether an update waits for agents that there are not.
+func (k *checks) starved(j *tandemv1.JobRecord) bool {
+	return len(j.Spec.Constraints) > 0 && j.Spec.Update.GetCanary() == 0 && k.s.w.alive() < int(j.Spec.GetInstances())
 }
 
 // cronAtRest: every start up to now was dealt with, and no run goes on.
@@ -422,7 +446,7 @@ func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceReco
 	if in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING {
 		w.fail("instance %d of %s is %s: %s", in.Slot, in.JobId, in.Phase, in.PhaseReason)
 	}
-	a := k.s.store[state.KindAttempt][state.AttemptKey(in.JobId, in.Slot, in.Attempt)].record.(*tandemv1.AttemptRecord)
+	a := k.s.store[state.KindAttempt][state.AttemptKey(in.JobId, in.Slot, cmp.Or(in.LiveAttempt, in.Attempt))].record.(*tandemv1.AttemptRecord)
 	v, ok := k.s.store[state.KindVersion][state.VersionKey(in.JobId, a.JobVersion)]
 	failed := j.Update.GetPhase() == tandemv1.UpdatePhase_UPDATE_PHASE_FAILED
 	if !ok || !failed && !sameWorkloads(v.record.(*tandemv1.VersionRecord).Spec, j.Spec) {

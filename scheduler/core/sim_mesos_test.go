@@ -47,6 +47,11 @@ type masterAgent struct {
 	state agentState
 	agent *simAgent
 	tasks map[string]*masterTask
+	// deactivated: an operator drains it, or has.
+	deactivated bool
+	maintenance *mesos.Unavailability
+	inverse     string    // the inverse offer that is not answered, or ""
+	inverseNot  time.Time // none is made before
 }
 
 type masterTask struct {
@@ -104,6 +109,7 @@ func (m *simMaster) subscribe(s *stream) {
 	m.stream = s
 	m.suppressed = false
 	clear(m.offers)
+	m.forgetInverse()
 	m.send(core.Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw-1"}})
 	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
 		if a := m.agents[id]; a.state == registered {
@@ -173,7 +179,7 @@ func (m *simMaster) allocate() {
 	var offers []mesos.Offer
 	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
 		a := m.agents[id]
-		if a.state != registered {
+		if a.state != registered || a.deactivated {
 			continue
 		}
 		free := m.free(a)
@@ -195,6 +201,7 @@ func (m *simMaster) allocate() {
 			AgentID: mesos.AgentID{Value: id}, Hostname: a.agent.host,
 			Attributes:     []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: a.agent.rack}}},
 			Resources:      free.ToMesos(),
+			Unavailability: a.maintenance,
 			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
 		})
 	}
@@ -242,6 +249,14 @@ func (m *simMaster) call(c *scheduler.Call) {
 	case scheduler.Call_DECLINE:
 		for _, id := range c.Decline.OfferIDs {
 			m.decline(id.Value, c.Decline.Filters)
+		}
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		for _, id := range c.AcceptInverseOffers.InverseOfferIDs {
+			m.answerInverse(id.Value, true, c.AcceptInverseOffers.Filters)
+		}
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		for _, id := range c.DeclineInverseOffers.InverseOfferIDs {
+			m.answerInverse(id.Value, false, c.DeclineInverseOffers.Filters)
 		}
 	case scheduler.Call_REVIVE:
 		m.suppressed = false
@@ -435,6 +450,9 @@ func (m *simMaster) registers(a *simAgent) {
 	}
 	was := known.state
 	known.state = registered
+	if !known.deactivated {
+		a.draining = false
+	}
 	before := known.tasks
 	known.tasks = map[string]*masterTask{}
 	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
@@ -459,6 +477,7 @@ func (m *simMaster) loses(id string, to agentState) {
 	if !m.up || a == nil || a.state == gone || a.state == unreachableAgent && to == unreachableAgent {
 		return
 	}
+	m.voidInverse(a)
 	a.state = to
 	st, reason := mesos.TASK_UNREACHABLE, mesos.REASON_AGENT_REMOVED
 	if to == gone {

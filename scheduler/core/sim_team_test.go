@@ -42,6 +42,10 @@ func (t *team) wishes() {
 		t.meddle(id)
 		return
 	}
+	if t.w.chance(0.1) {
+		t.drain()
+		return
+	}
 	if w := t.asked[id]; w != nil && !w.purged && t.w.chance(0.4) {
 		t.stop(id, t.w.chance(0.4))
 		return
@@ -51,6 +55,9 @@ func (t *team) wishes() {
 
 // insist repeats, when all is calm, what was never answered for.
 func (t *team) insist() {
+	for _, a := range t.w.agents {
+		t.send(core.Command{Drain: &core.Drain{Agent: a.id, Cancel: true}}, func(core.Reply) {})
+	}
 	for _, id := range sortedKeys(t.asked) {
 		w := t.asked[id]
 		switch {
@@ -104,7 +111,7 @@ func (t *team) submit(spec *tandemv1.Job) {
 	}
 	before := t.asked[spec.Id]
 	t.asked[spec.Id] = &wish{spec: spec, unsure: true, goneToo: before != nil && (before.goneToo || before.purged)}
-	t.send(core.Command{Submit: &core.Submit{Job: spec}}, func(r core.Reply) {
+	t.send(core.Command{Submit: &core.Submit{Job: spec, Force: true}}, func(r core.Reply) {
 		w := t.asked[spec.Id]
 		switch {
 		case r.Refused == nil:

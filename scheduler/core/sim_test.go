@@ -156,7 +156,13 @@ func describeInput(in core.Input) string {
 		if in.Stop != nil {
 			return fmt.Sprintf("stop %s purge=%t", in.Stop.JobID, in.Stop.Purge)
 		}
+		if d := in.Drain; d != nil {
+			return fmt.Sprintf("drain %s cancel=%t deadline=%s", d.Agent, d.Cancel, d.Deadline)
+		}
 		return fmt.Sprintf("steer update=%+v rollback=%+v restart=%+v", in.Update, in.Rollback, in.Restart)
+	case core.InverseOffers:
+		return fmt.Sprintf("inverse offer %s@%s from %s", in.Offers[0].OfferID.Value, in.Offers[0].AgentID.Value,
+			time.Unix(0, in.Offers[0].Unavailability.Start.Nanoseconds).UTC().Format(time.TimeOnly))
 	case core.CallFailed:
 		return fmt.Sprintf("call %s failed, uncertain=%t", in.Call.Type, in.Uncertain)
 	}
@@ -180,6 +186,8 @@ func describeEffects(e core.Effects) []string {
 				text += " " + t.Workload + "=" + short(t.State.String())
 			}
 			add("%s ended=%t unreachable=%t kill=%q", text, r.Ended != nil, r.Unreachable != nil, r.KillReason)
+		case *tandemv1.AgentRecord:
+			add("save agent %s drain=%t maintenance=%t operator=%t", r.AgentId, r.Drain != nil, r.Maintenance != nil, r.OperatorDrain != nil)
 		default:
 			add("save %s %s", c.Kind, c.Key)
 		}

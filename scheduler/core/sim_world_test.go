@@ -121,6 +121,7 @@ func newWorld(seed uint64, length time.Duration) *world {
 		w.after(w.upTo(5*time.Second), a.reconnect)
 	}
 	w.every(time.Second, w.master.allocate)
+	w.every(time.Second, w.master.inverseOffers)
 	w.every(time.Second, func() {
 		for _, a := range w.agents {
 			a.reconnect()
@@ -213,11 +214,13 @@ func (w *world) mischief() {
 	case n < 70:
 		w.note("an offer is rescinded")
 		w.master.rescind()
-	case n < 73:
+	case n < 76:
+		w.plan(a)
+	case n < 79:
 		w.sched.skew += w.upTo(10*time.Minute) - 5*time.Minute
 		w.note("the scheduler's clock is set, to be wrong by %s", w.sched.skew)
 		w.sched.plan()
-	case n < 77:
+	case n < 83:
 		// A task that no record knows of appears, as after a lost store.
 		if !a.dead && !a.cut {
 			w.note("a stray appears on %s", a.id)

@@ -9,6 +9,8 @@
 package core
 
 import (
+	"time"
+
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
@@ -30,6 +32,8 @@ type Effects struct {
 	Replies []Reply
 	// Show is what readers see next, beyond Save.
 	Show []Notice
+	// Samples are what tasks use, for readers. They are never saved.
+	Samples []*tandemv1.UsageSample
 }
 
 // Input is something that has happened. The types below are all there are.
@@ -48,6 +52,8 @@ type (
 	Offers struct{ Offers []mesos.Offer }
 	// InverseOffers is event INVERSE_OFFERS.
 	InverseOffers struct{ Offers []mesos.InverseOffer }
+	// InverseRescinded is event RESCIND_INVERSE_OFFER.
+	InverseRescinded struct{ OfferID mesos.OfferID }
 	// Rescinded is event RESCIND.
 	Rescinded struct{ OfferID mesos.OfferID }
 	// Updated is event UPDATE.
@@ -81,6 +87,12 @@ type (
 		Restart  *Restart
 		Run      *Run
 		Explain  *Explain
+		// About single tasks.
+		KillTask    *KillTask
+		SignalTask  *SignalTask
+		OpenSession *OpenSession
+		Measure     *Measure
+		Drain       *Drain
 	}
 )
 
@@ -91,6 +103,9 @@ type Submit struct {
 	// ExpectedVersion refuses the command unless the job has it; 0 means that
 	// there must be no such job. Nil expects nothing.
 	ExpectedVersion *uint64
+	// Force allows the command to end more than half of the instances that run
+	// by asking for fewer.
+	Force bool
 }
 
 // Stop ends a job's tasks and keeps its record, unless Purge is set: then the
@@ -123,13 +138,15 @@ const (
 	AbortUpdate
 )
 
-// Rollback makes an earlier version's spec the job's newest version.
+// Rollback makes an earlier version's spec the job's newest version. The update
+// that follows tries no canaries first, and is not itself gone back from.
 type Rollback struct {
 	JobID string
 	// Version is the version to go back to; 0 means the last good one before the
 	// current.
 	Version         uint64
 	ExpectedVersion *uint64
+	Force           bool // as in Submit
 }
 
 // Restart replaces instances by new attempts of the same version: those of a
@@ -156,15 +173,31 @@ type Explain struct {
 	Job *tandemv1.Job
 }
 
+// Drain has instances leave an agent and keeps new ones off it, until it is
+// cancelled.
+type Drain struct {
+	// Agent is its ID, or its hostname where only one agent has that.
+	Agent  string
+	Cancel bool
+	// Deadline is after how long whatever is still there is ended, with room
+	// elsewhere or without; 0 for never.
+	Deadline time.Duration
+}
+
 // Reply answers a Command, with its ID.
 type Reply struct {
 	ID uint64
 	// Explanation answers Explain.
 	Explanation *tandemv1.Explanation
+	// Agent answers Drain.
+	Agent *tandemv1.DrainAgentResponse
 	// Refused is nil when the command was carried out.
 	Refused *Refused
 	Version uint64
 	Changed bool
+	// LeftOut is how many tasks a Measure does not measure, for there are too
+	// many.
+	LeftOut int32
 }
 
 // Code classes a refusal.
@@ -210,14 +243,15 @@ const (
 	Warn
 )
 
-func (Subscribed) isInput()    {}
-func (Disconnected) isInput()  {}
-func (Offers) isInput()        {}
-func (InverseOffers) isInput() {}
-func (Rescinded) isInput()     {}
-func (Updated) isInput()       {}
-func (Failed) isInput()        {}
-func (CallFailed) isInput()    {}
-func (SecretsHeld) isInput()   {}
-func (Ticked) isInput()        {}
-func (Command) isInput()       {}
+func (Subscribed) isInput()       {}
+func (Disconnected) isInput()     {}
+func (Offers) isInput()           {}
+func (InverseOffers) isInput()    {}
+func (InverseRescinded) isInput() {}
+func (Rescinded) isInput()        {}
+func (Updated) isInput()          {}
+func (Failed) isInput()           {}
+func (CallFailed) isInput()       {}
+func (Ticked) isInput()           {}
+func (Command) isInput()          {}
+func (SecretsHeld) isInput()      {}

@@ -61,6 +61,9 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 		return
 	}
 	c.record(a, i, s)
+	if s.GetReason() == reasonAgentDraining {
+		c.operatorDrains(a.rec.AgentId)
+	}
 	c.changed(a)
 }
 
@@ -156,7 +159,12 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 }
 
 // reasonName is a reason as a person reads it.
-func reasonName(r mesos.TaskStatus_Reason) string { return strings.TrimPrefix(r.String(), "REASON_") }
+func reasonName(r mesos.TaskStatus_Reason) string {
+	if r == reasonAgentDraining {
+		return drainingReason
+	}
+	return strings.TrimPrefix(r.String(), "REASON_")
+}
 
 // readReport returns nil for data that is not a report.
 func readReport(data []byte) *tandemv1.TaskReport {
@@ -178,11 +186,13 @@ func (c *Core) onFailed(f Failed) {
 	if f.ExecutorID != nil {
 		text := "executor " + f.ExecutorID.Value + " has ended"
 		c.notice(Debug, nil, "%s", text).Agent = f.AgentID.GetValue()
+		c.executorEnded(f.AgentID.GetValue(), f.ExecutorID.Value)
 		return
 	}
 	if f.AgentID != nil {
 		c.notice(Warn, nil, "agent %s is gone", c.hostname(f.AgentID.Value)).Agent = f.AgentID.Value
 		c.agents.forget(f.AgentID.Value)
+		c.hostFailed(f.AgentID.Value)
 		c.agentFailed(f.AgentID.Value)
 	}
 }
@@ -214,6 +224,8 @@ func (c *Core) onCallFailed(f CallFailed) {
 		} else if s := c.strays[id]; s != nil {
 			c.timers.set(&s.timer, retry)
 		}
+	case scheduler.Call_MESSAGE:
+		c.messageFailed(f)
 	case scheduler.Call_SUPPRESS:
 		c.offers.suppressed, c.offers.suppressAfter = false, retry
 	case scheduler.Call_REVIVE:
@@ -222,6 +234,8 @@ func (c *Core) onCallFailed(f CallFailed) {
 	case scheduler.Call_RECONCILE, scheduler.Call_ACKNOWLEDGE:
 		// Unanswered questions are asked again, and the agent sends again what
 		// was not acknowledged.
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS, scheduler.Call_DECLINE_INVERSE_OFFERS:
+		// Whoever plans the maintenance has no answer then, and looks himself.
 	}
 	if c.subscribed {
 		c.notice(Warn, nil, "call %s failed: %s", f.Call.Type, f.Reason)

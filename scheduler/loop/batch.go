@@ -4,6 +4,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/sirupsen/logrus"
 
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -18,6 +19,7 @@ type batch struct {
 	calls   []outgoing
 	replies []core.Reply
 	notices []core.Notice
+	samples []*tandemv1.UsageSample
 	// last is where in save the last change under a key stands.
 	last map[batchKey]int
 }
@@ -47,6 +49,7 @@ func (b *batch) add(e core.Effects, stream Stream) {
 	}
 	b.replies = append(b.replies, e.Replies...)
 	b.notices = append(b.notices, e.Show...)
+	b.samples = append(b.samples, e.Samples...)
 }
 
 // merged returns the last change under each key.
@@ -76,9 +79,10 @@ func (b *batch) reset() {
 	clear(b.calls)
 	clear(b.replies)
 	clear(b.notices)
+	clear(b.samples)
 	clear(b.last)
 	*b = batch{
-		save: b.save[:0], steps: b.steps[:0], calls: b.calls[:0], replies: b.replies[:0], notices: b.notices[:0], last: b.last,
+		save: b.save[:0], steps: b.steps[:0], calls: b.calls[:0], replies: b.replies[:0], notices: b.notices[:0], samples: b.samples[:0], last: b.last,
 	}
 }
 

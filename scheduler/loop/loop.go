@@ -321,6 +321,7 @@ func (l *Loop) perform() error {
 	}
 	l.sender.add(b.calls)
 	l.view.show(b.steps)
+	l.view.usage.add(b.samples)
 	if f, told, changed := l.standing.news(); changed {
 		l.view.showFramework(f, told)
 		l.metrics.standing(f)

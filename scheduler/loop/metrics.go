@@ -114,6 +114,8 @@ func inputType(in core.Input) string {
 		return "offers"
 	case core.InverseOffers:
 		return "inverse_offers"
+	case core.InverseRescinded:
+		return "inverse_rescinded"
 	case core.Rescinded:
 		return "rescinded"
 	case core.Updated:
@@ -124,6 +126,8 @@ func inputType(in core.Input) string {
 		return "call_failed"
 	case core.SecretsHeld:
 		return "secrets_held"
+	case core.Told:
+		return "told"
 	case core.Ticked:
 		return "ticked"
 	case core.Command:

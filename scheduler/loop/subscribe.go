@@ -218,6 +218,10 @@ func inputOf(e *scheduler.Event) core.Input {
 		return core.Offers{Offers: e.GetOffers().GetOffers()}
 	case scheduler.Event_INVERSE_OFFERS:
 		return core.InverseOffers{Offers: e.GetInverseOffers().GetInverseOffers()}
+	case scheduler.Event_RESCIND_INVERSE_OFFER:
+		if r := e.RescindInverseOffer; r != nil {
+			return core.InverseRescinded{OfferID: r.InverseOfferID}
+		}
 	case scheduler.Event_RESCIND:
 		if e.Rescind != nil {
 			return core.Rescinded{OfferID: e.Rescind.OfferID}
@@ -225,6 +229,10 @@ func inputOf(e *scheduler.Event) core.Input {
 	case scheduler.Event_UPDATE:
 		if e.Update != nil {
 			return core.Updated{Status: e.Update.Status}
+		}
+	case scheduler.Event_MESSAGE:
+		if m := e.Message; m != nil {
+			return core.Told{AgentID: m.AgentID, ExecutorID: m.ExecutorID, Data: m.Data}
 		}
 	case scheduler.Event_FAILURE:
 		if f := e.Failure; f != nil {

@@ -273,8 +273,8 @@ func TestEvents(t *testing.T) {
 		stream.events <- &scheduler.Event{Type: scheduler.Event_RESCIND, Rescind: &scheduler.Event_Rescind{}}
 		stream.update("payments_api.0.1.web")
 		stream.events <- &scheduler.Event{Type: scheduler.Event_FAILURE, Failure: &scheduler.Event_Failure{}}
-		// These the core has no use for, nor for events without their message.
 		stream.events <- &scheduler.Event{Type: scheduler.Event_MESSAGE, Message: &scheduler.Event_Message{}}
+		// These the core has no use for, nor for events without their message.
 		stream.events <- &scheduler.Event{Type: scheduler.Event_UNKNOWN}
 		stream.events <- &scheduler.Event{Type: scheduler.Event_UPDATE}
 		stream.events <- &scheduler.Event{Type: scheduler.Event_RESCIND}
@@ -284,6 +284,7 @@ core.Offers
 core.InverseOffers
 core.Rescinded
 core.Updated
-core.Failed`)
+core.Failed
+core.Told`)
 	})
 }

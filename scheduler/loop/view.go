@@ -2,6 +2,7 @@ package loop
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
@@ -26,8 +27,12 @@ type View struct {
 	recent    recent
 	framework *tandemv1.FrameworkView
 	jobs      map[string]*jobEntry
+	agents    map[string]*tandemv1.AgentRecord
 	watches   map[*watch]struct{}
 	ended     bool
+
+	// usage has a lock of its own.
+	usage usage
 }
 
 // jobEntry is a job with all that belongs to it. While the records of a
@@ -54,6 +59,7 @@ func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint
 		sequence:  first,
 		framework: framework,
 		jobs:      map[string]*jobEntry{},
+		agents:    map[string]*tandemv1.AgentRecord{},
 		watches:   map[*watch]struct{}{},
 	}
 	for _, r := range saved.Jobs {
@@ -67,6 +73,9 @@ func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint
 	}
 	for _, r := range saved.Attempts {
 		v.place(state.PutAttempt(r))
+	}
+	for _, r := range saved.Agents {
+		v.place(state.PutAgent(r))
 	}
 	return v
 }
@@ -114,6 +123,13 @@ func (v *View) Versions(job string) []*tandemv1.VersionRecord {
 		return nil
 	}
 	return j.versions
+}
+
+// Agents returns the agents that are to be left, with the reasons, by ID.
+func (v *View) Agents() map[string]*tandemv1.AgentRecord {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return maps.Clone(v.agents)
 }
 
 // Framework returns how the scheduler stands with Mesos.
@@ -198,6 +214,13 @@ func response(c state.Change) (*tandemv1.WatchResponse, string) {
 func (v *View) place(c state.Change) {
 	job, slot, attempt := state.ParseKey(c.Key)
 	switch c.Kind {
+	case state.KindAgent:
+		if r, ok := c.Record.(*tandemv1.AgentRecord); ok {
+			v.agents[c.Key] = r
+		} else {
+			delete(v.agents, c.Key)
+		}
+		return
 	case state.KindJob:
 		j := v.job(job)
 		j.record, _ = c.Record.(*tandemv1.JobRecord)

@@ -217,6 +217,7 @@ func (v *View) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.ended = true
+	v.usage.end()
 	for w := range v.watches {
 		v.finish(w, ErrEnded)
 	}

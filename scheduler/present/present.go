@@ -163,6 +163,29 @@ func Span(d *durationpb.Duration) string {
 	return v.String()
 }
 
+// Leaving says why an agent is to be left and how far that is, or nothing when
+// instances may stay.
+func Leaving(now time.Time, a *tandemv1.AgentView) string {
+	r := a.GetLeaving()
+	switch {
+	case r.GetOperatorDrain() != nil:
+		return "drained by an operator"
+	case r.GetDrain() != nil && a.GetAttempts() == 0:
+		return "drained"
+	case r.GetDrain() != nil:
+		text := "draining"
+		if d := r.GetDrain().GetDeadline(); d != nil && now.Before(d.AsTime()) {
+			text += ", ends in " + Since(d.AsTime(), now)
+		}
+		return text
+	case r.GetMaintenance() != nil && now.Before(r.GetMaintenance().GetStart().AsTime()):
+		return "maintenance in " + Since(r.GetMaintenance().GetStart().AsTime(), now)
+	case r.GetMaintenance() != nil:
+		return "in maintenance"
+	}
+	return ""
+}
+
 // Since returns how long ago something was, such as 5s, 3m or 2d.
 func Since(now, then time.Time) string {
 	switch d := now.Sub(then); {

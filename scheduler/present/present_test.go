@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/present"
@@ -43,6 +44,28 @@ func TestReports(t *testing.T) {
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+func TestLeaving(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	in := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(now.Add(d)) }
+	for _, tt := range []struct {
+		attempts int32
+		leaving  *tandemv1.AgentRecord
+		want     string
+	}{
+		{1, nil, ""},
+		{1, &tandemv1.AgentRecord{OperatorDrain: in(-time.Minute), Drain: &tandemv1.Drain{}}, "drained by an operator"},
+		{1, &tandemv1.AgentRecord{Drain: &tandemv1.Drain{Started: in(0)}}, "draining"},
+		{1, &tandemv1.AgentRecord{Drain: &tandemv1.Drain{Deadline: in(5 * time.Minute)}}, "draining, ends in 5m"},
+		{0, &tandemv1.AgentRecord{Drain: &tandemv1.Drain{Deadline: in(5 * time.Minute)}}, "drained"},
+		{1, &tandemv1.AgentRecord{Maintenance: &tandemv1.Maintenance{Start: in(time.Hour)}}, "maintenance in 1h"},
+		{1, &tandemv1.AgentRecord{Maintenance: &tandemv1.Maintenance{Start: in(-time.Hour)}}, "in maintenance"},
+	} {
+		if got := present.Leaving(now, &tandemv1.AgentView{Attempts: tt.attempts, Leaving: tt.leaving}); got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.leaving, got, tt.want)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func CopyUpdate(r *tandemv1.UpdateRecord) *tandemv1.UpdateRecord {
 	return &tandemv1.UpdateRecord{
 		Phase: r.Phase, Reason: r.Reason, Version: r.Version, FromVersion: r.FromVersion, Reverts: r.Reverts,
 		Started: r.Started, Progressed: r.Progressed, Promoted: r.Promoted, Ended: r.Ended,
+		Failures: r.Failures,
 	}
 }
 
@@ -32,7 +33,14 @@ func CopyInstance(r *tandemv1.InstanceRecord) *tandemv1.InstanceRecord {
 		JobId: r.JobId, Slot: r.Slot, Phase: r.Phase, PhaseReason: r.PhaseReason, Since: r.Since,
 		Attempt: r.Attempt, NotBefore: r.NotBefore, Failures: r.Failures, JobVersion: r.JobVersion,
 		Streak: r.Streak, Losses: r.Losses, RestartThrough: r.RestartThrough,
-		AgentId: r.AgentId,
+		AgentId: r.AgentId, LiveAttempt: r.LiveAttempt,
+	}
+}
+
+// CopyAgent returns a shallow copy.
+func CopyAgent(r *tandemv1.AgentRecord) *tandemv1.AgentRecord {
+	return &tandemv1.AgentRecord{
+		AgentId: r.AgentId, Hostname: r.Hostname, Drain: r.Drain, Maintenance: r.Maintenance, OperatorDrain: r.OperatorDrain,
 	}
 }
 
@@ -45,7 +53,7 @@ func CopyAttempt(r *tandemv1.AttemptRecord) *tandemv1.AttemptRecord {
 		JobId: r.JobId, Slot: r.Slot, Attempt: r.Attempt, JobVersion: r.JobVersion,
 		AgentId: r.AgentId, Hostname: r.Hostname, ExecutorId: r.ExecutorId, Created: r.Created,
 		Tasks: tasks, KillReason: r.KillReason, Ended: r.Ended, Attributes: r.Attributes,
-		Running: r.Running, Unreachable: r.Unreachable, AgentUrl: r.AgentUrl,
+		Running: r.Running, Unreachable: r.Unreachable, AgentUrl: r.AgentUrl, Executor: r.Executor,
 	}
 }
 

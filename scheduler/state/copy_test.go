@@ -85,6 +85,7 @@ func TestCopiesAreWhole(t *testing.T) {
 	attempt := filled(&tandemv1.AttemptRecord{})
 	task := filled(&tandemv1.TaskRecord{})
 	update := filled(&tandemv1.UpdateRecord{})
+	agent := filled(&tandemv1.AgentRecord{})
 	for _, c := range []struct{ record, copied proto.Message }{
 		{framework, CopyFramework(framework)},
 		{job, CopyJob(job)},
@@ -92,6 +93,7 @@ func TestCopiesAreWhole(t *testing.T) {
 		{attempt, CopyAttempt(attempt)},
 		{task, CopyTask(task)},
 		{update, CopyUpdate(update)},
+		{agent, CopyAgent(agent)},
 	} {
 		if !proto.Equal(c.record, c.copied) {
 			t.Errorf("the copy of a %T lacks a field:\n%v\n%v", c.record, c.record, c.copied)

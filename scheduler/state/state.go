@@ -9,6 +9,7 @@ package state
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -28,10 +29,11 @@ const (
 	KindVersion   Kind = "version"
 	KindInstance  Kind = "instance"
 	KindAttempt   Kind = "attempt"
+	KindAgent     Kind = "agent"
 )
 
 // Kinds are all kinds, in the order in which records refer to each other.
-var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt}
+var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt, KindAgent}
 
 // New returns an empty record of the kind, for decoding into.
 func (k Kind) New() (proto.Message, error) {
@@ -46,6 +48,8 @@ func (k Kind) New() (proto.Message, error) {
 		return &tandemv1.InstanceRecord{}, nil
 	case KindAttempt:
 		return &tandemv1.AttemptRecord{}, nil
+	case KindAgent:
+		return &tandemv1.AgentRecord{}, nil
 	}
 	return nil, fmt.Errorf("unknown kind of record %q", string(k))
 }
@@ -118,6 +122,9 @@ func PutAttempt(r *tandemv1.AttemptRecord) Change {
 	return Change{KindAttempt, AttemptKey(r.JobId, r.Slot, r.Attempt), r}
 }
 
+// PutAgent saves why an agent is to be left, under the agent's ID.
+func PutAgent(r *tandemv1.AgentRecord) Change { return Change{KindAgent, r.AgentId, r} }
+
 // Removal removes the record under the same key as c.
 func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
 
@@ -129,6 +136,7 @@ type Snapshot struct {
 	Versions  []*tandemv1.VersionRecord
 	Instances []*tandemv1.InstanceRecord
 	Attempts  []*tandemv1.AttemptRecord
+	Agents    []*tandemv1.AgentRecord
 }
 
 // Add puts a record that a store has decoded into the snapshot. Records of one
@@ -145,6 +153,8 @@ func (s *Snapshot) Add(m proto.Message) {
 		s.Instances = append(s.Instances, r)
 	case *tandemv1.AttemptRecord:
 		s.Attempts = append(s.Attempts, r)
+	case *tandemv1.AgentRecord:
+		s.Agents = append(s.Agents, r)
 	}
 }
 
@@ -202,4 +212,25 @@ func Terminal(s tandemv1.TaskState) bool {
 		return true
 	}
 	return false
+}
+
+// Changes yields what saves each record of the snapshot, in the order of Kinds.
+func (s Snapshot) Changes() iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		if s.Framework != nil && !yield(PutFramework(s.Framework)) {
+			return
+		}
+		_ = each(s.Jobs, PutJob, yield) && each(s.Versions, PutVersion, yield) &&
+			each(s.Instances, PutInstance, yield) && each(s.Attempts, PutAttempt, yield) &&
+			each(s.Agents, PutAgent, yield)
+	}
+}
+
+func each[R any](records []R, put func(R) Change, yield func(Change) bool) bool {
+	for _, r := range records {
+		if !yield(put(r)) {
+			return false
+		}
+	}
+	return true
 }

@@ -1,13 +1,17 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -22,12 +26,14 @@ import (
 // BoltFile is the name of the file within the state directory.
 const BoltFile = "tandem.db"
 
-// boltFormat is the version of the format below, which this package reads and
-// writes. A change that an older scheduler would misread counts it up.
+// The versions of the format below, which this package reads and writes. A
+// change that an older scheduler would misread counts them up.
 //
-// The file is a bbolt database with these buckets:
+// The database is a bbolt file with these buckets:
 //
-//	meta        format → the version in decimal, such as "1"
+//	meta        format → the version in decimal
+//	            applied → the number of the last entry of journals whose
+//	            changes it has, in decimal; absent for 0
 //	framework   self → FrameworkRecord
 //	job         each kind of record of package state under its name,
 //	instance    with that package's keys
@@ -37,32 +43,60 @@ const BoltFile = "tandem.db"
 // A value is the record in protobuf and four bytes, little-endian, of the
 // CRC-32C of key and protobuf: bbolt itself does not notice a page that a disk
 // or a file system has spoiled.
-const boltFormat = "1"
+//
+// What was written last stands in journals beside it; see type journal. A
+// database that was closed in order holds everything, and its format is
+// boltClosed, which says so: it is what a scheduler without journals reads.
+const (
+	boltClosed = "1"
+	boltFormat = "2"
+)
 
 // The meta bucket.
 var (
 	metaBucket = []byte("meta")
 	formatKey  = []byte("format")
+	appliedKey = []byte("applied")
 )
+
+// journalSize is how large a journal grows, in bytes, before its changes go into
+// the database. A start reads what is in journals again, and memory holds it.
+const journalSize = 8 << 20
 
 // lockTimeout is how long a scheduler that is just ending may take to give the
 // file up.
 const lockTimeout = 2 * time.Second
 
-// Bolt keeps records in one file of a machine. Only one process can have it
-// open. A write costs two syncs of the file.
+// Bolt keeps records in a directory of one machine. Only one process can have it
+// open. A write costs one sync of a journal, and from time to time a goroutine
+// brings what is in it to the database.
 type Bolt struct {
-	path string
-	db   *bolt.DB
+	dir, path string
+	db        *bolt.DB
+	// journalSize is the constant, but for tests.
+	journalSize int64
+
+	// journal is being written; nil until there is something to write.
+	journal *journal
+	// last is the number of the last entry.
+	last uint64
+	// pending are the changes in the journal, by what they change.
+	pending map[recordKey]raw
+	// applying gets the error of the goroutine that brings the changes of an
+	// earlier journal to the database; nil while there is none.
+	applying chan error
+	// failed is set by the first error of a write. What is durable is decided
+	// when the directory is opened again.
+	failed bool
 }
 
 // OpenBolt opens the store in the directory, which it makes, for its owner only,
 // when it is not there. The error is one line that says what to do.
 func OpenBolt(dir string) (*Bolt, error) {
+	b := &Bolt{dir: dir, path: filepath.Join(dir, BoltFile), journalSize: journalSize, pending: map[recordKey]raw{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the state directory: %w", err)
 	}
-	b := &Bolt{path: filepath.Join(dir, BoltFile)}
 	info, err := os.Stat(b.path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -89,8 +123,46 @@ func OpenBolt(dir string) (*Bolt, error) {
 	if b.db, err = open(b.path, false); err != nil {
 		return nil, b.explain(err)
 	}
+	if err := b.replay(); err != nil {
+		return nil, errors.Join(err, b.db.Close())
+	}
 	return b, nil
 }
+
+// replay brings to the database what journals have and it has not.
+func (b *Bolt) replay() error {
+	paths, err := journals(b.dir)
+	if err != nil {
+		return fmt.Errorf("cannot open the state directory: %w", err)
+	}
+	var applied uint64
+	err = b.db.View(func(tx *bolt.Tx) error {
+		text := tx.Bucket(metaBucket).Get(appliedKey)
+		if text == nil {
+			return nil
+		}
+		applied, err = strconv.ParseUint(string(text), 10, 64)
+		return err
+	})
+	if err != nil {
+		return b.damaged(fmt.Errorf("the number of its last entry: %w", err))
+	}
+	b.last, err = readJournals(paths, applied, b.keep)
+	var bad *spoiled
+	switch {
+	case errors.As(err, &bad):
+		return fmt.Errorf("cannot read the journal %s, which is damaged: %w. Put a copy of the whole state directory back; "+
+			"or move the journal away, and what was saved in it and after it is forgotten", bad.path, bad.why)
+	case err != nil:
+		return fmt.Errorf("cannot read a journal: %w", err)
+	case len(paths) == 0:
+		return nil
+	}
+	return b.flush(boltFormat)
+}
+
+// keep holds a change for the database.
+func (b *Bolt) keep(r raw) { b.pending[recordKey{r.kind, r.key}] = r }
 
 func open(path string, readOnly bool) (db *bolt.DB, err error) {
 	defer func() {
@@ -130,7 +202,7 @@ func (b *Bolt) create() error {
 				return err
 			}
 		}
-		return meta.Put(formatKey, []byte(boltFormat))
+		return meta.Put(formatKey, []byte(boltClosed))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
@@ -175,9 +247,9 @@ func (b *Bolt) check(tx *bolt.Tx) error {
 	if meta == nil {
 		return b.damaged(errors.New("it has no format version"))
 	}
-	if f := string(meta.Get(formatKey)); f != boltFormat {
-		return fmt.Errorf("cannot read the state file %s: it has format %q, and this scheduler reads format %s; "+
-			"use the scheduler that has written it, or a newer one", b.path, f, boltFormat)
+	if f := string(meta.Get(formatKey)); f != boltFormat && f != boltClosed {
+		return fmt.Errorf("cannot read the state file %s: it has format %q, and this scheduler reads formats %s and %s; "+
+			"use the scheduler that has written it, or a newer one", b.path, f, boltClosed, boltFormat)
 	}
 	return tx.ForEach(func(_ []byte, bucket *bolt.Bucket) error {
 		return bucket.ForEach(func(_, value []byte) error {
@@ -190,6 +262,9 @@ func (b *Bolt) check(tx *bolt.Tx) error {
 // Load implements Store.
 func (b *Bolt) Load() (state.Snapshot, error) {
 	var s state.Snapshot
+	if err := b.flush(boltFormat); err != nil {
+		return s, err
+	}
 	err := b.guard(func(tx *bolt.Tx) error {
 		for _, kind := range state.Kinds {
 			bucket := tx.Bucket([]byte(kind))
@@ -222,49 +297,190 @@ func (b *Bolt) Load() (state.Snapshot, error) {
 
 // Write implements Store.
 func (b *Bolt) Write(changes []state.Change) error {
-	err := b.db.Update(func(tx *bolt.Tx) error {
-		for _, c := range changes {
-			if _, err := c.Kind.New(); err != nil {
-				return err
-			}
-			bucket, err := tx.CreateBucketIfNotExists([]byte(c.Kind))
+	raws := make([]raw, len(changes))
+	for i, c := range changes {
+		var err error
+		if raws[i], err = newRaw(c); err != nil {
+			return fmt.Errorf("cannot write the state in %s: %w", b.dir, err)
+		}
+	}
+	return b.try(func() error { return b.write(raws) })
+}
+
+// try does something after which, when it fails, nobody can say what is durable
+// until the directory is opened again.
+func (b *Bolt) try(do func() error) error {
+	err := errors.New("an earlier write has failed")
+	switch {
+	case b.db == nil:
+		err = errors.New("it is closed")
+	case !b.failed:
+		err = do()
+		b.failed = err != nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the state in %s: %w", b.dir, err)
+	}
+	return nil
+}
+
+func (b *Bolt) write(raws []raw) error {
+	select {
+	case err := <-b.applying:
+		b.applying = nil
+		if err != nil {
+			return err
+		}
+	default:
+	}
+	if b.journal == nil {
+		if err := b.begin(); err != nil {
+			return err
+		}
+	}
+	if b.journal.size >= b.journalSize && len(b.pending) > 0 && b.applying == nil {
+		if err := b.rotate(); err != nil {
+			return err
+		}
+	}
+	if err := b.journal.append(b.last+1, raws); err != nil {
+		return err
+	}
+	b.last++
+	for _, r := range raws {
+		b.keep(r)
+	}
+	return nil
+}
+
+// begin makes the first journal, after it has told schedulers that know of none
+// to keep off.
+func (b *Bolt) begin() error {
+	if err := b.apply(nil, b.last, boltFormat); err != nil {
+		return err
+	}
+	var err error
+	b.journal, err = newJournal(b.dir, b.last+1)
+	return err
+}
+
+// rotate begins another journal, and has the changes of the last one brought to
+// the database meanwhile.
+func (b *Bolt) rotate() error {
+	next, err := newJournal(b.dir, b.last+1)
+	if err != nil {
+		return err
+	}
+	full, pending, last, done := b.journal, b.pending, b.last, make(chan error, 1)
+	b.journal, b.pending, b.applying = next, map[recordKey]raw{}, done
+	go func() {
+		err := full.f.Close()
+		if err == nil {
+			err = b.apply(pending, last, boltFormat)
+		}
+		if err == nil {
+			err = removeJournals(b.dir, full.f.Name())
+		}
+		done <- err
+	}()
+	return nil
+}
+
+// apply makes the changes, up to the entry with the number, in the database.
+func (b *Bolt) apply(changes map[recordKey]raw, last uint64, format string) error {
+	// In the order of the database's pages.
+	sorted := slices.SortedFunc(maps.Values(changes), func(a, b raw) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
+	})
+	return b.db.Update(func(tx *bolt.Tx) error {
+		for _, r := range sorted {
+			bucket, err := tx.CreateBucketIfNotExists([]byte(r.kind))
 			if err != nil {
 				return err
 			}
-			if c.Record == nil {
-				err = bucket.Delete([]byte(c.Key))
+			if r.record == nil {
+				err = bucket.Delete([]byte(r.key))
 			} else {
-				var value []byte
-				if value, err = encode(c.Key, c.Record); err == nil {
-					err = bucket.Put([]byte(c.Key), value)
-				}
+				err = bucket.Put([]byte(r.key), sealed(r))
 			}
 			if err != nil {
-				return fmt.Errorf("%s %q: %w", c.Kind, c.Key, err)
+				return fmt.Errorf("%s %q: %w", r.kind, r.key, err)
 			}
 		}
+		meta := tx.Bucket(metaBucket)
+		return errors.Join(meta.Put(appliedKey, strconv.AppendUint(nil, last, 10)), meta.Put(formatKey, []byte(format)))
+	})
+}
+
+// flush brings everything to the database, and leaves no journal.
+func (b *Bolt) flush(format string) error {
+	return b.try(func() error { return b.flushed(format) })
+}
+
+func (b *Bolt) flushed(format string) error {
+	if b.applying != nil {
+		err := <-b.applying
+		b.applying = nil
+		if err != nil {
+			return err
+		}
+	}
+	if b.journal != nil {
+		if err := b.journal.f.Close(); err != nil {
+			return err
+		}
+		b.journal = nil
+	}
+	paths, err := journals(b.dir)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 && len(b.pending) == 0 && (format == boltFormat || b.format() == format) {
+		return nil
+	}
+	if err := b.apply(b.pending, b.last, format); err != nil {
+		return err
+	}
+	clear(b.pending)
+	return removeJournals(b.dir, paths...)
+}
+
+func (b *Bolt) format() (f string) {
+	_ = b.db.View(func(tx *bolt.Tx) error {
+		f = string(tx.Bucket(metaBucket).Get(formatKey))
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("cannot write the state file %s: %w", b.path, err)
-	}
-	return nil
+	return f
 }
 
-// Close implements Store.
+// Close implements Store. What a failed write has left stays in its journal.
 func (b *Bolt) Close() error {
-	if err := b.db.Close(); err != nil {
-		return fmt.Errorf("cannot close the state file: %w", err)
+	if b.db == nil {
+		return nil
+	}
+	var err error
+	if b.failed {
+		if b.applying != nil {
+			<-b.applying // it uses the database
+		}
+	} else {
+		err = b.flush(boltClosed)
+	}
+	if b.journal != nil {
+		b.journal.f.Close()
+	}
+	err = errors.Join(err, b.db.Close())
+	b.db = nil
+	if err != nil {
+		return fmt.Errorf("cannot close the state: %w", err)
 	}
 	return nil
 }
 
-func encode(key string, r proto.Message) ([]byte, error) {
-	value, err := proto.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	return binary.LittleEndian.AppendUint32(value, checksum([]byte(key), value)), nil
+// sealed returns a record as a value of the database.
+func sealed(r raw) []byte {
+	value := append(make([]byte, 0, len(r.record)+4), r.record...)
+	return binary.LittleEndian.AppendUint32(value, checksum([]byte(r.key), r.record))
 }
 
 func decode(key, value []byte, r proto.Message) error {

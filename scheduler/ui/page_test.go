@@ -223,7 +223,7 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 	p.AwaitText("h1", "payments_api.7.1.web")
 	p.AwaitText("main", "TASK_FAILED, SIGKILL")
 	p.AwaitText("main", "320 MiB of 320 MiB")
-	p.AwaitText("main", "Not enforced: limits.swap")
+	p.AwaitText("main", "Warning: limits.swap")
 	p.AwaitText(".log", "ready\nred "+hostile)
 	p.AwaitText("main", "That is all: the task has ended.")
 

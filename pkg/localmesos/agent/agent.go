@@ -48,7 +48,7 @@ type Agent struct {
 	// What follows belongs to the loop.
 	core       *core.Core
 	containers map[string]*worker
-	events     map[core.StreamID]*wire.Events
+	events     map[core.StreamID]eventStream
 	stopTimer  func()
 	timerAt    time.Time
 	master     link.Master // nil for none
@@ -91,7 +91,7 @@ func New(o Options) (*Agent, error) {
 		registered: make(chan struct{}),
 		master:     o.Master,
 		containers: map[string]*worker{},
-		events:     map[core.StreamID]*wire.Events{},
+		events:     map[core.StreamID]eventStream{},
 		stopTimer:  func() {},
 		files:      files.New(),
 	}

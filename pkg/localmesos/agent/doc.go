@@ -17,12 +17,13 @@
 // Everything that decides is in core, which is pure; every other part carries
 // out what it is told, and reports.
 //
+// The executors that come with Mesos are played within the agent (native): only
+// the processes of their tasks are real, and one that stands for the executor's.
+//
 // # What differs from a real agent
 //
-// The command executor and the default executor are not built in: a task
-// without an executor, or with one of type DEFAULT, fails with a message that
-// says so. Containers have no pid or mount namespace, and no image. Sandboxes
-// stay until the work directory is removed.
+// Containers have no pid or mount namespace, and no image. Sandboxes stay until
+// the work directory is removed.
 //
 // The package must never know what a scheduler or an executor is for.
 package agent

@@ -32,7 +32,7 @@ func (a *Agent) environment(l core.Launch, dir string) []string {
 		"MESOS_SANDBOX":                        dir,
 		"MESOS_SLAVE_ID":                       l.Agent.Value,
 		"MESOS_SLAVE_PID":                      a.pid(),
-		"PATH":                                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH":                                 defaultPath,
 	}
 	if l.Checkpoint {
 		vars["MESOS_RECOVERY_TIMEOUT"] = core.FormatDuration(a.options.RecoveryTimeout)
@@ -52,6 +52,9 @@ func (a *Agent) environment(l core.Launch, dir string) []string {
 	slices.Sort(env)
 	return env
 }
+
+// defaultPath is where programs are looked for.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func btoi(b bool) int {
 	if b {

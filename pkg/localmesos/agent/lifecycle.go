@@ -18,6 +18,11 @@ func (a *Agent) Crash() {
 	a.up.Store(false)
 	a.do(func(time.Time) {
 		a.down = true
+		for _, w := range a.containers {
+			if w.native != nil {
+				w.native.lose()
+			}
+		}
 		if a.master != nil {
 			a.master.AgentDisconnected(a.core.AgentID())
 		}
@@ -49,6 +54,11 @@ func (a *Agent) Recover() error {
 			input(now)
 		}
 		a.up.Store(true)
+		for _, w := range a.containers {
+			if w.native != nil && w.running != nil {
+				w.native.executor.Connected()
+			}
+		}
 	})
 	return nil
 }

@@ -27,6 +27,8 @@ type worker struct {
 	limits  *mailbox[core.Limits]
 	// running is the container once it has started.
 	running *container.Container
+	// native plays the executor, if that is one of Mesos's own.
+	native *nativeHost
 }
 
 func (a *Agent) newWorker(l core.Launch) *worker {
@@ -54,7 +56,12 @@ func (w *worker) run() {
 	w.agent.files.Attach(path.Virtual(), path.Dir())
 	end := w.runIn(path.Dir(), owner)
 	w.limits.close()
-	w.report(func(now time.Time) { w.agent.core.Exited(now, w.id(), end) })
+	w.report(func(now time.Time) {
+		if w.native != nil {
+			w.native.executor.Gone()
+		}
+		w.agent.core.Exited(now, w.id(), end)
+	})
 }
 
 // user is whom the executor runs as: the command's user, else the framework's.
@@ -93,16 +100,19 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	if text := unsupported(w.launch.Executor.Container); text != "" {
 		return w.failed(text, int32(container.StatusNone))
 	}
-	if command := w.launch.Executor.Command; command.GetValue() == "" {
-		// A real agent's launch helper finds out, and exits with 1.
-		what := "Executable path is not specified"
-		if command.GetShell() {
-			what = "Shell command is not specified"
+	spec := w.spec(dir, owner, stdout, stderr)
+	if w.launch.Kind != core.CustomExecutor {
+		host, err := w.newNativeHost(&spec, owner)
+		if err != nil {
+			return w.failed(err.Error(), int32(container.StatusNone))
 		}
-		fmt.Fprintln(stderr, what)
+		defer host.close()
+	} else if text := noCommand(w.launch.Executor.Command); text != "" {
+		// A real agent's launch helper finds out, and exits with 1.
+		fmt.Fprintln(stderr, text)
 		return core.Ending{Status: 1 << 8}
 	}
-	c, err := w.agent.runtime.Start(w.spec(dir, owner, stdout, stderr))
+	c, err := w.agent.runtime.Start(spec)
 	var notExecuted *container.NotExecutedError
 	if errors.As(err, &notExecuted) {
 		fmt.Fprintf(stderr, "Failed to execute command: %v\n", notExecuted.Err)
@@ -133,7 +143,6 @@ func unsupported(c *mesos.ContainerInfo) string {
 
 // spec is the container to start.
 func (w *worker) spec(dir string, owner sandbox.Owner, stdout, stderr *os.File) container.Spec {
-	command := w.launch.Executor.Command
 	s := container.Spec{
 		ID:         w.id(),
 		Dir:        dir,
@@ -143,15 +152,33 @@ func (w *worker) spec(dir string, owner sandbox.Owner, stdout, stderr *os.File) 
 		Stderr:     stderr,
 		Limits:     w.launch.Limits,
 	}
+	setCommand(&s, w.launch.Executor.Command)
+	return s
+}
+
+// setCommand has a container's process run a command.
+func setCommand(s *container.Spec, command *mesos.CommandInfo) {
 	if command.GetShell() {
 		s.Path, s.Args = "/bin/sh", []string{"sh", "-c", command.GetValue()}
-		return s
+		return
 	}
 	s.Path, s.Args = command.GetValue(), command.GetArguments()
 	if len(s.Args) == 0 {
 		s.Args = []string{s.Path}
 	}
-	return s
+}
+
+// noCommand says what a command lacks to be run, in the words of a real agent's
+// launch helper; or nothing.
+func noCommand(command *mesos.CommandInfo) string {
+	switch {
+	case command.GetValue() != "":
+		return ""
+	case command.GetShell():
+		return "Shell command is not specified"
+	default:
+		return "Executable path is not specified"
+	}
 }
 
 // watch carries out commands until the container has ended.
@@ -160,6 +187,9 @@ func (w *worker) watch(c *container.Container) core.Ending {
 	w.report(func(time.Time) {
 		w.running = c
 		w.agent.core.Launched(w.id(), pid)
+		if w.native != nil {
+			w.native.begin(c)
+		}
 	})
 	ended := make(chan struct{})
 	served := make(chan struct{})

@@ -9,6 +9,7 @@ package tandemv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -143,8 +144,11 @@ type SubmitJobRequest struct {
 	// The version that the change was made against: 0 for a job that must not
 	// exist yet. Absent: whatever is there.
 	ExpectedVersion *uint64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Allow a change that would end more than half of the instances that run, by
+	// asking for fewer.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitJobRequest) Reset() {
@@ -189,6 +193,13 @@ func (x *SubmitJobRequest) GetExpectedVersion() uint64 {
 		return *x.ExpectedVersion
 	}
 	return 0
+}
+
+func (x *SubmitJobRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type SubmitJobResponse struct {
@@ -1585,8 +1596,10 @@ type RollbackJobRequest struct {
 	// The version to go back to; 0 means the last good one before the current.
 	Version         uint64  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	ExpectedVersion *uint64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// As in SubmitJobRequest.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RollbackJobRequest) Reset() {
@@ -1638,6 +1651,13 @@ func (x *RollbackJobRequest) GetExpectedVersion() uint64 {
 		return *x.ExpectedVersion
 	}
 	return 0
+}
+
+func (x *RollbackJobRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type RollbackJobResponse struct {
@@ -1966,7 +1986,7 @@ func (x *ListAgentsResponse) GetAgents() []*AgentView {
 	return nil
 }
 
-// AgentView is an agent that tasks of this scheduler run on.
+// AgentView is an agent that tasks of this scheduler run on, or are to leave.
 type AgentView struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	AgentId  string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
@@ -1979,7 +1999,9 @@ type AgentView struct {
 	// Of these attempts, those whose agent cannot be reached.
 	Unreachable int32 `protobuf:"varint,6,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	// The jobs that they belong to, by ID.
-	Jobs          []string `protobuf:"bytes,7,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Jobs []string `protobuf:"bytes,7,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	// Why instances are to leave it; absent when they may stay.
+	Leaving       *AgentRecord `protobuf:"bytes,8,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2063,6 +2085,139 @@ func (x *AgentView) GetJobs() []string {
 	return nil
 }
 
+func (x *AgentView) GetLeaving() *AgentRecord {
+	if x != nil {
+		return x.Leaving
+	}
+	return nil
+}
+
+type DrainAgentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent's ID, or its hostname where only one agent has it.
+	Agent string `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Let instances go there again.
+	Cancel bool `protobuf:"varint,2,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	// After so long what is still there is ended, whether or not there is room
+	// elsewhere. Absent: batch jobs are left to finish, and services stay until
+	// there is room.
+	Deadline      *durationpb.Duration `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainAgentRequest) Reset() {
+	*x = DrainAgentRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainAgentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainAgentRequest) ProtoMessage() {}
+
+func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainAgentRequest.ProtoReflect.Descriptor instead.
+func (*DrainAgentRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DrainAgentRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *DrainAgentRequest) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+func (x *DrainAgentRequest) GetDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+type DrainAgentResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AgentId  string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Hostname string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	// Attempts that run there now.
+	Attempts      int32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainAgentResponse) Reset() {
+	*x = DrainAgentResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainAgentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainAgentResponse) ProtoMessage() {}
+
+func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainAgentResponse.ProtoReflect.Descriptor instead.
+func (*DrainAgentResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DrainAgentResponse) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *DrainAgentResponse) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *DrainAgentResponse) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
 type ReadLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A task, or a job: then the newest attempt of each of its instances. One of
@@ -2082,7 +2237,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2249,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2262,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadLogRequest) GetTaskId() string {
@@ -2161,7 +2316,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2328,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2341,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadLogResponse) GetTaskId() string {
@@ -2228,7 +2383,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2240,7 +2395,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2253,7 +2408,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListFilesRequest) GetTaskId() string {
@@ -2279,7 +2434,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[37]
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2446,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[37]
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2459,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -2331,7 +2486,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2498,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2511,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FileInfo) GetName() string {
@@ -2401,17 +2556,315 @@ func (x *FileInfo) GetDirectory() bool {
 	return false
 }
 
+type WatchUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A task, or a job: then all tasks of it that run. With neither, all tasks that
+	// run.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	JobId  string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only what is measured from now on.
+	WithoutHistory bool `protobuf:"varint,3,opt,name=without_history,json=withoutHistory,proto3" json:"without_history,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WatchUsageRequest) Reset() {
+	*x = WatchUsageRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUsageRequest) ProtoMessage() {}
+
+func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUsageRequest.ProtoReflect.Descriptor instead.
+func (*WatchUsageRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *WatchUsageRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *WatchUsageRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *WatchUsageRequest) GetWithoutHistory() bool {
+	if x != nil {
+		return x.WithoutHistory
+	}
+	return false
+}
+
+// WatchUsageResponse holds samples of one or several tasks, each task's in their
+// order. A sample may be lost, and is not sent again.
+type WatchUsageResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Samples []*UsageSample         `protobuf:"bytes,1,rep,name=samples,proto3" json:"samples,omitempty"`
+	// In the first response: how many of the tasks are not measured, for there are
+	// too many: those of 500 attempts are.
+	LeftOut       int32 `protobuf:"varint,2,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchUsageResponse) Reset() {
+	*x = WatchUsageResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUsageResponse) ProtoMessage() {}
+
+func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUsageResponse.ProtoReflect.Descriptor instead.
+func (*WatchUsageResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *WatchUsageResponse) GetSamples() []*UsageSample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *WatchUsageResponse) GetLeftOut() int32 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+type KillTaskRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KillTaskRequest) Reset() {
+	*x = KillTaskRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KillTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KillTaskRequest) ProtoMessage() {}
+
+func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KillTaskRequest.ProtoReflect.Descriptor instead.
+func (*KillTaskRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *KillTaskRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+type KillTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KillTaskResponse) Reset() {
+	*x = KillTaskResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KillTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KillTaskResponse) ProtoMessage() {}
+
+func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KillTaskResponse.ProtoReflect.Descriptor instead.
+func (*KillTaskResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+}
+
+type SignalTaskRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Its name, such as SIGUSR1.
+	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	// To all processes in the task's cgroup, and not only to the main one.
+	All           bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalTaskRequest) Reset() {
+	*x = SignalTaskRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalTaskRequest) ProtoMessage() {}
+
+func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
+func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *SignalTaskRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *SignalTaskRequest) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+func (x *SignalTaskRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type SignalTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalTaskResponse) Reset() {
+	*x = SignalTaskResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalTaskResponse) ProtoMessage() {}
+
+func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
+func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
+}
+
 var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x15tandem/v1/state.proto\"7\n" +
+	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"y\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8f\x01\n" +
 	"\x10SubmitJobRequest\x12 \n" +
 	"\x03job\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x03job\x12.\n" +
-	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05forceB\x13\n" +
 	"\x11_expected_version\"G\n" +
 	"\x11SubmitJobResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x18\n" +
@@ -2505,11 +2958,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
 	"\x11_expected_version\".\n" +
 	"\x12RestartJobResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x83\x01\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x99\x01\n" +
 	"\x12RollbackJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12.\n" +
-	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05forceB\x13\n" +
 	"\x11_expected_version\"/\n" +
 	"\x13RollbackJobResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"\x9a\x01\n" +
@@ -2528,7 +2982,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"\x13\n" +
 	"\x11ListAgentsRequest\"B\n" +
 	"\x12ListAgentsResponse\x12,\n" +
-	"\x06agents\x18\x01 \x03(\v2\x14.tandem.v1.AgentViewR\x06agents\"\xbc\x01\n" +
+	"\x06agents\x18\x01 \x03(\v2\x14.tandem.v1.AgentViewR\x06agents\"\xee\x01\n" +
 	"\tAgentView\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x10\n" +
@@ -2536,7 +2990,16 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\battempts\x18\x04 \x01(\x05R\battempts\x12\x14\n" +
 	"\x05tasks\x18\x05 \x01(\x05R\x05tasks\x12 \n" +
 	"\vunreachable\x18\x06 \x01(\x05R\vunreachable\x12\x12\n" +
-	"\x04jobs\x18\a \x03(\tR\x04jobs\"\x9f\x01\n" +
+	"\x04jobs\x18\a \x03(\tR\x04jobs\x120\n" +
+	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"x\n" +
+	"\x11DrainAgentRequest\x12\x14\n" +
+	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
+	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x125\n" +
+	"\bdeadline\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"g\n" +
+	"\x12DrainAgentResponse\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1a\n" +
+	"\battempts\x18\x03 \x01(\x05R\battempts\"\x9f\x01\n" +
 	"\x0eReadLogRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
@@ -2561,13 +3024,28 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\bmodified\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x12\n" +
 	"\x04mode\x18\x04 \x01(\tR\x04mode\x12\x12\n" +
 	"\x04user\x18\x05 \x01(\tR\x04user\x12\x1c\n" +
-	"\tdirectory\x18\x06 \x01(\bR\tdirectory*\x94\x01\n" +
+	"\tdirectory\x18\x06 \x01(\bR\tdirectory\"l\n" +
+	"\x11WatchUsageRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12'\n" +
+	"\x0fwithout_history\x18\x03 \x01(\bR\x0ewithoutHistory\"a\n" +
+	"\x12WatchUsageResponse\x120\n" +
+	"\asamples\x18\x01 \x03(\v2\x16.tandem.v1.UsageSampleR\asamples\x12\x19\n" +
+	"\bleft_out\x18\x02 \x01(\x05R\aleftOut\"*\n" +
+	"\x0fKillTaskRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\"\x12\n" +
+	"\x10KillTaskResponse\"V\n" +
+	"\x11SignalTaskRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
+	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\"\x14\n" +
+	"\x12SignalTaskResponse*\x94\x01\n" +
 	"\fUpdateAction\x12\x1d\n" +
 	"\x19UPDATE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xb2\t\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xda\v\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
@@ -2585,9 +3063,16 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\vSteerUpdate\x12\x1d.tandem.v1.SteerUpdateRequest\x1a\x1e.tandem.v1.SteerUpdateResponse\x12=\n" +
 	"\x06RunJob\x12\x18.tandem.v1.RunJobRequest\x1a\x19.tandem.v1.RunJobResponse\x12N\n" +
 	"\n" +
-	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\x03\x90\x02\x01\x12B\n" +
+	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\x03\x90\x02\x01\x12I\n" +
+	"\n" +
+	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\x12B\n" +
 	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse0\x01\x12K\n" +
-	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\x03\x90\x02\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\n" +
+	"WatchUsage\x12\x1c.tandem.v1.WatchUsageRequest\x1a\x1d.tandem.v1.WatchUsageResponse0\x01\x12C\n" +
+	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\x12I\n" +
+	"\n" +
+	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponseB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_api_proto_rawDescOnce sync.Once
@@ -2602,7 +3087,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),             // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),               // 1: tandem.v1.Refusal
@@ -2639,82 +3124,104 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*ListAgentsRequest)(nil),     // 32: tandem.v1.ListAgentsRequest
 	(*ListAgentsResponse)(nil),    // 33: tandem.v1.ListAgentsResponse
 	(*AgentView)(nil),             // 34: tandem.v1.AgentView
-	(*ReadLogRequest)(nil),        // 35: tandem.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 36: tandem.v1.ReadLogResponse
-	(*ListFilesRequest)(nil),      // 37: tandem.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),     // 38: tandem.v1.ListFilesResponse
-	(*FileInfo)(nil),              // 39: tandem.v1.FileInfo
-	(*Job)(nil),                   // 40: tandem.v1.Job
-	(*VersionRecord)(nil),         // 41: tandem.v1.VersionRecord
-	(*JobRecord)(nil),             // 42: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 43: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 44: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
-	(*Explanation)(nil),           // 46: tandem.v1.Explanation
+	(*DrainAgentRequest)(nil),     // 35: tandem.v1.DrainAgentRequest
+	(*DrainAgentResponse)(nil),    // 36: tandem.v1.DrainAgentResponse
+	(*ReadLogRequest)(nil),        // 37: tandem.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),       // 38: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),      // 39: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),     // 40: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),              // 41: tandem.v1.FileInfo
+	(*WatchUsageRequest)(nil),     // 42: tandem.v1.WatchUsageRequest
+	(*WatchUsageResponse)(nil),    // 43: tandem.v1.WatchUsageResponse
+	(*KillTaskRequest)(nil),       // 44: tandem.v1.KillTaskRequest
+	(*KillTaskResponse)(nil),      // 45: tandem.v1.KillTaskResponse
+	(*SignalTaskRequest)(nil),     // 46: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),    // 47: tandem.v1.SignalTaskResponse
+	(*Job)(nil),                   // 48: tandem.v1.Job
+	(*VersionRecord)(nil),         // 49: tandem.v1.VersionRecord
+	(*JobRecord)(nil),             // 50: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),        // 51: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 52: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
+	(*Explanation)(nil),           // 54: tandem.v1.Explanation
+	(*AgentRecord)(nil),           // 55: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
+	(*UsageSample)(nil),           // 57: tandem.v1.UsageSample
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	40, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	48, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
 	12, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	41, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	42, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	42, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	49, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	50, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	50, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 5: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	43, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	44, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	51, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	52, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 8: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	45, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	42, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	43, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	44, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	53, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	50, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	51, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	52, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 13: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 14: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	45, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	46, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	40, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	40, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	42, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	46, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	53, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	54, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	48, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	48, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	50, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	54, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 21: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
 	34, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	39, // 23: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	45, // 24: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	2,  // 25: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 26: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 27: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 28: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 29: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 30: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 31: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 32: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 33: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 34: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 35: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 36: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 37: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 38: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	35, // 39: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	37, // 40: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	3,  // 41: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 42: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 43: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 44: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 45: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 46: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 47: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 48: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 49: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 50: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 51: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 52: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 53: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 54: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	36, // 55: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	38, // 56: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	41, // [41:57] is the sub-list for method output_type
-	25, // [25:41] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	55, // 23: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	56, // 24: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	41, // 25: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	53, // 26: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	57, // 27: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	2,  // 28: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 29: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 30: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 31: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 32: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 33: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 34: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 35: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 36: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 37: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 38: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 39: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 40: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 41: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	35, // 42: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	37, // 43: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	39, // 44: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	42, // 45: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	44, // 46: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	46, // 47: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	3,  // 48: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 49: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 50: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 51: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 52: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 53: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 54: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 55: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 56: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 57: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 58: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 59: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 60: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 61: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	36, // 62: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	38, // 63: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	40, // 64: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	43, // 65: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	45, // 66: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	47, // 67: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	48, // [48:68] is the sub-list for method output_type
+	28, // [28:48] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -2724,6 +3231,7 @@ func file_tandem_v1_api_proto_init() {
 	}
 	file_tandem_v1_job_proto_init()
 	file_tandem_v1_state_proto_init()
+	file_tandem_v1_talk_proto_init()
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[3].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[16].OneofWrappers = []any{}
@@ -2740,14 +3248,14 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_api_proto_msgTypes[25].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[29].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[34].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[36].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   39,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -233,11 +233,14 @@ type ExecutorShare int32
 
 const (
 	ExecutorShare_EXECUTOR_SHARE_UNSPECIFIED ExecutorShare = 0
-	// Each attempt has an executor of its own.
+	// Each attempt has an executor of its own, which ends with it and takes nobody
+	// else along.
 	ExecutorShare_EXECUTOR_SHARE_INSTANCE ExecutorShare = 1
 	// The instances of a job share one executor on each agent.
 	ExecutorShare_EXECUTOR_SHARE_JOB ExecutorShare = 2
-	// All jobs of the role share one executor on each agent.
+	// All jobs of the role whose executors have the same resources share one on
+	// each agent. It ends after the last of what it carries, and everything on it
+	// ends when it fails.
 	ExecutorShare_EXECUTOR_SHARE_ROLE ExecutorShare = 3
 )
 
@@ -707,10 +710,14 @@ type UpdatePolicy struct {
 	// How long an instance must be healthy to count as updated. Default: 10s.
 	MinHealthyTime *durationpb.Duration `protobuf:"bytes,3,opt,name=min_healthy_time,json=minHealthyTime,proto3" json:"min_healthy_time,omitempty"`
 	// The longest time without one more updated instance before the update has
-	// failed. Default: 10m.
+	// failed. Without canaries it does not run while instances only wait for
+	// offers. Default: 10m.
 	ProgressDeadline *durationpb.Duration `protobuf:"bytes,4,opt,name=progress_deadline,json=progressDeadline,proto3" json:"progress_deadline,omitempty"`
 	// Go back to the last good version when an update fails. Default: true.
-	AutoRevert    *bool `protobuf:"varint,5,opt,name=auto_revert,json=autoRevert,proto3,oneof" json:"auto_revert,omitempty"`
+	AutoRevert *bool `protobuf:"varint,5,opt,name=auto_revert,json=autoRevert,proto3,oneof" json:"auto_revert,omitempty"`
+	// How many times updated instances may fail, taken together; with one more the
+	// update has failed. Default: no bound but that of each instance's restarts.
+	MaxFailures   *int32 `protobuf:"varint,6,opt,name=max_failures,json=maxFailures,proto3,oneof" json:"max_failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -778,6 +785,13 @@ func (x *UpdatePolicy) GetAutoRevert() bool {
 		return *x.AutoRevert
 	}
 	return false
+}
+
+func (x *UpdatePolicy) GetMaxFailures() int32 {
+	if x != nil && x.MaxFailures != nil {
+		return *x.MaxFailures
+	}
+	return 0
 }
 
 // RestartPolicy says when and how often an instance that ended is started
@@ -1084,7 +1098,7 @@ type Workload struct {
 	// Its environment. Names match [A-Za-z_][A-Za-z0-9_]*; names that start with
 	// MESOS_, LIBPROCESS_, TANDEM_ or PORT_, and PORT0-like ones, are set by the
 	// system and refused here. Plain text, a number or a boolean in a file is
-	// {value: "..."}.
+	// {value: "..."}; {secret: NAME} is a secret that the scheduler holds.
 	Env map[string]*EnvValue `protobuf:"bytes,11,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Restarts the group's instance when it fails.
 	HealthCheck *HealthCheck `protobuf:"bytes,12,opt,name=health_check,json=healthCheck,proto3" json:"health_check,omitempty"`
@@ -1920,6 +1934,7 @@ func (*HealthCheck_Tcp) isHealthCheck_Kind() {}
 func (*HealthCheck_Command) isHealthCheck_Kind() {}
 
 // HttpCheck passes when a GET is answered with a status from 200 to 399.
+// Redirects are followed.
 type HttpCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of one of the workload's ports. Default: its first.
@@ -2083,10 +2098,14 @@ type KillSettings struct {
 	Signal string `protobuf:"bytes,1,opt,name=signal,proto3" json:"signal,omitempty"`
 	// How long after the first signal the whole cgroup is killed. Default: 30s.
 	GracePeriod *durationpb.Duration `protobuf:"bytes,2,opt,name=grace_period,json=gracePeriod,proto3" json:"grace_period,omitempty"`
-	// Asked for before the signal; it takes its time out of the grace period.
-	PreStopHttp   *HttpCheck `protobuf:"bytes,3,opt,name=pre_stop_http,json=preStopHttp,proto3" json:"pre_stop_http,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// A hook before the signal, one of the two, that takes its time out of the
+	// grace period: one that takes all of it leaves none for the signal. When it
+	// fails the signal is sent nevertheless. A GET of the workload's own server:
+	PreStopHttp *HttpCheck `protobuf:"bytes,3,opt,name=pre_stop_http,json=preStopHttp,proto3" json:"pre_stop_http,omitempty"`
+	// A command, run as a command check is:
+	PreStopCommand *CommandCheck `protobuf:"bytes,4,opt,name=pre_stop_command,json=preStopCommand,proto3" json:"pre_stop_command,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *KillSettings) Reset() {
@@ -2140,12 +2159,24 @@ func (x *KillSettings) GetPreStopHttp() *HttpCheck {
 	return nil
 }
 
+func (x *KillSettings) GetPreStopCommand() *CommandCheck {
+	if x != nil {
+		return x.PreStopCommand
+	}
+	return nil
+}
+
 // LogSettings says what becomes of a workload's stdout and stderr, which are
-// files in its sandbox.
+// files in its sandbox. With maxFiles they pass through the executor, which
+// begins a new file at the end of a line and renames the full one to stdout.1,
+// that one to stdout.2, and so on. A workload then waits while the disk is slow,
+// but not while it is full: what finds no room is dropped, and the file and the
+// task's report say how much that was.
 type LogSettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many files of each are kept, the live one included. Default: 0, one
-	// file that grows without bound.
+	// How many files of each are kept, the live one included: 1000 at most.
+	// Default: 0, one file that grows without bound, and that the workload writes
+	// by itself.
 	MaxFiles int32 `protobuf:"varint,1,opt,name=max_files,json=maxFiles,proto3" json:"max_files,omitempty"`
 	// The size in bytes at which a new file is begun. In a file a size: 10Mi. A
 	// bare number is MiB. Default: 10Mi where maxFiles is given.
@@ -2233,15 +2264,17 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x129\n" +
 	"\boperator\x18\x02 \x01(\x0e2\x1d.tandem.v1.ConstraintOperatorR\boperator\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x16\n" +
-	"\x06weight\x18\x04 \x01(\x05R\x06weight\"\x8c\x02\n" +
+	"\x06weight\x18\x04 \x01(\x05R\x06weight\"\xc5\x02\n" +
 	"\fUpdatePolicy\x12!\n" +
 	"\fmax_parallel\x18\x01 \x01(\x05R\vmaxParallel\x12\x16\n" +
 	"\x06canary\x18\x02 \x01(\x05R\x06canary\x12C\n" +
 	"\x10min_healthy_time\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0eminHealthyTime\x12F\n" +
 	"\x11progress_deadline\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x10progressDeadline\x12$\n" +
 	"\vauto_revert\x18\x05 \x01(\bH\x00R\n" +
-	"autoRevert\x88\x01\x01B\x0e\n" +
-	"\f_auto_revert\"\xf5\x01\n" +
+	"autoRevert\x88\x01\x01\x12&\n" +
+	"\fmax_failures\x18\x06 \x01(\x05H\x01R\vmaxFailures\x88\x01\x01B\x0e\n" +
+	"\f_auto_revertB\x0f\n" +
+	"\r_max_failures\"\xf5\x01\n" +
 	"\rRestartPolicy\x12\x1f\n" +
 	"\battempts\x18\x01 \x01(\x05H\x00R\battempts\x88\x01\x01\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
@@ -2344,11 +2377,12 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\bTcpCheck\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\tR\x04port\" \n" +
 	"\fCommandCheck\x12\x10\n" +
-	"\x03cmd\x18\x01 \x01(\tR\x03cmd\"\x9e\x01\n" +
+	"\x03cmd\x18\x01 \x01(\tR\x03cmd\"\xe1\x01\n" +
 	"\fKillSettings\x12\x16\n" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12<\n" +
 	"\fgrace_period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vgracePeriod\x128\n" +
-	"\rpre_stop_http\x18\x03 \x01(\v2\x14.tandem.v1.HttpCheckR\vpreStopHttp\"N\n" +
+	"\rpre_stop_http\x18\x03 \x01(\v2\x14.tandem.v1.HttpCheckR\vpreStopHttp\x12A\n" +
+	"\x10pre_stop_command\x18\x04 \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\"N\n" +
 	"\vLogSettings\x12\x1b\n" +
 	"\tmax_files\x18\x01 \x01(\x05R\bmaxFiles\x12\"\n" +
 	"\rmax_file_size\x18\x02 \x01(\x03R\vmaxFileSize*u\n" +
@@ -2484,12 +2518,13 @@ var file_tandem_v1_job_proto_depIdxs = []int32{
 	30, // 44: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
 	30, // 45: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
 	23, // 46: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	21, // 47: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	25, // 47: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	21, // 48: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }

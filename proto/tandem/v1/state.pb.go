@@ -647,15 +647,18 @@ type UpdateRecord struct {
 	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// The version to go back to should it fail; 0 without one.
 	FromVersion uint64 `protobuf:"varint,4,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
-	// The version that failed, where this update goes back from it; else 0.
+	// The version that is given up, where this update goes back from it, because
+	// it has failed or somebody asked for that; else 0.
 	Reverts uint64                 `protobuf:"varint,5,opt,name=reverts,proto3" json:"reverts,omitempty"`
 	Started *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started,proto3" json:"started,omitempty"`
-	// When the latest updated instance came to serve; the progress deadline
-	// counts from here.
+	// When the latest updated instance was launched or came to serve; the progress
+	// deadline counts from here.
 	Progressed *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=progressed,proto3" json:"progressed,omitempty"`
 	// Whether the canaries, if any were asked for, were found good.
-	Promoted      bool                   `protobuf:"varint,8,opt,name=promoted,proto3" json:"promoted,omitempty"`
-	Ended         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	Promoted bool                   `protobuf:"varint,8,opt,name=promoted,proto3" json:"promoted,omitempty"`
+	Ended    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	// How many times updated instances have failed.
+	Failures      uint32 `protobuf:"varint,10,opt,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -751,6 +754,13 @@ func (x *UpdateRecord) GetEnded() *timestamppb.Timestamp {
 		return x.Ended
 	}
 	return nil
+}
+
+func (x *UpdateRecord) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
 }
 
 // VersionRecord is one version of a job as it was submitted. The versions that
@@ -855,7 +865,11 @@ type InstanceRecord struct {
 	// 0 for none.
 	RestartThrough uint64 `protobuf:"varint,12,opt,name=restart_through,json=restartThrough,proto3" json:"restart_through,omitempty"`
 	// The agent that it belongs to, in a daemon job.
-	AgentId       string `protobuf:"bytes,13,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	AgentId string `protobuf:"bytes,13,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The attempt that makes the instance what it is, where that is not the
+	// latest: a replacement was started on another agent, and has not taken its
+	// place (yet). Otherwise 0.
+	LiveAttempt   uint64 `protobuf:"varint,14,opt,name=live_attempt,json=liveAttempt,proto3" json:"live_attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -981,6 +995,13 @@ func (x *InstanceRecord) GetAgentId() string {
 	return ""
 }
 
+func (x *InstanceRecord) GetLiveAttempt() uint64 {
+	if x != nil {
+		return x.LiveAttempt
+	}
+	return 0
+}
+
 // AttemptRecord is one launch of an instance: one LAUNCH_GROUP. It is stored
 // before the launch is sent.
 type AttemptRecord struct {
@@ -1008,7 +1029,11 @@ type AttemptRecord struct {
 	Unreachable *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	// Where the agent answered when it was chosen, such as http://10.0.0.5:5051,
 	// for reading the sandbox; empty when its offer did not say.
-	AgentUrl      string `protobuf:"bytes,15,opt,name=agent_url,json=agentUrl,proto3" json:"agent_url,omitempty"`
+	AgentUrl string `protobuf:"bytes,15,opt,name=agent_url,json=agentUrl,proto3" json:"agent_url,omitempty"`
+	// Of an executor that is shared: the ExecutorInfo that it was launched with
+	// (mesos.v1.ExecutorInfo in protobuf's binary form), which whatever is launched
+	// on it later has to repeat. Otherwise empty.
+	Executor      []byte `protobuf:"bytes,17,opt,name=executor,proto3" json:"executor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1146,6 +1171,13 @@ func (x *AttemptRecord) GetAgentUrl() string {
 		return x.AgentUrl
 	}
 	return ""
+}
+
+func (x *AttemptRecord) GetExecutor() []byte {
+	if x != nil {
+		return x.Executor
+	}
+	return nil
 }
 
 // TaskRecord is the Mesos task that carries one workload of one attempt.
@@ -1299,6 +1331,197 @@ func (x *TaskRecord) GetReady() bool {
 	return false
 }
 
+// AgentRecord is what has to be remembered of an agent that instances are to
+// leave. There is none for any other agent.
+type AgentRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AgentId  string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Hostname string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	// Somebody asked this scheduler to leave the agent.
+	Drain *Drain `protobuf:"bytes,3,opt,name=drain,proto3" json:"drain,omitempty"`
+	// The master has said that the agent will be unavailable.
+	Maintenance *Maintenance `protobuf:"bytes,4,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// When it was first seen that an operator drains the agent by Mesos's own
+	// means, which end its tasks; absent while that is not so.
+	OperatorDrain *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=operator_drain,json=operatorDrain,proto3" json:"operator_drain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentRecord) Reset() {
+	*x = AgentRecord{}
+	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentRecord) ProtoMessage() {}
+
+func (x *AgentRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentRecord.ProtoReflect.Descriptor instead.
+func (*AgentRecord) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AgentRecord) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *AgentRecord) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *AgentRecord) GetDrain() *Drain {
+	if x != nil {
+		return x.Drain
+	}
+	return nil
+}
+
+func (x *AgentRecord) GetMaintenance() *Maintenance {
+	if x != nil {
+		return x.Maintenance
+	}
+	return nil
+}
+
+func (x *AgentRecord) GetOperatorDrain() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OperatorDrain
+	}
+	return nil
+}
+
+// Drain is this scheduler's own leaving of an agent, by `tandem drain`.
+type Drain struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Started *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started,proto3" json:"started,omitempty"`
+	// When what is still there is ended, whether or not there is room elsewhere;
+	// absent for never.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drain) Reset() {
+	*x = Drain{}
+	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drain) ProtoMessage() {}
+
+func (x *Drain) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
+func (*Drain) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Drain) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *Drain) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+// Maintenance is a time in which an agent may be unavailable.
+type Maintenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Absent when it is not known.
+	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Maintenance) Reset() {
+	*x = Maintenance{}
+	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Maintenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Maintenance) ProtoMessage() {}
+
+func (x *Maintenance) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
+func (*Maintenance) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Maintenance) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Maintenance) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
 // Explanation says why instances of a job wait, or whether and where those of a
 // job that is not submitted would find room. It speaks of what agents offered
 // last, less what was launched there since.
@@ -1329,7 +1552,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	mi := &file_tandem_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1564,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	mi := &file_tandem_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1577,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Explanation) GetJobId() string {
@@ -1441,7 +1664,7 @@ type AgentExplanation struct {
 
 func (x *AgentExplanation) Reset() {
 	*x = AgentExplanation{}
-	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	mi := &file_tandem_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1676,7 @@ func (x *AgentExplanation) String() string {
 func (*AgentExplanation) ProtoMessage() {}
 
 func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	mi := &file_tandem_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1689,7 @@ func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentExplanation.ProtoReflect.Descriptor instead.
 func (*AgentExplanation) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AgentExplanation) GetAgentId() string {
@@ -1512,7 +1735,7 @@ type Obstacle struct {
 
 func (x *Obstacle) Reset() {
 	*x = Obstacle{}
-	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1747,7 @@ func (x *Obstacle) String() string {
 func (*Obstacle) ProtoMessage() {}
 
 func (x *Obstacle) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1760,7 @@ func (x *Obstacle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
 func (*Obstacle) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Obstacle) GetWhat() string {
@@ -1592,7 +1815,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x04held\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04held\x12\x12\n" +
 	"\x04runs\x18\x04 \x01(\x04R\x04runs\x12\x18\n" +
 	"\askipped\x18\x05 \x01(\x04R\askipped\x12\x16\n" +
-	"\x06missed\x18\x06 \x01(\x04R\x06missed\"\xeb\x02\n" +
+	"\x06missed\x18\x06 \x01(\x04R\x06missed\"\x87\x03\n" +
 	"\fUpdateRecord\x12,\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x16.tandem.v1.UpdatePhaseR\x05phase\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -1604,12 +1827,14 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"progressed\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"progressed\x12\x1a\n" +
 	"\bpromoted\x18\b \x01(\bR\bpromoted\x120\n" +
-	"\x05ended\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x9a\x01\n" +
+	"\x05ended\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x1a\n" +
+	"\bfailures\x18\n" +
+	" \x01(\rR\bfailures\"\x9a\x01\n" +
 	"\rVersionRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\"\n" +
 	"\x04spec\x18\x03 \x01(\v2\x0e.tandem.v1.JobR\x04spec\x124\n" +
-	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xe2\x03\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x85\x04\n" +
 	"\x0eInstanceRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12.\n" +
@@ -1626,7 +1851,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	" \x01(\rR\x06streak\x12\x16\n" +
 	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
 	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\x12\x19\n" +
-	"\bagent_id\x18\r \x01(\tR\aagentId\"\x9d\x05\n" +
+	"\bagent_id\x18\r \x01(\tR\aagentId\x12!\n" +
+	"\flive_attempt\x18\x0e \x01(\x04R\vliveAttempt\"\xb9\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1648,7 +1874,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"attributes\x124\n" +
 	"\arunning\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\arunning\x12<\n" +
 	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x12\x1b\n" +
-	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x1a=\n" +
+	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x12\x1a\n" +
+	"\bexecutor\x18\x11 \x01(\fR\bexecutor\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x04\n" +
@@ -1674,7 +1901,19 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\n" +
 	"\n" +
 	"\b_healthyB\b\n" +
-	"\x06_ready\"\xda\x02\n" +
+	"\x06_ready\"\xe9\x01\n" +
+	"\vAgentRecord\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12&\n" +
+	"\x05drain\x18\x03 \x01(\v2\x10.tandem.v1.DrainR\x05drain\x128\n" +
+	"\vmaintenance\x18\x04 \x01(\v2\x16.tandem.v1.MaintenanceR\vmaintenance\x12A\n" +
+	"\x0eoperator_drain\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\roperatorDrain\"u\n" +
+	"\x05Drain\x124\n" +
+	"\astarted\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x126\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"m\n" +
+	"\vMaintenance\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xda\x02\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
@@ -1762,7 +2001,7 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
@@ -1776,56 +2015,66 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	(*InstanceRecord)(nil),        // 9: tandem.v1.InstanceRecord
 	(*AttemptRecord)(nil),         // 10: tandem.v1.AttemptRecord
 	(*TaskRecord)(nil),            // 11: tandem.v1.TaskRecord
-	(*Explanation)(nil),           // 12: tandem.v1.Explanation
-	(*AgentExplanation)(nil),      // 13: tandem.v1.AgentExplanation
-	(*Obstacle)(nil),              // 14: tandem.v1.Obstacle
-	nil,                           // 15: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 16: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*Job)(nil),                   // 18: tandem.v1.Job
-	(*TaskReport)(nil),            // 19: tandem.v1.TaskReport
+	(*AgentRecord)(nil),           // 12: tandem.v1.AgentRecord
+	(*Drain)(nil),                 // 13: tandem.v1.Drain
+	(*Maintenance)(nil),           // 14: tandem.v1.Maintenance
+	(*Explanation)(nil),           // 15: tandem.v1.Explanation
+	(*AgentExplanation)(nil),      // 16: tandem.v1.AgentExplanation
+	(*Obstacle)(nil),              // 17: tandem.v1.Obstacle
+	nil,                           // 18: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 19: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*Job)(nil),                   // 21: tandem.v1.Job
+	(*TaskReport)(nil),            // 22: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	17, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	18, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	17, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	17, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	20, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	21, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	20, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	20, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
 	7,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
 	6,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
-	17, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
-	17, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
-	17, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	20, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	20, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	20, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
 	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	17, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	17, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	17, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	18, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	17, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	20, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	20, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	20, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	21, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	20, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
 	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	17, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	17, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	17, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	17, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	20, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	20, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	20, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	20, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
 	11, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	17, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	15, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	17, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	17, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	20, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	18, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	20, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	20, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
 	3,  // 26: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	17, // 27: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	17, // 28: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	16, // 29: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	19, // 30: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	13, // 31: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
-	17, // 32: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	17, // 33: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	14, // 34: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	20, // 27: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	20, // 28: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	19, // 29: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	22, // 30: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	13, // 31: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
+	14, // 32: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
+	20, // 33: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
+	20, // 34: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
+	20, // 35: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
+	20, // 36: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
+	20, // 37: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
+	16, // 38: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
+	20, // 39: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	20, // 40: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	17, // 41: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -1842,7 +2091,7 @@ func file_tandem_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

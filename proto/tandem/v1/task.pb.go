@@ -48,9 +48,12 @@ type TaskSettings struct {
 	// Files to bring into the sandbox, beside TaskInfo.command.uris.
 	Fetch []*Fetch `protobuf:"bytes,10,rep,name=fetch,proto3" json:"fetch,omitempty"`
 	// Decides readiness; reported by TaskStatus.check_status. The port's name is
-	// resolved in readiness_port.
+	// resolved in readiness_port. Mesos has room for one check's status: where
+	// TaskInfo.check is given too, that is performed and this is not.
 	ReadinessCheck *HealthCheck `protobuf:"bytes,11,opt,name=readiness_check,json=readinessCheck,proto3" json:"readiness_check,omitempty"`
 	ReadinessPort  int32        `protobuf:"varint,12,opt,name=readiness_port,json=readinessPort,proto3" json:"readiness_port,omitempty"`
+	// Run before the first signal, in place of pre_stop_http.
+	PreStopCommand *CommandCheck `protobuf:"bytes,13,opt,name=pre_stop_command,json=preStopCommand,proto3" json:"pre_stop_command,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -169,6 +172,13 @@ func (x *TaskSettings) GetReadinessPort() int32 {
 	return 0
 }
 
+func (x *TaskSettings) GetPreStopCommand() *CommandCheck {
+	if x != nil {
+		return x.PreStopCommand
+	}
+	return nil
+}
+
 // TaskReport is what the executor says of a task beyond what Mesos's own
 // TaskStatus holds. It travels in TaskStatus.data of terminal updates, in
 // protobuf's binary form. Values that the kernel does not tell are absent.
@@ -182,7 +192,8 @@ type TaskReport struct {
 	Signal     *int32 `protobuf:"varint,3,opt,name=signal,proto3,oneof" json:"signal,omitempty"`
 	CoreDumped bool   `protobuf:"varint,4,opt,name=core_dumped,json=coreDumped,proto3" json:"core_dumped,omitempty"`
 	Usage      *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
-	// What is not enforced for this task though it was asked for, one line each.
+	// What this task has not had though it was asked for, one line each: limits
+	// that are not enforced, output that was lost.
 	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -373,7 +384,7 @@ var File_tandem_v1_task_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\x81\x04\n" +
+	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xc4\x04\n" +
 	"\fTaskSettings\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12)\n" +
 	"\x06limits\x18\x02 \x01(\v2\x11.tandem.v1.LimitsR\x06limits\x12#\n" +
@@ -388,7 +399,8 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	"\x05fetch\x18\n" +
 	" \x03(\v2\x10.tandem.v1.FetchR\x05fetch\x12?\n" +
 	"\x0freadiness_check\x18\v \x01(\v2\x16.tandem.v1.HealthCheckR\x0ereadinessCheck\x12%\n" +
-	"\x0ereadiness_port\x18\f \x01(\x05R\rreadinessPort\"\xdf\x01\n" +
+	"\x0ereadiness_port\x18\f \x01(\x05R\rreadinessPort\x12A\n" +
+	"\x10pre_stop_command\x18\r \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\"\xdf\x01\n" +
 	"\n" +
 	"TaskReport\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12 \n" +
@@ -437,7 +449,8 @@ var file_tandem_v1_task_proto_goTypes = []any{
 	(*LogSettings)(nil),         // 6: tandem.v1.LogSettings
 	(*Fetch)(nil),               // 7: tandem.v1.Fetch
 	(*HealthCheck)(nil),         // 8: tandem.v1.HealthCheck
-	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
+	(*CommandCheck)(nil),        // 9: tandem.v1.CommandCheck
+	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
 }
 var file_tandem_v1_task_proto_depIdxs = []int32{
 	3,  // 0: tandem.v1.TaskSettings.limits:type_name -> tandem.v1.Limits
@@ -446,15 +459,16 @@ var file_tandem_v1_task_proto_depIdxs = []int32{
 	6,  // 3: tandem.v1.TaskSettings.logs:type_name -> tandem.v1.LogSettings
 	7,  // 4: tandem.v1.TaskSettings.fetch:type_name -> tandem.v1.Fetch
 	8,  // 5: tandem.v1.TaskSettings.readiness_check:type_name -> tandem.v1.HealthCheck
-	2,  // 6: tandem.v1.TaskReport.usage:type_name -> tandem.v1.Usage
-	9,  // 7: tandem.v1.Usage.wall_time:type_name -> google.protobuf.Duration
-	9,  // 8: tandem.v1.Usage.cpu_time:type_name -> google.protobuf.Duration
-	9,  // 9: tandem.v1.Usage.throttled_time:type_name -> google.protobuf.Duration
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	9,  // 6: tandem.v1.TaskSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	2,  // 7: tandem.v1.TaskReport.usage:type_name -> tandem.v1.Usage
+	10, // 8: tandem.v1.Usage.wall_time:type_name -> google.protobuf.Duration
+	10, // 9: tandem.v1.Usage.cpu_time:type_name -> google.protobuf.Duration
+	10, // 10: tandem.v1.Usage.throttled_time:type_name -> google.protobuf.Duration
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_task_proto_init() }

@@ -3,6 +3,14 @@ import { call } from "./api.js";
 import { pagedTable } from "./table.js";
 import { number } from "./words.js";
 
+// leaving says why an agent is to be left, as the command line does.
+function leaving(a) {
+  const { operatorDrain, drain, maintenance } = a.leaving;
+  if (operatorDrain) return "drained by an operator";
+  if (drain) return a.attempts ? "draining" : "drained";
+  return new Date(maintenance.start) > Date.now() ? "maintenance is coming" : "in maintenance";
+}
+
 // agents shows the agents that tasks run on.
 export function agents(page) {
   page.title("Agents");
@@ -12,7 +20,7 @@ export function agents(page) {
     text: (r) => `${r.of.hostname} ${r.of.agentId} ${(r.of.jobs ?? []).join(" ")}`.toLowerCase(),
     columns: [
       { name: "Agent", head: true, draw: (r) => r.of.hostname },
-      { name: "Standing", draw: (r) => pill(r.of.unreachable ? { word: "unreachable", mood: "bad" } : { word: "reachable", mood: "good" }) },
+      { name: "Standing", draw: (r) => pill(r.of.leaving ? { word: leaving(r.of), mood: "moving" } : r.of.unreachable ? { word: "unreachable", mood: "bad" } : { word: "reachable", mood: "good" }) },
       { name: "Instances", class: "n", draw: (r) => number(r.of.attempts) },
       { name: "Tasks", class: "n", draw: (r) => number(r.of.tasks) },
       { name: "Jobs", draw: (r) => (r.of.jobs ?? []).slice(0, 8).flatMap((j, i) => [i ? ", " : "", h("a", { href: `/jobs${j}` }, j)]).concat((r.of.jobs ?? []).length > 8 ? ` and ${r.of.jobs.length - 8} more` : []) },

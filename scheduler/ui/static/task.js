@@ -133,7 +133,7 @@ function drawUsage(e, t, w, current) {
       ["Open files", limits.nofile != null ? `at most ${limits.nofile}` : ""],
     ]) : null,
     w && !current ? h("p", { class: "quiet" }, "The limits are those of the job's newest version; this attempt ran an earlier one.") : null,
-    (t.report?.warnings ?? []).map((x) => h("p", { class: "warning" }, `Not enforced: ${x}`)));
+    (t.report?.warnings ?? []).map((x) => h("p", { class: "warning" }, `Warning: ${x}`)));
 }
 
 function drawOthers(e, attempts, name) {

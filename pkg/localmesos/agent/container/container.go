@@ -41,15 +41,17 @@ type Spec struct {
 	Dir string
 	// Credential is the user to run as; nil means the agent's own.
 	Credential *syscall.Credential
-	// Stdout and Stderr are handed on; they stay open and the caller's.
-	Stdout, Stderr *os.File
-	Limits         core.Limits
+	// Stdin, Stdout and Stderr are handed on; they stay open and the caller's.
+	// Without Stdin there is /dev/null.
+	Stdin, Stdout, Stderr *os.File
+	Limits                core.Limits
 }
 
 // Container is a running executor with all its processes.
 type Container struct {
 	runtime *Runtime
 	group   *cgroup.Group // nil without cgroups
+	members *cgroup.Group // the group that processes belong in
 	command *exec.Cmd
 	done    chan struct{} // closed when the executor has ended
 
@@ -59,6 +61,8 @@ type Container struct {
 	limits     core.Limits
 	destroyed  bool
 	limitation *core.Limitation
+	// children are the processes that Exec started and that live.
+	children map[*Process]struct{}
 
 	oom *oomWatch // nil without the memory controller
 	// killing is added to while destroyed turns true, and never after.
@@ -70,11 +74,11 @@ type Container struct {
 // program could not be started; nothing is left of the container either way.
 func (r *Runtime) Start(spec Spec) (*Container, error) {
 	c := &Container{runtime: r, done: make(chan struct{}), limits: spec.Limits}
-	processes, err := c.prepare(spec)
-	if err != nil {
+	var err error
+	if c.members, err = c.prepare(spec); err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
-	c.command, err = start(spec.command, processes, r.options.Logger)
+	c.command, err = start(spec.command, c.members, r.options.Logger)
 	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
@@ -83,7 +87,7 @@ func (r *Runtime) Start(spec Spec) (*Container, error) {
 }
 
 func (s Spec) command() *exec.Cmd {
-	return &exec.Cmd{
+	command := &exec.Cmd{
 		Path:   lookup(s.Path, s.Env),
 		Args:   s.Args,
 		Env:    s.Env,
@@ -95,6 +99,10 @@ func (s Spec) command() *exec.Cmd {
 			Credential: s.Credential,
 		},
 	}
+	if s.Stdin != nil {
+		command.Stdin = s.Stdin
+	}
+	return command
 }
 
 // wait reaps the executor. Its session is killed before, while its process ID
@@ -109,6 +117,7 @@ func (c *Container) wait() {
 	}
 	if c.group == nil {
 		killSession(c.PID())
+		c.killChildren()
 	}
 	// The error says no more than ProcessState does.
 	_ = c.command.Wait()
@@ -251,6 +260,9 @@ func (c *Container) Wait() (Status, *core.Limitation, error) {
 	c.destroyed = true
 	limitation := c.limitation
 	c.mu.Unlock()
+	if c.group == nil {
+		c.killChildren()
+	}
 	if limitation != nil {
 		// What the kernel took first, the executor or a child of its, is no
 		// matter: the agent ends the container.

@@ -96,7 +96,8 @@ func TestParseStat(t *testing.T) {
 		"14 (short) R":                     {0, 0, ""},
 		"15 (with\nnewline) R 1 2 3 0 0 0": {15, 3, "R"},
 	} {
-		pid, session, state := parseStat(line)
+		p, state := parseStat(line)
+		pid, session := p.pid, p.session
 		if got := [3]any{pid, session, state}; got != want {
 			t.Errorf("%q is read as %v, want %v", line, got, want)
 		}
@@ -106,8 +107,8 @@ func TestParseStat(t *testing.T) {
 func FuzzParseStat(f *testing.F) {
 	f.Add("12 (cat) S 1 12 12 0 -1")
 	f.Fuzz(func(t *testing.T, line string) {
-		if pid, session, state := parseStat(line); state == "" && (pid != 0 || session != 0) {
-			t.Errorf("%q is read as %d, %d without a state", line, pid, session)
+		if p, state := parseStat(line); state == "" && p != (process{}) {
+			t.Errorf("%q is read as %v without a state", line, p)
 		}
 	})
 }

@@ -28,35 +28,50 @@ func killSession(leader int) {
 
 // session lists the living processes of a session.
 func session(leader int) []int {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil
-	}
 	var pids []int
-	for _, file := range stats {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		if pid, id, state := parseStat(string(data)); id == leader && state != "Z" && state != "X" {
-			pids = append(pids, pid)
+	for _, p := range processes() {
+		if p.session == leader {
+			pids = append(pids, p.pid)
 		}
 	}
 	return pids
 }
 
+// process is one line of what runs on the machine.
+type process struct{ pid, parent, session int }
+
+// processes lists the living processes of the machine.
+func processes() []process {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil
+	}
+	var all []process
+	for _, file := range stats {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		if p, state := parseStat(string(data)); p.pid != 0 && state != "Z" && state != "X" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // parseStat reads /proc/<pid>/stat: "pid (comm) state ppid pgrp session ...",
 // where comm may hold anything.
-func parseStat(s string) (pid, session int, state string) {
+func parseStat(s string) (p process, state string) {
 	open, shut := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
 	if open < 0 || shut < open {
-		return 0, 0, ""
+		return p, ""
 	}
-	pid, _ = strconv.Atoi(strings.TrimSpace(s[:open]))
 	fields := strings.Fields(s[shut+1:])
 	if len(fields) < 4 {
-		return 0, 0, ""
+		return p, ""
 	}
-	session, _ = strconv.Atoi(fields[3])
-	return pid, session, fields[0]
+	p.pid, _ = strconv.Atoi(strings.TrimSpace(s[:open]))
+	p.parent, _ = strconv.Atoi(fields[1])
+	p.session, _ = strconv.Atoi(fields[3])
+	return p, fields[0]
 }

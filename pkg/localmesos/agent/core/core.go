@@ -195,7 +195,7 @@ func (c *Core) register(now time.Time) {
 		for _, e := range f.executors.all() {
 			// The master never learns of a generated or ended executor, but
 			// of the tasks that still have unacknowledged updates.
-			if e.state != terminated {
+			if e.state != terminated && e.kind != CommandExecutor {
 				r.Executors = append(r.Executors, link.ExecutorOf{FrameworkID: f.id, Info: e.info})
 			}
 			r.Tasks = append(r.Tasks, e.reported(f.id)...)

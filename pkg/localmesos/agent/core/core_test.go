@@ -475,16 +475,20 @@ func TestFrameworksWithoutPartitionAwareness(t *testing.T) {
 	s.want("update unknown TASK_LOST REASON_EXECUTOR_TERMINATED: Cannot find executor")
 }
 
-func TestExecutorsThatAreNotBuiltIn(t *testing.T) {
+// The master does not know of a command executor, and hears nothing of its end.
+func TestTaskWithoutExecutor(t *testing.T) {
 	s := newScript(t, nil)
 	s.RunTask(s.now, framework(), task("t1"))
-	s.want("update t1 TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: " +
-		"Failed to launch container: this agent has no command executor; use one of type CUSTOM")
+	s.want("launch t1 in c1 with 0.2 cpus, 64 MB")
+	e := s.View().Frameworks[0].Executors[0]
+	if e.Kind != core.CommandExecutor || e.Info.GetSource() != "t1" {
+		t.Errorf("the executor is %+v", e)
+	}
+	if q := e.Info.GetName(); q != "Command Executor (Task: t1) (Command: NO COMMAND)" {
+		t.Errorf("the executor is called %q", q)
+	}
+	s.Exited(s.now, "c1", core.Ending{Status: 256})
+	s.want("update t1 TASK_FAILED REASON_EXECUTOR_TERMINATED: Executor terminated")
 	s.ack("t1")
 	s.want("forget fw")
-	info := executorInfo()
-	info.Type, info.Command = mesos.ExecutorInfo_DEFAULT, nil
-	s.RunTaskGroup(s.now, framework(), info, mesos.TaskGroupInfo{Tasks: []mesos.TaskInfo{task("t2")}})
-	s.want("exited exec-1 -1", "update t2 TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: "+
-		"Failed to launch container: this agent has no default executor; use one of type CUSTOM")
 }

@@ -61,6 +61,7 @@ type (
 		Agent     mesos.AgentID
 		Framework mesos.FrameworkInfo
 		Executor  mesos.ExecutorInfo
+		Kind      ExecutorKind
 		Limits    Limits
 		// Checkpoint tells the executor to outlive the agent.
 		Checkpoint bool

@@ -38,7 +38,10 @@ func (c *Core) Exited(now time.Time, container string, end Ending) {
 		c.emit(Hangup{Stream: e.stream})
 		e.stream = noStream
 	}
-	c.emit(ReportExit{Framework: f.id, Executor: e.id(), Status: end.Status})
+	e.nested = nil
+	if e.kind != CommandExecutor {
+		c.emit(ReportExit{Framework: f.id, Executor: e.id(), Status: end.Status})
+	}
 	for _, held := range e.afterLimit {
 		if held.update != nil {
 			c.store(now, *held.update)

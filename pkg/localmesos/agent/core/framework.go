@@ -78,6 +78,8 @@ type executorState struct {
 	framework *framework
 	info      mesos.ExecutorInfo
 	container string
+	kind      ExecutorKind
+	nested    []nested
 	state     executorPhase
 	stream    StreamID
 	pid       uint32
@@ -222,21 +224,28 @@ func appendBounded[T any](all []T, one T, most int) []T {
 func (e *executorState) reported(id mesos.FrameworkID) []mesos.Task {
 	var ts []mesos.Task
 	for _, info := range e.queued.all() {
-		ts = append(ts, (&task{info: info, state: mesos.TASK_STAGING}).message(id, e.id()))
+		ts = append(ts, (&task{info: info, state: mesos.TASK_STAGING}).message(id, e))
 	}
 	for _, t := range append(e.launched.all(), e.ended.all()...) {
-		ts = append(ts, t.message(id, e.id()))
+		ts = append(ts, t.message(id, e))
 	}
 	return ts
 }
 
-func (t *task) message(framework mesos.FrameworkID, executor mesos.ExecutorID) mesos.Task {
+// message is the task as others see it. The executor that the agent made for it
+// does not show.
+func (t *task) message(framework mesos.FrameworkID, e *executorState) mesos.Task {
 	state := t.state
+	var executor *mesos.ExecutorID
+	if e.kind != CommandExecutor {
+		id := e.id()
+		executor = &id
+	}
 	return mesos.Task{
 		Name:              t.info.Name,
 		TaskID:            t.info.TaskID,
 		FrameworkID:       framework,
-		ExecutorID:        &executor,
+		ExecutorID:        executor,
 		AgentID:           t.info.AgentID,
 		State:             &state,
 		Resources:         t.info.Resources,

@@ -8,13 +8,14 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 )
 
-// RunTask launches a single task on its own executor.
+// RunTask launches a single task, on its own executor or, when it brings none,
+// on a command executor of its own.
 func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
-	if t.Executor == nil {
-		c.refuse(now, framework, []mesos.TaskInfo{t}, "command")
-		return
+	info, kind := commandExecutor(framework, &t), CommandExecutor
+	if t.Executor != nil {
+		info, kind = *t.Executor, CustomExecutor
 	}
-	c.run(now, framework, *t.Executor, []mesos.TaskInfo{t}, nil)
+	c.run(now, framework, info, kind, []mesos.TaskInfo{t}, nil)
 }
 
 // RunTaskGroup launches a task group. As a real master does, it fills the
@@ -27,23 +28,11 @@ func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info m
 		}
 		tasks[i] = t
 	}
+	kind := CustomExecutor
 	if info.Type == mesos.ExecutorInfo_DEFAULT {
-		// The master counts on an executor, and has to hear that there is none.
-		c.emit(ReportExit{Framework: *framework.ID, Executor: info.ExecutorID, Status: -1})
-		c.refuse(now, framework, tasks, "default")
-		return
+		kind = DefaultExecutor
 	}
-	c.run(now, framework, info, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
-}
-
-// refuse answers tasks that need an executor of Mesos's own: the command
-// executor or the default executor. This agent has neither.
-func (c *Core) refuse(now time.Time, framework mesos.FrameworkInfo, tasks []mesos.TaskInfo, kind string) {
-	f := c.framework(framework)
-	for _, t := range tasks {
-		c.agentUpdate(now, f.id, nil, t.TaskID, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED,
-			"Failed to launch container: this agent has no "+kind+" executor; use one of type CUSTOM", nil)
-	}
+	c.run(now, framework, info, kind, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
 }
 
 func (c *Core) framework(info mesos.FrameworkInfo) *framework {
@@ -55,7 +44,7 @@ func (c *Core) framework(info mesos.FrameworkInfo) *framework {
 	return f
 }
 
-func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo) {
+func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, kind ExecutorKind, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo) {
 	if c.phase == Recovering || c.phase == Terminating {
 		return
 	}
@@ -76,6 +65,7 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 	}
 	if !found {
 		e = newExecutor(f, info, c.config.NewContainerID())
+		e.kind = kind
 		f.executors.put(e.id(), e)
 		c.containers[e.container] = e
 	}
@@ -101,6 +91,7 @@ func (c *Core) launch(now time.Time, e *executorState) {
 		Agent:      c.AgentID(),
 		Framework:  e.framework.info,
 		Executor:   e.info,
+		Kind:       e.kind,
 		Limits:     e.demand.limits(e.info.Resources, c.config.CFS),
 		Checkpoint: e.framework.info.GetCheckpoint(),
 	})

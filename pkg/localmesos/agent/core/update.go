@@ -106,21 +106,21 @@ func (t *task) reachedExecutor(u heldUpdate) bool {
 	return u.fromExecutor || (s != mesos.TASK_DROPPED && s != mesos.TASK_LOST)
 }
 
-// fillContainerStatus adds what the agent knows of the container, unless the
-// executor set another container or the addresses itself.
+// fillContainerStatus adds what the agent knows of the container that the
+// executor names, which is its own unless it says otherwise. Addresses that the
+// executor set stay.
 func (c *Core) fillContainerStatus(e *executorState, s *mesos.TaskStatus) {
-	if e.state == terminated || !e.hasPID {
-		return
-	}
 	status := mesos.ContainerStatus{}
 	if s.ContainerStatus != nil {
 		status = *s.ContainerStatus
 	}
-	if status.ContainerID != nil && status.ContainerID.Value != e.container {
+	pid, known := e.pidOf(status.ContainerID)
+	if !known {
 		return
 	}
-	pid := e.pid
-	status.ContainerID = &mesos.ContainerID{Value: e.container}
+	if status.ContainerID == nil {
+		status.ContainerID = &mesos.ContainerID{Value: e.container}
+	}
 	status.ExecutorPID = &pid
 	if len(status.NetworkInfos) == 0 {
 		ip, protocol := c.config.IP, mesos.IPv4

@@ -27,6 +27,7 @@ type ExecutorView struct {
 	Container  string
 	PID        uint32 // zero before the executor was started
 	Registered bool
+	Kind       ExecutorKind
 	Tasks      []mesos.Task
 	Queued     []mesos.TaskInfo
 	// Ended are the tasks whose terminal update waits for acknowledgement,
@@ -67,16 +68,17 @@ func (e *executorState) view() ExecutorView {
 		Container:  e.container,
 		PID:        e.pid,
 		Registered: e.state == running,
+		Kind:       e.kind,
 		Queued:     e.queued.all(),
 	}
 	for _, t := range e.launched.all() {
-		v.Tasks = append(v.Tasks, t.message(e.framework.id, e.id()))
+		v.Tasks = append(v.Tasks, t.message(e.framework.id, e))
 	}
 	for t := range e.ended.each() {
-		v.Ended = append(v.Ended, t.message(e.framework.id, e.id()))
+		v.Ended = append(v.Ended, t.message(e.framework.id, e))
 	}
 	for _, t := range e.completed {
-		v.Completed = append(v.Completed, t.message(e.framework.id, e.id()))
+		v.Completed = append(v.Completed, t.message(e.framework.id, e))
 	}
 	return v
 }

@@ -6,8 +6,9 @@
 // where runs/latest is a link to the newest container. It also finds the user
 // that an executor runs as.
 //
-// The package must never follow a path that an executor could have changed:
-// whatever it makes, it makes before the executor exists.
+// The package must never follow a path that an executor could have changed: it
+// makes an executor's sandbox before the executor exists, and never leaves it
+// when it makes one in it.
 package sandbox
 
 import (
@@ -112,6 +113,48 @@ func lookup(name string) (Owner, error) {
 	owner := Owner{Name: name, UID: uint32(uid), GID: uint32(gid)}
 	owner.Credential = &syscall.Credential{Uid: owner.UID, Gid: owner.GID, Groups: groups(u, owner.GID)}
 	return owner, nil
+}
+
+// Nested makes the sandbox of a nested container within an executor's, with the
+// link by which its task is found, for a user or, if name is empty, for the
+// executor's. The error has the words of a real agent.
+func Nested(executor string, container, task, name string, of Owner) (dir string, owner Owner, err error) {
+	dir = filepath.Join(executor, "containers", container)
+	fail := func(err error) (string, Owner, error) {
+		//lint:ignore ST1005 the words of a real agent, which travel on the wire
+		return "", Owner{}, fmt.Errorf("Failed to create nested sandbox '%s': %w", dir, err)
+	}
+	owner = of
+	if name != "" {
+		if owner, err = lookup(name); err != nil {
+			//lint:ignore ST1005 the words of a real agent, which travel on the wire
+			return fail(fmt.Errorf("Failed to chown directory to '%s': %w", name, err))
+		}
+	}
+	root, err := os.OpenRoot(executor)
+	if err != nil {
+		return fail(err)
+	}
+	defer root.Close()
+	inside := filepath.Join("containers", container)
+	if err := root.MkdirAll("containers", 0o755); err != nil {
+		return fail(err)
+	}
+	if err := root.Mkdir(inside, 0o750); err != nil {
+		return fail(err)
+	}
+	if owner.Credential != nil {
+		if err := root.Lchown(inside, int(owner.UID), int(owner.GID)); err != nil {
+			return fail(err)
+		}
+	}
+	if err := root.MkdirAll("tasks", 0o755); err != nil {
+		return fail(err)
+	}
+	if err := root.Symlink(dir, filepath.Join("tasks", task)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fail(err)
+	}
+	return dir, owner, nil
 }
 
 // groups are a user's supplementary groups; a user whose groups cannot be told

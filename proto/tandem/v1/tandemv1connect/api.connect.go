@@ -72,12 +72,24 @@ const (
 	// SchedulerServiceListAgentsProcedure is the fully-qualified name of the SchedulerService's
 	// ListAgents RPC.
 	SchedulerServiceListAgentsProcedure = "/tandem.v1.SchedulerService/ListAgents"
+	// SchedulerServiceDrainAgentProcedure is the fully-qualified name of the SchedulerService's
+	// DrainAgent RPC.
+	SchedulerServiceDrainAgentProcedure = "/tandem.v1.SchedulerService/DrainAgent"
 	// SchedulerServiceReadLogProcedure is the fully-qualified name of the SchedulerService's ReadLog
 	// RPC.
 	SchedulerServiceReadLogProcedure = "/tandem.v1.SchedulerService/ReadLog"
 	// SchedulerServiceListFilesProcedure is the fully-qualified name of the SchedulerService's
 	// ListFiles RPC.
 	SchedulerServiceListFilesProcedure = "/tandem.v1.SchedulerService/ListFiles"
+	// SchedulerServiceWatchUsageProcedure is the fully-qualified name of the SchedulerService's
+	// WatchUsage RPC.
+	SchedulerServiceWatchUsageProcedure = "/tandem.v1.SchedulerService/WatchUsage"
+	// SchedulerServiceKillTaskProcedure is the fully-qualified name of the SchedulerService's KillTask
+	// RPC.
+	SchedulerServiceKillTaskProcedure = "/tandem.v1.SchedulerService/KillTask"
+	// SchedulerServiceSignalTaskProcedure is the fully-qualified name of the SchedulerService's
+	// SignalTask RPC.
+	SchedulerServiceSignalTaskProcedure = "/tandem.v1.SchedulerService/SignalTask"
 )
 
 // SchedulerServiceClient is a client for the tandem.v1.SchedulerService service.
@@ -111,13 +123,24 @@ type SchedulerServiceClient interface {
 	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
 	// Starts a cron job now, besides its schedule.
 	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
-	// The agents that tasks of this scheduler run on.
+	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
+	// It needs no rights with the master, and concerns no other framework.
+	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
 	ReadLog(context.Context, *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error)
 	// The files in a task's sandbox. They are read from the agent.
 	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
+	// What tasks use while they run: what is known of the last minutes, then
+	// samples as they come. Tasks are measured only while somebody asks.
+	WatchUsage(context.Context, *v1.WatchUsageRequest) (*connect.ServerStreamForClient[v1.WatchUsageResponse], error)
+	// Ends a task by its kill policy. What follows is for the job's restart
+	// policy: to it, the task was killed by somebody else.
+	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
+	// Sends a signal to a task. Answered when the executor has sent it.
+	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
 }
 
 // NewSchedulerServiceClient constructs a client for the tandem.v1.SchedulerService service. By
@@ -222,6 +245,12 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		drainAgent: connect.NewClient[v1.DrainAgentRequest, v1.DrainAgentResponse](
+			httpClient,
+			baseURL+SchedulerServiceDrainAgentProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("DrainAgent")),
+			connect.WithClientOptions(opts...),
+		),
 		readLog: connect.NewClient[v1.ReadLogRequest, v1.ReadLogResponse](
 			httpClient,
 			baseURL+SchedulerServiceReadLogProcedure,
@@ -233,6 +262,24 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			baseURL+SchedulerServiceListFilesProcedure,
 			connect.WithSchema(schedulerServiceMethods.ByName("ListFiles")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		watchUsage: connect.NewClient[v1.WatchUsageRequest, v1.WatchUsageResponse](
+			httpClient,
+			baseURL+SchedulerServiceWatchUsageProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("WatchUsage")),
+			connect.WithClientOptions(opts...),
+		),
+		killTask: connect.NewClient[v1.KillTaskRequest, v1.KillTaskResponse](
+			httpClient,
+			baseURL+SchedulerServiceKillTaskProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("KillTask")),
+			connect.WithClientOptions(opts...),
+		),
+		signalTask: connect.NewClient[v1.SignalTaskRequest, v1.SignalTaskResponse](
+			httpClient,
+			baseURL+SchedulerServiceSignalTaskProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("SignalTask")),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -254,8 +301,12 @@ type schedulerServiceClient struct {
 	steerUpdate  *connect.Client[v1.SteerUpdateRequest, v1.SteerUpdateResponse]
 	runJob       *connect.Client[v1.RunJobRequest, v1.RunJobResponse]
 	listAgents   *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
+	drainAgent   *connect.Client[v1.DrainAgentRequest, v1.DrainAgentResponse]
 	readLog      *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
 	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
+	watchUsage   *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
+	killTask     *connect.Client[v1.KillTaskRequest, v1.KillTaskResponse]
+	signalTask   *connect.Client[v1.SignalTaskRequest, v1.SignalTaskResponse]
 }
 
 // SubmitJob calls tandem.v1.SchedulerService.SubmitJob.
@@ -380,6 +431,15 @@ func (c *schedulerServiceClient) ListAgents(ctx context.Context, req *v1.ListAge
 	return nil, err
 }
 
+// DrainAgent calls tandem.v1.SchedulerService.DrainAgent.
+func (c *schedulerServiceClient) DrainAgent(ctx context.Context, req *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
+	response, err := c.drainAgent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ReadLog calls tandem.v1.SchedulerService.ReadLog.
 func (c *schedulerServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error) {
 	return c.readLog.CallServerStream(ctx, connect.NewRequest(req))
@@ -388,6 +448,29 @@ func (c *schedulerServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogReq
 // ListFiles calls tandem.v1.SchedulerService.ListFiles.
 func (c *schedulerServiceClient) ListFiles(ctx context.Context, req *v1.ListFilesRequest) (*v1.ListFilesResponse, error) {
 	response, err := c.listFiles.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchUsage calls tandem.v1.SchedulerService.WatchUsage.
+func (c *schedulerServiceClient) WatchUsage(ctx context.Context, req *v1.WatchUsageRequest) (*connect.ServerStreamForClient[v1.WatchUsageResponse], error) {
+	return c.watchUsage.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// KillTask calls tandem.v1.SchedulerService.KillTask.
+func (c *schedulerServiceClient) KillTask(ctx context.Context, req *v1.KillTaskRequest) (*v1.KillTaskResponse, error) {
+	response, err := c.killTask.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SignalTask calls tandem.v1.SchedulerService.SignalTask.
+func (c *schedulerServiceClient) SignalTask(ctx context.Context, req *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {
+	response, err := c.signalTask.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -425,13 +508,24 @@ type SchedulerServiceHandler interface {
 	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
 	// Starts a cron job now, besides its schedule.
 	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
-	// The agents that tasks of this scheduler run on.
+	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
+	// It needs no rights with the master, and concerns no other framework.
+	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
 	ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error
 	// The files in a task's sandbox. They are read from the agent.
 	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
+	// What tasks use while they run: what is known of the last minutes, then
+	// samples as they come. Tasks are measured only while somebody asks.
+	WatchUsage(context.Context, *v1.WatchUsageRequest, *connect.ServerStream[v1.WatchUsageResponse]) error
+	// Ends a task by its kill policy. What follows is for the job's restart
+	// policy: to it, the task was killed by somebody else.
+	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
+	// Sends a signal to a task. Answered when the executor has sent it.
+	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
 }
 
 // NewSchedulerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -532,6 +626,12 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceDrainAgentHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceDrainAgentProcedure,
+		svc.DrainAgent,
+		connect.WithSchema(schedulerServiceMethods.ByName("DrainAgent")),
+		connect.WithHandlerOptions(opts...),
+	)
 	schedulerServiceReadLogHandler := connect.NewServerStreamHandlerSimple(
 		SchedulerServiceReadLogProcedure,
 		svc.ReadLog,
@@ -543,6 +643,24 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		svc.ListFiles,
 		connect.WithSchema(schedulerServiceMethods.ByName("ListFiles")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceWatchUsageHandler := connect.NewServerStreamHandlerSimple(
+		SchedulerServiceWatchUsageProcedure,
+		svc.WatchUsage,
+		connect.WithSchema(schedulerServiceMethods.ByName("WatchUsage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceKillTaskHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceKillTaskProcedure,
+		svc.KillTask,
+		connect.WithSchema(schedulerServiceMethods.ByName("KillTask")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceSignalTaskHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceSignalTaskProcedure,
+		svc.SignalTask,
+		connect.WithSchema(schedulerServiceMethods.ByName("SignalTask")),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tandem.v1.SchedulerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -575,10 +693,18 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceRunJobHandler.ServeHTTP(w, r)
 		case SchedulerServiceListAgentsProcedure:
 			schedulerServiceListAgentsHandler.ServeHTTP(w, r)
+		case SchedulerServiceDrainAgentProcedure:
+			schedulerServiceDrainAgentHandler.ServeHTTP(w, r)
 		case SchedulerServiceReadLogProcedure:
 			schedulerServiceReadLogHandler.ServeHTTP(w, r)
 		case SchedulerServiceListFilesProcedure:
 			schedulerServiceListFilesHandler.ServeHTTP(w, r)
+		case SchedulerServiceWatchUsageProcedure:
+			schedulerServiceWatchUsageHandler.ServeHTTP(w, r)
+		case SchedulerServiceKillTaskProcedure:
+			schedulerServiceKillTaskHandler.ServeHTTP(w, r)
+		case SchedulerServiceSignalTaskProcedure:
+			schedulerServiceSignalTaskHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -644,10 +770,26 @@ func (UnimplementedSchedulerServiceHandler) ListAgents(context.Context, *v1.List
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListAgents is not implemented"))
 }
 
+func (UnimplementedSchedulerServiceHandler) DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.DrainAgent is not implemented"))
+}
+
 func (UnimplementedSchedulerServiceHandler) ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ReadLog is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListFiles is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) WatchUsage(context.Context, *v1.WatchUsageRequest, *connect.ServerStream[v1.WatchUsageResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.WatchUsage is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.KillTask is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.SignalTask is not implemented"))
 }

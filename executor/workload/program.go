@@ -1,0 +1,195 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/executor/spawn"
+)
+
+// rlimits maps the OCI names to the kernel's numbers.
+var rlimits = map[string]int{
+	"RLIMIT_AS":         unix.RLIMIT_AS,
+	"RLIMIT_CORE":       unix.RLIMIT_CORE,
+	"RLIMIT_CPU":        unix.RLIMIT_CPU,
+	"RLIMIT_DATA":       unix.RLIMIT_DATA,
+	"RLIMIT_FSIZE":      unix.RLIMIT_FSIZE,
+	"RLIMIT_LOCKS":      unix.RLIMIT_LOCKS,
+	"RLIMIT_MEMLOCK":    unix.RLIMIT_MEMLOCK,
+	"RLIMIT_MSGQUEUE":   unix.RLIMIT_MSGQUEUE,
+	"RLIMIT_NICE":       unix.RLIMIT_NICE,
+	"RLIMIT_NOFILE":     unix.RLIMIT_NOFILE,
+	"RLIMIT_NPROC":      unix.RLIMIT_NPROC,
+	"RLIMIT_RSS":        unix.RLIMIT_RSS,
+	"RLIMIT_RTPRIO":     unix.RLIMIT_RTPRIO,
+	"RLIMIT_RTTIME":     unix.RLIMIT_RTTIME,
+	"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING,
+	"RLIMIT_STACK":      unix.RLIMIT_STACK,
+}
+
+// programOf says what a process is to become. A workload without a cgroup must
+// not outlive the executor: nobody else could find it.
+func (l *Launcher) programOf(s *Spec, user *Numbers, files [3]*os.File, mortal bool) spawn.Program {
+	path, args := s.program()
+	p := spawn.Program{
+		Paths:           candidates(path, s.Env),
+		Args:            args,
+		Env:             s.Env,
+		Dir:             s.Dir,
+		Files:           files,
+		Umask:           0o022,
+		NoNewPrivileges: s.NoNewPrivileges,
+		DieWithParent:   mortal,
+	}
+	if s.Umask != nil {
+		p.Umask = *s.Umask
+	}
+	stated := false
+	for _, r := range s.Rlimits {
+		stated = stated || r.Type == "RLIMIT_NOFILE"
+		p.Rlimits = append(p.Rlimits, spawn.Rlimit{Resource: rlimits[r.Type], Soft: r.Soft, Hard: r.Hard})
+	}
+	if given := l.nofile(); !stated && given != nil {
+		p.Rlimits = append(p.Rlimits, *given)
+	}
+	if user != nil {
+		p.User = &spawn.User{UID: user.UID, GID: user.GID, Groups: user.Groups}
+	}
+	return p
+}
+
+// candidates lists the files that a program's name may mean, in the way of
+// execvp(3).
+func candidates(path string, env []string) []string {
+	if strings.Contains(path, "/") {
+		return []string{path}
+	}
+	var all []string
+	search := lookup(env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	for _, dir := range strings.Split(search, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		all = append(all, filepath.Join(dir, path))
+	}
+	return all
+}
+
+func lookup(env []string, name, otherwise string) string {
+	for _, e := range env {
+		if value, ok := strings.CutPrefix(e, name+"="); ok {
+			return value
+		}
+	}
+	return otherwise
+}
+
+// givenNofile returns the limit of open files that the executor was started
+// with. The Go runtime raises its own, keeps the old one to itself, and gives it
+// back to programs that the standard library starts; a shell tells it. It
+// returns nil when there is none to be told.
+func givenNofile() *spawn.Rlimit {
+	out, err := exec.Command("/bin/sh", "-c", "ulimit -Sn && ulimit -Hn").Output()
+	fields := strings.Fields(string(out))
+	if err != nil || len(fields) != 2 {
+		return nil
+	}
+	var limits [2]uint64
+	for i, field := range fields {
+		if limits[i], err = strconv.ParseUint(field, 10, 64); field == "unlimited" {
+			limits[i], err = unix.RLIM_INFINITY, nil
+		}
+		if err != nil {
+			return nil
+		}
+	}
+	return &spawn.Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: limits[0], Hard: limits[1]}
+}
+
+// wantedScore is the oom_score_adj that a workload is to have.
+func wantedScore(asked *int) int {
+	if asked == nil {
+		return 0
+	}
+	return *asked
+}
+
+// ownOOMScore reads the executor's own. One that cannot be read is as good as
+// none.
+func ownOOMScore() int {
+	data, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return 0
+	}
+	score, _ := strconv.Atoi(strings.TrimSpace(string(data)))
+	return score
+}
+
+// adjustOOMScore gives the process the score that was asked for. An executor
+// may have one of its own that should not be inherited; to lower it takes a
+// privilege, and without it the program lives with it.
+func (p *Process) adjustOOMScore(asked *int) error {
+	score := wantedScore(asked)
+	if score == p.launcher.oomScore {
+		return nil
+	}
+	err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.pid), []byte(strconv.Itoa(score)), 0)
+	if err != nil && asked != nil {
+		return fmt.Errorf("cannot set the oom_score_adj %d: %w", score, err)
+	}
+	return nil
+}
+
+// explain says why a process did not become its program.
+func explain(s *Spec, p spawn.Program, err error) error {
+	var f *spawn.Failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	switch f.Step {
+	case spawn.StepRlimit:
+		r := p.Rlimits[f.Which]
+		name := "RLIMIT_NOFILE"
+		if f.Which < len(s.Rlimits) {
+			name = s.Rlimits[f.Which].Type
+		}
+		return fmt.Errorf("cannot set %s to %d:%d: %w", name, r.Soft, r.Hard, f.Errno)
+	case spawn.StepUser:
+		return fmt.Errorf("cannot become user %q: %w", s.User, f.Errno)
+	case spawn.StepParent:
+		return fmt.Errorf("cannot tie it to the executor's life: %w", f.Errno)
+	case spawn.StepPrivileges:
+		return fmt.Errorf("cannot give up new privileges: %w", f.Errno)
+	case spawn.StepDir:
+		return fmt.Errorf("cannot enter the working directory %s: %w", s.Dir, f.Errno)
+	case spawn.StepExec:
+		path, _ := s.program()
+		return explainExec(path, p.Paths[f.Which], f.Errno)
+	default:
+		return f
+	}
+}
+
+func explainExec(path, tried string, errno syscall.Errno) error {
+	switch {
+	case errno == syscall.ENOENT && !strings.Contains(path, "/"):
+		return fmt.Errorf("cannot run %q: it is in no directory of PATH", path)
+	case errno == syscall.ENOENT && exists(path):
+		return fmt.Errorf("cannot run %q: its interpreter, or its dynamic loader, does not exist", path)
+	default:
+		return fmt.Errorf("cannot run %q: %w", tried, errno)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,453 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/native"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// eventStream takes the events of an executor's subscription.
+type eventStream interface {
+	Send(m wire.Message)
+	Close()
+}
+
+// nativeHost is the world of an executor that is played within the agent. Its
+// container has a process that stands for the executor's, and waits to be told
+// how to exit; the tasks' processes are real. Its methods are the loop's unless
+// they say otherwise.
+type nativeHost struct {
+	worker   *worker
+	executor native.Executor
+	stream   core.StreamID // zero for none
+	// What follows never changes once the container is there.
+	container      *container.Container
+	dir            string
+	env            []string
+	owner          sandbox.Owner
+	stdout, stderr *os.File
+	stdin, exit    *os.File // both ends of the pipe that the status goes through
+
+	mu     sync.Mutex
+	closed bool           // guarded by mu: no process is started any more
+	busy   sync.WaitGroup // added to while not closed
+}
+
+// newNativeHost makes the executor, and has the container run what stands for
+// its process.
+func (w *worker) newNativeHost(spec *container.Spec, owner sandbox.Owner) (*nativeHost, error) {
+	l, o := w.launch, w.agent.options
+	h := &nativeHost{
+		worker: w, dir: spec.Dir, env: spec.Env, owner: owner, stdout: spec.Stdout, stderr: spec.Stderr,
+	}
+	var err error
+	if h.stdin, h.exit, err = os.Pipe(); err != nil {
+		return nil, fmt.Errorf("cannot make a pipe for an executor: %w", err)
+	}
+	settings := native.Settings{
+		Framework: *l.Framework.ID, Executor: l.Executor.ExecutorID, Checkpoint: l.Checkpoint,
+		Recovery: o.RecoveryTimeout, ShutdownGrace: o.ExecutorShutdownGracePeriod, IP: w.agent.ip,
+	}
+	if p := l.Executor.ShutdownGracePeriod; p != nil {
+		settings.ShutdownGrace = time.Duration(p.Nanoseconds)
+	}
+	name := "mesos-executor"
+	if l.Kind == core.DefaultExecutor {
+		name = "mesos-default-executor"
+		h.executor = native.NewGroup(settings, h)
+	} else {
+		h.executor = native.NewCommand(settings, h)
+	}
+	// The end of this process is the end of the pipe, and so of that one.
+	spec.Path, spec.Args, spec.Stdin = "/bin/sh", []string{name, "-c", "read status; exit ${status:-1}"}, h.stdin
+	w.report(func(time.Time) { w.native = h })
+	return h, nil
+}
+
+// close waits until nothing uses the sandbox any more. It is the worker's, and
+// comes when the container is gone.
+func (h *nativeHost) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.busy.Wait()
+	_ = h.stdin.Close()
+	_ = h.exit.Close()
+}
+
+// work does something beside the loop, unless the container is gone.
+func (h *nativeHost) work(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.busy.Go(f)
+	}
+}
+
+// begin is called when the container is there.
+func (h *nativeHost) begin(c *container.Container) {
+	h.container = c
+	if !h.worker.agent.down {
+		h.executor.Connected()
+	}
+}
+
+// lose tells the executor that the agent is gone.
+func (h *nativeHost) lose() {
+	if h.stream != 0 {
+		delete(h.worker.agent.events, h.stream)
+		h.stream = 0
+	}
+	h.executor.Disconnected()
+}
+
+// post has the loop do something, also while the agent plays dead.
+func (h *nativeHost) post(f func()) {
+	h.worker.agent.inputs.post(func(time.Time) { f() })
+}
+
+// nativeStream is a subscription of a native executor.
+type nativeStream struct {
+	host *nativeHost
+	id   core.StreamID
+}
+
+func (s nativeStream) Send(m wire.Message) {
+	e, ok := m.(*executor.Event)
+	if !ok {
+		return
+	}
+	s.host.post(func() {
+		if s.host.stream == s.id {
+			s.host.executor.Event(e)
+		}
+	})
+}
+
+func (s nativeStream) Close() {
+	s.host.post(func() {
+		if s.host.stream == s.id {
+			s.host.stream = 0
+			s.host.executor.Disconnected()
+		}
+	})
+}
+
+// What follows makes it a native.World.
+
+func (h *nativeHost) Now() time.Time         { return h.worker.agent.options.Clock.Now() }
+func (h *nativeHost) NewUUID() []byte        { return newUUID() }
+func (h *nativeHost) NewContainerID() string { return uuid.NewString() }
+
+func (h *nativeHost) After(d time.Duration, f func()) (stop func()) {
+	stopped := false
+	cancel := h.worker.agent.options.Clock.AfterFunc(d, func() {
+		h.post(func() {
+			if !stopped {
+				f()
+			}
+		})
+	})
+	return func() {
+		stopped = true
+		cancel()
+	}
+}
+
+func (h *nativeHost) Call(c *executor.Call) {
+	a := h.worker.agent
+	if a.down {
+		return
+	}
+	if c.Type != executor.Call_SUBSCRIBE {
+		a.core.Call(h.Now(), c)
+		return
+	}
+	id := core.StreamID(a.streams.Add(1))
+	a.events[id] = nativeStream{h, id}
+	if a.core.Subscribe(h.Now(), c, id) != nil {
+		delete(a.events, id)
+		return
+	}
+	h.stream = id
+}
+
+func (h *nativeHost) Exit(status int) {
+	// The process takes the line even before it reads it; if it is gone, it has
+	// exited already.
+	_, _ = fmt.Fprintln(h.exit, status)
+}
+
+// Log writes a line as glog does.
+func (h *nativeHost) Log(severity byte, place, text string) {
+	at := h.Now().Format("20060102 15:04:05.000000")
+	_, _ = fmt.Fprintf(h.stderr, "%c%s %5d %s] %s\n", severity, at, os.Getpid(), place, text)
+}
+
+// nativeProcess is a task's process, from the moment that it is asked for.
+type nativeProcess struct {
+	host *nativeHost
+	spec container.Spec
+	// whole says that it is a nested container.
+	whole bool
+	// What follows is set by the loop once it runs.
+	process *container.Process
+	pending []func(*container.Process)
+}
+
+// Signal implements native.Running; what comes too early waits.
+func (r *nativeProcess) Signal(s syscall.Signal, tree bool) {
+	send := func(process *container.Process) { process.Signal(s, tree) }
+	if r.process == nil {
+		r.pending = append(r.pending, send)
+		return
+	}
+	send(r.process)
+}
+
+func (h *nativeHost) Run(p native.Process) native.Running {
+	r := &nativeProcess{host: h, whole: p.Container != ""}
+	h.work(func() { r.run(p) })
+	return r
+}
+
+// run is the life of a process; it is not the loop's.
+func (r *nativeProcess) run(p native.Process) {
+	h := r.host
+	done, err := r.prepare(p)
+	defer done()
+	if err != nil {
+		h.post(func() { p.Started(0, err) })
+		var failed *native.LaunchError
+		if errors.As(err, &failed) && failed.Made {
+			time.Sleep(destroyPause)
+			h.post(func() { p.Ended(syscall.WaitStatus(syscall.SIGKILL)) })
+		}
+		return
+	}
+	end := func(status syscall.WaitStatus) {
+		if r.whole {
+			h.worker.agent.core.NestedExited(h.worker.id(), p.Container)
+		}
+		p.Ended(status)
+	}
+	fail := func(text string, status int) {
+		fmt.Fprintln(r.spec.Stderr, text)
+		h.post(func() { p.Started(0, nil) })
+		time.Sleep(destroyPause)
+		h.post(func() { end(syscall.WaitStatus(status)) })
+	}
+	if text := noCommand(&p.Command); text != "" {
+		fail(text, 1<<8)
+		return
+	}
+	process, err := h.container.Exec(r.spec, r.whole)
+	var notExecuted *container.NotExecutedError
+	if errors.As(err, &notExecuted) {
+		status := 1 << 8
+		if r.whole {
+			status = int(container.StatusNotExecuted) & 0xffff
+		}
+		fail(fmt.Sprintf("Failed to execute '%s': %s", r.spec.Path, reason(notExecuted)), status)
+		return
+	}
+	if err != nil {
+		return // the container is ending, and the executor with it
+	}
+	h.post(func() {
+		if r.whole {
+			h.worker.agent.core.NestedLaunched(h.worker.id(), p.Container, process.PID())
+		}
+		r.process = process
+		p.Started(process.PID(), nil)
+		for _, do := range r.pending {
+			do(process)
+		}
+		r.pending = nil
+	})
+	status := process.Wait()
+	if r.whole || (status.Signaled() && status.Signal() == syscall.SIGKILL) {
+		// A nested container is destroyed before its end is told; and an
+		// executor dies with its own before it has seen a task's.
+		time.Sleep(destroyPause)
+	}
+	if h.container.Ending() {
+		return
+	}
+	h.post(func() { end(status) })
+}
+
+// destroyPause is what it takes a real agent to destroy a container, or a real
+// executor to notice that its task was killed.
+const destroyPause = 50 * time.Millisecond
+
+// reason words why a program was not executed as the C library does.
+func reason(err error) string {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return err.Error()
+	}
+	text := errno.Error()
+	return string(text[0]-'a'+'A') + text[1:]
+}
+
+// prepare makes what the process needs: a nested container has a sandbox, files
+// and URIs of its own. The function that it returns is called in any case.
+func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
+	h := r.host
+	r.spec = container.Spec{Dir: h.dir, Credential: h.owner.Credential, Stdout: h.stdout, Stderr: h.stderr}
+	setCommand(&r.spec, &p.Command)
+	own := map[string]string{"MESOS_ALLOCATION_ROLE": p.Role}
+	if p.Container == "" {
+		r.spec.Env = withVariables(h.env, &p.Command, own)
+		return func() {}, nil
+	}
+	dir, owner, err := sandbox.Nested(h.dir, p.Container, p.Task.Value, p.Command.GetUser(), h.owner)
+	if err != nil {
+		return func() {}, &native.LaunchError{Text: err.Error()}
+	}
+	stdout, stderr, err := sandbox.Logs(dir, owner)
+	if err != nil {
+		return func() {}, &native.LaunchError{Text: err.Error()}
+	}
+	done = func() {
+		_ = stdout.Close()
+		_ = stderr.Close()
+	}
+	r.spec.Dir, r.spec.Credential, r.spec.Stdout, r.spec.Stderr = dir, owner.Credential, stdout, stderr
+	own["MESOS_CONTAINER_IP"], own["MESOS_SANDBOX"] = h.worker.agent.ip, dir
+	r.spec.Env = withVariables([]string{"PATH=" + defaultPath}, &p.Command, own)
+	if err := h.worker.agent.fetchAll(h.worker.ctx, p.Command.URIs, dir, owner, stderr); err != nil {
+		text := fmt.Sprintf("Failed to fetch all URIs for container '%s.%s': exited with status 1", h.worker.id(), p.Container)
+		return done, &native.LaunchError{Text: text, Made: true}
+	}
+	return done, nil
+}
+
+// withVariables returns an environment with those of a command, and some more.
+func withVariables(env []string, command *mesos.CommandInfo, more map[string]string) []string {
+	set := map[string]string{}
+	for _, v := range command.GetEnvironment().GetVariables() {
+		if v.GetType() == mesos.Environment_Variable_VALUE {
+			set[v.Name] = v.GetValue()
+		}
+	}
+	for name, value := range more {
+		set[name] = value
+	}
+	env = slices.DeleteFunc(slices.Clone(env), func(line string) bool {
+		for name := range set {
+			if len(line) > len(name) && line[len(name)] == '=' && line[:len(name)] == name {
+				return true
+			}
+		}
+		return false
+	})
+	for _, name := range sortedKeys(set) {
+		env = append(env, name+"="+set[name])
+	}
+	slices.Sort(env)
+	return env
+}
+
+func (h *nativeHost) Check(c native.Check) {
+	of, _ := c.Of.(*nativeProcess)
+	h.work(func() {
+		n, err := h.check(c, of)
+		h.post(func() { c.Done(n, err) })
+	})
+}
+
+// check carries out a check; it is not the loop's.
+func (h *nativeHost) check(c native.Check, of *nativeProcess) (int, error) {
+	ctx := h.worker.ctx
+	if c.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+	}
+	switch {
+	case c.Command != nil && of != nil:
+		return h.checkCommand(ctx, c, of)
+	case c.URL != "":
+		return checkURL(ctx, c)
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.Address)
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("mesos-tcp-connect timed out after %s", core.FormatDuration(c.Timeout))
+	}
+	if err != nil {
+		return 1, nil
+	}
+	_ = conn.Close()
+	return 0, nil
+}
+
+func (h *nativeHost) checkCommand(ctx context.Context, c native.Check, of *nativeProcess) (int, error) {
+	spec := of.spec
+	spec.Env = withVariables(spec.Env, c.Command, nil)
+	setCommand(&spec, c.Command)
+	// A real executor gives its children its own stderr, and a nested
+	// container's check a sandbox of its own.
+	spec.Stdout = spec.Stderr
+	if of.whole {
+		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err != nil {
+			return 0, err
+		}
+		defer null.Close()
+		spec.Stdout, spec.Stderr = null, null
+	}
+	process, err := h.container.Exec(spec, true)
+	if err != nil {
+		return 0, fmt.Errorf("failed to create subprocess: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { process.Signal(syscall.SIGKILL, true) })
+	status := process.Wait()
+	if !stop() {
+		return 0, fmt.Errorf("command timed out after %s", core.FormatDuration(c.Timeout))
+	}
+	if !status.Exited() {
+		return 0, errors.New("command " + native.Explain(status))
+	}
+	return status.ExitStatus(), nil
+}
+
+// checkURL asks as curl -L -k does.
+func checkURL(ctx context.Context, c native.Check) (int, error) {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL, nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("curl timed out after %s", core.FormatDuration(c.Timeout))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("curl exited with status 7: %w", err)
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, nil
+}

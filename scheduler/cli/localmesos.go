@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/pflag"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
+)
+
+// mesosFlags describe the Mesos of `tandem local`.
+type mesosFlags struct {
+	// alone means a Mesos without a scheduler of ours.
+	alone                 bool
+	agents                int
+	listen, agentListen   string
+	resources, attributes string
+}
+
+func (f *mesosFlags) flags(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.alone, "no-scheduler", false, "start the Mesos alone, for other frameworks")
+	flags.IntVar(&f.agents, "agents", 1, "how many agents there are")
+	flags.StringVar(&f.listen, "mesos-listen", "", "the `address` of the Mesos master (default: 127.0.0.1:5050 if it is free)")
+	flags.StringVar(&f.agentListen, "agent-listen", "",
+		"the `address` of the first agent; the others have the ports after it (default: free ports)")
+	flags.StringVar(&f.resources, "resources", "",
+		"what each agent offers, as in 'cpus:4;mem:4096;disk:10000;ports:[31000-31999]' (default: all that the machine has)")
+	flags.StringVar(&f.attributes, "attributes", "", "the attributes of each agent, as in 'rack:r1;zone:a'")
+}
+
+// check refuses what does not go together.
+func (f *mesosFlags) check(all *localFlags, files []string) error {
+	switch {
+	case f.agents < 1:
+		return failed(exitUsage, "--agents: at least 1 is needed to run anything")
+	case !f.alone:
+		return nil
+	case len(files) > 0:
+		return failed(exitUsage, "--no-scheduler: there is nobody to run %s: leave out the flag or the files", files[0])
+	case all.listen != "":
+		return failed(exitUsage, "--no-scheduler: there is no API to --listen for; the master's address is --mesos-listen")
+	case all.executor != "":
+		return failed(exitUsage, "--no-scheduler: there is nobody to use the --executor")
+	}
+	return nil
+}
+
+// start starts the Mesos in a directory.
+func (f *mesosFlags) start(ctx context.Context, dir string, log logrus.FieldLogger) (*localmesos.Cluster, error) {
+	o := localmesos.Options{
+		Agents: f.agents,
+		Dir:    filepath.Join(dir, "mesos"),
+		Agent:  agent.Options{Resources: f.resources, Attributes: f.attributes},
+	}
+	o.Master.Logger = log.WithField("component", "mesos")
+	o.Master.Listen = f.listen
+	if o.Master.Listen == "" {
+		o.Master.Listen = freeAddress(master.DefaultListen)
+	}
+	if f.agentListen != "" {
+		host, text, err := net.SplitHostPort(f.agentListen)
+		port, notNumber := strconv.ParseUint(text, 10, 16)
+		if err != nil || notNumber != nil || net.ParseIP(host) == nil {
+			return nil, failed(exitUsage, "--agent-listen: %q is not of the form IP:PORT", f.agentListen)
+		}
+		o.EachAgent = func(number int, o *agent.Options) {
+			own := port
+			if own != 0 {
+				own += uint64(number - 1)
+			}
+			o.Listen = net.JoinHostPort(host, strconv.FormatUint(own, 10))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return localmesos.Start(ctx, o)
+}
+
+// serve tells where the Mesos is, and waits to be interrupted.
+func (f *mesosFlags) serve(ctx context.Context, sys *System, cluster *localmesos.Cluster) error {
+	fact(sys.Stdout, "master", "%s", cluster.URL())
+	for _, a := range cluster.Agents() {
+		fact(sys.Stdout, "agent", "http://%s", a.Address())
+	}
+	fact(sys.Stdout, "page", "%s/frameworks", cluster.URL())
+	tellLimits(sys, cluster)
+	fmt.Fprintln(sys.Stdout, "ready: interrupt to end")
+	<-ctx.Done()
+	return nil
+}
+
+// tellLimits says so where limits are not enforced.
+func tellLimits(sys *System, cluster *localmesos.Cluster) {
+	err := cluster.Agents()[0].Unlimited()
+	if err == nil {
+		return
+	}
+	hint := ""
+	if os.Geteuid() != 0 {
+		hint = " (run it as root for that)"
+	}
+	fact(sys.Stdout, "note", "limits are not enforced here%s: %v", hint, err)
+}
+
+func stopMesos(c *localmesos.Cluster) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	// What still runs ends as its kill policy says, not like in a power cut.
+	return errors.Join(c.Retire(ctx), c.Stop(ctx))
+}

@@ -1,0 +1,601 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/match"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// Bounds of what is done about an agent's maintenance.
+const (
+	// maintenanceNotice is how long before its maintenance an agent is avoided,
+	// and left.
+	maintenanceNotice = time.Hour
+	// lastCall is how long before its maintenance an agent's inverse offers are
+	// answered at the latest.
+	lastCall = time.Minute
+	// killMargin is how long before its maintenance, beside its kill grace, a
+	// batch job's instance is ended that has not finished.
+	killMargin = 30 * time.Second
+	// An inverse offer that was declined comes again after declinedInverse, and
+	// one that was accepted after acceptedInverse, while something of ours is
+	// there.
+	declinedInverse = time.Minute
+	acceptedInverse = 5 * time.Minute
+	// Maintenance of which the master has taken its word back, or that was known
+	// before the subscription, counts no more when it is not said again.
+	rescindedTrust = time.Minute
+	restoredTrust  = 15 * time.Minute
+)
+
+// reasonAgentDraining is REASON_AGENT_DRAINING, which mesos-go does not know. An
+// agent that an operator drains gives it with TASK_KILLING and TASK_KILLED, and
+// with what it makes of them when it is to be marked gone; and with the
+// TASK_DROPPED of a launch that it does not take any more (src/slave/slave.cpp).
+const reasonAgentDraining mesos.TaskStatus_Reason = 34
+
+// drainingReason is the same in a record.
+const drainingReason = "AGENT_DRAINING"
+
+// host is an agent that something of ours is on, or that is to be left.
+type host struct {
+	id       string
+	attempts []*attempt // that are not over
+	// rec says why the agent is to be left; nil when nothing says so.
+	rec    *tandemv1.AgentRecord
+	edited uint64
+	// held are inverse offers that are not answered yet. They tie no resources,
+	// and the master takes them back when the maintenance is called off.
+	held []mesos.OfferID
+	// doubtful is when rec.Maintenance counts no more unless it is said again;
+	// the zero time when it is certain.
+	doubtful time.Time
+	why      string // why it is left, as of the last review
+	against  string // what was last said against its maintenance
+	queued   bool   // is in Core.review
+	timer    timer
+}
+
+func (c *Core) host(id string) *host {
+	h := c.hosts[id]
+	if h == nil {
+		h = &host{id: id}
+		h.timer.owner = fireFunc(func(c *Core) { c.reviewLater(h) })
+		c.hosts[id] = h
+	}
+	return h
+}
+
+// occupy notes that an attempt is on its agent, and vacate that it is over.
+func (c *Core) occupy(a *attempt) {
+	h := c.host(a.rec.AgentId)
+	a.host, a.hostAt = h, len(h.attempts)
+	h.attempts = append(h.attempts, a)
+}
+
+func (c *Core) vacate(a *attempt) {
+	h := a.host
+	if h == nil {
+		return
+	}
+	last := len(h.attempts) - 1
+	h.attempts[a.hostAt] = h.attempts[last]
+	h.attempts[a.hostAt].hostAt = a.hostAt
+	h.attempts[last] = nil
+	h.attempts = h.attempts[:last]
+	a.host = nil
+	if h.rec != nil || last == 0 {
+		c.reviewLater(h)
+	}
+}
+
+// editHost returns the agent's record to be changed in this step.
+func (c *Core) editHost(h *host) *tandemv1.AgentRecord {
+	if h.edited == c.step {
+		return h.rec
+	}
+	h.edited = c.step
+	c.editedHosts = append(c.editedHosts, h)
+	if h.rec == nil {
+		h.rec = &tandemv1.AgentRecord{AgentId: h.id}
+	} else {
+		h.rec = state.CopyAgent(h.rec)
+	}
+	if name := c.hostname(h.id); name != h.id {
+		h.rec.Hostname = name
+	} else if len(h.attempts) > 0 {
+		h.rec.Hostname = h.attempts[0].rec.Hostname
+	}
+	c.reviewLater(h)
+	return h.rec
+}
+
+func (c *Core) reviewLater(h *host) {
+	if !h.queued {
+		h.queued = true
+		c.review = append(c.review, h)
+	}
+}
+
+// leaving says why nothing is to be on the agent, or nothing.
+func (c *Core) leaving(h *host) string {
+	switch r := h.rec; {
+	case r == nil:
+	case r.OperatorDrain != nil:
+		return "an operator drains it"
+	case r.Drain != nil:
+		return "it is drained"
+	case r.Maintenance != nil && c.soon(r.Maintenance):
+		return "its maintenance begins at " + r.Maintenance.Start.AsTime().UTC().Format(time.RFC3339)
+	}
+	return ""
+}
+
+// soon reports whether a time of maintenance has begun or will before long.
+func (c *Core) soon(m *tandemv1.Maintenance) bool {
+	return !c.now.Add(maintenanceNotice).Before(m.Start.AsTime())
+}
+
+// avoid says why nothing may be placed on an agent, or nothing.
+func (c *Core) avoid(agent string) string {
+	h := c.hosts[agent]
+	switch {
+	case h == nil || c.leaving(h) == "":
+		return ""
+	case h.rec.OperatorDrain != nil:
+		return "an operator's drain"
+	case h.rec.Drain != nil:
+		return "its drain"
+	}
+	return maintenance
+}
+
+// maintenance is why nothing is placed on an agent that goes into it.
+const maintenance = "maintenance"
+
+// reviewHosts looks at agents of which something has changed: what has to leave
+// them, and what is to be answered.
+func (c *Core) reviewHosts() {
+	for len(c.review) > 0 {
+		h := c.review[0]
+		c.review = c.review[1:]
+		h.queued = false
+		c.reviewHost(h)
+	}
+	c.review = nil
+}
+
+func (c *Core) reviewHost(h *host) {
+	c.expireMaintenance(h)
+	why := c.leaving(h)
+	switch {
+	case why == h.why:
+	case why == "":
+		c.notice(Info, nil, "agent %s is no longer to be left", c.nameOf(h)).Agent = h.id
+		c.left = slices.DeleteFunc(c.left, func(other *host) bool { return other == h })
+		c.agents.generation++ // for spreads count on no agent that is left
+		if c.offers.waiting > 0 || len(c.daemons) > 0 {
+			c.offers.newWork = true // it was turned down meanwhile
+		}
+	default:
+		c.notice(Info, nil, "leaving agent %s: %s", c.nameOf(h), why).Agent = h.id
+		if h.why == "" {
+			c.left = append(c.left, h)
+			c.agents.generation++
+		}
+	}
+	h.why = why
+	attempts := slices.Clone(h.attempts)
+	// In a fixed order, however they came.
+	slices.SortFunc(attempts, compareAttempts)
+	for _, a := range attempts {
+		if in := a.instance; in.live == a && !a.over() {
+			c.depart(in, a, h, len(attempts))
+		}
+	}
+	c.answerInverse(h)
+	c.armHost(h)
+	if h.forgettable() {
+		c.timers.unset(&h.timer)
+		delete(c.hosts, h.id)
+	}
+}
+
+// blank reports whether nothing says that the agent is to be left.
+func (h *host) blank() bool {
+	return h.rec.GetDrain() == nil && h.rec.GetMaintenance() == nil && h.rec.GetOperatorDrain() == nil
+}
+
+func (h *host) forgettable() bool { return h.blank() && len(h.attempts) == 0 && len(h.held) == 0 }
+
+// saveHosts saves what the step has changed of agents' records.
+func (c *Core) saveHosts() {
+	for _, h := range c.editedHosts {
+		put := state.PutAgent(h.rec)
+		if h.blank() {
+			put = put.Removal()
+		}
+		c.save = append(c.save, put)
+	}
+	c.editedHosts = clearList(c.editedHosts)
+}
+
+func compareAttempts(a, b *attempt) int {
+	x, y := a.instance, b.instance
+	switch {
+	case x.job != y.job:
+		if x.job.id() < y.job.id() {
+			return -1
+		}
+		return 1
+	case x != y:
+		return int(x.slot) - int(y.slot)
+	}
+	return int(int64(a.rec.Attempt) - int64(b.rec.Attempt))
+}
+
+func (c *Core) nameOf(h *host) string {
+	if h.rec.GetHostname() != "" {
+		return h.rec.Hostname
+	}
+	if len(h.attempts) > 0 {
+		return h.attempts[0].rec.Hostname
+	}
+	return c.hostname(h.id)
+}
+
+// depart does what an agent that is to be left asks of one of its attempts. n is
+// how many attempts are there.
+func (c *Core) depart(in *instance, a *attempt, h *host, n int) {
+	switch {
+	case h.why == "":
+		if in.move != nil {
+			c.endMove(in)
+			c.settle(in)
+		}
+	case a.rec.KillReason != "" || !in.wanted() || a.rec.Unreachable != nil:
+	case c.overdue(in, a, h):
+		c.kill(a, "the time to leave agent "+a.rec.Hostname+" has run out")
+		c.settle(in)
+	case in.job.daemon():
+		// It serves its agent, and is the last to leave.
+		if h.rec.Drain != nil && n == h.daemons() {
+			c.kill(a, "agent "+a.rec.Hostname+": "+h.why)
+			c.settle(in)
+		}
+	case !in.job.endless(): // it is left to finish
+	case in.move == nil && (h.rec.OperatorDrain != nil || in.job.moves < in.job.parallel()):
+		c.startMove(in)
+	}
+}
+
+// daemons counts the attempts of daemon jobs.
+func (h *host) daemons() int {
+	n := 0
+	for _, a := range h.attempts {
+		if a.instance.job.daemon() {
+			n++
+		}
+	}
+	return n
+}
+
+// overdue reports whether an attempt must end now, ready or not. A service stays
+// until its agent is taken from it, for there is no better place.
+func (c *Core) overdue(in *instance, a *attempt, h *host) bool {
+	if d := h.rec.GetDrain().GetDeadline(); d != nil && !c.now.Before(d.AsTime()) {
+		return true
+	}
+	m := h.rec.GetMaintenance()
+	return m != nil && !in.job.endless() && !c.now.Before(lastMoment(m, a))
+}
+
+// lastMoment is when a batch job's attempt has to be told to end.
+func lastMoment(m *tandemv1.Maintenance, a *attempt) time.Time {
+	return m.Start.AsTime().Add(-a.grace() - killMargin)
+}
+
+// armHost lets the agent be looked at again when time alone makes a difference.
+func (c *Core) armHost(h *host) {
+	var next time.Time
+	first := func(t time.Time) {
+		if t.After(c.now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	first(h.doubtful)
+	if d := h.rec.GetDrain().GetDeadline(); d != nil {
+		first(d.AsTime())
+	}
+	if m := h.rec.GetMaintenance(); m != nil {
+		start := m.Start.AsTime()
+		first(start.Add(-maintenanceNotice))
+		first(start.Add(-lastCall))
+		if m.End != nil {
+			first(m.End.AsTime())
+		}
+		for _, a := range h.attempts {
+			first(lastMoment(m, a))
+		}
+	}
+	c.timers.set(&h.timer, next)
+}
+
+// seenUnavailability takes in what an offer or an inverse offer of the agent
+// says; nil is no maintenance.
+func (c *Core) seenUnavailability(h *host, u *mesos.Unavailability) {
+	m := maintenanceOf(u)
+	h.doubtful = time.Time{}
+	switch old := h.rec.GetMaintenance(); {
+	case m == nil && old == nil:
+	case m != nil && old != nil && m.Start.AsTime().Equal(old.Start.AsTime()) && m.End.AsTime().Equal(old.End.AsTime()):
+	default:
+		c.editHost(h).Maintenance = m
+	}
+}
+
+func maintenanceOf(u *mesos.Unavailability) *tandemv1.Maintenance {
+	if u == nil {
+		return nil
+	}
+	start := time.Unix(0, u.Start.Nanoseconds)
+	m := &tandemv1.Maintenance{Start: timestamppb.New(start)}
+	if u.Duration != nil {
+		m.End = timestamppb.New(start.Add(time.Duration(u.Duration.Nanoseconds)))
+	}
+	return m
+}
+
+// expireMaintenance forgets maintenance that is over, or is not said any more.
+func (c *Core) expireMaintenance(h *host) {
+	m := h.rec.GetMaintenance()
+	if m == nil {
+		return
+	}
+	over := m.End != nil && !c.now.Before(m.End.AsTime())
+	doubtful := !h.doubtful.IsZero() && !c.now.Before(h.doubtful)
+	if over || doubtful {
+		h.doubtful = time.Time{}
+		c.editHost(h).Maintenance = nil
+	}
+}
+
+// offered takes in that an agent has made an offer: an operator drains it no
+// more, for a draining agent makes none, and it says itself whether maintenance
+// comes.
+func (c *Core) offered(o *mesos.Offer) {
+	h := c.hosts[o.AgentID.Value]
+	if h == nil {
+		return
+	}
+	if h.rec.GetOperatorDrain() != nil {
+		c.editHost(h).OperatorDrain = nil
+	}
+	if h.rec != nil || o.Unavailability != nil {
+		c.seenUnavailability(h, o.Unavailability)
+	}
+}
+
+// onInverseOffers keeps inverse offers until nothing of ours is on their agents,
+// which it then accepts, or until it is certain that something will be.
+func (c *Core) onInverseOffers(offers []mesos.InverseOffer) {
+	if !c.subscribed {
+		return
+	}
+	for i := range offers {
+		o := &offers[i]
+		if o.AgentID == nil {
+			continue // no master makes such
+		}
+		h := c.host(o.AgentID.Value)
+		h.held = append(h.held, o.OfferID)
+		c.seenUnavailability(h, &o.Unavailability)
+		c.reviewLater(h)
+	}
+}
+
+// onInverseRescinded takes in that an inverse offer is void. Where maintenance
+// still comes, another one does.
+func (c *Core) onInverseRescinded(id mesos.OfferID) {
+	for _, key := range sortedKeys(c.hosts) {
+		h := c.hosts[key]
+		if at := slices.IndexFunc(h.held, func(held mesos.OfferID) bool { return held.Value == id.Value }); at >= 0 {
+			h.held = slices.Delete(h.held, at, at+1)
+			h.doubtful = c.now.Add(rescindedTrust)
+			c.reviewLater(h)
+		}
+	}
+}
+
+// answerInverse answers the agent's inverse offers when the time has come.
+func (c *Core) answerInverse(h *host) {
+	if len(h.held) == 0 || !c.subscribed {
+		return
+	}
+	// By this clock the maintenance may be over, though the master speaks of it.
+	m, start := h.rec.GetMaintenance(), c.now
+	if m != nil {
+		start = m.Start.AsTime()
+	}
+	against := c.againstMaintenance(h, start)
+	filters := func(d time.Duration) *mesos.Filters {
+		seconds := c.jitter(d).Round(time.Millisecond).Seconds()
+		return &mesos.Filters{RefuseSeconds: &seconds}
+	}
+	switch {
+	case against == "":
+		c.notice(Info, nil, "agreeing to the maintenance of agent %s", c.nameOf(h)).Agent = h.id
+		c.calls.offers = append(c.calls.offers, &scheduler.Call{
+			Type:                scheduler.Call_ACCEPT_INVERSE_OFFERS,
+			AcceptInverseOffers: &scheduler.Call_AcceptInverseOffers{InverseOfferIDs: h.held, Filters: filters(acceptedInverse)},
+		})
+	case m != nil && !c.now.Before(start.Add(-lastCall)):
+		if against != h.against {
+			c.notice(Warn, nil, "cannot agree to the maintenance of agent %s: %s", c.nameOf(h), against).Agent = h.id
+		}
+		c.calls.offers = append(c.calls.offers, &scheduler.Call{
+			Type:                 scheduler.Call_DECLINE_INVERSE_OFFERS,
+			DeclineInverseOffers: &scheduler.Call_DeclineInverseOffers{InverseOfferIDs: h.held, Filters: filters(declinedInverse)},
+		})
+	default:
+		return
+	}
+	h.held, h.against = nil, against
+}
+
+// againstMaintenance says what of ours would be lost on the agent if its
+// maintenance began at a time, or nothing. Instances of daemon jobs live and end
+// with their agent.
+func (c *Core) againstMaintenance(h *host, start time.Time) string {
+	text, n := "", 0
+	for _, a := range h.attempts {
+		if a.instance.job.daemon() || a.endsBefore(start, c.now) {
+			continue
+		}
+		if text == "" {
+			text = fmt.Sprintf("instance %d of %s is still there", a.instance.slot, a.instance.job.id())
+		} else {
+			n++
+		}
+	}
+	if n > 0 {
+		text += fmt.Sprintf(", and %d more", n)
+	}
+	return text
+}
+
+// endsBefore reports whether every task's own limit on its run time ends it
+// before a time.
+func (a *attempt) endsBefore(t, now time.Time) bool {
+	for i, task := range a.rec.Tasks {
+		w := a.workload(i)
+		if state.Terminal(task.State) {
+			continue
+		}
+		if w.GetMaxRunTime() == nil {
+			return false
+		}
+		began := now
+		if task.Started != nil {
+			began = task.Started.AsTime()
+		}
+		if began.Add(w.GetMaxRunTime().AsDuration() + w.GetKill().GetGracePeriod().AsDuration()).After(t) {
+			return false
+		}
+	}
+	return true
+}
+
+// operatorDrains takes in that an agent ends its tasks because an operator
+// drains it.
+func (c *Core) operatorDrains(agent string) {
+	if h := c.host(agent); h.rec.GetOperatorDrain() == nil {
+		c.editHost(h).OperatorDrain = c.stamp
+	}
+}
+
+// hostFailed forgets what is said anew should the agent come back.
+func (c *Core) hostFailed(agent string) {
+	h := c.hosts[agent]
+	if h == nil {
+		return
+	}
+	h.held = nil
+	if r := h.rec; r.GetMaintenance() != nil || r.GetOperatorDrain() != nil {
+		r = c.editHost(h)
+		r.Maintenance, r.OperatorDrain = nil, nil
+	}
+	c.reviewLater(h)
+}
+
+// rehost is called at each subscription: inverse offers are void, and come again
+// while there is maintenance and something of ours on its agent.
+func (c *Core) rehost() {
+	for _, id := range sortedKeys(c.hosts) {
+		h := c.hosts[id]
+		if h.rec == nil && h.held == nil {
+			continue
+		}
+		h.held = nil
+		if h.rec.GetMaintenance() != nil && len(h.attempts) > 0 {
+			h.doubtful = c.now.Add(restoredTrust)
+		}
+		c.reviewLater(h)
+	}
+}
+
+func (c *Core) drain(d *Drain, r *Reply) {
+	id, refused := c.findAgent(d.Agent)
+	if refused != nil {
+		r.Refused = refused
+		return
+	}
+	h := c.host(id)
+	defer func() {
+		r.Agent = &tandemv1.DrainAgentResponse{AgentId: id, Hostname: c.nameOf(h), Attempts: int32(len(h.attempts))}
+	}()
+	had := h.rec.GetDrain()
+	switch {
+	case d.Cancel && had == nil:
+		c.reviewLater(h)
+	case d.Cancel:
+		c.editHost(h).Drain = nil
+		r.Changed = true
+	default:
+		drain := &tandemv1.Drain{Started: c.stamp}
+		if had != nil {
+			drain.Started = had.Started
+		}
+		if d.Deadline > 0 {
+			drain.Deadline = timestamppb.New(c.now.Add(d.Deadline))
+		}
+		c.editHost(h).Drain = drain
+		r.Changed = true
+	}
+}
+
+// findAgent finds an agent by its ID, or by a hostname that only one has.
+func (c *Core) findAgent(name string) (string, *Refused) {
+	if c.agents.byID[name] != nil || c.hosts[name] != nil {
+		return name, nil
+	}
+	found := map[string]bool{}
+	for _, a := range c.agents.list {
+		if a.place.Hostname == name {
+			found[a.id] = true
+		}
+	}
+	for _, h := range c.hosts {
+		if c.nameOf(h) == name {
+			found[h.id] = true
+		}
+	}
+	switch ids := sortedKeys(found); len(ids) {
+	case 0:
+		return "", &Refused{NotFound, fmt.Sprintf("no agent %s has been offered, and nothing runs on one: give its ID or its hostname as `tandem agents` shows it", name)}
+	case 1:
+		return ids[0], nil
+	default:
+		return "", &Refused{Conflict, fmt.Sprintf("%d agents have the hostname %s: give the ID of one of %v", len(ids), name, ids)}
+	}
+}
+
+// countedPlaces are where the agents are that spreads may count on: those that
+// are not to be left.
+func (c *Core) countedPlaces() []*match.Place {
+	places := make([]*match.Place, 0, len(c.agents.list))
+	for _, a := range c.agents.list {
+		if h := c.hosts[a.id]; h == nil || h.why == "" {
+			places = append(places, &a.place)
+		}
+	}
+	return places
+}
