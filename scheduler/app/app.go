@@ -118,6 +118,9 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := loop.Complete(saved); err != nil {
+		return err
+	}
 
 	detector, err := newDetector(masters)
 	if err != nil {

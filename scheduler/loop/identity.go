@@ -18,9 +18,9 @@ func (e *HopelessError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *HopelessError) Unwrap() error { return e.Err }
 
-// complete says what is wrong with a state in which there are launches but not
+// Complete says what is wrong with a state in which there are launches but not
 // who made them: registering anew over it would launch everything once more.
-func complete(saved state.Snapshot) error {
+func Complete(saved state.Snapshot) error {
 	if saved.Framework.GetFrameworkId() != "" || len(saved.Attempts) == 0 {
 		return nil
 	}

@@ -42,3 +42,16 @@ func TestForeign(t *testing.T) {
 		}
 	}
 }
+
+func TestComplete(t *testing.T) {
+	attempts := []*tandemv1.AttemptRecord{{JobId: "/web", Attempt: 1}}
+	id := &tandemv1.FrameworkRecord{FrameworkId: "11ff-20-0003"}
+	for _, saved := range []state.Snapshot{{}, {Framework: id}, {Framework: id, Attempts: attempts}, {Jobs: []*tandemv1.JobRecord{{}}}} {
+		if err := loop.Complete(saved); err != nil {
+			t.Errorf("%v: %v", saved, err)
+		}
+	}
+	if err := loop.Complete(state.Snapshot{Attempts: attempts}); err == nil || !strings.Contains(err.Error(), "but not the framework that they were launched by") {
+		t.Errorf("got %v", err)
+	}
+}

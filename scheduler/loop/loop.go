@@ -158,9 +158,6 @@ func New(opt Options) (*Loop, error) {
 	if err := opt.validate(); err != nil {
 		return nil, fmt.Errorf("cannot make the loop: %w", err)
 	}
-	if err := complete(opt.Saved); err != nil {
-		return nil, err
-	}
 	if opt.Jitter == nil {
 		opt.Jitter = rand.Float64
 	}
