@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Without returns the group as an agent would have given it that does not
@@ -42,3 +43,9 @@ var (
 	LowestFree   = lowestFree
 	ChainWeights = chainWeights
 )
+
+// Thrash counts the faults of a group.
+type Thrash = thrash
+
+// Sees takes a count.
+func (t *Thrash) Sees(now time.Time, faults, many uint64) bool { return t.sees(now, faults, many) }

@@ -25,6 +25,7 @@ type Group struct {
 	options ValueOptions
 	// soft is the memory limit in bytes that memory.high stands for, 0 for none.
 	soft    atomic.Int64
+	thrash  thrash
 	removed func() // called once, when the directories are gone; nil for nothing
 	// gone is set with it: another task's group may have the same directories
 	// from then on.
