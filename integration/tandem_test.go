@@ -91,9 +91,7 @@ func (s *tandemScheduler) start() {
 		s.log = &output{}
 	}
 	s.log.mark()
-	s.process = exec.Command(filepath.Join(bin, "tandem"), append([]string{"scheduler",
-		"--master", s.cluster.master, "--listen", "127.0.0.1:0", "--state", filepath.Join(s.dir, "state"),
-		"--name", s.name, "--log-level", "debug"}, s.flags...)...)
+	s.process = exec.Command(filepath.Join(bin, "tandem"), s.arguments()...)
 	s.process.Stdout, s.process.Stderr = s.log, s.log
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
@@ -114,6 +112,12 @@ func (s *tandemScheduler) start() {
 		}
 		return fmt.Sprintf("the scheduler is not subscribed (%v):\n%s", err, s.log.sinceMark())
 	})
+}
+
+func (s *tandemScheduler) arguments() []string {
+	return append([]string{"scheduler",
+		"--master", s.cluster.master, "--listen", "127.0.0.1:0", "--state", filepath.Join(s.dir, "state"),
+		"--name", s.name, "--log-level", "debug"}, s.flags...)
 }
 
 // stop ends the process with the signal and waits for its end.
