@@ -297,9 +297,14 @@ func BenchmarkOpen(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
+	info, err := os.Stat(filepath.Join(dir, store.BoltFile))
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		if err := openAndLoad(dir); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(info.Size())/100000, "disk-B/task")
 }

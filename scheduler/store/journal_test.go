@@ -1,15 +1,18 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -232,6 +235,62 @@ func TestAJournalThatIsMissing(t *testing.T) {
 	if _, err := jobsIn(dir); err == nil || !strings.Contains(err.Error(), "entry 3 is missing") {
 		t.Errorf("got %v, want one that says what is missing", err)
 	}
+}
+
+// TestTheDiskIsFullAtAnyWrite: whichever write of whichever file finds no room,
+// what was answered is there when there is room again.
+func TestTheDiskIsFullAtAnyWrite(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tandem-test", dir, "tmpfs", 0, "size=40k"); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	resize := func(kib int) {
+		if err := unix.Mount("tandem-test", dir, "tmpfs", unix.MS_REMOUNT, fmt.Sprintf("size=%dk", kib)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	where := map[string]bool{}
+	for size := 40; size < 400; size += 8 {
+		state := filepath.Join(dir, "state")
+		if err := os.RemoveAll(state); err != nil {
+			t.Fatal(err)
+		}
+		resize(size)
+		answered := 0
+		if s, err := store.OpenSmall(state, 3000); err == nil {
+			for answered < 400 {
+				if err = s.Write(jobChange(answered)); err != nil {
+					break
+				}
+				answered++
+			}
+			// It is full also for what an orderly end would write.
+			err = errors.Join(err, s.Close())
+			if err != nil && !errors.Is(err, unix.ENOSPC) && !strings.Contains(err.Error(), "no space left") {
+				t.Fatalf("with %d KiB: %v", size, err)
+			}
+			if err != nil {
+				where[regexp.MustCompile(`[^/]*: no space`).FindString(err.Error())] = true
+			}
+		}
+		resize(4000)
+		got, err := jobsIn(state)
+		if err != nil || got < answered || got > answered+1 {
+			t.Fatalf("with %d KiB %d writes were answered, and %d are there: %v", size, answered, got, err)
+		}
+	}
+	if len(where) < 2 {
+		t.Errorf("the disk was never full but at %v", where)
+	}
+}
+
+func jobChange(n int) []state.Change {
+	return []state.Change{state.PutJob(job(fmt.Sprintf("/job-%d", n), 1))}
 }
 
 // TestFormats: what is closed in order is of the format that a scheduler without
