@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/app"
-
+	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
@@ -43,7 +43,13 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "tandem-executor: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
+	// Neither a logger of the agent's that has died nor one that has stopped
+	// reading may end or hold up the executor.
+	signal.Ignore(syscall.SIGPIPE)
+	journal := output.NewJournal(os.Stderr)
+	defer journal.Close()
 	log := logrus.New()
+	log.SetOutput(journal)
 	log.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true, TimestampFormat: "2006-01-02T15:04:05.000Z07:00"})
 	if *verbose {
 		log.SetLevel(logrus.DebugLevel)

@@ -22,6 +22,10 @@
 // says so where it is missing, and the end of the stream says how much it was.
 // The workload never waits for room on a disk.
 //
+// # The executor's own log
+//
+// [Journal] stands before it, so that the executor does not wait for it either.
+//
 // # What it must never do
 //
 // It never follows a link and never opens anything but a regular file: the
