@@ -67,6 +67,11 @@ type Process interface {
 	// Deliver sends a signal to the main process or to all, and returns when
 	// that is done. The error says why it is not, for a person.
 	Deliver(signal unix.Signal, all bool) error
+	// Attach calls the scheduler back for a command to run beside the workload,
+	// and blocks until that is over and nothing of it is left, or ctx ends. It
+	// calls joined once, with why the scheduler cannot be reached or nil, and says
+	// how the command ended; nothing where it never began.
+	Attach(ctx context.Context, o core.Open, joined func(error)) (how string)
 }
 
 // Options configure a run of the loop.

@@ -53,6 +53,9 @@ func (l *loop) perform(e core.Effects) {
 	for _, d := range e.Deliveries {
 		l.deliver(d)
 	}
+	for _, o := range e.Opens {
+		l.open(o)
+	}
 	l.say(e.Says)
 }
 

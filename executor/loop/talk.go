@@ -82,3 +82,26 @@ func (l *loop) say(calls []*executor.Call) {
 		}()
 	}
 }
+
+// open has a process call the scheduler back. The session ends with the process,
+// and with the loop.
+func (l *loop) open(o core.Open) {
+	p := l.processes[o.Run]
+	go func() {
+		done := core.Done{Request: o.Request, Task: o.Task, What: "a session was opened"}
+		if p == nil {
+			done.What, done.Err = "no session was opened", "the task has ended"
+			if l.post(done) {
+				l.post(core.Closed{Task: o.Task})
+			}
+			return
+		}
+		how := p.Attach(l.life, o, func(err error) {
+			if err != nil {
+				done.What, done.Err = "no session was opened", err.Error()
+			}
+			l.post(done)
+		})
+		l.post(core.Closed{Task: o.Task, How: how})
+	}()
+}

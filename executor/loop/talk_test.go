@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,17 @@ func (p *fakeProcess) Deliver(signal unix.Signal, all bool) error {
 		return errors.New("it does not want that")
 	}
 	return nil
+}
+
+// Attach is joined at once, and over when the context ends.
+func (p *fakeProcess) Attach(ctx context.Context, o core.Open, joined func(error)) string {
+	if o.Token == "" {
+		joined(errors.New("nobody answers"))
+		return ""
+	}
+	joined(nil)
+	<-ctx.Done()
+	return "the executor has ended"
 }
 
 // hear gives the executor a message, and returns what it says.
@@ -95,6 +107,22 @@ func TestTalk(t *testing.T) {
 		}
 		if problem := signal("SIGHUP"); problem != "it does not want that" {
 			t.Errorf("SIGHUP: %q", problem)
+		}
+
+		session := func(task, token string) string {
+			said := r.hear(t, &tandemv1.ToExecutor{Request: 10, Ask: &tandemv1.ToExecutor_OpenSession{
+				OpenSession: &tandemv1.OpenSession{TaskId: task, Token: token},
+			}})
+			if len(said) != 1 || said[0].GetAnswer().GetRequest() != 10 {
+				t.Fatalf("a session is answered by %v", said)
+			}
+			return said[0].GetAnswer().GetProblem()
+		}
+		if problem := session("web", "secret"); problem != "" {
+			t.Errorf("a session: %s", problem)
+		}
+		if problem := session("web", ""); problem != "nobody answers" {
+			t.Errorf("a session that cannot be joined: %q", problem)
 		}
 
 		// A message that the agent does not take is not sent again, and holds up

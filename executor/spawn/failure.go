@@ -18,12 +18,13 @@ const (
 	StepPrivileges      // To give up new privileges.
 	StepDir             // The working directory.
 	StepExec            // Which is the index of the path.
+	StepTerminal        // The controlling terminal.
 )
 
 // String names the step.
 func (s Step) String() string {
 	names := [...]string{"", "take its files", "make a session", "set a resource limit", "become its user",
-		"tie itself to its parent", "give up privileges", "enter its directory", "execute its program"}
+		"tie itself to its parent", "give up privileges", "enter its directory", "execute its program", "take over its terminal"}
 	if int(s) < len(names) {
 		return names[s]
 	}

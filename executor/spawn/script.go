@@ -90,6 +90,9 @@ func scriptOf(p Program, socket int) (*script, error) {
 	// child's socket would keep its parent waiting.
 	s.closeFrom(childSocket + 1)
 	s.add(StepSession, 0, ruleMust, unix.SYS_SETSID)
+	if p.Terminal {
+		s.add(StepTerminal, 0, ruleMust, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+	}
 
 	s.add(StepSession, 0, ruleEqual, unix.SYS_READ, childSocket, address(&s.told), 1)
 	s.ops[len(s.ops)-1].want = 1

@@ -27,6 +27,10 @@ type Program struct {
 	// caller may close them once [Start] has returned.
 	Files [3]*os.File
 
+	// Terminal makes the first of Files, which is a terminal, the controlling one
+	// of the program's session.
+	Terminal bool
+
 	Umask   int
 	Rlimits []Rlimit
 	// User is whom to become; nil for nobody else.

@@ -228,7 +228,13 @@ func (p *Process) makeGroup(s *Spec) error {
 // reaper's protection. On v2 it is born in its cgroup, if it may be.
 func (p *Process) spawn(s *Spec, program spawn.Program) error {
 	l := p.launcher
-	apart := smallMemory(s.Limits) || l.oomScore != wantedScore(s.OOMScoreAdj)
+	// A guest comes up outside: the workload may have no memory left, and the
+	// kernel may kill in its cgroup, which would take all that share the memory.
+	birthplace, guest := p.group, p.host != nil
+	if guest {
+		birthplace = nil
+	}
+	apart := guest || smallMemory(s.Limits) || l.oomScore != wantedScore(s.OOMScoreAdj)
 	start := func(group *cgroup.Group) (*spawn.Child, bool, error) {
 		o := spawn.Options{Apart: apart}
 		if group == nil {
@@ -251,7 +257,7 @@ func (p *Process) spawn(s *Spec, program spawn.Program) error {
 	}
 	l.reaper.fork.Lock()
 	defer l.reaper.fork.Unlock()
-	child, born, err := start(p.group)
+	child, born, err := start(birthplace)
 	if born && cannotBeBorn(err) {
 		child, born, err = start(nil)
 	}

@@ -25,6 +25,8 @@ type Process struct {
 	child    *spawn.Child // while it has not become the workload
 	pid      int
 	group    *cgroup.Group // nil for none
+	host     *Process      // whose cgroup it is a guest in; nil for a workload
+	mark     string        // of a guest: what its environment has
 	born     bool          // in its group, and not moved there
 	started  time.Time
 	skipped  []error
@@ -40,6 +42,7 @@ type Process struct {
 	killed   bool          // Kill is at work, or was
 	settling bool          // supervise is at work, and nobody else may kill
 	watch    *cgroup.Watch // of its memory; nil for none
+	guests   []*Process    // that have not ended
 }
 
 // Pid is the process id of the main process.
@@ -77,6 +80,10 @@ func (p *Process) Kill() {
 	}
 	p.killed = true
 	p.killing.Go(func() {
+		if p.host != nil {
+			p.killGuest()
+			return
+		}
 		if p.group == nil {
 			p.killSession()
 			return
@@ -126,8 +133,16 @@ func (p *Process) supervise(pidfd *os.File) {
 	ended := time.Now()
 	p.mu.Lock()
 	p.settling = true
+	guests := p.guests
 	p.mu.Unlock()
 	close(p.ending)
+	for _, g := range guests {
+		g.Kill() // Without a cgroup nothing else ends them.
+	}
+	if p.host != nil {
+		p.seeOff()
+		return
+	}
 	var exit Exit
 	if p.group == nil {
 		// The process is not reaped yet, so that its number cannot be

@@ -42,7 +42,7 @@ func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) 
 		return c.submit(*cmd.Submit)
 	case cmd.Stop != nil && c.stop != nil:
 		return c.stop(*cmd.Stop)
-	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil):
+	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil || cmd.OpenSession != nil):
 		return c.task(cmd)
 	}
 	return core.Reply{Version: 1, Changed: true}, nil
@@ -160,11 +160,17 @@ func options(c *commander, r *reader) api.Options {
 // serve starts a server, and stops it when the test ends.
 func serve(t *testing.T, opt api.Options) (base string, stop func()) {
 	t.Helper()
-	s, err := api.New(opt)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveOn(t, opt, l)
+}
+
+// serveOn is serve on a listener.
+func serveOn(t *testing.T, opt api.Options, l net.Listener) (base string, stop func()) {
+	t.Helper()
+	s, err := api.New(opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@
 //	/tandem.v1.SchedulerService/<call>   the service (Connect, gRPC, gRPC-Web)
 //	/files/<sha256>/<name>               PUT: upload; HEAD: is it there?
 //	/artifacts/                          what agents fetch (package artifact)
+//	/sessions/<name>                     where executors call back, with a token
 //	/healthz                             200 while the process serves
 //	/readyz                              200 while it is subscribed with a master,
 //	                                     or stands by and knows the leader
@@ -88,6 +89,10 @@ type Options struct {
 	Sandboxes sandbox.Files
 	// Leader says that this is one of several schedulers, and the one that leads.
 	Leader bool
+	// CallBack is this server's address as agents reach it, such as
+	// http://10.0.0.7:7070, for executors to call back for sessions; empty
+	// refuses them.
+	CallBack string
 	// MaxUpload is the largest file that is taken, in bytes. Default: 1 GiB.
 	MaxUpload int64
 	// Log is required. One line is written for every call that failed for a
@@ -129,6 +134,8 @@ const (
 type Server struct {
 	opt     Options
 	handler http.Handler
+	// sessions are those that executors are asked to call back for.
+	sessions sessions
 	// ending is done when the server stops, to end watches that would go on
 	// for ever.
 	ending context.Context
@@ -164,6 +171,7 @@ func New(opt Options) (*Server, error) {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("PUT /files/{digest}/{name}", s.upload)
 	mux.HandleFunc("HEAD /files/{digest}/{name}", s.find)
+	mux.HandleFunc("GET "+sessionPath+"{name}", s.joinSession)
 	if opt.Artifacts != nil {
 		mux.Handle("/artifacts/", opt.Artifacts)
 	}

@@ -164,6 +164,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 
 	server, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
+		CallBack:  advertised.String(),
 		Sandboxes: agentapi.New(agentapi.Options{Principal: opt.Principal, Secret: opt.Secret}),
 		Leader:    records.shared,
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,

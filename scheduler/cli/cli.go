@@ -36,6 +36,12 @@ type System struct {
 	// TerminalSize returns the width and height of the terminal that Stdout is,
 	// or false when it is none.
 	TerminalSize func() (width, height int, ok bool)
+	// RawTerminal has the terminal that Stdin is pass on every key as it is, and
+	// returns what undoes that. Nil when Stdin is no terminal.
+	RawTerminal func() (restore func(), err error)
+	// Resized tells when the terminal has changed its size, until ctx ends. It
+	// goes with RawTerminal.
+	Resized func(ctx context.Context) <-chan struct{}
 }
 
 // Main runs the process's command line and returns its exit status. SIGINT and
@@ -52,6 +58,8 @@ func Main() int {
 			width, height, err := term.GetSize(int(os.Stdout.Fd()))
 			return width, height, err == nil && os.Getenv("TERM") != "dumb"
 		},
+		RawTerminal: rawTerminal(os.Stdin),
+		Resized:     resized,
 	})
 }
 
@@ -150,7 +158,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 		newInit(sys), newConvert(sys), newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newInspect(sys), newHistory(sys), newStop(sys),
 		newPlan(sys), newExplain(sys), newScale(sys), newRestart(sys), newRollback(sys), newUpdate(sys),
 		newLogs(sys), newLs(sys), newEvents(sys), newAgents(sys), newDrain(sys), newFramework(sys), newState(sys),
-		newKill(sys), newSignal(sys), newStats(sys),
+		newExec(sys), newKill(sys), newSignal(sys), newStats(sys),
 		newVersion(sys),
 	)
 	refuseArgs(root)

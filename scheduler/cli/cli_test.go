@@ -346,11 +346,18 @@ func start(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := api.New(api.Options{Commander: f, Reader: f, Files: files, Artifacts: files, Sandboxes: sandboxes{}, Log: log, Registerer: registry, Gatherer: registry})
+	server := httptest.NewUnstartedServer(nil)
+	s, err := api.New(api.Options{
+		Commander: f, Reader: f, Files: files, Artifacts: files, Sandboxes: sandboxes{}, CallBack: "http://" + server.Listener.Addr().String(),
+		Log: log, Registerer: registry, Gatherer: registry,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(s.Handler())
+	server.Config.Handler, server.Config.Protocols = s.Handler(), new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()

@@ -34,7 +34,18 @@ func schedulerFlag(cmd *cobra.Command, address *string) {
 
 // newClient returns a client of the scheduler at an address such as
 // http://host:7070 or host:7070.
-func newClient(address string) (*client, error) {
+func newClient(address string) (*client, error) { return newClientBy(address, nil) }
+
+// newDuplexClient is newClient for calls that stream both ways, which takes
+// HTTP/2.
+func newDuplexClient(address string) (*client, error) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return newClientBy(address, protocols)
+}
+
+func newClientBy(address string, protocols *http.Protocols) (*client, error) {
 	base := strings.TrimRight(address, "/")
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
@@ -45,6 +56,7 @@ func newClient(address string) (*client, error) {
 	}
 	transport := &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
+		Protocols:   protocols,
 		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 	}
 	c := &http.Client{Transport: transport}

@@ -1,8 +1,13 @@
 package cli_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"iter"
+	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -10,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/tandem-mesos/tandem/pkg/talk"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
@@ -30,6 +36,12 @@ func converse(c core.Command) (core.Reply, error) {
 		if task = c.Measure.TaskID; task == "" {
 			return core.Reply{LeftOut: 3}, nil
 		}
+	case c.OpenSession != nil:
+		if task = c.OpenSession.TaskID; task == "api.0.1.web" {
+			if err := callBack(c.OpenSession); err != nil {
+				return core.Reply{}, err
+			}
+		}
 	default:
 		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "this fake does not do that"}
 	}
@@ -37,6 +49,46 @@ func converse(c core.Command) (core.Reply, error) {
 		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no task " + task + ", or not any more"}
 	}
 	return core.Reply{}, nil
+}
+
+// callBack is an executor that knows a few commands.
+func callBack(o *core.OpenSession) error {
+	u, err := url.Parse(o.Address)
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: tandem-exec\r\nAuthorization: Bearer %s\r\n\r\n", u.Path, u.Host, o.Token)
+	r := bufio.NewReader(conn)
+	if _, err := http.ReadResponse(r, nil); err != nil {
+		return err
+	}
+	go func() {
+		defer conn.Close()
+		in := &tandemv1.ExecInput{}
+		if talk.ReadFrame(r, in) != nil {
+			return
+		}
+		say := func(m *tandemv1.ExecOutput) { _ = talk.WriteFrame(conn, m) }
+		c := in.GetCommand()
+		end := &tandemv1.ExecEnd{}
+		switch c.Args[0] {
+		case "missing":
+			say(&tandemv1.ExecOutput{Output: &tandemv1.ExecOutput_Problem{Problem: `cannot run "missing": it is in no directory of PATH`}})
+			return
+		case "fail":
+			end.ExitCode = 42
+		case "abort":
+			end.Signal = "SIGABRT"
+		}
+		say(&tandemv1.ExecOutput{Output: &tandemv1.ExecOutput_Started{Started: true}})
+		say(&tandemv1.ExecOutput{Output: &tandemv1.ExecOutput_Stdout{Stdout: fmt.Appendf(nil, "%q stdin=%t\n", c.Args, c.Stdin)}})
+		say(&tandemv1.ExecOutput{Output: &tandemv1.ExecOutput_End{End: end}})
+	}()
+	return nil
 }
 
 // Usage shows two tasks, the second of an executor that knows little.

@@ -2853,6 +2853,104 @@ func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
+type ExecTaskRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the first request.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// That of the first request holds the command.
+	Input         *ExecInput `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecTaskRequest) Reset() {
+	*x = ExecTaskRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecTaskRequest) ProtoMessage() {}
+
+func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecTaskRequest.ProtoReflect.Descriptor instead.
+func (*ExecTaskRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ExecTaskRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *ExecTaskRequest) GetInput() *ExecInput {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+type ExecTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Output        *ExecOutput            `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecTaskResponse) Reset() {
+	*x = ExecTaskResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecTaskResponse) ProtoMessage() {}
+
+func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecTaskResponse.ProtoReflect.Descriptor instead.
+func (*ExecTaskResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ExecTaskResponse) GetOutput() *ExecOutput {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
 var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
@@ -3039,13 +3137,18 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\"\x14\n" +
-	"\x12SignalTaskResponse*\x94\x01\n" +
+	"\x12SignalTaskResponse\"V\n" +
+	"\x0fExecTaskRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12*\n" +
+	"\x05input\x18\x02 \x01(\v2\x14.tandem.v1.ExecInputR\x05input\"A\n" +
+	"\x10ExecTaskResponse\x12-\n" +
+	"\x06output\x18\x01 \x01(\v2\x15.tandem.v1.ExecOutputR\x06output*\x94\x01\n" +
 	"\fUpdateAction\x12\x1d\n" +
 	"\x19UPDATE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xda\v\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xa3\f\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
@@ -3072,7 +3175,8 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"WatchUsage\x12\x1c.tandem.v1.WatchUsageRequest\x1a\x1d.tandem.v1.WatchUsageResponse0\x01\x12C\n" +
 	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\x12I\n" +
 	"\n" +
-	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponseB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponse\x12G\n" +
+	"\bExecTask\x12\x1a.tandem.v1.ExecTaskRequest\x1a\x1b.tandem.v1.ExecTaskResponse(\x010\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_api_proto_rawDescOnce sync.Once
@@ -3087,7 +3191,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),             // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),               // 1: tandem.v1.Refusal
@@ -3137,91 +3241,99 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*KillTaskResponse)(nil),      // 45: tandem.v1.KillTaskResponse
 	(*SignalTaskRequest)(nil),     // 46: tandem.v1.SignalTaskRequest
 	(*SignalTaskResponse)(nil),    // 47: tandem.v1.SignalTaskResponse
-	(*Job)(nil),                   // 48: tandem.v1.Job
-	(*VersionRecord)(nil),         // 49: tandem.v1.VersionRecord
-	(*JobRecord)(nil),             // 50: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 51: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 52: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
-	(*Explanation)(nil),           // 54: tandem.v1.Explanation
-	(*AgentRecord)(nil),           // 55: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
-	(*UsageSample)(nil),           // 57: tandem.v1.UsageSample
+	(*ExecTaskRequest)(nil),       // 48: tandem.v1.ExecTaskRequest
+	(*ExecTaskResponse)(nil),      // 49: tandem.v1.ExecTaskResponse
+	(*Job)(nil),                   // 50: tandem.v1.Job
+	(*VersionRecord)(nil),         // 51: tandem.v1.VersionRecord
+	(*JobRecord)(nil),             // 52: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),        // 53: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 54: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
+	(*Explanation)(nil),           // 56: tandem.v1.Explanation
+	(*AgentRecord)(nil),           // 57: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
+	(*UsageSample)(nil),           // 59: tandem.v1.UsageSample
+	(*ExecInput)(nil),             // 60: tandem.v1.ExecInput
+	(*ExecOutput)(nil),            // 61: tandem.v1.ExecOutput
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	48, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	50, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
 	12, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	49, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	50, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	50, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	51, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	52, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	52, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 5: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	51, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	52, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	53, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	54, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 8: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	53, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	50, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	51, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	52, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	55, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	52, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	53, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	54, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 13: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 14: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	53, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	54, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	48, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	48, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	50, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	54, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	55, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	56, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	50, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	50, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	52, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	56, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 21: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
 	34, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	55, // 23: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	56, // 24: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	57, // 23: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	58, // 24: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
 	41, // 25: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	53, // 26: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	57, // 27: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	2,  // 28: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 29: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 30: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 31: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 32: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 33: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 34: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 35: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 36: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 37: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 38: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 39: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 40: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 41: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	35, // 42: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	37, // 43: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	39, // 44: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	42, // 45: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	44, // 46: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	46, // 47: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	3,  // 48: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 49: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 50: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 51: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 52: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 53: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 54: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 55: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 56: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 57: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 58: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 59: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 60: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 61: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	36, // 62: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	38, // 63: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	40, // 64: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	43, // 65: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	45, // 66: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	47, // 67: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	48, // [48:68] is the sub-list for method output_type
-	28, // [28:48] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	55, // 26: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	59, // 27: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	60, // 28: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	61, // 29: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	2,  // 30: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 31: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 32: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 33: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 34: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 35: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 36: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 37: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 38: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 39: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 40: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 41: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 42: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 43: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	35, // 44: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	37, // 45: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	39, // 46: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	42, // 47: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	44, // 48: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	46, // 49: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	48, // 50: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 51: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 52: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 53: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 54: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 55: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 56: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 57: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 58: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 59: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 60: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 61: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 62: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 63: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 64: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	36, // 65: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	38, // 66: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	40, // 67: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	43, // 68: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	45, // 69: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	47, // 70: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	49, // 71: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	51, // [51:72] is the sub-list for method output_type
+	30, // [30:51] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -3255,7 +3367,7 @@ func file_tandem_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

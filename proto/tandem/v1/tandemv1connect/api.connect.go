@@ -90,6 +90,9 @@ const (
 	// SchedulerServiceSignalTaskProcedure is the fully-qualified name of the SchedulerService's
 	// SignalTask RPC.
 	SchedulerServiceSignalTaskProcedure = "/tandem.v1.SchedulerService/SignalTask"
+	// SchedulerServiceExecTaskProcedure is the fully-qualified name of the SchedulerService's ExecTask
+	// RPC.
+	SchedulerServiceExecTaskProcedure = "/tandem.v1.SchedulerService/ExecTask"
 )
 
 // SchedulerServiceClient is a client for the tandem.v1.SchedulerService service.
@@ -141,6 +144,10 @@ type SchedulerServiceClient interface {
 	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
 	// Sends a signal to a task. Answered when the executor has sent it.
 	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
+	// Runs a command beside a running task: in its cgroup, as its user, in its
+	// directory and environment. It takes a stream both ways, and so HTTP/2. The
+	// command and all that it has started end with the call.
+	ExecTask(context.Context) (*connect.BidiStreamForClientSimple[v1.ExecTaskRequest, v1.ExecTaskResponse], error)
 }
 
 // NewSchedulerServiceClient constructs a client for the tandem.v1.SchedulerService service. By
@@ -282,6 +289,12 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(schedulerServiceMethods.ByName("SignalTask")),
 			connect.WithClientOptions(opts...),
 		),
+		execTask: connect.NewClient[v1.ExecTaskRequest, v1.ExecTaskResponse](
+			httpClient,
+			baseURL+SchedulerServiceExecTaskProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ExecTask")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -307,6 +320,7 @@ type schedulerServiceClient struct {
 	watchUsage   *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
 	killTask     *connect.Client[v1.KillTaskRequest, v1.KillTaskResponse]
 	signalTask   *connect.Client[v1.SignalTaskRequest, v1.SignalTaskResponse]
+	execTask     *connect.Client[v1.ExecTaskRequest, v1.ExecTaskResponse]
 }
 
 // SubmitJob calls tandem.v1.SchedulerService.SubmitJob.
@@ -477,6 +491,11 @@ func (c *schedulerServiceClient) SignalTask(ctx context.Context, req *v1.SignalT
 	return nil, err
 }
 
+// ExecTask calls tandem.v1.SchedulerService.ExecTask.
+func (c *schedulerServiceClient) ExecTask(ctx context.Context) (*connect.BidiStreamForClientSimple[v1.ExecTaskRequest, v1.ExecTaskResponse], error) {
+	return c.execTask.CallBidiStreamSimple(ctx)
+}
+
 // SchedulerServiceHandler is an implementation of the tandem.v1.SchedulerService service.
 type SchedulerServiceHandler interface {
 	// Makes a job be as the spec says: a new job, a new version of one, or, when
@@ -526,6 +545,10 @@ type SchedulerServiceHandler interface {
 	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
 	// Sends a signal to a task. Answered when the executor has sent it.
 	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
+	// Runs a command beside a running task: in its cgroup, as its user, in its
+	// directory and environment. It takes a stream both ways, and so HTTP/2. The
+	// command and all that it has started end with the call.
+	ExecTask(context.Context, *connect.BidiStream[v1.ExecTaskRequest, v1.ExecTaskResponse]) error
 }
 
 // NewSchedulerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -663,6 +686,12 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithSchema(schedulerServiceMethods.ByName("SignalTask")),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceExecTaskHandler := connect.NewBidiStreamHandler(
+		SchedulerServiceExecTaskProcedure,
+		svc.ExecTask,
+		connect.WithSchema(schedulerServiceMethods.ByName("ExecTask")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tandem.v1.SchedulerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SchedulerServiceSubmitJobProcedure:
@@ -705,6 +734,8 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceKillTaskHandler.ServeHTTP(w, r)
 		case SchedulerServiceSignalTaskProcedure:
 			schedulerServiceSignalTaskHandler.ServeHTTP(w, r)
+		case SchedulerServiceExecTaskProcedure:
+			schedulerServiceExecTaskHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -792,4 +823,8 @@ func (UnimplementedSchedulerServiceHandler) KillTask(context.Context, *v1.KillTa
 
 func (UnimplementedSchedulerServiceHandler) SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.SignalTask is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ExecTask(context.Context, *connect.BidiStream[v1.ExecTaskRequest, v1.ExecTaskResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ExecTask is not implemented"))
 }

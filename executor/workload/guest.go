@@ -1,0 +1,193 @@
+package workload
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+// Guest is a program that is run beside a workload, for a person: a shell, say.
+type Guest struct {
+	// Spec says what to run, and how. Its ID names the guest among those of the
+	// launcher; its limits, and the files of its output, are not used.
+	Spec Spec
+	// Files are its standard input, output and error. The caller may close them
+	// once Join has returned.
+	Files [3]*os.File
+	// Terminal says that the files are a terminal, which becomes the program's
+	// controlling one.
+	Terminal bool
+}
+
+// guestMark is the variable by which the processes of a guest are known, and
+// found again when one has left its session.
+const guestMark = "TANDEM_SESSION"
+
+// Join runs a guest in the workload's cgroup. Its first instruction runs there,
+// and the workload's limits hold for both together. The workload takes no notice
+// of a guest: it ends as if there were none, and the guest with it.
+//
+// The guest's Exit comes when its main process has ended and what is left of it
+// was killed: its session, the descendants, and whoever in the cgroup has its
+// mark in the environment.
+func (p *Process) Join(ctx context.Context, g Guest) (*Process, error) {
+	guest, err := p.join(ctx, g)
+	if err != nil {
+		return nil, fmt.Errorf("cannot run a command beside workload %s: %w", p.id, err)
+	}
+	return guest, nil
+}
+
+func (p *Process) join(ctx context.Context, g Guest) (*Process, error) {
+	s := g.Spec
+	mark := guestMark + "=" + s.ID
+	s.Env = append(slices.Clone(s.Env), mark)
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	user, err := LookUp(s.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.launcher.enter(s.ID); err != nil {
+		return nil, err
+	}
+	guest := &Process{
+		launcher: p.launcher, id: s.ID, group: p.group, host: p, mark: mark,
+		exits: make(chan Exit, 1), poke: make(chan struct{}, 1), ending: make(chan struct{}),
+	}
+	if err := guest.visit(ctx, g, &s, user); err != nil {
+		if guest.pid == 0 {
+			p.launcher.leave(s.ID)
+			return nil, err
+		}
+		guest.Kill()
+		<-guest.exits
+		return nil, err
+	}
+	return guest, nil
+}
+
+// visit brings a guest up to its execution of the program.
+func (p *Process) visit(ctx context.Context, g Guest, s *Spec, user *Numbers) error {
+	program := p.launcher.programOf(s, user, g.Files, p.group == nil)
+	program.Terminal = g.Terminal
+	if err := p.spawn(s, program); err != nil {
+		return err
+	}
+	defer p.child.Close()
+	if err := p.host.admit(p); err != nil {
+		return err
+	}
+	if err := p.adjustOOMScore(s.OOMScoreAdj); err != nil {
+		return err
+	}
+	if err := p.child.Become(ctx); err != nil {
+		return explain(s, program, err)
+	}
+	p.child = nil
+	return nil
+}
+
+// admit puts a guest's process into the cgroup of a workload that has not
+// ended.
+func (p *Process) admit(guest *Process) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped || p.settling || p.killed {
+		return errors.New("it has ended")
+	}
+	if p.group != nil {
+		if err := p.group.Add(guest.pid); err != nil {
+			return err
+		}
+	}
+	p.guests = append(slices.Clone(p.guests), guest)
+	return nil
+}
+
+func (p *Process) dismiss(guest *Process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.guests = slices.DeleteFunc(slices.Clone(p.guests), func(g *Process) bool { return g == guest })
+}
+
+// seeOff sees a guest to its end, when its main process is a zombie.
+func (p *Process) seeOff() {
+	exit := Exit{Leftovers: p.killGuest()}
+	var rusage syscall.Rusage
+	exit.Status, exit.Err = p.reap(&rusage)
+	p.killing.Wait()
+	p.host.dismiss(p)
+	p.launcher.leave(p.id)
+	p.exits <- exit
+	close(p.exits)
+}
+
+// killGuest ends all that belongs to a guest, and says how many processes that
+// were beside the main one.
+func (p *Process) killGuest() int {
+	n := p.killSession()
+	if p.group == nil {
+		return n
+	}
+	const rounds = 10
+	for range rounds {
+		killed := p.killMarked(p.group)
+		n += killed
+		if killed == 0 {
+			break
+		}
+	}
+	return n
+}
+
+// killMarked kills those of the cgroup that have the guest's mark, and says how
+// many there were beside the main process.
+func (p *Process) killMarked(group *cgroup.Group) int {
+	pids, err := group.Processes()
+	if err != nil {
+		return 0 // The cgroup is gone, and they with it.
+	}
+	n := 0
+	for _, pid := range pids {
+		// The number cannot become another's while the descriptor is held and
+		// the process lives.
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err == nil && pid != p.pid && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return string(e) == p.mark }) {
+			if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+				n++
+			}
+		}
+		_ = unix.Close(fd)
+	}
+	return n
+}
+
+// SignalGroup sends a signal to a guest's main process and to those of its
+// group that it has started, as a terminal does. Once it has ended the error is
+// [os.ErrProcessDone].
+func (p *Process) SignalGroup(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return os.ErrProcessDone
+	}
+	err := syscall.Kill(-p.pid, sig) // It leads a session, and so a group.
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
