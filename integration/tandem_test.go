@@ -55,6 +55,8 @@ type tandemScheduler struct {
 	name    string
 	dir     string
 	flags   []string
+	// tornDown says that the test has ended the framework itself.
+	tornDown bool
 
 	process *exec.Cmd
 	log     *output
@@ -72,7 +74,7 @@ func startScheduler(t *testing.T, c *cluster, flags ...string) *tandemScheduler 
 	id := s.framework().FrameworkId
 	t.Cleanup(func() {
 		s.stop(syscall.SIGTERM)
-		if err := c.teardown(id); err != nil {
+		if err := c.teardown(id); err != nil && !s.tornDown {
 			t.Errorf("cannot tear the framework down: %v", err)
 		}
 		if t.Failed() {

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -165,4 +166,25 @@ func count(agents map[string]*tandemv1.AgentView, a *tandemv1.AttemptRecord) {
 	if n := len(view.Jobs); n == 0 || view.Jobs[n-1] != a.GetJobId() {
 		view.Jobs = append(view.Jobs, a.GetJobId())
 	}
+}
+
+func (s *service) Reconcile(ctx context.Context, _ *tandemv1.ReconcileRequest) (*tandemv1.ReconcileResponse, error) {
+	reply, err := s.do(ctx, core.Command{Reconcile: true})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.ReconcileResponse{Tasks: reply.Tasks}, nil
+}
+
+func (s *service) TeardownFramework(ctx context.Context, req *tandemv1.TeardownFrameworkRequest) (*tandemv1.TeardownFrameworkResponse, error) {
+	if name := s.server.opt.Reader.Framework().GetName(); req.GetName() != name {
+		return nil, refusedFields("the framework is not torn down", []jobspec.Problem{{
+			Field: "name", Reason: fmt.Sprintf("is %q, but this is the scheduler of framework %q", req.GetName(), name),
+		}})
+	}
+	reply, err := s.do(ctx, core.Command{Teardown: true})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.TeardownFrameworkResponse{Tasks: reply.Tasks}, nil
 }

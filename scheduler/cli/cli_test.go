@@ -65,6 +65,10 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "job " + c.Update.JobID + " has no update under way"}
 	case c.Drain != nil:
 		return f.drain(c.Drain)
+	case c.Run != nil:
+		return f.bump(c.Run.JobID)
+	case c.Reconcile, c.Teardown:
+		return core.Reply{Tasks: 3}, nil
 	case c.Explain != nil:
 		return core.Reply{Explanation: explanation(c.Explain)}, nil
 	}

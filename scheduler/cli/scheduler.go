@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tandem-mesos/tandem/scheduler/app"
+	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
 func newScheduler(sys *System) *cobra.Command {
@@ -85,9 +87,37 @@ What the command line says goes before the environment, and that before the file
 	f.StringVar(&opt.Executor, "executor", opt.Executor, "the executor's `file` (default: tandem-executor beside this program)")
 	f.StringVar(&opt.ExecutorURI, "executor-uri", opt.ExecutorURI, "a `URL` that agents fetch the executor from, in place of this scheduler")
 	secretsFlag(f, &opt.SecretsDir)
+	f.Var((*strays)(&opt.Core.StrayTasks), "stray-tasks", "what becomes of running tasks of this framework that nobody asks for, as after a lost state; `kill|leave`")
 	log.flags(f)
 	return cmd
 }
+
+// strays is a core.StrayPolicy as a flag.
+type strays core.StrayPolicy
+
+// String, Set and Type make strays a flag's value.
+func (s *strays) String() string {
+	if core.StrayPolicy(*s) == core.LeaveStrays {
+		return "leave"
+	}
+	return "kill"
+}
+
+// Set takes kill or leave.
+func (s *strays) Set(text string) error {
+	switch text {
+	case "kill":
+		*s = strays(core.KillStrays)
+	case "leave":
+		*s = strays(core.LeaveStrays)
+	default:
+		return errors.New("it is kill or leave")
+	}
+	return nil
+}
+
+// Type names what the flag takes, for the help.
+func (s *strays) Type() string { return "policy" }
 
 func secretsFlag(f *pflag.FlagSet, dir *string) {
 	f.StringVar(dir, "secrets-dir", "", "a `directory` with one file for each secret that jobs may name")

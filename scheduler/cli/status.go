@@ -108,6 +108,9 @@ func printJob(sys *System, view *tandemv1.JobView) {
 	job := view.GetJob()
 	fact(w, "job", "%s (%s, version %d)", job.GetSpec().GetId(), present.JobType(job.GetSpec().GetType()), job.GetVersion())
 	fact(w, "phase", "%s", because(present.JobPhase(job.GetPhase()), job.GetPhaseReason()))
+	if text := present.Update(job.GetUpdate()); text != "" {
+		fact(w, "update", "%s", text)
+	}
 	fact(w, "submitted", "%s ago", present.Since(now, job.GetUpdated().AsTime()))
 	if len(view.GetInstances()) == 0 {
 		return

@@ -31,6 +31,10 @@ func (c *Core) onCommand(cmd Command) {
 		c.drain(cmd.Drain, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
+	case cmd.Reconcile:
+		c.reconcileNow(&r)
+	case cmd.Teardown:
+		c.teardown(&r)
 	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil:
 		if !c.converse(cmd, &r) {
 			return

@@ -27,6 +27,7 @@ type Core struct {
 
 	framework  *tandemv1.FrameworkRecord
 	subscribed bool
+	tearing    bool // the framework down
 	// subscription counts them, so that what belongs to one is told from the next.
 	subscription uint64
 	jobs         map[string]*job

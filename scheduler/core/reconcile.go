@@ -64,7 +64,7 @@ func (c *Core) sayKillAgain(a *attempt) {
 }
 
 func (c *Core) onDisconnected() {
-	c.subscribed = false
+	c.subscribed, c.tearing = false, false
 	c.timers.unset(&c.reconcile.timer)
 	c.reconcile.queue = nil
 }

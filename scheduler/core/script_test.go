@@ -132,6 +132,7 @@ func playScript(t *testing.T, text string) string {
 //	offers AGENT:cpus=4,mem=1024,disk=1000,ports=31000-31009,rack=r1...
 //	update TASK STATE [reason=R] [message=M] [healthy=true] [ready=STATUS] [agent=A] [silent]   (silent: no uuid)
 //	secrets [NAME...]
+//	reconcile | teardown
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
 //	and those of script.talk
@@ -195,6 +196,9 @@ func (s *script) play(words []string) {
 		}
 		_, uncertain := options(2)["uncertain"]
 		s.step(CallFailed{Call: call, Reason: "connection reset", Uncertain: uncertain})
+	case "reconcile", "teardown":
+		s.id++
+		s.step(Command{ID: s.id, Reconcile: words[0] == "reconcile", Teardown: words[0] == "teardown"})
 	case "secrets":
 		s.step(SecretsHeld{words[1:]})
 	case "drain":

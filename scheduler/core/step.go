@@ -87,6 +87,11 @@ type (
 		Restart  *Restart
 		Run      *Run
 		Explain  *Explain
+		// Reconcile asks the master about every task.
+		Reconcile bool
+		// Teardown has the master end every task and forget the framework, and
+		// stops all jobs.
+		Teardown bool
 		// About single tasks.
 		KillTask    *KillTask
 		SignalTask  *SignalTask
@@ -198,6 +203,8 @@ type Reply struct {
 	// LeftOut is how many tasks a Measure does not measure, for there are too
 	// many.
 	LeftOut int32
+	// Tasks is how many tasks a Reconcile asks about by name, or a Teardown ends.
+	Tasks int32
 }
 
 // Code classes a refusal.

@@ -231,6 +231,8 @@ func (c *Core) onCallFailed(f CallFailed) {
 	case scheduler.Call_REVIVE:
 		c.offers.newWork, c.offers.filtered = true, true
 		c.timers.set(&c.offers.timer, retry)
+	case scheduler.Call_TEARDOWN:
+		c.retryTeardown()
 	case scheduler.Call_RECONCILE, scheduler.Call_ACKNOWLEDGE:
 		// Unanswered questions are asked again, and the agent sends again what
 		// was not acknowledged.

@@ -21,11 +21,17 @@ func (e *HopelessError) Unwrap() error { return e.Err }
 // Complete says what is wrong with a state in which there are launches but not
 // who made them: registering anew over it would launch everything once more.
 func Complete(saved state.Snapshot) error {
-	if saved.Framework.GetFrameworkId() != "" || len(saved.Attempts) == 0 {
+	open := 0 // after a teardown there are none
+	for _, a := range saved.Attempts {
+		if a.Ended == nil {
+			open++
+		}
+	}
+	if saved.Framework.GetFrameworkId() != "" || open == 0 {
 		return nil
 	}
-	return fmt.Errorf("the state has %d attempts of tasks, but not the framework that they were launched by: it is not complete. "+
-		"Put a complete copy of it back; or begin anew with another state (--state)", len(saved.Attempts))
+	return fmt.Errorf("the state has %d attempts that have not ended, but not the framework that they were launched by: it is not complete. "+
+		"Put a complete copy of it back; or begin anew with another state (--state)", open)
 }
 
 // Foreign returns why the state cannot be that of the cluster whose master knows

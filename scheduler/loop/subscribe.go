@@ -190,7 +190,8 @@ func (s *subscriber) fatal(err error) error {
 		return wrong
 	case errors.As(err, &event) && event.message == "Framework has been removed":
 		return fmt.Errorf("the master at %s has removed framework %s: it was torn down, or its scheduler was away for longer "+
-			"than its failover timeout. Its tasks have been ended. To begin anew, start with another state (--state)",
+			"than its failover timeout. Its tasks have been ended. After `tandem framework teardown` it can be started again as it is, "+
+			"and otherwise with another state (--state)",
 			event.master, s.frameworkID)
 	case errors.As(err, &event) && event.message == "Framework failed over":
 		if !s.doubt.IsZero() && time.Since(s.doubt) < forgiven {

@@ -66,7 +66,7 @@ func TestEnds(t *testing.T) {
 		{name: "removed", saved: saved,
 			session: func(s *fakeStream) { s.error("Framework has been removed") },
 			want: "the master at 10.0.0.1:5050 has removed framework 77a7fa47-0002: it was torn down, or its scheduler was away for longer " +
-				"than its failover timeout. Its tasks have been ended. To begin anew, start with another state (--state)"},
+				"than its failover timeout. Its tasks have been ended. After `tandem framework teardown` it can be started again as it is, and otherwise with another state (--state)"},
 		{name: "failed over",
 			session: func(s *fakeStream) {
 				s.subscribed("77a7fa47-0002")

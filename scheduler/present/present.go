@@ -30,6 +30,31 @@ func InstancePhase(p tandemv1.InstancePhase) string {
 	return strings.TrimPrefix(p.String(), "INSTANCE_PHASE_")
 }
 
+// Update returns where an update that is not done stands, such as "PAUSED from
+// version 1 to version 2, 1 failure: it was paused", or nothing.
+func Update(u *tandemv1.UpdateRecord) string {
+	switch u.GetPhase() {
+	case tandemv1.UpdatePhase_UPDATE_PHASE_UNSPECIFIED, tandemv1.UpdatePhase_UPDATE_PHASE_DONE, tandemv1.UpdatePhase_UPDATE_PHASE_CANCELLED:
+		return ""
+	}
+	text := strings.TrimPrefix(u.GetPhase().String(), "UPDATE_PHASE_")
+	if u.GetFromVersion() != 0 {
+		text += fmt.Sprintf(" from version %d", u.GetFromVersion())
+	}
+	text += fmt.Sprintf(" to version %d", u.GetVersion())
+	switch n := u.GetFailures(); n {
+	case 0:
+	case 1:
+		text += ", 1 failure"
+	default:
+		text += fmt.Sprintf(", %d failures", n)
+	}
+	if u.GetReason() != "" {
+		text += ": " + OneLine(u.GetReason())
+	}
+	return text
+}
+
 // Troubled says whether a task has ended other than well or by a kill, or cannot
 // be reached.
 func Troubled(s tandemv1.TaskState) bool {

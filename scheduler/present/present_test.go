@@ -39,6 +39,10 @@ func TestReports(t *testing.T) {
 		{"health of the dead", present.Health(killed), ""},
 		{"health", present.Health(running), "unhealthy"},
 		{"readiness", present.Health(&tandemv1.TaskRecord{Healthy: proto.Bool(true), Ready: proto.Bool(false)}), "healthy, not ready"},
+		{"an update", present.Update(&tandemv1.UpdateRecord{
+			Phase: tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED, FromVersion: 1, Version: 2, Failures: 1, Reason: "it was paused",
+		}), "PAUSED from version 1 to version 2, 1 failure: it was paused"},
+		{"an update that is done", present.Update(&tandemv1.UpdateRecord{Phase: tandemv1.UpdatePhase_UPDATE_PHASE_DONE, Version: 2}), ""},
 		{"no report", present.Exit(running) + present.WallTime(running) + present.PeakMemory(running), ""},
 		{"ports", present.Ports("agent1", running)[0] + " " + present.Ports("agent1", running)[1], "admin=agent1:31001 http=agent1:31000"},
 	} {

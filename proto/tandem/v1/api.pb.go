@@ -1905,6 +1905,178 @@ func (x *RunJobResponse) GetVersion() uint64 {
 	return 0
 }
 
+type ReconcileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconcileRequest) Reset() {
+	*x = ReconcileRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcileRequest) ProtoMessage() {}
+
+func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
+func (*ReconcileRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+type ReconcileResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many tasks that have not ended are asked about by name. The master is
+	// asked for all others that it knows, too.
+	Tasks         int32 `protobuf:"varint,1,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconcileResponse) Reset() {
+	*x = ReconcileResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcileResponse) ProtoMessage() {}
+
+func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
+func (*ReconcileResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ReconcileResponse) GetTasks() int32 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
+type TeardownFrameworkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The framework's name, so that nobody ends another scheduler's tasks.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TeardownFrameworkRequest) Reset() {
+	*x = TeardownFrameworkRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TeardownFrameworkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TeardownFrameworkRequest) ProtoMessage() {}
+
+func (x *TeardownFrameworkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TeardownFrameworkRequest.ProtoReflect.Descriptor instead.
+func (*TeardownFrameworkRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TeardownFrameworkRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type TeardownFrameworkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many tasks that had not ended were ended.
+	Tasks         int32 `protobuf:"varint,1,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TeardownFrameworkResponse) Reset() {
+	*x = TeardownFrameworkResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TeardownFrameworkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TeardownFrameworkResponse) ProtoMessage() {}
+
+func (x *TeardownFrameworkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TeardownFrameworkResponse.ProtoReflect.Descriptor instead.
+func (*TeardownFrameworkResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *TeardownFrameworkResponse) GetTasks() int32 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
 type ListAgentsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1913,7 +2085,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +2097,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2110,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 type ListAgentsResponse struct {
@@ -1951,7 +2123,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2135,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2148,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*AgentView {
@@ -2008,7 +2180,7 @@ type AgentView struct {
 
 func (x *AgentView) Reset() {
 	*x = AgentView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2192,7 @@ func (x *AgentView) String() string {
 func (*AgentView) ProtoMessage() {}
 
 func (x *AgentView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +2205,7 @@ func (x *AgentView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentView.ProtoReflect.Descriptor instead.
 func (*AgentView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AgentView) GetAgentId() string {
@@ -2108,7 +2280,7 @@ type DrainAgentRequest struct {
 
 func (x *DrainAgentRequest) Reset() {
 	*x = DrainAgentRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2292,7 @@ func (x *DrainAgentRequest) String() string {
 func (*DrainAgentRequest) ProtoMessage() {}
 
 func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2305,7 @@ func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainAgentRequest.ProtoReflect.Descriptor instead.
 func (*DrainAgentRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DrainAgentRequest) GetAgent() string {
@@ -2169,7 +2341,7 @@ type DrainAgentResponse struct {
 
 func (x *DrainAgentResponse) Reset() {
 	*x = DrainAgentResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2353,7 @@ func (x *DrainAgentResponse) String() string {
 func (*DrainAgentResponse) ProtoMessage() {}
 
 func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2366,7 @@ func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainAgentResponse.ProtoReflect.Descriptor instead.
 func (*DrainAgentResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DrainAgentResponse) GetAgentId() string {
@@ -2237,7 +2409,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2421,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2434,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReadLogRequest) GetTaskId() string {
@@ -2316,7 +2488,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[37]
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2500,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[37]
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2513,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReadLogResponse) GetTaskId() string {
@@ -2383,7 +2555,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2395,7 +2567,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2408,7 +2580,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListFilesRequest) GetTaskId() string {
@@ -2434,7 +2606,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2618,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2631,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -2486,7 +2658,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2498,7 +2670,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2511,7 +2683,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FileInfo) GetName() string {
@@ -2570,7 +2742,7 @@ type WatchUsageRequest struct {
 
 func (x *WatchUsageRequest) Reset() {
 	*x = WatchUsageRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2754,7 @@ func (x *WatchUsageRequest) String() string {
 func (*WatchUsageRequest) ProtoMessage() {}
 
 func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2767,7 @@ func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageRequest.ProtoReflect.Descriptor instead.
 func (*WatchUsageRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WatchUsageRequest) GetTaskId() string {
@@ -2633,7 +2805,7 @@ type WatchUsageResponse struct {
 
 func (x *WatchUsageResponse) Reset() {
 	*x = WatchUsageResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +2817,7 @@ func (x *WatchUsageResponse) String() string {
 func (*WatchUsageResponse) ProtoMessage() {}
 
 func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +2830,7 @@ func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageResponse.ProtoReflect.Descriptor instead.
 func (*WatchUsageResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WatchUsageResponse) GetSamples() []*UsageSample {
@@ -2684,7 +2856,7 @@ type KillTaskRequest struct {
 
 func (x *KillTaskRequest) Reset() {
 	*x = KillTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2868,7 @@ func (x *KillTaskRequest) String() string {
 func (*KillTaskRequest) ProtoMessage() {}
 
 func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2881,7 @@ func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskRequest.ProtoReflect.Descriptor instead.
 func (*KillTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *KillTaskRequest) GetTaskId() string {
@@ -2727,7 +2899,7 @@ type KillTaskResponse struct {
 
 func (x *KillTaskResponse) Reset() {
 	*x = KillTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2911,7 @@ func (x *KillTaskResponse) String() string {
 func (*KillTaskResponse) ProtoMessage() {}
 
 func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2924,7 @@ func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskResponse.ProtoReflect.Descriptor instead.
 func (*KillTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 type SignalTaskRequest struct {
@@ -2768,7 +2940,7 @@ type SignalTaskRequest struct {
 
 func (x *SignalTaskRequest) Reset() {
 	*x = SignalTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +2952,7 @@ func (x *SignalTaskRequest) String() string {
 func (*SignalTaskRequest) ProtoMessage() {}
 
 func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +2965,7 @@ func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
 func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SignalTaskRequest) GetTaskId() string {
@@ -2825,7 +2997,7 @@ type SignalTaskResponse struct {
 
 func (x *SignalTaskResponse) Reset() {
 	*x = SignalTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +3009,7 @@ func (x *SignalTaskResponse) String() string {
 func (*SignalTaskResponse) ProtoMessage() {}
 
 func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +3022,7 @@ func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
 func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 type ExecTaskRequest struct {
@@ -2865,7 +3037,7 @@ type ExecTaskRequest struct {
 
 func (x *ExecTaskRequest) Reset() {
 	*x = ExecTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2877,7 +3049,7 @@ func (x *ExecTaskRequest) String() string {
 func (*ExecTaskRequest) ProtoMessage() {}
 
 func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2890,7 +3062,7 @@ func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExecTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ExecTaskRequest) GetTaskId() string {
@@ -2916,7 +3088,7 @@ type ExecTaskResponse struct {
 
 func (x *ExecTaskResponse) Reset() {
 	*x = ExecTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3100,7 @@ func (x *ExecTaskResponse) String() string {
 func (*ExecTaskResponse) ProtoMessage() {}
 
 func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3113,7 @@ func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExecTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ExecTaskResponse) GetOutput() *ExecOutput {
@@ -3077,7 +3249,14 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
 	"\x11_expected_version\"*\n" +
 	"\x0eRunJobResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x13\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x12\n" +
+	"\x10ReconcileRequest\")\n" +
+	"\x11ReconcileResponse\x12\x14\n" +
+	"\x05tasks\x18\x01 \x01(\x05R\x05tasks\".\n" +
+	"\x18TeardownFrameworkRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"1\n" +
+	"\x19TeardownFrameworkResponse\x12\x14\n" +
+	"\x05tasks\x18\x01 \x01(\x05R\x05tasks\"\x13\n" +
 	"\x11ListAgentsRequest\"B\n" +
 	"\x12ListAgentsResponse\x12,\n" +
 	"\x06agents\x18\x01 \x03(\v2\x14.tandem.v1.AgentViewR\x06agents\"\xee\x01\n" +
@@ -3148,7 +3327,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xa3\f\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xcb\r\n" +
 	"\x10SchedulerService\x12F\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
@@ -3164,7 +3343,9 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"RestartJob\x12\x1c.tandem.v1.RestartJobRequest\x1a\x1d.tandem.v1.RestartJobResponse\x12L\n" +
 	"\vRollbackJob\x12\x1d.tandem.v1.RollbackJobRequest\x1a\x1e.tandem.v1.RollbackJobResponse\x12L\n" +
 	"\vSteerUpdate\x12\x1d.tandem.v1.SteerUpdateRequest\x1a\x1e.tandem.v1.SteerUpdateResponse\x12=\n" +
-	"\x06RunJob\x12\x18.tandem.v1.RunJobRequest\x1a\x19.tandem.v1.RunJobResponse\x12N\n" +
+	"\x06RunJob\x12\x18.tandem.v1.RunJobRequest\x1a\x19.tandem.v1.RunJobResponse\x12F\n" +
+	"\tReconcile\x12\x1b.tandem.v1.ReconcileRequest\x1a\x1c.tandem.v1.ReconcileResponse\x12^\n" +
+	"\x11TeardownFramework\x12#.tandem.v1.TeardownFrameworkRequest\x1a$.tandem.v1.TeardownFrameworkResponse\x12N\n" +
 	"\n" +
 	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\n" +
@@ -3191,102 +3372,106 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_tandem_v1_api_proto_goTypes = []any{
-	(UpdateAction)(0),             // 0: tandem.v1.UpdateAction
-	(*Refusal)(nil),               // 1: tandem.v1.Refusal
-	(*SubmitJobRequest)(nil),      // 2: tandem.v1.SubmitJobRequest
-	(*SubmitJobResponse)(nil),     // 3: tandem.v1.SubmitJobResponse
-	(*StopJobRequest)(nil),        // 4: tandem.v1.StopJobRequest
-	(*StopJobResponse)(nil),       // 5: tandem.v1.StopJobResponse
-	(*GetJobRequest)(nil),         // 6: tandem.v1.GetJobRequest
-	(*GetJobResponse)(nil),        // 7: tandem.v1.GetJobResponse
-	(*ListVersionsRequest)(nil),   // 8: tandem.v1.ListVersionsRequest
-	(*ListVersionsResponse)(nil),  // 9: tandem.v1.ListVersionsResponse
-	(*ListJobsRequest)(nil),       // 10: tandem.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),      // 11: tandem.v1.ListJobsResponse
-	(*JobView)(nil),               // 12: tandem.v1.JobView
-	(*InstanceView)(nil),          // 13: tandem.v1.InstanceView
-	(*GetFrameworkRequest)(nil),   // 14: tandem.v1.GetFrameworkRequest
-	(*GetFrameworkResponse)(nil),  // 15: tandem.v1.GetFrameworkResponse
-	(*FrameworkView)(nil),         // 16: tandem.v1.FrameworkView
-	(*WatchRequest)(nil),          // 17: tandem.v1.WatchRequest
-	(*WatchResponse)(nil),         // 18: tandem.v1.WatchResponse
-	(*InstanceRemoved)(nil),       // 19: tandem.v1.InstanceRemoved
-	(*ExplainJobRequest)(nil),     // 20: tandem.v1.ExplainJobRequest
-	(*ExplainJobResponse)(nil),    // 21: tandem.v1.ExplainJobResponse
-	(*PlanJobRequest)(nil),        // 22: tandem.v1.PlanJobRequest
-	(*PlanJobResponse)(nil),       // 23: tandem.v1.PlanJobResponse
-	(*RestartJobRequest)(nil),     // 24: tandem.v1.RestartJobRequest
-	(*RestartJobResponse)(nil),    // 25: tandem.v1.RestartJobResponse
-	(*RollbackJobRequest)(nil),    // 26: tandem.v1.RollbackJobRequest
-	(*RollbackJobResponse)(nil),   // 27: tandem.v1.RollbackJobResponse
-	(*SteerUpdateRequest)(nil),    // 28: tandem.v1.SteerUpdateRequest
-	(*SteerUpdateResponse)(nil),   // 29: tandem.v1.SteerUpdateResponse
-	(*RunJobRequest)(nil),         // 30: tandem.v1.RunJobRequest
-	(*RunJobResponse)(nil),        // 31: tandem.v1.RunJobResponse
-	(*ListAgentsRequest)(nil),     // 32: tandem.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),    // 33: tandem.v1.ListAgentsResponse
-	(*AgentView)(nil),             // 34: tandem.v1.AgentView
-	(*DrainAgentRequest)(nil),     // 35: tandem.v1.DrainAgentRequest
-	(*DrainAgentResponse)(nil),    // 36: tandem.v1.DrainAgentResponse
-	(*ReadLogRequest)(nil),        // 37: tandem.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 38: tandem.v1.ReadLogResponse
-	(*ListFilesRequest)(nil),      // 39: tandem.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),     // 40: tandem.v1.ListFilesResponse
-	(*FileInfo)(nil),              // 41: tandem.v1.FileInfo
-	(*WatchUsageRequest)(nil),     // 42: tandem.v1.WatchUsageRequest
-	(*WatchUsageResponse)(nil),    // 43: tandem.v1.WatchUsageResponse
-	(*KillTaskRequest)(nil),       // 44: tandem.v1.KillTaskRequest
-	(*KillTaskResponse)(nil),      // 45: tandem.v1.KillTaskResponse
-	(*SignalTaskRequest)(nil),     // 46: tandem.v1.SignalTaskRequest
-	(*SignalTaskResponse)(nil),    // 47: tandem.v1.SignalTaskResponse
-	(*ExecTaskRequest)(nil),       // 48: tandem.v1.ExecTaskRequest
-	(*ExecTaskResponse)(nil),      // 49: tandem.v1.ExecTaskResponse
-	(*Job)(nil),                   // 50: tandem.v1.Job
-	(*VersionRecord)(nil),         // 51: tandem.v1.VersionRecord
-	(*JobRecord)(nil),             // 52: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),        // 53: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 54: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
-	(*Explanation)(nil),           // 56: tandem.v1.Explanation
-	(*AgentRecord)(nil),           // 57: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
-	(*UsageSample)(nil),           // 59: tandem.v1.UsageSample
-	(*ExecInput)(nil),             // 60: tandem.v1.ExecInput
-	(*ExecOutput)(nil),            // 61: tandem.v1.ExecOutput
+	(UpdateAction)(0),                 // 0: tandem.v1.UpdateAction
+	(*Refusal)(nil),                   // 1: tandem.v1.Refusal
+	(*SubmitJobRequest)(nil),          // 2: tandem.v1.SubmitJobRequest
+	(*SubmitJobResponse)(nil),         // 3: tandem.v1.SubmitJobResponse
+	(*StopJobRequest)(nil),            // 4: tandem.v1.StopJobRequest
+	(*StopJobResponse)(nil),           // 5: tandem.v1.StopJobResponse
+	(*GetJobRequest)(nil),             // 6: tandem.v1.GetJobRequest
+	(*GetJobResponse)(nil),            // 7: tandem.v1.GetJobResponse
+	(*ListVersionsRequest)(nil),       // 8: tandem.v1.ListVersionsRequest
+	(*ListVersionsResponse)(nil),      // 9: tandem.v1.ListVersionsResponse
+	(*ListJobsRequest)(nil),           // 10: tandem.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),          // 11: tandem.v1.ListJobsResponse
+	(*JobView)(nil),                   // 12: tandem.v1.JobView
+	(*InstanceView)(nil),              // 13: tandem.v1.InstanceView
+	(*GetFrameworkRequest)(nil),       // 14: tandem.v1.GetFrameworkRequest
+	(*GetFrameworkResponse)(nil),      // 15: tandem.v1.GetFrameworkResponse
+	(*FrameworkView)(nil),             // 16: tandem.v1.FrameworkView
+	(*WatchRequest)(nil),              // 17: tandem.v1.WatchRequest
+	(*WatchResponse)(nil),             // 18: tandem.v1.WatchResponse
+	(*InstanceRemoved)(nil),           // 19: tandem.v1.InstanceRemoved
+	(*ExplainJobRequest)(nil),         // 20: tandem.v1.ExplainJobRequest
+	(*ExplainJobResponse)(nil),        // 21: tandem.v1.ExplainJobResponse
+	(*PlanJobRequest)(nil),            // 22: tandem.v1.PlanJobRequest
+	(*PlanJobResponse)(nil),           // 23: tandem.v1.PlanJobResponse
+	(*RestartJobRequest)(nil),         // 24: tandem.v1.RestartJobRequest
+	(*RestartJobResponse)(nil),        // 25: tandem.v1.RestartJobResponse
+	(*RollbackJobRequest)(nil),        // 26: tandem.v1.RollbackJobRequest
+	(*RollbackJobResponse)(nil),       // 27: tandem.v1.RollbackJobResponse
+	(*SteerUpdateRequest)(nil),        // 28: tandem.v1.SteerUpdateRequest
+	(*SteerUpdateResponse)(nil),       // 29: tandem.v1.SteerUpdateResponse
+	(*RunJobRequest)(nil),             // 30: tandem.v1.RunJobRequest
+	(*RunJobResponse)(nil),            // 31: tandem.v1.RunJobResponse
+	(*ReconcileRequest)(nil),          // 32: tandem.v1.ReconcileRequest
+	(*ReconcileResponse)(nil),         // 33: tandem.v1.ReconcileResponse
+	(*TeardownFrameworkRequest)(nil),  // 34: tandem.v1.TeardownFrameworkRequest
+	(*TeardownFrameworkResponse)(nil), // 35: tandem.v1.TeardownFrameworkResponse
+	(*ListAgentsRequest)(nil),         // 36: tandem.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 37: tandem.v1.ListAgentsResponse
+	(*AgentView)(nil),                 // 38: tandem.v1.AgentView
+	(*DrainAgentRequest)(nil),         // 39: tandem.v1.DrainAgentRequest
+	(*DrainAgentResponse)(nil),        // 40: tandem.v1.DrainAgentResponse
+	(*ReadLogRequest)(nil),            // 41: tandem.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),           // 42: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),          // 43: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),         // 44: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),                  // 45: tandem.v1.FileInfo
+	(*WatchUsageRequest)(nil),         // 46: tandem.v1.WatchUsageRequest
+	(*WatchUsageResponse)(nil),        // 47: tandem.v1.WatchUsageResponse
+	(*KillTaskRequest)(nil),           // 48: tandem.v1.KillTaskRequest
+	(*KillTaskResponse)(nil),          // 49: tandem.v1.KillTaskResponse
+	(*SignalTaskRequest)(nil),         // 50: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),        // 51: tandem.v1.SignalTaskResponse
+	(*ExecTaskRequest)(nil),           // 52: tandem.v1.ExecTaskRequest
+	(*ExecTaskResponse)(nil),          // 53: tandem.v1.ExecTaskResponse
+	(*Job)(nil),                       // 54: tandem.v1.Job
+	(*VersionRecord)(nil),             // 55: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 56: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 57: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 58: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil),     // 59: google.protobuf.Timestamp
+	(*Explanation)(nil),               // 60: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 61: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 62: google.protobuf.Duration
+	(*UsageSample)(nil),               // 63: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 64: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 65: tandem.v1.ExecOutput
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	50, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	54, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
 	12, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	51, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	52, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	52, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	55, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	56, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	56, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 5: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	53, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	54, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	57, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	58, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 8: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	55, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	52, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	53, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	54, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	59, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	56, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	57, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	58, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 13: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 14: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	55, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	56, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	50, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	50, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	52, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	56, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	59, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	60, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	54, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	54, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	56, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	60, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 21: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	34, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	57, // 23: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	58, // 24: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	41, // 25: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	55, // 26: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	59, // 27: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	60, // 28: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	61, // 29: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	38, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	61, // 23: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	62, // 24: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	45, // 25: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	59, // 26: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	63, // 27: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	64, // 28: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	65, // 29: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
 	2,  // 30: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
 	4,  // 31: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
 	6,  // 32: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
@@ -3300,37 +3485,41 @@ var file_tandem_v1_api_proto_depIdxs = []int32{
 	26, // 40: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
 	28, // 41: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
 	30, // 42: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 43: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	35, // 44: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	37, // 45: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	39, // 46: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	42, // 47: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	44, // 48: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	46, // 49: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	48, // 50: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 51: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 52: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 53: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 54: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 55: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 56: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 57: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 58: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 59: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 60: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 61: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 62: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 63: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 64: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	36, // 65: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	38, // 66: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	40, // 67: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	43, // 68: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	45, // 69: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	47, // 70: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	49, // 71: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	51, // [51:72] is the sub-list for method output_type
-	30, // [30:51] is the sub-list for method input_type
+	32, // 43: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 44: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 45: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 46: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	41, // 47: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	43, // 48: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	46, // 49: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	48, // 50: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	50, // 51: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	52, // 52: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 53: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 54: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 55: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 56: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 57: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 58: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 59: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 60: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 61: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 62: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 63: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 64: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 65: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 66: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 67: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 68: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 69: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	42, // 70: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 71: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 72: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 73: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 74: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	53, // 75: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	53, // [53:76] is the sub-list for method output_type
+	30, // [30:53] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -3360,14 +3549,14 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_api_proto_msgTypes[25].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[29].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[36].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -69,6 +69,12 @@ const (
 	SchedulerServiceSteerUpdateProcedure = "/tandem.v1.SchedulerService/SteerUpdate"
 	// SchedulerServiceRunJobProcedure is the fully-qualified name of the SchedulerService's RunJob RPC.
 	SchedulerServiceRunJobProcedure = "/tandem.v1.SchedulerService/RunJob"
+	// SchedulerServiceReconcileProcedure is the fully-qualified name of the SchedulerService's
+	// Reconcile RPC.
+	SchedulerServiceReconcileProcedure = "/tandem.v1.SchedulerService/Reconcile"
+	// SchedulerServiceTeardownFrameworkProcedure is the fully-qualified name of the SchedulerService's
+	// TeardownFramework RPC.
+	SchedulerServiceTeardownFrameworkProcedure = "/tandem.v1.SchedulerService/TeardownFramework"
 	// SchedulerServiceListAgentsProcedure is the fully-qualified name of the SchedulerService's
 	// ListAgents RPC.
 	SchedulerServiceListAgentsProcedure = "/tandem.v1.SchedulerService/ListAgents"
@@ -126,6 +132,12 @@ type SchedulerServiceClient interface {
 	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
 	// Starts a cron job now, besides its schedule.
 	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
+	// Asks the master about every task, besides the times at which that is done
+	// anyway.
+	Reconcile(context.Context, *v1.ReconcileRequest) (*v1.ReconcileResponse, error)
+	// Has the master end every task and forget the framework, and stops all jobs.
+	// The scheduler ends; started again it is a new framework.
+	TeardownFramework(context.Context, *v1.TeardownFrameworkRequest) (*v1.TeardownFrameworkResponse, error)
 	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
 	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
@@ -245,6 +257,18 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(schedulerServiceMethods.ByName("RunJob")),
 			connect.WithClientOptions(opts...),
 		),
+		reconcile: connect.NewClient[v1.ReconcileRequest, v1.ReconcileResponse](
+			httpClient,
+			baseURL+SchedulerServiceReconcileProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("Reconcile")),
+			connect.WithClientOptions(opts...),
+		),
+		teardownFramework: connect.NewClient[v1.TeardownFrameworkRequest, v1.TeardownFrameworkResponse](
+			httpClient,
+			baseURL+SchedulerServiceTeardownFrameworkProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("TeardownFramework")),
+			connect.WithClientOptions(opts...),
+		),
 		listAgents: connect.NewClient[v1.ListAgentsRequest, v1.ListAgentsResponse](
 			httpClient,
 			baseURL+SchedulerServiceListAgentsProcedure,
@@ -300,27 +324,29 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 
 // schedulerServiceClient implements SchedulerServiceClient.
 type schedulerServiceClient struct {
-	submitJob    *connect.Client[v1.SubmitJobRequest, v1.SubmitJobResponse]
-	stopJob      *connect.Client[v1.StopJobRequest, v1.StopJobResponse]
-	getJob       *connect.Client[v1.GetJobRequest, v1.GetJobResponse]
-	listJobs     *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
-	getFramework *connect.Client[v1.GetFrameworkRequest, v1.GetFrameworkResponse]
-	listVersions *connect.Client[v1.ListVersionsRequest, v1.ListVersionsResponse]
-	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
-	explainJob   *connect.Client[v1.ExplainJobRequest, v1.ExplainJobResponse]
-	planJob      *connect.Client[v1.PlanJobRequest, v1.PlanJobResponse]
-	restartJob   *connect.Client[v1.RestartJobRequest, v1.RestartJobResponse]
-	rollbackJob  *connect.Client[v1.RollbackJobRequest, v1.RollbackJobResponse]
-	steerUpdate  *connect.Client[v1.SteerUpdateRequest, v1.SteerUpdateResponse]
-	runJob       *connect.Client[v1.RunJobRequest, v1.RunJobResponse]
-	listAgents   *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
-	drainAgent   *connect.Client[v1.DrainAgentRequest, v1.DrainAgentResponse]
-	readLog      *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
-	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
-	watchUsage   *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
-	killTask     *connect.Client[v1.KillTaskRequest, v1.KillTaskResponse]
-	signalTask   *connect.Client[v1.SignalTaskRequest, v1.SignalTaskResponse]
-	execTask     *connect.Client[v1.ExecTaskRequest, v1.ExecTaskResponse]
+	submitJob         *connect.Client[v1.SubmitJobRequest, v1.SubmitJobResponse]
+	stopJob           *connect.Client[v1.StopJobRequest, v1.StopJobResponse]
+	getJob            *connect.Client[v1.GetJobRequest, v1.GetJobResponse]
+	listJobs          *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
+	getFramework      *connect.Client[v1.GetFrameworkRequest, v1.GetFrameworkResponse]
+	listVersions      *connect.Client[v1.ListVersionsRequest, v1.ListVersionsResponse]
+	watch             *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	explainJob        *connect.Client[v1.ExplainJobRequest, v1.ExplainJobResponse]
+	planJob           *connect.Client[v1.PlanJobRequest, v1.PlanJobResponse]
+	restartJob        *connect.Client[v1.RestartJobRequest, v1.RestartJobResponse]
+	rollbackJob       *connect.Client[v1.RollbackJobRequest, v1.RollbackJobResponse]
+	steerUpdate       *connect.Client[v1.SteerUpdateRequest, v1.SteerUpdateResponse]
+	runJob            *connect.Client[v1.RunJobRequest, v1.RunJobResponse]
+	reconcile         *connect.Client[v1.ReconcileRequest, v1.ReconcileResponse]
+	teardownFramework *connect.Client[v1.TeardownFrameworkRequest, v1.TeardownFrameworkResponse]
+	listAgents        *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
+	drainAgent        *connect.Client[v1.DrainAgentRequest, v1.DrainAgentResponse]
+	readLog           *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
+	listFiles         *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
+	watchUsage        *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
+	killTask          *connect.Client[v1.KillTaskRequest, v1.KillTaskResponse]
+	signalTask        *connect.Client[v1.SignalTaskRequest, v1.SignalTaskResponse]
+	execTask          *connect.Client[v1.ExecTaskRequest, v1.ExecTaskResponse]
 }
 
 // SubmitJob calls tandem.v1.SchedulerService.SubmitJob.
@@ -436,6 +462,24 @@ func (c *schedulerServiceClient) RunJob(ctx context.Context, req *v1.RunJobReque
 	return nil, err
 }
 
+// Reconcile calls tandem.v1.SchedulerService.Reconcile.
+func (c *schedulerServiceClient) Reconcile(ctx context.Context, req *v1.ReconcileRequest) (*v1.ReconcileResponse, error) {
+	response, err := c.reconcile.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TeardownFramework calls tandem.v1.SchedulerService.TeardownFramework.
+func (c *schedulerServiceClient) TeardownFramework(ctx context.Context, req *v1.TeardownFrameworkRequest) (*v1.TeardownFrameworkResponse, error) {
+	response, err := c.teardownFramework.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListAgents calls tandem.v1.SchedulerService.ListAgents.
 func (c *schedulerServiceClient) ListAgents(ctx context.Context, req *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error) {
 	response, err := c.listAgents.CallUnary(ctx, connect.NewRequest(req))
@@ -527,6 +571,12 @@ type SchedulerServiceHandler interface {
 	SteerUpdate(context.Context, *v1.SteerUpdateRequest) (*v1.SteerUpdateResponse, error)
 	// Starts a cron job now, besides its schedule.
 	RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error)
+	// Asks the master about every task, besides the times at which that is done
+	// anyway.
+	Reconcile(context.Context, *v1.ReconcileRequest) (*v1.ReconcileResponse, error)
+	// Has the master end every task and forget the framework, and stops all jobs.
+	// The scheduler ends; started again it is a new framework.
+	TeardownFramework(context.Context, *v1.TeardownFrameworkRequest) (*v1.TeardownFrameworkResponse, error)
 	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
 	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
@@ -642,6 +692,18 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithSchema(schedulerServiceMethods.ByName("RunJob")),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceReconcileHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceReconcileProcedure,
+		svc.Reconcile,
+		connect.WithSchema(schedulerServiceMethods.ByName("Reconcile")),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServiceTeardownFrameworkHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceTeardownFrameworkProcedure,
+		svc.TeardownFramework,
+		connect.WithSchema(schedulerServiceMethods.ByName("TeardownFramework")),
+		connect.WithHandlerOptions(opts...),
+	)
 	schedulerServiceListAgentsHandler := connect.NewUnaryHandlerSimple(
 		SchedulerServiceListAgentsProcedure,
 		svc.ListAgents,
@@ -720,6 +782,10 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceSteerUpdateHandler.ServeHTTP(w, r)
 		case SchedulerServiceRunJobProcedure:
 			schedulerServiceRunJobHandler.ServeHTTP(w, r)
+		case SchedulerServiceReconcileProcedure:
+			schedulerServiceReconcileHandler.ServeHTTP(w, r)
+		case SchedulerServiceTeardownFrameworkProcedure:
+			schedulerServiceTeardownFrameworkHandler.ServeHTTP(w, r)
 		case SchedulerServiceListAgentsProcedure:
 			schedulerServiceListAgentsHandler.ServeHTTP(w, r)
 		case SchedulerServiceDrainAgentProcedure:
@@ -795,6 +861,14 @@ func (UnimplementedSchedulerServiceHandler) SteerUpdate(context.Context, *v1.Ste
 
 func (UnimplementedSchedulerServiceHandler) RunJob(context.Context, *v1.RunJobRequest) (*v1.RunJobResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.RunJob is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) Reconcile(context.Context, *v1.ReconcileRequest) (*v1.ReconcileResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.Reconcile is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) TeardownFramework(context.Context, *v1.TeardownFrameworkRequest) (*v1.TeardownFrameworkResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.TeardownFramework is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error) {

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+func newFramework(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "framework status|teardown",
+		Short: "Show who the scheduler is to Mesos, or end it there",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var scheduler string
+	var out output
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the scheduler stands with Mesos, and how good a neighbour it is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			res, err := c.GetFramework(cmd.Context(), &tandemv1.GetFrameworkRequest{})
+			if err != nil {
+				return c.explain(err)
+			}
+			if out != asText {
+				return out.print(sys.Stdout, res.GetFramework())
+			}
+			f := res.GetFramework()
+			printFramework(sys.Stdout, sys.Now(), f)
+			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses", f.GetRevives(), f.GetSuppresses())
+			return nil
+		},
+	}
+	schedulerFlag(status, &scheduler)
+	out.flag(status)
+	cmd.AddCommand(status, newTeardown(sys))
+	return cmd
+}
+
+func newTeardown(sys *System) *cobra.Command {
+	var scheduler, named string
+	cmd := &cobra.Command{
+		Use:   "teardown",
+		Short: "End every task, and have Mesos forget the framework",
+		Long: `Has the master end every task of the scheduler at once and forget its framework, and stops all
+jobs. Their records stay. The scheduler ends; started again it is a new framework that runs
+nothing until jobs are submitted.
+
+The framework's name has to be typed to confirm it, or given with --yes-delete.`,
+		Example: `  tandem framework teardown
+  tandem framework teardown --yes-delete payments`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			res, err := c.GetFramework(cmd.Context(), &tandemv1.GetFrameworkRequest{})
+			if err != nil {
+				return c.explain(err)
+			}
+			name := res.GetFramework().GetName()
+			if !cmd.Flags().Changed("yes-delete") {
+				fmt.Fprintf(sys.Stdout, "This ends every task of framework %s. Type its name to go on: ", name)
+				typed, _ := bufio.NewReader(sys.Stdin).ReadString('\n')
+				named = strings.TrimSpace(typed)
+				fmt.Fprintln(sys.Stdout)
+			}
+			if named != name {
+				return failed(exitUsage, "nothing was done: %q is not the framework's name, %s", named, name)
+			}
+			done, err := c.TeardownFramework(cmd.Context(), &tandemv1.TeardownFrameworkRequest{Name: name})
+			if err != nil {
+				return c.explain(err)
+			}
+			fmt.Fprintf(sys.Stdout, "framework %s: torn down with %d tasks; its scheduler ends\n", name, done.GetTasks())
+			return nil
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	cmd.Flags().StringVar(&named, "yes-delete", "", "the framework's `name`, in place of typing it")
+	return cmd
+}
