@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,10 @@ workloads:
 	p.Click("a[href='/tasks/greeter.1.1.main']")
 	p.AwaitText(".log", "hello 1")
 	p.AwaitText("main", "following")
+	p.AwaitText("main", "Usage now")
+	if os.Getuid() == 0 {
+		p.Await(`document.querySelector(".chart svg:not([hidden])")?.getAttribute("aria-label")?.startsWith("Processors in the last five minutes. Now ")`)
+	}
 
 	// The update ends the task that is looked at; its log goes on in its heir's.
 	s.run(service(2, "good morning"))

@@ -35,6 +35,7 @@ var shots = flag.String("shots", "", "a `directory` to write pictures of the pag
 // dictated is a core that saves what it is told to: any command carries it out.
 type dictated struct {
 	next        []state.Change
+	samples     []*tandemv1.UsageSample
 	explanation *tandemv1.Explanation
 }
 
@@ -43,8 +44,8 @@ func (c *dictated) Step(_ time.Time, in core.Input) core.Effects {
 	if !ok {
 		return core.Effects{}
 	}
-	e := core.Effects{Save: c.next, Replies: []core.Reply{{ID: cmd.ID, Explanation: c.explanation}}}
-	c.next = nil
+	e := core.Effects{Save: c.next, Samples: c.samples, Replies: []core.Reply{{ID: cmd.ID, Explanation: c.explanation}}}
+	c.next, c.samples = nil, nil
 	return e
 }
 

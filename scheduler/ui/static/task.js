@@ -2,6 +2,7 @@ import { h, put, pill, when, facts, external } from "./dom.js";
 import { watch } from "./model.js";
 import { state, taskState, taskName, ended, health, healthMood, why, exit, bytes, mib, span, amount } from "./words.js";
 import { logs } from "./logs.js";
+import { usage as charts } from "./usage.js";
 
 // task shows one task: what has become of it, what it used, and what it writes.
 export function task(page, id) {
@@ -18,12 +19,14 @@ export function task(page, id) {
   const usage = h("div");
   const others = h("div");
   const log = logs(id, page.signal);
+  const now = charts(id, page.signal);
   page.show(
     h("nav", { "aria-label": "Where this is", class: "crumbs" }, h("a", { href: "/" }, "Jobs"), h("a", { href: `/jobs${name.job}` }, name.job)),
     head, reason, about,
     h("div", { class: "cards two" },
       h("section", { class: "card" }, h("h2", {}, "What has happened"), timeline),
       h("section", { class: "card" }, h("h2", {}, "Usage and limits"), usage)),
+    now.element,
     log.element,
     h("section", {}, h("h2", {}, "Attempts of this instance"), others));
 
@@ -58,6 +61,7 @@ export function task(page, id) {
       ["Files", sandbox(attempt, t, framework)],
     ]));
     drawTimeline(timeline, attempt, t);
+    now.run(["TASK_RUNNING", "TASK_KILLING"].includes(taskState(t)), workload);
     drawUsage(usage, t, workload, attempt.jobVersion === job?.version);
     drawOthers(others, attempts, name);
     if (!begun) {
@@ -123,7 +127,7 @@ function drawUsage(e, t, w, current) {
     if (Number(u.oomKills ?? 0)) rows.push(meter("Killed for want of memory", 0, 0, `${u.oomKills} ${u.oomKills === "1" ? "process" : "processes"}`));
   }
   put(e,
-    u ? h("div", { class: "usage" }, rows) : h("p", { class: "quiet" }, "What it has used is reported when it has ended."),
+    u ? h("div", { class: "usage" }, rows) : h("p", { class: "quiet" }, "What it has used in all is reported when it has ended."),
     w ? facts([
       ["Processors", `${amount(w.resources?.cpus)}${limits.cpus != null ? `, at most ${amount(limits.cpus)}` : ", and what is idle"}`],
       ["Memory", `${mib(w.resources?.mem)}, killed at ${mib(limits.mem ?? w.resources?.mem)}${limits.memHigh != null ? `, slowed from ${mib(limits.memHigh)}` : ""}`],
