@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +36,9 @@ type agent struct {
 	container string
 	process   *exec.Cmd
 	exited    chan struct{}
+	// tls is nil for an agent without; token is what calls need, if any.
+	tls   *tls.Config
+	token string
 
 	mu         sync.Mutex // guards what follows
 	stream     chan *executor.Event
@@ -49,11 +54,14 @@ var capabilities = []mesos.FrameworkInfo_Capability{
 }
 
 func newAgent(t *testing.T, environment ...string) *agent {
+	return startAgent(t, &agent{}, environment...)
+}
+
+// startAgent starts an agent that speaks as a says, and its executor.
+func startAgent(t *testing.T, a *agent, environment ...string) *agent {
 	t.Parallel()
-	a := &agent{
-		t: t, sandbox: t.TempDir(), container: fmt.Sprintf("tandem-test-%d", time.Now().UnixNano()),
-		changed: make(chan struct{}, 1), exited: make(chan struct{}),
-	}
+	a.t, a.sandbox, a.container = t, t.TempDir(), fmt.Sprintf("tandem-test-%d", time.Now().UnixNano())
+	a.changed, a.exited = make(chan struct{}, 1), make(chan struct{})
 	// As below a real work directory, other users can get as far as here.
 	if err := os.Chmod(filepath.Dir(a.sandbox), 0o755); err != nil {
 		t.Fatal(err)
@@ -81,7 +89,10 @@ func (a *agent) listen(address string) {
 		a.t.Fatal(err)
 	}
 	a.address = listener.Addr().String()
-	a.server = &http.Server{Handler: a}
+	if a.tls != nil {
+		listener = tls.NewListener(listener, a.tls)
+	}
+	a.server = &http.Server{Handler: a, ErrorLog: log.New(io.Discard, "", 0)}
 	go a.server.Serve(listener)
 }
 
@@ -107,12 +118,12 @@ func (a *agent) startExecutor(more []string) {
 		"MESOS_CHECKPOINT=1", "MESOS_RECOVERY_TIMEOUT=15mins", "MESOS_SUBSCRIPTION_BACKOFF_MAX=2secs",
 		"MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD=5secs", "LIBPROCESS_IP=127.0.0.1",
 	}, more...)
-	log, err := os.Create(filepath.Join(a.sandbox, "stderr"))
+	stderr, err := os.Create(filepath.Join(a.sandbox, "stderr"))
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	defer log.Close()
-	a.process.Stderr = log
+	defer stderr.Close()
+	a.process.Stderr = stderr
 	if err := a.process.Start(); err != nil {
 		a.t.Fatal(err)
 	}
@@ -155,6 +166,10 @@ func (a *agent) needContainer() {
 }
 
 func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.token != "" && r.Header.Get("Authorization") != "Bearer "+a.token {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	var call executor.Call
 	if err := call.Unmarshal(body); err != nil {

@@ -162,16 +162,7 @@ func (e *reader) tls(endpoint string) *tls.Config {
 	if host, _, err := net.SplitHostPort(endpoint); err == nil {
 		config.ServerName = host
 	}
-	if file := e.values["LIBPROCESS_SSL_CA_FILE"]; file != "" {
-		pem, err := os.ReadFile(file)
-		config.RootCAs = x509.NewCertPool()
-		switch {
-		case err != nil:
-			e.problem("cannot read LIBPROCESS_SSL_CA_FILE: %w", err)
-		case !config.RootCAs.AppendCertsFromPEM(pem):
-			e.problem("cannot read LIBPROCESS_SSL_CA_FILE: %s has no certificate", file)
-		}
-	}
+	config.RootCAs = e.authorities()
 	cert, key := e.values["LIBPROCESS_SSL_CERT_FILE"], e.values["LIBPROCESS_SSL_KEY_FILE"]
 	if cert != "" && key != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
@@ -181,4 +172,36 @@ func (e *reader) tls(endpoint string) *tls.Config {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config
+}
+
+// authorities reads those whom libprocess believes about certificates, or
+// returns nil for those of the machine. In a directory of them, other files lie
+// as well.
+func (e *reader) authorities() *x509.CertPool {
+	file, dir := e.values["LIBPROCESS_SSL_CA_FILE"], e.values["LIBPROCESS_SSL_CA_DIR"]
+	if file == "" && dir == "" {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if file != "" {
+		pem, err := os.ReadFile(file)
+		switch {
+		case err != nil:
+			e.problem("cannot read LIBPROCESS_SSL_CA_FILE: %w", err)
+		case !pool.AppendCertsFromPEM(pem):
+			e.problem("cannot read LIBPROCESS_SSL_CA_FILE: %s has no certificate", file)
+		}
+	}
+	if dir != "" {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			e.problem("cannot read LIBPROCESS_SSL_CA_DIR: %w", err)
+		}
+		for _, entry := range entries {
+			if pem, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
+				pool.AppendCertsFromPEM(pem)
+			}
+		}
+	}
+	return pool
 }
