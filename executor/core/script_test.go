@@ -14,6 +14,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -345,6 +346,12 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 				settings.PreStopPort = 31000
 			case "prestop-command":
 				set().PreStopCommand = &tandemv1.CommandCheck{Cmd: value}
+			case "readiness":
+				set().ReadinessCheck = &tandemv1.HealthCheck{
+					Kind:  &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Path: value}},
+					Delay: durationpb.New(500 * time.Millisecond), Interval: durationpb.New(2 * time.Second), Timeout: durationpb.New(time.Second),
+				}
+				settings.ReadinessPort = 31000
 			case "health":
 				task.HealthCheck = &mesos.HealthCheck{
 					Type: mesos.HealthCheck_HTTP, HTTP: &mesos.HealthCheck_HTTPCheckInfo{Port: 31000, Path: proto.String(value)},
@@ -473,6 +480,8 @@ func printUpdate(call *executor.Call) string {
 		switch {
 		case k.Command != nil && k.Command.ExitCode != nil:
 			fmt.Fprintf(&b, " check=%d", *k.Command.ExitCode)
+		case k.HTTP != nil && k.HTTP.StatusCode != nil:
+			fmt.Fprintf(&b, " check=%d", *k.HTTP.StatusCode)
 		default:
 			b.WriteString(" check=?")
 		}
