@@ -123,9 +123,10 @@ func (c *Core) fillContainerStatus(e *executorState, s *mesos.TaskStatus) {
 	}
 	status.ExecutorPID = &pid
 	if len(status.NetworkInfos) == 0 {
-		ip, protocol := c.config.IP, mesos.IPv4
+		// The protocol is left to its default, which JSON shows.
+		ip := c.config.IP
 		status.NetworkInfos = []mesos.NetworkInfo{{
-			IPAddresses: []mesos.NetworkInfo_IPAddress{{Protocol: &protocol, IPAddress: &ip}},
+			IPAddresses: []mesos.NetworkInfo_IPAddress{{IPAddress: &ip}},
 		}}
 	}
 	s.ContainerStatus = &status
