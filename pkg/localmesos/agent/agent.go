@@ -48,6 +48,7 @@ type Agent struct {
 	// What follows belongs to the loop.
 	core       *core.Core
 	containers map[string]*worker
+	fakes      map[string]*fakeHost // the containers of an agent that runs nothing
 	events     map[core.StreamID]eventStream
 	stopTimer  func()
 	timerAt    time.Time
@@ -91,6 +92,7 @@ func New(o Options) (*Agent, error) {
 		registered: make(chan struct{}),
 		master:     o.Master,
 		containers: map[string]*worker{},
+		fakes:      map[string]*fakeHost{},
 		events:     map[core.StreamID]eventStream{},
 		stopTimer:  func() {},
 		files:      files.New(),
@@ -148,7 +150,7 @@ func (a *Agent) prepare(p parsed) error {
 // newRuntime chooses the isolation.
 func (a *Agent) newRuntime() (*container.Runtime, error) {
 	o := container.Options{Root: a.options.CgroupsRoot, CFS: a.options.CgroupsEnableCFS, Logger: a.log}
-	if a.options.Isolation == IsolationNone {
+	if a.options.Isolation == IsolationNone || a.options.Fake != nil {
 		o.Root = ""
 		return container.New(o)
 	}

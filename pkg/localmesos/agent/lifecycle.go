@@ -18,11 +18,7 @@ func (a *Agent) Crash() {
 	a.up.Store(false)
 	a.do(func(time.Time) {
 		a.down = true
-		for _, w := range a.containers {
-			if w.native != nil {
-				w.native.lose()
-			}
-		}
+		a.eachConversation((*conversation).lose)
 		if a.master != nil {
 			a.master.AgentDisconnected(a.core.AgentID())
 		}
@@ -54,13 +50,21 @@ func (a *Agent) Recover() error {
 			input(now)
 		}
 		a.up.Store(true)
-		for _, w := range a.containers {
-			if w.native != nil && w.running != nil {
-				w.native.executor.Connected()
-			}
-		}
+		a.eachConversation(func(c *conversation) { c.executor.Connected() })
 	})
 	return nil
+}
+
+// eachConversation visits the native executors whose containers are there.
+func (a *Agent) eachConversation(visit func(*conversation)) {
+	for _, w := range a.containers {
+		if w.native != nil && w.running != nil {
+			visit(&w.native.conversation)
+		}
+	}
+	for _, h := range a.fakes {
+		visit(&h.conversation)
+	}
 }
 
 // listenAgain listens where somebody did a moment ago: a process that this one

@@ -89,10 +89,16 @@ func (a *Agent) carryOut(e core.Effect) {
 	case core.Launch:
 		a.launch(e)
 	case core.Limit:
+		if h := a.fakes[e.Container]; h != nil {
+			a.report(func(now time.Time) { a.core.Limited(now, h.container, nil) })
+		}
 		if w := a.containers[e.Container]; w != nil {
 			w.limits.post(e.Limits)
 		}
 	case core.Destroy:
+		if h := a.fakes[e.Container]; h != nil {
+			h.destroy()
+		}
 		if w := a.containers[e.Container]; w != nil {
 			w.destroy()
 		}
@@ -115,6 +121,10 @@ func (a *Agent) carryOut(e core.Effect) {
 // started any more, and nobody waits for it.
 func (a *Agent) launch(l core.Launch) {
 	if a.stopping {
+		return
+	}
+	if a.options.Fake != nil {
+		a.launchFake(l)
 		return
 	}
 	w := a.newWorker(l)

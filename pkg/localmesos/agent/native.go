@@ -14,31 +14,21 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/uuid"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/native"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
-
-// eventStream takes the events of an executor's subscription.
-type eventStream interface {
-	Send(m wire.Message)
-	Close()
-}
 
 // nativeHost is the world of an executor that is played within the agent. Its
 // container has a process that stands for the executor's, and waits to be told
 // how to exit; the tasks' processes are real. Its methods are the loop's unless
 // they say otherwise.
 type nativeHost struct {
-	worker   *worker
-	executor native.Executor
-	stream   core.StreamID // zero for none
+	conversation
+	worker *worker
 	// What follows never changes once the container is there.
 	container      *container.Container
 	dir            string
@@ -57,7 +47,7 @@ type nativeHost struct {
 func (w *worker) newNativeHost(spec *container.Spec, owner sandbox.Owner) (*nativeHost, error) {
 	l, o := w.launch, w.agent.options
 	h := &nativeHost{
-		worker: w, dir: spec.Dir, env: spec.Env, owner: owner, stdout: spec.Stdout, stderr: spec.Stderr,
+		conversation: conversation{agent: w.agent}, worker: w, dir: spec.Dir, env: spec.Env, owner: owner, stdout: spec.Stdout, stderr: spec.Stderr,
 	}
 	var err error
 	if h.stdin, h.exit, err = os.Pipe(); err != nil {
@@ -106,90 +96,12 @@ func (h *nativeHost) work(f func()) {
 // begin is called when the container is there.
 func (h *nativeHost) begin(c *container.Container) {
 	h.container = c
-	if !h.worker.agent.down {
+	if !h.agent.down {
 		h.executor.Connected()
 	}
 }
 
-// lose tells the executor that the agent is gone.
-func (h *nativeHost) lose() {
-	if h.stream != 0 {
-		delete(h.worker.agent.events, h.stream)
-		h.stream = 0
-	}
-	h.executor.Disconnected()
-}
-
-// post has the loop do something, also while the agent plays dead.
-func (h *nativeHost) post(f func()) {
-	h.worker.agent.inputs.post(func(time.Time) { f() })
-}
-
-// nativeStream is a subscription of a native executor.
-type nativeStream struct {
-	host *nativeHost
-	id   core.StreamID
-}
-
-func (s nativeStream) Send(m wire.Message) {
-	e, ok := m.(*executor.Event)
-	if !ok {
-		return
-	}
-	s.host.post(func() {
-		if s.host.stream == s.id {
-			s.host.executor.Event(e)
-		}
-	})
-}
-
-func (s nativeStream) Close() {
-	s.host.post(func() {
-		if s.host.stream == s.id {
-			s.host.stream = 0
-			s.host.executor.Disconnected()
-		}
-	})
-}
-
 // What follows makes it a native.World.
-
-func (h *nativeHost) Now() time.Time         { return h.worker.agent.options.Clock.Now() }
-func (h *nativeHost) NewUUID() []byte        { return newUUID() }
-func (h *nativeHost) NewContainerID() string { return uuid.NewString() }
-
-func (h *nativeHost) After(d time.Duration, f func()) (stop func()) {
-	stopped := false
-	cancel := h.worker.agent.options.Clock.AfterFunc(d, func() {
-		h.post(func() {
-			if !stopped {
-				f()
-			}
-		})
-	})
-	return func() {
-		stopped = true
-		cancel()
-	}
-}
-
-func (h *nativeHost) Call(c *executor.Call) {
-	a := h.worker.agent
-	if a.down {
-		return
-	}
-	if c.Type != executor.Call_SUBSCRIBE {
-		a.core.Call(h.Now(), c)
-		return
-	}
-	id := core.StreamID(a.streams.Add(1))
-	a.events[id] = nativeStream{h, id}
-	if a.core.Subscribe(h.Now(), c, id) != nil {
-		delete(a.events, id)
-		return
-	}
-	h.stream = id
-}
 
 func (h *nativeHost) Exit(status int) {
 	// The process takes the line even before it reads it; if it is gone, it has
@@ -246,7 +158,7 @@ func (r *nativeProcess) run(p native.Process) {
 	}
 	end := func(status syscall.WaitStatus) {
 		if r.whole {
-			h.worker.agent.core.NestedExited(h.worker.id(), p.Container)
+			h.agent.core.NestedExited(h.worker.id(), p.Container)
 		}
 		p.Ended(status)
 	}
@@ -275,7 +187,7 @@ func (r *nativeProcess) run(p native.Process) {
 	}
 	h.post(func() {
 		if r.whole {
-			h.worker.agent.core.NestedLaunched(h.worker.id(), p.Container, process.PID())
+			h.agent.core.NestedLaunched(h.worker.id(), p.Container, process.PID())
 		}
 		r.process = process
 		p.Started(process.PID(), nil)
@@ -334,9 +246,9 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 		_ = stderr.Close()
 	}
 	r.spec.Dir, r.spec.Credential, r.spec.Stdout, r.spec.Stderr = dir, owner.Credential, stdout, stderr
-	own["MESOS_CONTAINER_IP"], own["MESOS_SANDBOX"] = h.worker.agent.ip, dir
+	own["MESOS_CONTAINER_IP"], own["MESOS_SANDBOX"] = h.agent.ip, dir
 	r.spec.Env = withVariables([]string{"PATH=" + defaultPath}, &p.Command, own)
-	if err := h.worker.agent.fetchAll(h.worker.ctx, p.Command.URIs, dir, owner, stderr); err != nil {
+	if err := h.agent.fetchAll(h.worker.ctx, p.Command.URIs, dir, owner, stderr); err != nil {
 		text := fmt.Sprintf("Failed to fetch all URIs for container '%s.%s': exited with status 1", h.worker.id(), p.Container)
 		return done, &native.LaunchError{Text: text, Made: true}
 	}

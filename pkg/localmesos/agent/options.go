@@ -59,6 +59,10 @@ type Options struct {
 	Resources  string
 	Attributes string
 
+	// Fake, if set, makes the agent play all executors instead of starting
+	// them.
+	Fake *Fake
+
 	// Isolation chooses between cgroups and none. (--isolation)
 	Isolation Isolation
 	// CgroupsRoot is the cgroup below which those of the containers are. Two
