@@ -52,6 +52,9 @@ func (o *Options) validate() error {
 	if o.Master.Listen == "" {
 		o.Master.Listen = "127.0.0.1:0"
 	}
+	if o.Master.Wrap != nil || o.Agent.Wrap != nil {
+		return errors.New("the listeners are the cluster's own business: leave Wrap empty")
+	}
 	if o.Master.Clock == nil && o.Agent.Clock != nil {
 		o.Master.Clock = o.Agent.Clock
 	}
@@ -69,6 +72,7 @@ type Cluster struct {
 	cgroups string // below which each agent has its own
 	agents  []*agent.Agent
 	leader  leader // tells agents where the master is
+	faults  faults
 
 	mu     sync.Mutex // guards what follows
 	master *master.Master
@@ -84,6 +88,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	removeStale(o.Agent.Isolation)
 	c := &Cluster{options: o, dir: o.Dir, cgroups: ownName() + uuid.NewString()[:8]}
+	c.faults.init(&c.options)
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start the cluster: %w", err), c.Stop(context.WithoutCancel(ctx)))
 	}
@@ -153,7 +158,8 @@ func (c *Cluster) makeDir() error {
 
 func (c *Cluster) addAgent(number int) error {
 	o := c.options.Agent
-	o.Master = &c.leader
+	o.Master = c.faults.network.Master(number, &c.leader)
+	o.Wrap = c.faults.agent(number).Listen
 	if o.Schema == nil {
 		o.Schema = c.options.Master.Schema
 	}

@@ -13,7 +13,9 @@
 //
 // What is told about Mesos 1.11 holds here; docs/localmesos.md lists the
 // differences. Faults can be played: an agent can [agent.Agent.Crash] and
-// Recover, or Unregister, and an injected clock makes long waits short.
+// Recover, or Unregister; [Cluster.Network] loses, delays and doubles messages,
+// [Cluster.MasterConnections] break, and [Cluster.Advance] makes long waits short.
+// Agents that run nothing ([agent.Fake]) come by the thousand.
 //
 // # What it must never do
 //

@@ -119,6 +119,7 @@ type framework struct {
 	caller func(*scheduler.Call) (mesos.Response, error)
 	id     mesos.FrameworkID
 	events chan *scheduler.Event
+	ended  chan struct{} // closed at the stream's end
 	// offers came while something else was awaited.
 	offers []mesos.Offer
 }
@@ -150,6 +151,7 @@ func subscribe(t *testing.T, cluster *localmesos.Cluster) *framework {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
+	f.ended = done
 	go func() {
 		defer close(done)
 		for {

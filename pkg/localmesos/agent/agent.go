@@ -127,7 +127,7 @@ func (a *Agent) prepare(p parsed) error {
 	address := listener.Addr().(*net.TCPAddr)
 	a.ip, a.port = address.IP.String(), address.Port
 	a.router = a.routes()
-	a.server = newServer(listener, a.router, a.log)
+	a.server = a.newServer(listener)
 	port := int32(a.port)
 	a.core = core.New(o.Clock.Now(), core.Config{
 		Info: mesos.AgentInfo{

@@ -20,6 +20,8 @@
 // The executors that come with Mesos are played within the agent (native): only
 // the processes of their tasks are real, and one that stands for the executor's.
 //
+// An agent with [Fake] in its options starts no process at all.
+//
 // # What differs from a real agent
 //
 // Containers have no pid or mount namespace, and no image. Sandboxes stay until

@@ -38,7 +38,7 @@ func (a *Agent) Recover() error {
 	if err != nil {
 		return fmt.Errorf("cannot start the agent again on %s: %w", a.Address(), err)
 	}
-	a.server = newServer(listener, a.router, a.log)
+	a.server = a.newServer(listener)
 	a.server.start()
 	a.inputs.post(func(now time.Time) {
 		a.core.Restart(now)

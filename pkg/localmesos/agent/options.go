@@ -88,6 +88,9 @@ type Options struct {
 	// (default 1 minute)
 	FetcherStallTimeout time.Duration
 
+	// Wrap, if set, gets each listener once it is made, and returns the one to
+	// serve on.
+	Wrap func(net.Listener) net.Listener
 	// Clock tells the time; nil means the real one.
 	Clock clock.Clock
 	// Logger takes what an operator should know; nil discards it.

@@ -20,6 +20,13 @@ type server struct {
 	active   sync.WaitGroup // added to while not stopping
 }
 
+func (a *Agent) newServer(l net.Listener) *server {
+	if a.options.Wrap != nil {
+		l = a.options.Wrap(l)
+	}
+	return newServer(l, a.router, a.log)
+}
+
 func newServer(l net.Listener, h http.Handler, logger logrus.FieldLogger) *server {
 	s := &server{listener: l}
 	s.http = &http.Server{

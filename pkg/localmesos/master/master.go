@@ -31,6 +31,7 @@ type Master struct {
 	ready    chan struct{}
 	stopping bool
 	listener net.Listener
+	thaw     chan struct{} // closed to end a freeze; nil when there is none
 }
 
 // New returns a master that is not yet served: agents can already register, and
@@ -70,6 +71,9 @@ func (m *Master) Start() error {
 	if err != nil {
 		return fmt.Errorf("cannot listen for the master: %w", err)
 	}
+	if m.options.Wrap != nil {
+		listener = m.options.Wrap(listener)
+	}
 	m.mu.Lock()
 	m.listener = listener
 	m.mu.Unlock()
@@ -107,6 +111,7 @@ func (m *Master) Handler() http.Handler { return m.handler }
 // Stop ends all streams, waits for the requests in flight until the context
 // ends, and ends the loop. Messages of agents are ignored from then on.
 func (m *Master) Stop(ctx context.Context) error {
+	m.Thaw()
 	m.mu.Lock()
 	stopped := m.stopping
 	m.mu.Unlock()

@@ -54,6 +54,10 @@ type Options struct {
 	Flags map[string]string
 	// Schema is shared with others to save time; by default a new one.
 	Schema *wire.Schema
+	// Wrap, if set, gets the listener once it is made, and returns the one to
+	// serve on.
+	Wrap func(net.Listener) net.Listener
+
 	// Clock is the time; by default the real one.
 	Clock clock.Clock
 	// Logger takes what an operator should know; by default nothing is logged.

@@ -23,6 +23,7 @@ type Registry struct {
 // connection breaks. It returns what the next master starts from, by
 // Options.Registry. Agents and frameworks find out by themselves.
 func (m *Master) Kill() *Registry {
+	m.Thaw()
 	registry := new(Registry)
 	_ = m.do(func() error {
 		registry = m.core.registry()

@@ -1,0 +1,37 @@
+package clock_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/clock"
+)
+
+func TestAdvance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c clock.Shifted
+		start := c.Now()
+		var times []time.Duration
+		note := func() { times = append(times, c.Now().Sub(start).Round(time.Minute)) }
+		c.AfterFunc(5*time.Minute, note)
+		c.AfterFunc(time.Minute, func() {
+			note()
+			c.AfterFunc(time.Minute, note) // set on the way, and due on the way
+		})
+		stop := c.AfterFunc(3*time.Minute, note)
+		c.AfterFunc(15*time.Minute, note)
+		stop()
+		c.Advance(10 * time.Minute)
+		if want := []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute}; !slices.Equal(times, want) {
+			t.Errorf("timers ran out after %v, want %v", times, want)
+		}
+		// The clock also runs by itself.
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(times) != 4 {
+			t.Errorf("timers ran out after %v", times)
+		}
+	})
+}
