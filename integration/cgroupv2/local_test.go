@@ -114,7 +114,7 @@ func preferred(t *testing.T, reason string, before ...string) {
 	}
 	for _, want := range []*regexp.Regexp{
 		regexp.MustCompile(`(?m)^note +limits are not enforced here.*` + reason),
-		regexp.MustCompile(`(?m)^not enforced for preferred\.0\.1\.work: memory\.max, .*pids\.max: .* without cgroups`),
+		regexp.MustCompile(`(?m)^warning about preferred\.0\.1\.work: memory\.max, .*pids\.max: .* without cgroups`),
 	} {
 		if found := want.FindAllString(output, -1); len(found) != 1 {
 			t.Errorf("there are %d lines like %s, want 1", len(found), want)

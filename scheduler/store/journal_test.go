@@ -255,14 +255,17 @@ func TestTheDiskIsFullAtAnyWrite(t *testing.T) {
 		}
 	}
 	where := map[string]bool{}
-	for size := 40; size < 400; size += 8 {
+	for n := range 90 {
+		size := 40 + 4*n
+		// Large journals are full themselves, small ones make the database full.
+		journal := []int64{1 << 20, 3000}[n%2]
 		state := filepath.Join(dir, "state")
 		if err := os.RemoveAll(state); err != nil {
 			t.Fatal(err)
 		}
 		resize(size)
 		answered := 0
-		if s, err := store.OpenSmall(state, 3000); err == nil {
+		if s, err := store.OpenSmall(state, journal); err == nil {
 			for answered < 400 {
 				if err = s.Write(jobChange(answered)); err != nil {
 					break
@@ -290,7 +293,9 @@ func TestTheDiskIsFullAtAnyWrite(t *testing.T) {
 }
 
 func jobChange(n int) []state.Change {
-	return []state.Change{state.PutJob(job(fmt.Sprintf("/job-%d", n), 1))}
+	r := job(fmt.Sprintf("/job-%d", n), 1)
+	r.PhaseReason = strings.Repeat("x", 2000)
+	return []state.Change{state.PutJob(r)}
 }
 
 // TestFormats: what is closed in order is of the format that a scheduler without
