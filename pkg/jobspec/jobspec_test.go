@@ -136,22 +136,6 @@ func TestOneProblem(t *testing.T) {
 	}
 }
 
-func TestUnsupportedIsRefused(t *testing.T) {
-	const head, tail = "id: /words\n", "workloads:\n- name: count\n  cmd: wc -w\n"
-	for _, src := range []string{
-		head + tail + "  resources: {gpus: 1}\n",
-	} {
-		_, err := jobspec.Parse("job.yaml", []byte(src))
-		if err == nil {
-			t.Errorf("was accepted:\n%s", src)
-			continue
-		}
-		if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.Contains(lines[0], "not supported yet") {
-			t.Errorf("want one line that says what is not supported, got %q", lines)
-		}
-	}
-}
-
 func TestHugeFileIsRefused(t *testing.T) {
 	src := "id: /words\n# " + strings.Repeat("x", jobspec.MaxSize)
 	if _, err := jobspec.Parse("job.yaml", []byte(src)); err == nil || !strings.Contains(err.Error(), "a job file may have 1048576") {

@@ -19,8 +19,8 @@ import (
 const MaxInstances = 100_000
 
 // Validate returns what is wrong with a job whose defaults are written out:
-// fields that break their own rule or another's, and what this version does not
-// do yet. The problems have no place, and stand in the order of the fields.
+// fields that break their own rule or another's. The problems have no place, and
+// stand in the order of the fields.
 func Validate(job *tandemv1.Job) []Problem {
 	return validate(job, false)
 }
@@ -29,7 +29,7 @@ func Validate(job *tandemv1.Job) []Problem {
 func validate(job *tandemv1.Job, relative bool) []Problem {
 	c := &checker{relative: relative}
 	c.job(job)
-	return append(c.problems, missing(job)...)
+	return c.problems
 }
 
 // checker collects what is wrong with one job.

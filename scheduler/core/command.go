@@ -199,7 +199,9 @@ func (c *Core) populate(j *job) {
 func (c *Core) addVersion(j *job) {
 	r := versionRecord(j.rec)
 	c.save = append(c.save, state.PutVersion(r))
-	j.versions = append(j.versions, c.newVersion(j, r))
+	v := c.newVersion(j, r)
+	c.gpus = c.gpus || v.need.GPUs > 0
+	j.versions = append(j.versions, v)
 	c.dropVersions(j)
 	regroup(j)
 	c.respread(j)

@@ -42,6 +42,7 @@ type Core struct {
 	askings      map[uint64]*asking // by request
 	hosts        map[string]*host   // by agent
 	left         []*host            // that are to be left
+	gpus         bool               // some job asks for graphics processors
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -80,6 +81,7 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		hosts:   map[string]*host{},
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
+	c.offers.shape.timer.owner = fireFunc((*Core).reviveDue)
 	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)
 	c.restore(saved)
 	return c

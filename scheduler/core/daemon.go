@@ -18,6 +18,7 @@ func (c *Core) listDaemon(j *job) {
 	if !j.daemon() {
 		return
 	}
+	c.offers.shape.stale = true
 	at := slices.Index(c.daemons, j)
 	switch on := c.jobs[j.id()] == j && !j.rec.Stopped; {
 	case on && at < 0:

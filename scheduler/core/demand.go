@@ -20,6 +20,7 @@ type offerState struct {
 	filtered   bool
 	lastRevive time.Time
 	lastOffer  time.Time
+	shape      shape
 	timer      timer // for a REVIVE or SUPPRESS that would come too soon after the last
 }
 
@@ -46,6 +47,7 @@ func (c *Core) enqueue(in *instance) {
 	c.offers.waiting++
 	if !v.queued {
 		v.queued = true
+		c.offers.shape.stale = true
 		c.offers.queue = append(c.offers.queue, v)
 	}
 }
@@ -68,6 +70,9 @@ func (c *Core) dequeue(in *instance) {
 // otherwise.
 func (c *Core) demand() {
 	o := &c.offers
+	if c.subscribed {
+		c.shapeOffers()
+	}
 	switch {
 	case !c.subscribed:
 	case o.waiting == 0 && len(c.daemons) == 0:

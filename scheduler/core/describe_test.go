@@ -153,6 +153,8 @@ func describeCall(add func(string, ...any), c *scheduler.Call) {
 		add("ACCEPT_INVERSE_OFFERS %s", ids(c.AcceptInverseOffers.InverseOfferIDs))
 	case scheduler.Call_DECLINE_INVERSE_OFFERS:
 		add("DECLINE_INVERSE_OFFERS %s", ids(c.DeclineInverseOffers.InverseOfferIDs))
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		add("UPDATE_FRAMEWORK suppressed=%v", c.UpdateFramework.SuppressedRoles)
 	case scheduler.Call_ACKNOWLEDGE:
 		add("ACKNOWLEDGE %s %x", c.Acknowledge.TaskID.Value, c.Acknowledge.UUID)
 	case scheduler.Call_KILL:

@@ -127,6 +127,7 @@ func (c *Core) requests() ([]*version, []match.Request) {
 	for _, v := range c.offers.queue {
 		if v.waiting.count == 0 {
 			v.queued = false
+			c.offers.shape.stale = true
 			continue
 		}
 		queue = append(queue, v)

@@ -30,12 +30,13 @@ func (c *Core) onSubscribed(s Subscribed) {
 	}
 	c.subscribed = true
 	c.subscription++
-	// A subscription starts not suppressed. Filters of the one before are still
+	// A subscription is suppressed if it says so. Filters of the one before are still
 	// there if the master had not noticed its end (only the activation of a
 	// framework clears them, and one that seemed connected is active): a
 	// scheduler that was frozen, say, and whose work another takes up.
 	o := &c.offers
-	o.suppressed, o.filtered, o.newWork, o.lastRevive = false, again, again, time.Time{}
+	o.suppressed, o.filtered, o.newWork, o.lastRevive = s.Suppressed, again, again || s.Suppressed, time.Time{}
+	o.shape.subscribed(s)
 	c.timers.unset(&o.timer)
 	c.rehost()
 	for _, j := range c.jobsInOrder() {

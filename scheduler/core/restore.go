@@ -28,6 +28,7 @@ func (c *Core) restore(saved state.Snapshot) {
 			j.versions = append(j.versions, c.newVersion(j, versionRecord(r)))
 		}
 		regroup(j)
+		c.gpus = c.gpus || j.current().need.GPUs > 0
 	}
 	for _, r := range saved.Instances {
 		if j := c.jobs[r.JobId]; j != nil {

@@ -121,7 +121,8 @@ func playScript(t *testing.T, text string) string {
 
 // play carries out one line:
 //
-//	subscribed | disconnected | tick DURATION | crash [DURATION]
+//	subscribed [version=V] [suppressed] [gpus]
+//	disconnected | tick DURATION | crash [DURATION]
 //	submit /JOB TYPE COUNT [option=value...] [workload:name=web,cpus=1...]  (see parseJob)
 //	stop /JOB [purge] [version=N]
 //	update-job /JOB pause|resume|promote|abort
@@ -150,7 +151,14 @@ func (s *script) play(words []string) {
 	}
 	switch words[0] {
 	case "subscribed":
-		s.step(Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}})
+		o := options(1)
+		in := Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}}
+		if version := o["version"]; version != "" {
+			in.Master.Version = &version
+		}
+		_, in.Suppressed = o["suppressed"]
+		_, in.GPUs = o["gpus"]
+		s.step(in)
 	case "disconnected":
 		s.step(Disconnected{})
 	case "tick":
@@ -342,6 +350,11 @@ func (s *script) step(in Input) {
 	}
 	for _, line := range describe(e, s.now) {
 		fmt.Fprintln(&s.out, "  "+line)
+		if strings.HasPrefix(line, "UPDATE_FRAMEWORK") {
+			for _, g := range s.core.constraints()["prod"] {
+				fmt.Fprintln(&s.out, "    only", g)
+			}
+		}
 	}
 }
 
@@ -444,6 +457,8 @@ func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
 			w.Name = value
 		case "cpus":
 			w.Resources.Cpus = number
+		case "gpus":
+			w.Resources.Gpus = number
 		case "mem":
 			w.Resources.Mem = number
 		case "disk":

@@ -131,13 +131,20 @@ func (k *checks) oneLiveAttempt() {
 		}
 		live[in] = a.Attempt
 		j := k.s.store[state.KindJob][a.JobId].record.(*tandemv1.JobRecord)
-		if len(j.Spec.Constraints) > 0 && a.JobVersion == j.Version {
+		if unique(j.Spec) && a.JobVersion == j.Version {
 			if hosts[a.JobId+"@"+a.Hostname] {
 				k.s.w.fail("two instances of %s are on %s", a.JobId, a.Hostname)
 			}
 			hosts[a.JobId+"@"+a.Hostname] = true
 		}
 	}
+}
+
+// unique reports whether no two instances may be on one agent.
+func unique(spec *tandemv1.Job) bool {
+	return slices.ContainsFunc(spec.Constraints, func(c *tandemv1.Constraint) bool {
+		return c.Operator == tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_UNIQUE
+	})
 }
 
 // phasesAgree: a job's phase is what its instances make it.
@@ -438,6 +445,9 @@ func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceReco
 		return
 	}
 	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && w.alive() < int(j.Spec.GetInstances()) {
+		return
+	}
+	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && !unique(j.Spec) && !k.roomIn(j.Spec) {
 		return
 	}
 	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_FAILED {

@@ -24,7 +24,9 @@ type simMaster struct {
 	suppressed bool
 	filters    map[string]simFilter // by agent
 	stream     *stream              // of the subscribed scheduler, or nil
-	offerCount int
+	// constraints are what agents must satisfy to be offered, in protobuf.
+	constraints []byte
+	offerCount  int
 	// quiet says that nothing has changed since the last allocation, which found
 	// nothing to offer until quietUntil.
 	quiet      bool
@@ -99,18 +101,20 @@ func (m *simMaster) send(in core.Input) {
 	})
 }
 
-func (m *simMaster) subscribe(s *stream) {
+func (m *simMaster) subscribe(s *stream, wanted core.Wanted) {
 	m.quiet = false
-	if m.stream == nil || m.suppressed {
+	if m.stream == nil || m.suppressed && !wanted.None {
 		// A framework that the master holds for connected keeps its filters.
 		clear(m.filters)
 	}
 	m.endStream()
 	m.stream = s
-	m.suppressed = false
+	m.suppressed = wanted.None
+	m.constraints = nil
 	clear(m.offers)
 	m.forgetInverse()
-	m.send(core.Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw-1"}})
+	version := "1.12.0"
+	m.send(core.Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw-1"}, Master: mesos.MasterInfo{Version: &version}, Suppressed: wanted.None})
 	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
 		if a := m.agents[id]; a.state == registered {
 			a.agent.retry()
@@ -182,6 +186,9 @@ func (m *simMaster) allocate() {
 		if a.state != registered || a.deactivated {
 			continue
 		}
+		if !admitted(m.constraints, a.agent) {
+			continue
+		}
 		free := m.free(a)
 		if free.Scalar("cpus") < 100 || free.Scalar("mem") < 32000 {
 			continue
@@ -240,8 +247,9 @@ func (m *simMaster) status(task, agent string, st mesos.TaskState, reason mesos.
 	m.send(core.Updated{Status: s})
 }
 
-// call carries out what the scheduler asks for.
-func (m *simMaster) call(c *scheduler.Call) {
+// call carries out what the scheduler asks for; constraints go with a call of
+// UPDATE_FRAMEWORK.
+func (m *simMaster) call(c *scheduler.Call, constraints []byte) {
 	m.quiet = false
 	switch c.Type {
 	case scheduler.Call_ACCEPT:
@@ -258,6 +266,9 @@ func (m *simMaster) call(c *scheduler.Call) {
 		for _, id := range c.DeclineInverseOffers.InverseOfferIDs {
 			m.answerInverse(id.Value, false, c.DeclineInverseOffers.Filters)
 		}
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		m.suppressed = len(c.UpdateFramework.SuppressedRoles) > 0
+		m.constraints = constraints
 	case scheduler.Call_REVIVE:
 		m.suppressed = false
 		clear(m.filters)

@@ -201,6 +201,11 @@ func (t *team) spec(id string) *tandemv1.Job {
 		count = min(count, 3)
 		j.Constraints = append(j.Constraints, &tandemv1.Constraint{Attribute: "@hostname", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_UNIQUE})
 	}
+	if len(j.Constraints) == 0 && r.IntN(4) == 0 && id != "/job3" {
+		j.Constraints = append(j.Constraints, &tandemv1.Constraint{
+			Attribute: "rack", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_LIKE, Value: "r[01]",
+		})
+	}
 	for n := range 1 + r.IntN(2) {
 		w := &tandemv1.Workload{
 			Name: fmt.Sprintf("w%d", n), Cmd: fmt.Sprintf("%s %d", kinds[r.IntN(len(kinds))], r.IntN(3)),

@@ -294,7 +294,7 @@ func (s *simScheduler) connect() {
 		return
 	}
 	s.stream = &stream{}
-	s.w.master.subscribe(s.stream)
+	s.w.master.subscribe(s.stream, s.core.Wanted())
 }
 
 // streamEnded is called when the master's side is closed.
@@ -403,7 +403,7 @@ func (s *simScheduler) step(in core.Input) {
 
 // send makes a call, which may fail on the way or seem to.
 func (s *simScheduler) send(c *scheduler.Call) {
-	stream := s.stream
+	stream, constraints := s.stream, s.core.Wanted().Constraints
 	failed := func(uncertain bool) {
 		s.w.after(s.w.latency(), func() {
 			s.step(core.CallFailed{Call: c, Reason: "connection reset by peer", Uncertain: uncertain})
@@ -433,7 +433,7 @@ func (s *simScheduler) send(c *scheduler.Call) {
 	s.last = at
 	s.w.at(at, func() {
 		if s.w.master.stream == stream && !lost {
-			s.w.master.call(c)
+			s.w.master.call(c, constraints)
 		}
 		if lost && !reported {
 			s.w.master.endStream()

@@ -44,6 +44,8 @@ type (
 	Subscribed struct {
 		FrameworkID mesos.FrameworkID
 		Master      mesos.MasterInfo
+		// Suppressed and GPUs are what the subscription said of Wanted.
+		Suppressed, GPUs bool
 	}
 	// Disconnected says that the subscription has ended: calls fail until the
 	// next Subscribed, and all offers are void.

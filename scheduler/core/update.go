@@ -228,6 +228,8 @@ func (c *Core) onCallFailed(f CallFailed) {
 		c.messageFailed(f)
 	case scheduler.Call_SUPPRESS:
 		c.offers.suppressed, c.offers.suppressAfter = false, retry
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		c.shapeFailed(f)
 	case scheduler.Call_REVIVE:
 		c.offers.newWork, c.offers.filtered = true, true
 		c.timers.set(&c.offers.timer, retry)

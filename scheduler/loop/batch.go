@@ -34,18 +34,20 @@ type batchKey struct {
 type outgoing struct {
 	call   *scheduler.Call
 	stream Stream
+	// constraints go with a call of UPDATE_FRAMEWORK.
+	constraints []byte
 }
 
 func newBatch() batch { return batch{last: map[batchKey]int{}} }
 
-func (b *batch) add(e core.Effects, stream Stream) {
+func (b *batch) add(e core.Effects, stream Stream, constraints []byte) {
 	b.inputs++
 	if len(e.Save) > 0 {
 		b.save = append(b.save, e.Save...)
 		b.steps = append(b.steps, e.Save)
 	}
 	for _, c := range e.Calls {
-		b.calls = append(b.calls, outgoing{c, stream})
+		b.calls = append(b.calls, outgoing{c, stream, constraints})
 	}
 	b.replies = append(b.replies, e.Replies...)
 	b.notices = append(b.notices, e.Show...)

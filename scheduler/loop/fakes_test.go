@@ -45,6 +45,7 @@ func (s *script) take() string {
 
 // fakeCore steps as StepFn says, and has no time of its own unless NextFn is set.
 type fakeCore struct {
+	wanted core.Wanted
 	StepFn func(now time.Time, in core.Input) core.Effects
 	NextFn func() (time.Time, bool)
 }
@@ -55,6 +56,8 @@ func (c *fakeCore) Step(now time.Time, in core.Input) core.Effects {
 	}
 	return c.StepFn(now, in)
 }
+
+func (c *fakeCore) Wanted() core.Wanted { return c.wanted }
 
 func (c *fakeCore) Next() (time.Time, bool) {
 	if c.NextFn == nil {
@@ -80,7 +83,9 @@ type fakeMaster struct {
 	calls   []*scheduler.Call
 	sent    []*scheduler.Call
 	streams []*fakeStream
-	waiting chan *fakeStream
+	// constraints are what goes with UPDATE_FRAMEWORK.
+	constraints []byte
+	waiting     chan *fakeStream
 }
 
 type fakeStream struct {
@@ -123,6 +128,8 @@ func (s *fakeStream) Next() (*scheduler.Event, error) {
 		return nil, context.Cause(s.ctx)
 	}
 }
+
+func (s *fakeStream) Constrain(constraints []byte) { s.master.constraints = constraints }
 
 func (s *fakeStream) Send(_ context.Context, calls []*scheduler.Call) []error {
 	errs := make([]error, len(calls))

@@ -16,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -33,6 +35,8 @@ import (
 type Core interface {
 	Step(now time.Time, in core.Input) core.Effects
 	Next() (time.Time, bool)
+	// Wanted returns what offers are wanted after the last Step.
+	Wanted() core.Wanted
 }
 
 // Store saves: one of package store's.
@@ -49,6 +53,9 @@ type Stream interface {
 	Next() (*scheduler.Event, error)
 	// Send makes calls in order and returns what became of each; nil is good.
 	Send(ctx context.Context, calls []*scheduler.Call) []error
+	// Constrain says which offer constraints go with calls of UPDATE_FRAMEWORK
+	// from now on. It is called where Send is.
+	Constrain(constraints []byte)
 	// Master is the address of the master, host:port.
 	Master() string
 	// Close ends the subscription. The framework stays registered.
@@ -129,6 +136,8 @@ type Loop struct {
 	sender  *sender
 	// ended is closed when Run is over.
 	ended chan struct{}
+	// wanted is what offers are wanted, for the next subscription.
+	wanted atomic.Pointer[core.Wanted]
 
 	// Why secrets cannot be listed; owned by whoever looks at them.
 	secretsProblem string
@@ -169,6 +178,7 @@ func New(opt Options) (*Loop, error) {
 		commands: map[uint64]chan<- core.Reply{},
 		batch:    newBatch(),
 	}
+	l.wanted.Store(&core.Wanted{})
 	l.standing = newStanding(&tandemv1.FrameworkView{
 		FrameworkId: opt.Saved.Framework.GetFrameworkId(),
 		Name:        opt.Framework.Name,
@@ -204,6 +214,13 @@ func (l *Loop) Run(ctx context.Context) error {
 		// They are told before anything else, or what needs one would be put off.
 		held := l.lookAtSecrets(inner, nil)
 		wg.Go(func() { l.watchSecrets(inner, held) })
+	}
+	// What waits is known by the first step, and said by the subscription.
+	l.stepWaiting()
+	if err := l.perform(); err != nil {
+		cancel()
+		wg.Wait()
+		return err
 	}
 	wg.Go(func() { subscriberErr <- l.subscribe(inner) })
 	wg.Go(func() { l.sender.run(inner, l.callFailed) })
@@ -288,13 +305,18 @@ func (l *Loop) step(now time.Time, in input) {
 		in.core = c
 	}
 	e := l.opt.Core.Step(now, in.core)
+	wanted := l.opt.Core.Wanted()
+	l.wanted.Store(&wanted)
 	for _, call := range e.Calls {
 		if id := l.standing.frameworkID; id != "" {
 			call.FrameworkID = &mesos.FrameworkID{Value: id}
 		}
+		if u := call.UpdateFramework; u != nil {
+			u.FrameworkInfo = l.framework(wanted, call.FrameworkID)
+		}
 		l.metrics.held(l.standing.called(now, call)...)
 	}
-	l.batch.add(e, l.stream)
+	l.batch.add(e, l.stream, wanted.Constraints)
 }
 
 // perform does what a batch asks for, in the order that Effects gives. Records
@@ -333,6 +355,17 @@ func (l *Loop) perform() error {
 		logNotice(l.opt.Log, n)
 	}
 	return nil
+}
+
+// framework is who the scheduler is to Mesos, as it wants to be offered to.
+func (l *Loop) framework(w core.Wanted, id *mesos.FrameworkID) mesos.FrameworkInfo {
+	info := l.opt.Framework
+	info.ID = id
+	if w.GPUs {
+		info.Capabilities = append(slices.Clone(info.Capabilities),
+			mesos.FrameworkInfo_Capability{Type: mesos.FrameworkInfo_Capability_GPU_RESOURCES})
+	}
+	return info
 }
 
 // put gives the loop something to take in, and waits while too much waits.

@@ -123,6 +123,9 @@ func (s *sender) run(ctx context.Context, failed func(context.Context, core.Call
 				failed(ctx, core.CallFailed{Call: o.call, Reason: err.Error()})
 				continue
 			}
+			if call.Type == scheduler.Call_UPDATE_FRAMEWORK {
+				stream.Constrain(o.constraints)
+			}
 			calls, sent = append(calls, call), append(sent, o.call)
 		}
 		if len(calls) == 0 {

@@ -38,7 +38,7 @@ func newStanding(first *tandemv1.FrameworkView) standing {
 
 func (s *standing) subscribed(now time.Time, c core.Subscribed, master string) {
 	s.frameworkID, s.master, s.problem, s.subscribedAt = c.FrameworkID.Value, master, "", now
-	s.suppressed = false
+	s.suppressed = c.Suppressed
 	clear(s.since)
 	s.changed, s.told = true, true
 }

@@ -47,6 +47,8 @@ type subscriber struct {
 	ever bool
 	// doubt is when it was last unknown what became of an attempt to subscribe.
 	doubt time.Time
+	// said is what the latest subscription said of the offers that are wanted.
+	said core.Wanted
 }
 
 // forgiven is for how long an attempt to subscribe whose outcome is unknown may
@@ -137,10 +139,14 @@ func (s *subscriber) session(ctx context.Context) (subscribed bool, err error) {
 }
 
 func (s *subscriber) call() *scheduler.Call {
-	info := s.opt.Framework
+	s.said = *s.wanted.Load()
+	info := s.framework(s.said, nil)
 	call := &scheduler.Call{
 		Type:      scheduler.Call_SUBSCRIBE,
 		Subscribe: &scheduler.Call_Subscribe{FrameworkInfo: &info},
+	}
+	if s.said.None {
+		call.Subscribe.SuppressedRoles = info.Roles
 	}
 	// The ID stands in both places or in neither (master/validation.cpp).
 	if s.frameworkID != "" {
@@ -160,7 +166,7 @@ func (s *subscriber) subscribed(e *scheduler.Event_Subscribed, stream Stream) (i
 	}
 	s.ever, s.frameworkID = true, id
 	s.opt.Log.WithField("framework", id).Infof("subscribed with the master at %s", stream.Master())
-	c := core.Subscribed{FrameworkID: mesos.FrameworkID{Value: id}}
+	c := core.Subscribed{FrameworkID: mesos.FrameworkID{Value: id}, Suppressed: s.said.None, GPUs: s.said.GPUs}
 	if e.MasterInfo != nil {
 		c.Master = *e.MasterInfo
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
@@ -39,6 +40,57 @@ func TestFrameworkID(t *testing.T) {
 		start(t, loop.Options{Saved: saved}, m)
 		m.next()
 		checkIDs(t, m.calls[0], "77a7fa47-0002")
+	})
+}
+
+// TestWantedOffers: a subscription says whether any are wanted, so that a
+// scheduler with nothing to do is offered nothing, and whether those of agents
+// with graphics processors are; what changes later goes with UPDATE_FRAMEWORK.
+func TestWantedOffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMaster(nil)
+		var told core.Subscribed
+		c := &fakeCore{wanted: core.Wanted{None: true}}
+		c.StepFn = func(_ time.Time, in core.Input) core.Effects {
+			switch in := in.(type) {
+			case core.Subscribed:
+				told = in
+			case core.Offers:
+				c.wanted = core.Wanted{GPUs: true, Constraints: []byte("constraints")}
+				return core.Effects{Calls: []*scheduler.Call{
+					{Type: scheduler.Call_UPDATE_FRAMEWORK, UpdateFramework: &scheduler.Call_UpdateFramework{}},
+				}}
+			}
+			return core.Effects{}
+		}
+		c.NextFn = func() (time.Time, bool) { return time.Time{}, told.FrameworkID.Value == "" }
+		l := start(t, loop.Options{Core: c}, m)
+		first := m.next()
+		first.subscribed("77a7fa47-0002")
+		settle()
+		if got := m.calls[0].Subscribe.SuppressedRoles; len(got) != 1 || got[0] != "payments" || !told.Suppressed || told.GPUs {
+			t.Errorf("subscribed with the roles %v suppressed, and told the core %+v", got, told)
+		}
+		if !l.View().Framework().Suppressed {
+			t.Error("readers do not see that offers are suppressed")
+		}
+		first.offers("O1")
+		settle()
+		update := m.sent[len(m.sent)-1].UpdateFramework
+		caps := update.GetFrameworkInfo()
+		if n := len(caps.Capabilities); n == 0 || caps.Capabilities[n-1].Type != mesos.FrameworkInfo_Capability_GPU_RESOURCES {
+			t.Errorf("the framework is updated to %v", update)
+		}
+		if caps.ID.GetValue() != "77a7fa47-0002" || string(m.constraints) != "constraints" {
+			t.Errorf("the update is of framework %v with the constraints %q", caps.ID, m.constraints)
+		}
+		close(first.events)
+		m.next().subscribed("77a7fa47-0002")
+		settle()
+		again := m.calls[1].Subscribe
+		if len(again.SuppressedRoles) > 0 || len(again.FrameworkInfo.Capabilities) == 0 || told.Suppressed || !told.GPUs {
+			t.Errorf("subscribed again with %v, and told the core %+v", again, told)
+		}
 	})
 }
 

@@ -49,6 +49,8 @@ func (c *dictated) Step(_ time.Time, in core.Input) core.Effects {
 	return e
 }
 
+func (c *dictated) Wanted() core.Wanted { return core.Wanted{} }
+
 func (c *dictated) Next() (time.Time, bool) { return time.Time{}, false }
 
 type forgetful struct{}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // pipeline makes the calls of one subscription over one connection at a time,
@@ -28,6 +29,8 @@ type pipeline struct {
 	at  *url.URL
 	// head is a request up to the value of its Content-Length, which comes last.
 	head []byte
+	// constraints go with calls of UPDATE_FRAMEWORK; owned by whoever sends.
+	constraints []byte
 
 	// sending is held by the one Send at work.
 	sending sync.Mutex
@@ -71,6 +74,41 @@ func newPipeline(opt Options, at *url.URL, header http.Header) *pipeline {
 	return &pipeline{opt: opt, at: at, head: head.Bytes()}
 }
 
+// The numbers of Call.update_framework and UpdateFramework.offer_constraints
+// (mesos/v1/scheduler/scheduler.proto).
+const (
+	updateFrameworkField  = 19
+	offerConstraintsField = 3
+)
+
+// withConstraints returns an encoded call of UPDATE_FRAMEWORK with offer
+// constraints, which mesos-go lacks, put into its message.
+func withConstraints(call, constraints []byte) []byte {
+	if len(constraints) == 0 {
+		return call
+	}
+	out := make([]byte, 0, len(call)+len(constraints)+16)
+	for len(call) > 0 {
+		number, _, n := protowire.ConsumeField(call)
+		if n < 0 {
+			return append(out, call...) // mesos-go has not encoded it so
+		}
+		field := call[:n]
+		call = call[n:]
+		if number != updateFrameworkField {
+			out = append(out, field...)
+			continue
+		}
+		_, _, tag := protowire.ConsumeTag(field)
+		update, _ := protowire.ConsumeBytes(field[tag:])
+		update = protowire.AppendTag(update[:len(update):len(update)], offerConstraintsField, protowire.BytesType)
+		update = protowire.AppendBytes(update, constraints)
+		out = protowire.AppendTag(out, updateFrameworkField, protowire.BytesType)
+		out = protowire.AppendBytes(out, update)
+	}
+	return out
+}
+
 // send makes the calls and returns what became of each.
 func (p *pipeline) send(ctx context.Context, calls []*scheduler.Call) []error {
 	p.sending.Lock()
@@ -84,6 +122,9 @@ func (p *pipeline) send(ctx context.Context, calls []*scheduler.Call) []error {
 		if err != nil {
 			errs[i] = &Error{Kind: Refused, Master: p.at.Host, Err: fmt.Errorf("cannot encode the call: %w", err)}
 			continue
+		}
+		if c.Type == scheduler.Call_UPDATE_FRAMEWORK {
+			b = withConstraints(b, p.constraints)
 		}
 		bodies, index = append(bodies, b), append(index, i)
 	}

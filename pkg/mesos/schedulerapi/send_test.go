@@ -2,6 +2,7 @@ package schedulerapi_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -51,6 +52,50 @@ func TestCallsArriveInOrderOverOneConnection(t *testing.T) {
 	}
 	if len(from) != 2 {
 		t.Errorf("%d connections, want one for the events and one for the calls", len(from))
+	}
+}
+
+// TestConstraints: offer constraints are part of the message that mesos-go knows
+// without them, and of no other call.
+func TestConstraints(t *testing.T) {
+	m := &master{Stay: true}
+	var bodies [][]byte
+	m.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		bodies = append(bodies, b)
+		r.Body = io.NopCloser(bytes.NewReader(b))
+		return false
+	}
+	s := subscribe(t, client(t, schedulerapi.Options{}, start(t, m)))
+	update := &scheduler.Call{Type: scheduler.Call_UPDATE_FRAMEWORK, UpdateFramework: &scheduler.Call_UpdateFramework{
+		FrameworkInfo: mesos.FrameworkInfo{User: "root", Name: "tandem"}, SuppressedRoles: []string{"web"},
+	}}
+	s.Constrain([]byte("constraints"))
+	for _, err := range s.Send(context.Background(), []*scheduler.Call{update, kills(1)[0]}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Constrain(nil)
+	s.Send(context.Background(), []*scheduler.Call{update})
+	got, _ := m.seen()
+	if len(got) != 3 || !got[0].Equal(update) || !got[1].Equal(kills(1)[0]) || !got[2].Equal(update) {
+		t.Fatalf("the calls arrive as %v", got)
+	}
+	for i, want := range []bool{true, false, false} {
+		plain, err := got[i].Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Field 3 of the message.
+		if has := bytes.Contains(bodies[1+i], []byte("\x1a\x0bconstraints")); has != want || !want && !bytes.Equal(bodies[1+i], plain) {
+			t.Errorf("call %d arrives as %q", i, bodies[1+i])
+		}
 	}
 }
 

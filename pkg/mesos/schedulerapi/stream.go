@@ -137,6 +137,11 @@ func (s *Stream) Send(ctx context.Context, calls []*scheduler.Call) []error {
 	return errs
 }
 
+// Constrain says which offer constraints go with calls of UPDATE_FRAMEWORK from
+// now on, as package constraint encodes them; none takes away those that the
+// master has. It is for the goroutine that calls Send.
+func (s *Stream) Constrain(constraints []byte) { s.calls.constraints = constraints }
+
 // forgotten reports whether a master's answer to a call shows that the
 // subscription is over, whatever its stream looks like from here.
 func forgotten(err error) bool {

@@ -1,0 +1,99 @@
+package core_test
+
+import (
+	"regexp"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// admitted judges an agent by offer constraints as Mesos does
+// (src/master/allocator/mesos/offer_constraints_filter.cpp), for what the
+// simulation uses of them: text attributes and hostnames.
+func admitted(constraints []byte, a *simAgent) bool {
+	for _, entry := range fields(constraints, 1) { // of the one role there is
+		for _, groups := range fields(entry, 2) {
+			for _, group := range fields(groups, 1) {
+				all := true
+				for _, c := range fields(group, 1) {
+					all = all && satisfies(c, a)
+				}
+				if all {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return true
+}
+
+func satisfies(c []byte, a *simAgent) bool {
+	value := a.host
+	if name := fields(fields(c, 1)[0], 2); len(name) > 0 {
+		if string(name[0]) != "rack" {
+			return false
+		}
+		value = a.rack
+	}
+	predicate := fields(c, 2)[0]
+	for number := protowire.Number(3); number <= 6; number++ {
+		for _, p := range fields(predicate, number) {
+			want := string(fields(p, 1)[0])
+			switch number {
+			case 3:
+				return value == want
+			case 4:
+				return value != want
+			case 5:
+				return regexp.MustCompile("^(?:" + want + ")$").MatchString(value)
+			default:
+				return !regexp.MustCompile("^(?:" + want + ")$").MatchString(value)
+			}
+		}
+	}
+	return true
+}
+
+// fields returns the values of a field of bytes in a message.
+func fields(b []byte, number protowire.Number) [][]byte {
+	var found [][]byte
+	for len(b) > 0 {
+		n, typ, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return found
+		}
+		b = b[size:]
+		size = protowire.ConsumeFieldValue(n, typ, b)
+		if size < 0 {
+			return found
+		}
+		if n == number && typ == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(b)
+			found = append(found, value)
+		}
+		b = b[size:]
+	}
+	return found
+}
+
+// roomIn reports whether an agent that is there has what a copy of the job
+// needs, and satisfies its constraint on racks.
+func (k *checks) roomIn(spec *tandemv1.Job) bool {
+	need := 0.1
+	for _, w := range spec.Workloads {
+		need += w.Resources.Cpus
+	}
+	for _, a := range k.s.w.agents {
+		known := k.s.w.master.agents[a.id]
+		if a.dead || known == nil || known.state != registered || known.deactivated || !strings.Contains("r0 r1", a.rack) {
+			continue
+		}
+		if k.s.w.master.free(known).Scalar("cpus").Float() >= need {
+			return true
+		}
+	}
+	return false
+}
