@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,7 +92,38 @@ func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listen
 			stop(err)
 		}
 	}()
+	go copyFiles(waiting, opt, c, files)
 	return c.Lead(waiting)
+}
+
+// copyInterval is how long after its upload a standby may have no copy of a file
+// yet.
+const copyInterval = 3 * time.Second
+
+// copyFiles keeps a copy of the leader's files, for the time after it.
+func copyFiles(ctx context.Context, opt Options, c *leader.Candidate, files *artifact.Artifacts) {
+	log, last := opt.Log.WithField("component", "artifact"), ""
+	for {
+		if address, err := c.Leader(); err == nil {
+			copied, err := files.CopyFrom(ctx, address)
+			if copied > 0 {
+				log.Infof("copied %d files of the leader at %s", copied, address)
+			}
+			problem := ""
+			if err != nil && ctx.Err() == nil {
+				problem = err.Error()
+			}
+			if problem != "" && problem != last {
+				log.Warnf("cannot copy the leader's files: %s; trying again", problem)
+			}
+			last = problem
+		}
+		select {
+		case <-time.After(copyInterval):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // registerLeads has the metrics say whether this scheduler leads, in place of

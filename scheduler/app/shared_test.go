@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +37,9 @@ var teams atomic.Int64
 
 // member is one of a team's schedulers.
 type member struct {
-	at     app.Addresses
-	client tandemv1connect.SchedulerServiceClient
+	at        app.Addresses
+	client    tandemv1connect.SchedulerServiceClient
+	artifacts string
 	// done gets what Run returns.
 	done chan error
 	stop context.CancelFunc
@@ -62,7 +64,7 @@ func (m *team) join(server string) *member {
 	ready := make(chan app.Addresses, 1)
 	opt.Ready = func(a app.Addresses) { ready <- a }
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &member{done: make(chan error, 1), stop: cancel}
+	s := &member{artifacts: opt.Artifacts, done: make(chan error, 1), stop: cancel}
 	go func() { s.done <- app.Run(ctx, opt) }()
 	select {
 	case s.at = <-ready:
@@ -147,6 +149,27 @@ func TestAStandby(t *testing.T) {
 		}
 	}
 	says(t, b.at.Local+"/", http.StatusOK, "<html")
+
+	// A file that was uploaded outlasts the leader's disk.
+	corpus := "it was the best of times"
+	file := fmt.Sprintf("%x/corpus.txt", sha256.Sum256([]byte(corpus)))
+	r, err := http.NewRequest(http.MethodPut, b.at.Local+"/files/"+file, strings.NewReader(corpus))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := http.DefaultClient.Do(r); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("an upload to the standby: %v, %v", answer, err)
+	}
+	says(t, a.at.Local+"/artifacts/"+file, http.StatusOK, corpus)
+	copied := filepath.Join(b.artifacts, file)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if got, err := os.ReadFile(copied); err == nil && string(got) == corpus {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the standby has no copy of the file")
+		}
+	}
 
 	a.stop()
 	if err := <-a.done; err != nil {

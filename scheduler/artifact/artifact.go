@@ -111,11 +111,16 @@ func (a *Artifacts) Put(digest, name string, r io.Reader) (uri string, err error
 	return uri, nil
 }
 
-// ServeHTTP serves a file to GET and HEAD, with its size, ranges and an ETag.
+// ServeHTTP serves a file to GET and HEAD, with its size, ranges and an ETag; and
+// at Prefix itself the list of all, for CopyFrom.
 func (a *Artifacts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "artifacts are read only", http.StatusMethodNotAllowed)
+		return
+	}
+	if r.URL.Path == Prefix {
+		a.list(w)
 		return
 	}
 	digest, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Prefix), "/")

@@ -51,13 +51,15 @@ func TestConfigFile(t *testing.T) {
 	}
 }
 
-// TestExampleConfig: the scheduler takes every key of the example.
+// TestExampleConfig: the scheduler takes every key of the examples.
 func TestExampleConfig(t *testing.T) {
-	var stderr bytes.Buffer
-	status := Run(t.Context(), []string{"scheduler", "--config", "../../examples/operations/scheduler.yaml", "--listen", "nowhere"}, System{
-		Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) (string, bool) { return "", false }, Now: time.Now,
-	})
-	if want := "tandem: --listen: \"nowhere\" is not an address of the form host:port\n"; stderr.String() != want || status == 0 {
-		t.Errorf("exit %d: %s", status, &stderr)
+	for _, example := range []string{"scheduler.yaml", "scheduler-shared.yaml"} {
+		var stderr bytes.Buffer
+		status := Run(t.Context(), []string{"scheduler", "--config", "../../examples/operations/" + example, "--listen", "nowhere"}, System{
+			Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) (string, bool) { return "", false }, Now: time.Now,
+		})
+		if want := "tandem: --listen: \"nowhere\" is not an address of the form host:port\n"; stderr.String() != want || status == 0 {
+			t.Errorf("%s: exit %d: %s", example, status, &stderr)
+		}
 	}
 }
