@@ -23,7 +23,9 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/audit"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
 )
@@ -154,7 +156,15 @@ func options(c *commander, r *reader) api.Options {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	registry := prometheus.NewRegistry()
-	return api.Options{Commander: c, Reader: r, Files: files{}, Log: log, Registerer: registry, Gatherer: registry, MaxUpload: 1 << 20}
+	gate, err := access.NewGate(access.Options{})
+	if err != nil {
+		panic(err)
+	}
+	writes, err := audit.Open("", log)
+	if err != nil {
+		panic(err)
+	}
+	return api.Options{Gate: gate, Audit: writes, Commander: c, Reader: r, Files: files{}, Log: log, Registerer: registry, Gatherer: registry, MaxUpload: 1 << 20}
 }
 
 // serve starts a server, and stops it when the test ends.

@@ -41,12 +41,17 @@ func refusedFields(what string, problems []jobspec.Problem) error {
 //	failed_precondition  what is asked for does not go together with what is
 //	out_of_range         a watch cannot go on where it is asked to
 //	resource_exhausted   a watch was too slow to take every change
+//	unauthenticated      the caller has to prove who they are
+//	permission_denied    the caller lacks the right
 //	unavailable          the scheduler is stopping
 //	canceled, deadline_exceeded   the caller's own doing
 //	internal             anything else; the log says what
 func (s *Server) refusal(err error) error {
 	var refused *core.Refused
+	var coded *connect.Error
 	switch {
+	case errors.As(err, &coded):
+		return coded
 	case errors.As(err, &refused):
 		code := connect.CodeFailedPrecondition
 		switch refused.Code {

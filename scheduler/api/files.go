@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+
+	"connectrpc.com/connect"
 )
 
 // Uploaded is the body of an answer to an upload that was taken.
@@ -66,6 +68,12 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.opt.MaxUpload)
 	uri, err := s.opt.Files.Put(digest, name, r.Body)
+	entry := s.entry(r.Context(), "Upload")
+	entry.Details, entry.Result = map[string]string{"sha256": digest, "name": name}, "ok"
+	if err != nil {
+		entry.Result = connect.CodeInvalidArgument.String()
+	}
+	s.opt.Audit.Write(entry)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):

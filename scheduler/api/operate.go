@@ -105,9 +105,12 @@ func (s *service) RunJob(ctx context.Context, req *tandemv1.RunJobRequest) (*tan
 	return &tandemv1.RunJobResponse{Version: reply.Version}, nil
 }
 
-func (s *service) ListAgents(context.Context, *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {
+func (s *service) ListAgents(ctx context.Context, _ *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {
 	agents := map[string]*tandemv1.AgentView{}
 	for _, job := range s.server.opt.Reader.Jobs() {
+		if !shown(ctx, job.GetSpec().GetId()) {
+			continue
+		}
 		view, _ := s.server.opt.Reader.Job(job.GetSpec().GetId())
 		for _, i := range view.GetInstances() {
 			for _, a := range i.GetAttempts() {

@@ -11,6 +11,7 @@
 //	/readyz                              200 while it is subscribed with a master,
 //	                                     or stands by and knows the leader
 //	/metrics                             in Prometheus's format
+//	/login                               POST: log a browser in; DELETE: out; GET: as whom
 //
 // The package must never decide what becomes of a job: it checks what was sent,
 // passes it on, and shows what readers may see.
@@ -18,6 +19,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +36,8 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/access"
+	"github.com/tandem-mesos/tandem/scheduler/audit"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/sandbox"
 	"github.com/tandem-mesos/tandem/scheduler/ui"
@@ -85,6 +89,15 @@ type Options struct {
 	Files Files
 	// Artifacts serves what is below /artifacts/; nil serves nothing there.
 	Artifacts http.Handler
+	// Gate says who callers are and what they may do. Required.
+	Gate *access.Gate
+	// TLS has the server speak https; nil has it speak http.
+	TLS *tls.Config
+	// Names are the hosts, besides IP addresses and localhost, by which a server
+	// may be called whose Gate is open. Nil lets it be called by any.
+	Names []string
+	// Audit records every write. Required.
+	Audit *audit.Log
 	// Sandboxes reads what tasks have written, from the agents; nil refuses to.
 	Sandboxes sandbox.Files
 	// Leader says that this is one of several schedulers, and the one that leads.
@@ -111,6 +124,7 @@ func (o *Options) validate() error {
 		missing bool
 	}{
 		{"Commander", o.Commander == nil}, {"Reader", o.Reader == nil}, {"Log", o.Log == nil},
+		{"Gate", o.Gate == nil}, {"Audit", o.Audit == nil},
 		{"Registerer", o.Registerer == nil}, {"Gatherer", o.Gatherer == nil},
 	} {
 		if f.missing {
@@ -123,6 +137,9 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
+// serviceName is the service's name in procedures.
+const serviceName = tandemv1connect.SchedulerServiceName
+
 const (
 	// maxMessage bounds one request, in bytes. A job file has at most 1 MiB.
 	maxMessage = 4 << 20
@@ -134,6 +151,9 @@ const (
 type Server struct {
 	opt     Options
 	handler http.Handler
+	// refusals writes the refusal of a request in the protocol that it speaks.
+	refusals *connect.ErrorWriter
+	logins   logins
 	// sessions are those that executors are asked to call back for.
 	sessions sessions
 	// ending is done when the server stops, to end watches that would go on
@@ -150,7 +170,7 @@ func New(opt Options) (*Server, error) {
 	if opt.MaxUpload == 0 {
 		opt.MaxUpload = 1 << 30
 	}
-	s := &Server{opt: opt}
+	s := &Server{opt: opt, refusals: connect.NewErrorWriter(), logins: logins{byID: map[string]login{}}}
 	s.ending, s.end = context.WithCancel(context.Background())
 	calls, err := newCallMetrics(opt.Registerer)
 	if err != nil {
@@ -159,28 +179,40 @@ func New(opt Options) (*Server, error) {
 	if err := opt.Registerer.Register(newGauges(opt.Reader)); err != nil {
 		return nil, fmt.Errorf("cannot make the API: cannot register metrics: %w", err)
 	}
+	needed, err := needs(tandemv1.File_tandem_v1_api_proto.Services().ByName("SchedulerService"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the API: %w", err)
+	}
 	path, service := tandemv1connect.NewSchedulerServiceHandler(
 		&service{server: s},
 		connect.WithReadMaxBytes(maxMessage),
-		connect.WithInterceptors(calls),
+		connect.WithInterceptors(calls, &guard{server: s, needs: needed}),
 	)
 	mux := http.NewServeMux()
 	mux.Handle(path, service)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", healthy)
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("PUT /files/{digest}/{name}", s.upload)
-	mux.HandleFunc("HEAD /files/{digest}/{name}", s.find)
-	mux.HandleFunc("GET "+sessionPath+"{name}", s.joinSession)
-	if opt.Artifacts != nil {
-		mux.Handle("/artifacts/", opt.Artifacts)
-	}
+	metrics := promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", s.require(tandemv1.Right_RIGHT_READ, metrics.ServeHTTP))
+	mux.HandleFunc("PUT /files/{digest}/{name}", s.require(tandemv1.Right_RIGHT_OPERATE, s.upload))
+	mux.HandleFunc("HEAD /files/{digest}/{name}", s.require(tandemv1.Right_RIGHT_OPERATE, s.find))
+	mux.HandleFunc("GET /login", s.loggedIn)
+	mux.HandleFunc("POST /login", s.login)
+	mux.HandleFunc("DELETE /login", s.logout)
 	if err := ui.Route(mux); err != nil {
 		return nil, fmt.Errorf("cannot make the API: %w", err)
 	}
+	// What agents and monitors ask for needs no right: an artifact's address can
+	// be made only by who knows its content, and a session has a token of its own.
+	open := http.NewServeMux()
+	open.HandleFunc("GET /healthz", healthy)
+	open.HandleFunc("GET /readyz", s.ready)
+	open.HandleFunc("GET "+sessionPath+"{name}", s.joinSession)
+	if opt.Artifacts != nil {
+		open.Handle("/artifacts/", opt.Artifacts)
+	}
 	// A page of another origin that the user has open must not be able to
 	// submit or stop jobs.
-	s.handler = http.NewCrossOriginProtection().Handler(mux)
+	open.Handle("/", rebound(opt.Gate, opt.Names, http.NewCrossOriginProtection().Handler(s.identify(mux))))
+	s.handler = open
 	return s, nil
 }
 
@@ -196,15 +228,16 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // ones, ends watches, gives calls in flight some seconds, and returns nil. It
 // closes the listener, and is called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return serve(ctx, l, s.handler, s.end, s.opt.Log)
+	return serve(ctx, l, s.opt.TLS, s.handler, s.end, s.opt.Log)
 }
 
-// serve is Serve with any handler. End is called when no new requests are taken.
-func serve(ctx context.Context, l net.Listener, handler http.Handler, end func(), to logrus.FieldLogger) error {
+// serve is Serve with any handler, over https where there are settings for it. End is called when no new requests are taken.
+func serve(ctx context.Context, l net.Listener, secure *tls.Config, handler http.Handler, end func(), to logrus.FieldLogger) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	// gRPC clients without TLS speak HTTP/2 in clear.
-	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetUnencryptedHTTP2(secure == nil)
+	protocols.SetHTTP2(secure != nil)
 	srv := &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
@@ -223,7 +256,12 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, end func()
 			_ = srv.Close()
 		}
 	})
-	err := srv.Serve(l)
+	serve := srv.Serve
+	if secure != nil {
+		srv.TLSConfig = secure
+		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
+	}
+	err := serve(l)
 	if stop() {
 		end()
 		_ = srv.Close()

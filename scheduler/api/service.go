@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -54,6 +55,11 @@ func (s *service) StopJob(ctx context.Context, req *tandemv1.StopJobRequest) (*t
 	if err := idGiven(req.GetId()); err != nil {
 		return nil, err
 	}
+	if req.GetPurge() {
+		if err := also(ctx, tandemv1.Right_RIGHT_ADMIN, req.GetId()); err != nil {
+			return nil, err
+		}
+	}
 	reply, err := s.do(ctx, core.Command{Stop: &core.Stop{
 		JobID: req.GetId(), Purge: req.GetPurge(), ExpectedVersion: req.ExpectedVersion,
 	}})
@@ -89,8 +95,9 @@ func (s *service) ListVersions(_ context.Context, req *tandemv1.ListVersionsRequ
 	return &tandemv1.ListVersionsResponse{Versions: versions}, nil
 }
 
-func (s *service) ListJobs(context.Context, *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {
-	return &tandemv1.ListJobsResponse{Jobs: s.server.opt.Reader.Jobs()}, nil
+func (s *service) ListJobs(ctx context.Context, _ *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {
+	jobs := slices.DeleteFunc(s.server.opt.Reader.Jobs(), func(j *tandemv1.JobRecord) bool { return !shown(ctx, j.GetSpec().GetId()) })
+	return &tandemv1.ListJobsResponse{Jobs: jobs}, nil
 }
 
 func (s *service) GetFramework(context.Context, *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {
@@ -104,11 +111,31 @@ func (s *service) Watch(ctx context.Context, req *tandemv1.WatchRequest, stream 
 		if err != nil {
 			return s.server.refusal(err)
 		}
+		if job := jobOf(change); job != "" && !shown(ctx, job) {
+			continue
+		}
 		if err := stream.Send(change); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// jobOf is the job that a change belongs to, or nothing.
+func jobOf(change *tandemv1.WatchResponse) string {
+	switch c := change.GetChange().(type) {
+	case *tandemv1.WatchResponse_Job:
+		return c.Job.GetSpec().GetId()
+	case *tandemv1.WatchResponse_Instance:
+		return c.Instance.GetJobId()
+	case *tandemv1.WatchResponse_Attempt:
+		return c.Attempt.GetJobId()
+	case *tandemv1.WatchResponse_JobRemoved:
+		return c.JobRemoved
+	case *tandemv1.WatchResponse_InstanceRemoved:
+		return c.InstanceRemoved.GetJobId()
+	}
+	return ""
 }
 
 // endless returns a context that ends with ctx, and when the server stops, for

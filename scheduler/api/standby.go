@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -16,10 +17,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
 
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
-// StandbyOptions are what a Standby is made of. All must be given.
+// StandbyOptions are what a Standby is made of. All must be given but TLS and
+// LeaderTLS.
 type StandbyOptions struct {
 	// Leader returns the leader's address, such as http://10.0.0.7:7070, or why
 	// none is known.
@@ -29,6 +33,12 @@ type StandbyOptions struct {
 	Artifacts http.Handler
 	Log       logrus.FieldLogger
 	Gatherer  prometheus.Gatherer
+	// Gate says who may see this scheduler's metrics. What is passed on is for the
+	// leader to judge.
+	Gate *access.Gate
+	// TLS has the server speak https. LeaderTLS verifies the leader's certificate;
+	// nil means by the machine's authorities.
+	TLS, LeaderTLS *tls.Config
 }
 
 // passedOn marks a request that a standby has passed on, so that two schedulers
@@ -51,8 +61,8 @@ type leaderKey struct{}
 
 // NewStandby returns a standby that is not listening yet.
 func NewStandby(opt StandbyOptions) (*Standby, error) {
-	if opt.Leader == nil || opt.Files == nil || opt.Artifacts == nil || opt.Log == nil || opt.Gatherer == nil {
-		return nil, errors.New("cannot make the API of a standby: Leader, Files, Artifacts, Log or Gatherer is missing")
+	if opt.Leader == nil || opt.Files == nil || opt.Artifacts == nil || opt.Log == nil || opt.Gatherer == nil || opt.Gate == nil {
+		return nil, errors.New("cannot make the API of a standby: Leader, Files, Artifacts, Log, Gatherer or Gate is missing")
 	}
 	s := &Standby{opt: opt, mux: http.NewServeMux()}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -65,7 +75,7 @@ func NewStandby(opt StandbyOptions) (*Standby, error) {
 			r.Out.Host = r.In.Host
 			r.Out.Header.Set(passedOn, "1")
 		},
-		Transport: newTransport(),
+		Transport: newTransport(opt.LeaderTLS),
 		// Watches and logs are passed on as they come.
 		FlushInterval: -1,
 		ErrorLog:      log.New(writer{opt.Log}, "", 0),
@@ -74,7 +84,7 @@ func NewStandby(opt StandbyOptions) (*Standby, error) {
 			s.unavailable(w, r, fmt.Errorf("the leader at %s does not answer this standby: %w", to, err))
 		},
 	}
-	s.mux.Handle("GET /metrics", promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{}))
+	s.mux.HandleFunc("GET /metrics", s.metrics)
 	s.mux.HandleFunc("GET /healthz", healthy)
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /artifacts/{digest}/{name}", s.artifact)
@@ -84,7 +94,21 @@ func NewStandby(opt StandbyOptions) (*Standby, error) {
 
 // Serve is Server.Serve, but ends calls in flight at once when ctx ends.
 func (s *Standby) Serve(ctx context.Context, l net.Listener) error {
-	return serve(ctx, l, s.mux, s.end, s.opt.Log)
+	return serve(ctx, l, s.opt.TLS, s.mux, s.end, s.opt.Log)
+}
+
+// metrics shows this scheduler's own metrics to whoever may read some job.
+func (s *Standby) metrics(w http.ResponseWriter, r *http.Request) {
+	token, err := bearerToken(r)
+	var grant *access.Grant
+	if err == nil {
+		grant, err = s.opt.Gate.Caller(r.Context(), token, r)
+	}
+	if err != nil || !grant.MaySome(tandemv1.Right_RIGHT_READ) {
+		http.Error(w, "metrics are for those who may read some job", http.StatusUnauthorized)
+		return
+	}
+	promhttp.HandlerFor(s.opt.Gatherer, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
 // pass passes a request on to the leader.
@@ -146,7 +170,7 @@ func (s *Standby) unavailable(w http.ResponseWriter, r *http.Request, err error)
 // needs HTTP/2.
 type byProtocol struct{ one, two http.RoundTripper }
 
-func newTransport() http.RoundTripper {
+func newTransport(secure *tls.Config) http.RoundTripper {
 	transport := func(two bool) http.RoundTripper {
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(!two)
@@ -155,6 +179,7 @@ func newTransport() http.RoundTripper {
 		return &http.Transport{
 			DialContext:     (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 5 * time.Second}).DialContext,
 			Protocols:       protocols,
+			TLSClientConfig: secure.Clone(),
 			IdleConnTimeout: time.Minute,
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/pkg/talk"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -69,7 +70,13 @@ func (s *service) WatchUsage(ctx context.Context, req *tandemv1.WatchUsageReques
 	defer end(nil)
 	go func() { end(s.keepMeasuring(ctx, measure)) }()
 
-	wants := func(task string) bool { return true }
+	wants := func(of string) bool {
+		if access.Of(ctx).MayAll(tandemv1.Right_RIGHT_READ) {
+			return true
+		}
+		name, ok := state.ParseTaskName(of)
+		return ok && shown(ctx, name.Job)
+	}
 	if task := req.GetTaskId(); task != "" {
 		wants = func(of string) bool { return of == task }
 	} else if job := req.GetJobId(); job != "" {

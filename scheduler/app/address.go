@@ -29,19 +29,19 @@ func listen(address string) (net.Listener, error) {
 }
 
 // localAddress is where this machine reaches the listener.
-func localAddress(a net.Addr) *url.URL {
+func localAddress(scheme string, a net.Addr) *url.URL {
 	host, port, _ := net.SplitHostPort(a.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	return &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}
 }
 
 // reachable is where others reach the listener: at its own address, or, when it
 // listens on all, at that of the interface through which the masters are
 // reached. Nothing is sent to find out.
-func reachable(a net.Addr, m detect.Masters) *url.URL {
-	local := localAddress(a)
+func reachable(scheme string, a net.Addr, m detect.Masters) *url.URL {
+	local := localAddress(scheme, a)
 	host, port, _ := net.SplitHostPort(a.String())
 	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
 		return local
@@ -53,7 +53,7 @@ func reachable(a net.Addr, m detect.Masters) *url.URL {
 		}
 		c.Close()
 		if from, _, err := net.SplitHostPort(c.LocalAddr().String()); err == nil {
-			return &url.URL{Scheme: "http", Host: net.JoinHostPort(from, port)}
+			return &url.URL{Scheme: scheme, Host: net.JoinHostPort(from, port)}
 		}
 	}
 	return local
@@ -97,4 +97,10 @@ func (o *Options) masterShown(m detect.Masters) string {
 		return m.ZooKeeper.String()
 	}
 	return strings.Join(m.List, ",")
+}
+
+// isAddress reports whether it is an address of the form host:port.
+func isAddress(s string) bool {
+	_, _, err := net.SplitHostPort(s)
+	return err == nil
 }

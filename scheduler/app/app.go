@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -49,9 +50,24 @@ import (
 func Run(ctx context.Context, opt Options) (err error) {
 	masters, shared, advertised, err := opt.validate()
 	if err != nil {
-		return err
+		return &WrongOptions{err}
 	}
 	log := opt.Log
+
+	door, err := opt.Access.door(log)
+	if err != nil {
+		return &WrongOptions{err}
+	}
+	defer func() { err = errors.Join(err, door.writes.Close()) }()
+	proof, err := opt.credential()
+	if err != nil {
+		return &WrongOptions{err}
+	}
+	tending, stopTending := context.WithCancel(ctx)
+	var tended sync.WaitGroup
+	tended.Go(func() { opt.watcher(door, proof).Run(tending) })
+	defer tended.Wait()
+	defer stopTending()
 
 	listener, err := listen(opt.Listen)
 	if err != nil {
@@ -60,9 +76,10 @@ func Run(ctx context.Context, opt Options) (err error) {
 	// The API closes it; until then a failure below does.
 	defer listener.Close()
 	if advertised == nil {
-		advertised = reachable(listener.Addr(), masters)
+		advertised = reachable(opt.Access.scheme(), listener.Addr(), masters)
 	}
 	warnOfLoopback(log, masters, advertised)
+	opt.Access.warnOfClearText(log, opt.Listen)
 
 	var records *held
 	if shared == nil {
@@ -94,7 +111,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ready := func() {
-		local := localAddress(listener.Addr())
+		local := localAddress(opt.Access.scheme(), listener.Addr())
 		log.WithField("master", opt.masterShown(masters)).Infof("the API and the page are at %s", local)
 		if opt.Ready != nil {
 			opt.Ready(Addresses{Local: local.String(), Advertised: advertised.String()})
@@ -103,7 +120,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if shared != nil {
 		// A standby answers requests, too.
 		ready()
-		if records, err = holdShared(ctx, opt, *shared, advertised.String(), listener, files, registry); err != nil {
+		if records, err = holdShared(ctx, opt, *shared, advertised.String(), listener, door, files, registry); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -127,12 +144,12 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	defer detector.Close()
-	client, err := newClient(opt, detector)
+	client, err := schedulerapi.New(schedulerapi.Options{Detector: detector, Credential: proof.master, TLS: proof.masterTLS()})
 	if err != nil {
 		return err
 	}
 
-	home := newHome(opt, saved, detector)
+	home := newHome(opt, proof, saved, detector)
 	l, err := loop.New(loop.Options{
 		Core:  core.New(config, saved),
 		Store: records,
@@ -164,9 +181,9 @@ func Run(ctx context.Context, opt Options) (err error) {
 
 	server, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
-		CallBack:  advertised.String(),
-		Sandboxes: agentapi.New(agentapi.Options{Principal: opt.Principal, Secret: opt.Secret}),
-		Leader:    records.shared,
+		CallBack: advertised.String(), Leader: records.shared,
+		Gate: door.gate, Audit: door.writes, TLS: door.server(), Names: opt.names(advertised),
+		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.agentTLS()}),
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})
 	if err != nil {
@@ -239,14 +256,6 @@ func newDetector(m detect.Masters) (detector, error) {
 		return detect.NewZooKeeper(*m.ZooKeeper)
 	}
 	return detect.NewList(m.List), nil
-}
-
-func newClient(opt Options, d schedulerapi.Detector) (*schedulerapi.Client, error) {
-	o := schedulerapi.Options{Detector: d}
-	if opt.Secret != "" {
-		o.Credential = &schedulerapi.Credential{Principal: opt.Principal, Secret: opt.Secret}
-	}
-	return schedulerapi.New(o)
 }
 
 // executorAddress is where agents fetch the executor's binary.

@@ -258,7 +258,7 @@ func TestErrors(t *testing.T) {
 		{"no master", func(o *app.Options) { o.Master = "" }, []string{"--master: no master is named; give host:port"}},
 		{"a wrong master", func(o *app.Options) { o.Master = "http://m:5050" }, []string{"--master: masters are named as host:port"}},
 		{"a port in use", func(o *app.Options) { o.Listen = nobody }, []string{"cannot listen on " + nobody + ": something else does; stop it, or choose another address with --listen"}},
-		{"no address of this machine", func(o *app.Options) { o.Listen = "192.0.2.1:7070" }, []string{"cannot listen on 192.0.2.1:7070: this machine has no such address"}},
+		{"no address of this machine", func(o *app.Options) { o.Listen, o.Access.AllowAnonymous = "192.0.2.1:7070", true }, []string{"cannot listen on 192.0.2.1:7070: this machine has no such address"}},
 		{"no address at all", func(o *app.Options) { o.Listen = "7070" }, []string{`--listen: "7070" is not an address of the form host:port`}},
 		{"a state directory that is a file", func(o *app.Options) { o.StateDir = text }, []string{"cannot make the state directory: mkdir " + text + ": not a directory"}},
 		{"no executor", func(o *app.Options) { o.Executor = "/nowhere/tandem-executor" }, []string{"the executor's binary is missing: there is no /nowhere/tandem-executor; put it there, or say where it is (--executor names another file, --executor-uri an address)"}},
@@ -266,8 +266,26 @@ func TestErrors(t *testing.T) {
 		{"two executors", func(o *app.Options) { o.ExecutorURI = "http://files.example/tandem-executor" }, []string{"--executor and --executor-uri exclude each other"}},
 		{"an executor's address that is none", func(o *app.Options) { o.Executor, o.ExecutorURI = "", "tandem-executor" }, []string{`--executor-uri: "tandem-executor" is not an address that agents could fetch`}},
 		{"a wrong advertised address", func(o *app.Options) { o.Advertise = "10.0.0.7:7070" }, []string{`--advertise: "10.0.0.7:7070" is not an address of the form http://host:port`}},
-		{"a secret of nobody", func(o *app.Options) { o.Secret = "s3cret" }, []string{"--secret-file: a secret proves who a principal is; name it with --principal"}},
-		{"a principal that cannot be", func(o *app.Options) { o.Principal, o.Secret = "a:b", "s3cret" }, []string{`--principal: "a:b" has a colon in it`}},
+		{"a secret of nobody", func(o *app.Options) { o.SecretFile = text }, []string{"--secret-file: a secret proves who a principal is; name it with --principal"}},
+		{"a principal that cannot be", func(o *app.Options) { o.Principal, o.SecretFile = "a:b", text }, []string{`--principal: "a:b" has a colon in it`}},
+		{"listening for everybody", func(o *app.Options) { o.Listen = "0.0.0.0:7070" },
+			[]string{"--listen: anybody who can connect to 0.0.0.0:7070 may run programs on the cluster: have callers prove who they are"}},
+		{"callers without rules", func(o *app.Options) { o.Access.Tokens = text },
+			[]string{"callers prove who they are, but nothing says what they may do: name a file of rules with --rules"}},
+		{"rules without callers", func(o *app.Options) { o.Access.Rules = text },
+			[]string{"--rules says what callers may do, but nothing proves who they are: add --tokens, --client-ca or --oidc-issuer"}},
+		{"a certificate without its key", func(o *app.Options) { o.Access.Cert = text },
+			[]string{"--tls-cert and --tls-key are given together"}},
+		{"client certificates over http", func(o *app.Options) { o.Access.ClientCA, o.Access.Rules = text, text },
+			[]string{"--client-ca: client certificates come with https"}},
+		{"a certificate that is none", func(o *app.Options) { o.Access.Cert, o.Access.Key = text, text },
+			[]string{"--tls-cert, --client-ca: cannot use the certificate " + text}},
+		{"tokens that are none", func(o *app.Options) { o.Access.Tokens, o.Access.Rules = text, text },
+			[]string{"--tokens: " + text + ": line 1: a name, sha256: with the token's hash and, maybe, a time are asked for",
+				"--rules: " + text + ": not a file of rules: "}},
+		{"an issuer that anybody could be", func(o *app.Options) {
+			o.Access.Issuer, o.Access.Audience, o.Access.Rules = "http://login.example", "tandem", text
+		}, []string{"--oidc-issuer: keys from http://login.example could be anybody's"}},
 		{"several at once", func(o *app.Options) { o.Name, o.Roles, o.FailoverTimeout, o.StateDir = "", nil, 0, "" },
 			[]string{"--state: no directory", "--name: the framework needs a name", "--role: no role", "--failover-timeout: 0s"}},
 		{"no master there in time", func(o *app.Options) {
@@ -291,9 +309,6 @@ func TestErrors(t *testing.T) {
 				if !strings.HasPrefix(lines[i], want) {
 					t.Errorf("got:\n%s\nwant:\n%s", lines[i], want)
 				}
-			}
-			if strings.Contains(err.Error(), "s3cret") {
-				t.Error("the error has the secret in it")
 			}
 		})
 	}
@@ -330,7 +345,7 @@ func TestAddresses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opt, log := options(t, c.master)
-			opt.Listen, opt.Advertise = c.listen, c.advertise
+			opt.Listen, opt.Advertise, opt.Access.AllowAnonymous = c.listen, c.advertise, true
 			at, stop := run(t, opt)
 			stop()
 			_, port, err := net.SplitHostPort(strings.TrimPrefix(at.Local, "http://"))

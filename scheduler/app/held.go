@@ -44,7 +44,7 @@ func holdFile(dir string) (*held, error) {
 
 // holdShared opens a state that several schedulers share, and stands by until it
 // is this one's turn. Its error means nothing once ctx has ended.
-func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
+func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
 	candidate, err := leader.New(leader.Options{
 		URL: at, Address: address, SessionTimeout: opt.SessionTimeout, Log: opt.Log.WithField("component", "leader"),
 	})
@@ -52,7 +52,7 @@ func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address stri
 		return nil, err
 	}
 	opt.Log.Infof("standing by, until this scheduler is the one to lead of those that share the state at %s", at)
-	lease, err := standBy(ctx, opt, candidate, l, files, metrics)
+	lease, err := standBy(ctx, opt, candidate, l, door, files, metrics)
 	if err != nil {
 		candidate.Close()
 		return nil, err
@@ -69,12 +69,13 @@ func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address stri
 }
 
 // standBy serves as a standby until the candidate leads.
-func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listener, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
+func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
 	if err := registerLeads(metrics, false); err != nil {
 		return nil, err
 	}
 	standby, err := api.NewStandby(api.StandbyOptions{
 		Leader: c.Leader, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
+		Gate: door.gate, TLS: door.server(), LeaderTLS: door.peers.Client(),
 	})
 	if err != nil {
 		return nil, err

@@ -23,10 +23,10 @@ type home struct {
 	known    bool
 }
 
-func newHome(opt Options, saved state.Snapshot, d detector) *home {
+func newHome(opt Options, proof *credential, saved state.Snapshot, d detector) *home {
 	return &home{
 		saved: saved, detector: d, log: opt.Log,
-		masters: masterapi.New(masterapi.Options{Principal: opt.Principal, Secret: opt.Secret}),
+		masters: masterapi.New(masterapi.Options{Credential: proof.agent, TLS: proof.masterTLS()}),
 		known:   opt.NewCluster || saved.Framework.GetFrameworkId() == "",
 	}
 }

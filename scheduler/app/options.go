@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"path"
 	"slices"
@@ -39,6 +38,9 @@ type Options struct {
 	// interfaces.
 	Advertise string
 
+	// Access says who may call the API, and how they are known.
+	Access Access
+
 	// StateDir is the directory of the scheduler's state and artifacts. It is
 	// made when it is not there, and used by one scheduler at a time. Or it is
 	// zk://[user:pass@]host:port[,…]/path, where several schedulers share a state,
@@ -60,8 +62,14 @@ type Options struct {
 	User string
 	// Roles are the roles whose resources are offered.
 	Roles []string
-	// Principal is who the scheduler says it is; with Secret it proves it.
-	Principal, Secret string
+	// Principal is who the scheduler says it is to masters and agents; with the
+	// secret in SecretFile, whose last newline does not count, it proves it.
+	Principal, SecretFile string
+	// MesosTLS has masters called over https. MesosCA holds the authorities that
+	// masters and agents are verified by, and means the machine's own when it is
+	// empty; MesosCert and MesosKey prove who the scheduler is.
+	MesosTLS                     bool
+	MesosCA, MesosCert, MesosKey string
 	// Hostname is shown by Mesos's pages. Empty means that of Advertise.
 	Hostname string
 	// FailoverTimeout is how long the master lets tasks run while the scheduler
@@ -86,12 +94,26 @@ type Options struct {
 	// is 0, Seed are filled in from the rest.
 	Core core.Config
 
+	// Reload asks for everything that is in files to be read anew; files are
+	// read anew when they change, too. Nil never asks.
+	Reload <-chan struct{}
+	// Reread is called then for what Run knows nothing of, such as how much is
+	// logged. Nil is not called.
+	Reread func() error
+
 	// Log is required.
 	Log logrus.FieldLogger
 	// Ready is called once, when requests are answered at the addresses, which
 	// may be long before a master is subscribed to. Nil is not called.
 	Ready func(Addresses)
 }
+
+// WrongOptions is the error of Run when what it was told, or a file that names
+// what it was told, cannot be used. Trying again does not help.
+type WrongOptions struct{ err error }
+
+// Error has a line for each thing that is wrong.
+func (w *WrongOptions) Error() string { return w.err.Error() }
 
 // Addresses are where a scheduler is reached.
 type Addresses struct {
@@ -121,7 +143,7 @@ func (o *Options) validate() (masters detect.Masters, shared *zookeeper.URL, adv
 	if masters, err = detect.Parse(o.Master); err != nil {
 		bad("--master: %w", err)
 	}
-	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
+	if !isAddress(o.Listen) {
 		bad("--listen: %q is not an address of the form host:port", o.Listen)
 	}
 	if o.Advertise != "" {
@@ -165,12 +187,13 @@ func (o *Options) validate() (masters detect.Masters, shared *zookeeper.URL, adv
 	if len(o.Roles) == 0 || slices.Contains(o.Roles, "") {
 		bad("--role: no role, or an empty one, is given; * is the role of everybody")
 	}
-	if o.Secret != "" && o.Principal == "" {
+	if o.SecretFile != "" && o.Principal == "" {
 		bad("--secret-file: a secret proves who a principal is; name it with --principal")
 	}
-	if strings.Contains(o.Principal, ":") && o.Secret != "" {
+	if strings.Contains(o.Principal, ":") && o.SecretFile != "" {
 		bad("--principal: %q has a colon in it, which cannot be sent with a secret", o.Principal)
 	}
+	errs = append(errs, o.Access.validate(o.Listen, advertised))
 	if o.FailoverTimeout <= 0 {
 		bad("--failover-timeout: %s would have every task ended whenever the scheduler restarts", o.FailoverTimeout)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func newAgents(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "agents",

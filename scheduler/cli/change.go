@@ -9,7 +9,7 @@ import (
 
 // change is what the verbs have in common that change a job and then are done.
 type change struct {
-	scheduler string
+	scheduler connection
 	out       output
 	version   uint64
 	versioned bool

@@ -42,6 +42,9 @@ type System struct {
 	// Resized tells when the terminal has changed its size, until ctx ends. It
 	// goes with RawTerminal.
 	Resized func(ctx context.Context) <-chan struct{}
+	// Hangups begins to take SIGHUP, which would end the process, as a wish for
+	// files to be read anew, until forget is called. Nil lets it end the process.
+	Hangups func() (wishes <-chan struct{}, forget func())
 }
 
 // Main runs the process's command line and returns its exit status. SIGINT and
@@ -60,7 +63,32 @@ func Main() int {
 		},
 		RawTerminal: rawTerminal(os.Stdin),
 		Resized:     resized,
+		Hangups:     hangups,
 	})
+}
+
+// hangups takes SIGHUP. Those that come before the last one was heeded are one
+// wish with it.
+func hangups() (<-chan struct{}, func()) {
+	signals, wishes, end := make(chan os.Signal, 1), make(chan struct{}, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-signals:
+				select {
+				case wishes <- struct{}{}:
+				default:
+				}
+			case <-end:
+				return
+			}
+		}
+	}()
+	return wishes, func() {
+		signal.Stop(signals)
+		close(end)
+	}
 }
 
 // The exit statuses.
@@ -146,7 +174,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 			return unknownCommand(cmd, args[0])
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd.Flags(), sys.Getenv)
+			return fill(cmd.Flags(), sys)
 		},
 	}
 	root.SetVersionTemplate("tandem {{.Version}}\n")
@@ -159,7 +187,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 		newPlan(sys), newExplain(sys), newScale(sys), newRestart(sys), newRollback(sys), newUpdate(sys), newRunNow(sys), newReconcile(sys),
 		newLogs(sys), newLs(sys), newEvents(sys), newAgents(sys), newDrain(sys), newFramework(sys), newState(sys),
 		newExec(sys), newKill(sys), newSignal(sys), newStats(sys),
-		newVersion(sys),
+		newContext(sys), newToken(sys), newVersion(sys),
 	)
 	refuseArgs(root)
 	return root

@@ -29,8 +29,10 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/pkg/mesos/agentapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/artifact"
+	"github.com/tandem-mesos/tandem/scheduler/audit"
 	"github.com/tandem-mesos/tandem/scheduler/cli"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
@@ -350,10 +352,19 @@ func start(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gate, err := access.NewGate(access.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes, err := audit.Open("", log)
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewUnstartedServer(nil)
 	s, err := api.New(api.Options{
 		Commander: f, Reader: f, Files: files, Artifacts: files, Sandboxes: sandboxes{}, CallBack: "http://" + server.Listener.Addr().String(),
 		Log: log, Registerer: registry, Gatherer: registry,
+		Gate: gate, Audit: writes,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,17 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"connectrpc.com/connect"
-	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
@@ -25,46 +23,6 @@ type client struct {
 	tandemv1connect.SchedulerServiceClient
 	base string
 	http *http.Client
-}
-
-// schedulerFlag adds --scheduler.
-func schedulerFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().StringVar(address, "scheduler", defaultScheduler, "the scheduler's `URL`")
-}
-
-// newClient returns a client of the scheduler at an address such as
-// http://host:7070 or host:7070.
-func newClient(address string) (*client, error) { return newClientBy(address, nil) }
-
-// newDuplexClient is newClient for calls that stream both ways, which takes
-// HTTP/2.
-func newDuplexClient(address string) (*client, error) {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return newClientBy(address, protocols)
-}
-
-func newClientBy(address string, protocols *http.Protocols) (*client, error) {
-	base := strings.TrimRight(address, "/")
-	if !strings.Contains(base, "://") {
-		base = "http://" + base
-	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, failed(exitUsage, "%q is no address of a scheduler; one such as %s is asked for", address, defaultScheduler)
-	}
-	transport := &http.Transport{
-		Proxy:       http.ProxyFromEnvironment,
-		Protocols:   protocols,
-		DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-	}
-	c := &http.Client{Transport: transport}
-	return &client{
-		SchedulerServiceClient: tandemv1connect.NewSchedulerServiceClient(c, base),
-		base:                   base,
-		http:                   c,
-	}, nil
 }
 
 // explain turns an error of a call into what a person can act on.
@@ -87,7 +45,7 @@ func (c *client) explain(err error) error {
 	case connect.CodeUnavailable:
 		return failed(exitUnreachable, "the scheduler at %s cannot answer now: %s", c.base, refused.Message())
 	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument,
-		connect.CodeOutOfRange:
+		connect.CodeOutOfRange, connect.CodeUnauthenticated, connect.CodePermissionDenied:
 		return failed(exitRefused, "%s", refused.Message())
 	}
 	return failed(exitFailed, "the scheduler at %s: %s", c.base, refused.Message())
@@ -105,7 +63,10 @@ func (c *client) unreachable(err error) error {
 	var op *net.OpError
 	var dns *net.DNSError
 	var tooLate interface{ Timeout() bool }
+	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &certificate):
+		return failed(exitUnreachable, "the scheduler at %s does not prove who it is: %s; --tls-ca names the authority of its certificate", c.base, certificate.Err)
 	case errors.As(err, &dns):
 		return failed(exitUnreachable, "cannot reach the scheduler at %s: there is no host %s%s", c.base, dns.Name, advice)
 	case errors.As(err, &op):

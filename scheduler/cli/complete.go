@@ -14,13 +14,13 @@ const maxCompleted = 200
 
 // completeTasks completes the first argument with the tasks that run, as far as
 // the scheduler can be asked.
-func completeTasks(sys *System, scheduler *string) cobra.CompletionFunc {
+func completeTasks(sys *System, scheduler *connection) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		// Nothing has run yet that would read it for a verb.
-		if err := fromEnvironment(cmd.Flags(), sys.Getenv); err != nil {
+		if err := fill(cmd.Flags(), sys); err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		c, err := newClient(*scheduler)

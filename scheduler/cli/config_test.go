@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/spf13/pflag"
 )
 
@@ -61,5 +63,37 @@ func TestExampleConfig(t *testing.T) {
 		if want := "tandem: --listen: \"nowhere\" is not an address of the form host:port\n"; stderr.String() != want || status == 0 {
 			t.Errorf("%s: exit %d: %s", example, status, &stderr)
 		}
+	}
+}
+
+// TestConfigIsReadAgain: the log level holds at once, what else has changed is
+// told, and what was given otherwise stays.
+func TestConfigIsReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yaml")
+	write := func(content string) {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, hook := logtest.NewNullLogger()
+	running := newScheduler(&System{}).Flags()
+	if err := running.Set("master", "10.0.0.1:5050"); err != nil {
+		t.Fatal(err)
+	}
+	given := changed(running)
+	write("master: 10.0.0.9:5050\nname: web\nlog-level: info\n")
+	if err := fromFile(running, file); err != nil {
+		t.Fatal(err)
+	}
+	write("master: 10.0.0.8:5050\nname: shop\nlog-level: debug\n")
+	if err := reread(&System{}, running, given, file, log); err != nil || log.GetLevel() != logrus.DebugLevel {
+		t.Errorf("%v, the level is %v", err, log.GetLevel())
+	}
+	if n := len(hook.AllEntries()); n != 1 || hook.LastEntry().Message != file+": name has changed, which takes effect at the next start" {
+		t.Errorf("%d lines were logged", n)
+	}
+	write("log-level: loud\n")
+	if err := reread(&System{}, running, given, file, log); err == nil || log.GetLevel() != logrus.DebugLevel {
+		t.Errorf("%v, the level is %v", err, log.GetLevel())
 	}
 }

@@ -15,7 +15,7 @@ import (
 const drainPoll = time.Second
 
 type drainFlags struct {
-	scheduler    string
+	scheduler    connection
 	out          output
 	cancel, wait bool
 	deadline     time.Duration

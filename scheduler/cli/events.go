@@ -12,7 +12,7 @@ import (
 )
 
 type eventsFlags struct {
-	scheduler string
+	scheduler connection
 	out       output
 	follow    bool
 	since     uint64

@@ -15,7 +15,7 @@ import (
 )
 
 type execFlags struct {
-	scheduler       string
+	scheduler       connection
 	stdin, terminal bool
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 func newExplain(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "explain JOB",

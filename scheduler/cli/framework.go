@@ -17,7 +17,7 @@ func newFramework(sys *System) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var scheduler string
+	var scheduler connection
 	var out output
 	status := &cobra.Command{
 		Use:   "status",
@@ -48,7 +48,8 @@ func newFramework(sys *System) *cobra.Command {
 }
 
 func newTeardown(sys *System) *cobra.Command {
-	var scheduler, named string
+	var scheduler connection
+	var named string
 	cmd := &cobra.Command{
 		Use:   "teardown",
 		Short: "End every task, and have Mesos forget the framework",

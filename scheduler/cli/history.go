@@ -13,7 +13,7 @@ import (
 )
 
 func newHistory(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "history JOB",

@@ -9,7 +9,7 @@ import (
 )
 
 func newInspect(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "inspect JOB",

@@ -13,7 +13,7 @@ import (
 )
 
 func newKill(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var wait bool
 	cmd := &cobra.Command{
 		Use:   "kill TASK",
@@ -81,7 +81,7 @@ func notEmpty(words []string) []string {
 }
 
 func newSignal(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "signal TASK SIGNAL",

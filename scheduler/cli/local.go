@@ -21,12 +21,13 @@ import (
 )
 
 type localFlags struct {
-	wait          bool
-	listen        string
-	executor, dir string
-	secrets       string
-	mesos         mesosFlags
-	log           logFlags
+	wait           bool
+	listen         string
+	allowAnonymous bool
+	executor, dir  string
+	secrets        string
+	mesos          mesosFlags
+	log            logFlags
 }
 
 func newLocal(sys *System) *cobra.Command {
@@ -58,6 +59,7 @@ runs is killed.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.wait, "wait", "w", false, "end when every batch has ended and every service runs")
 	flags.StringVar(&f.listen, "listen", "", "the `address` of the API and the page (default: 127.0.0.1:7070 if it is free)")
+	flags.BoolVar(&f.allowAnonymous, "allow-anonymous", false, "let anybody who can connect to --listen do everything")
 	flags.StringVar(&f.executor, "executor", "", "the executor's `file` (default: tandem-executor beside this program)")
 	flags.StringVar(&f.dir, "dir", "", "a `directory` to keep sandboxes and state in (default: a temporary one)")
 	secretsFlag(flags, &f.secrets)
@@ -196,7 +198,7 @@ func startScheduler(ctx context.Context, f *localFlags, dir string, log logrus.F
 	opt.Executor = f.executor
 	opt.SecretsDir = f.secrets
 	opt.Log = log
-	opt.Listen = f.listen
+	opt.Listen, opt.Access.AllowAnonymous = f.listen, f.allowAnonymous
 	if opt.Listen == "" {
 		opt.Listen = freeAddress(app.DefaultOptions().Listen)
 	}
@@ -245,7 +247,7 @@ func (s *localScheduler) unlessEnded(err error) error {
 
 // run submits the jobs, and shows what changes until it is enough.
 func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, files []*jobFile, dir string) error {
-	c, err := newClient(s.address)
+	c, err := newClient(connection{scheduler: s.address})
 	if err != nil {
 		return err
 	}

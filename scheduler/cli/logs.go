@@ -16,7 +16,7 @@ import (
 )
 
 type logsFlags struct {
-	scheduler      string
+	scheduler      connection
 	follow, stderr bool
 	lines          int32
 	file           string
@@ -66,7 +66,7 @@ until the job has ended.`,
 	return cmd
 }
 
-func logs(ctx context.Context, sys *System, scheduler string, req *tandemv1.ReadLogRequest) error {
+func logs(ctx context.Context, sys *System, scheduler connection, req *tandemv1.ReadLogRequest) error {
 	c, err := newClient(scheduler)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (w *logWriter) flush() error {
 }
 
 func newLs(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "ls TASK [PATH]",

@@ -10,7 +10,7 @@ import (
 )
 
 func newPlan(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "plan FILE",

@@ -9,7 +9,7 @@ import (
 )
 
 func newReconcile(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "reconcile",

@@ -13,7 +13,7 @@ import (
 )
 
 type runFlags struct {
-	scheduler string
+	scheduler connection
 	out       output
 	wait      bool
 	version   uint64

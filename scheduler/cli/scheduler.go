@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -18,7 +19,7 @@ import (
 func newScheduler(sys *System) *cobra.Command {
 	opt := app.DefaultOptions()
 	opt.StateDir = "tandem-state"
-	var config, secretFile string
+	var config string
 	var labels []string
 	var log logFlags
 	cmd := &cobra.Command{
@@ -37,12 +38,16 @@ A config file holds the same names as the flags, as YAML:
   role: web
   listen: 0.0.0.0:7070
 
-What the command line says goes before the environment, and that before the file.`,
+What the command line says goes before the environment, and that before the file.
+
+Certificates, tokens, rules and the secret are read anew when their files change, and at a
+SIGHUP; then the log level of the config file, too, and the audit log's file is opened anew.`,
 		Example: `  tandem scheduler --master 127.0.0.1:5050
   tandem scheduler --master zk://10.0.0.1:2181,10.0.0.2:2181/mesos --role web --listen 0.0.0.0:7070
   tandem scheduler --config /etc/tandem/web.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := changed(cmd.Flags())
 			if config != "" {
 				if err := fromFile(cmd.Flags(), config); err != nil {
 					return err
@@ -50,9 +55,6 @@ What the command line says goes before the environment, and that before the file
 			}
 			if opt.Master == "" {
 				return failed(exitUsage, "no master is given; name one with --master HOST:PORT or TANDEM_MASTER, or try `tandem local`")
-			}
-			if err := readSecret(&opt, secretFile); err != nil {
-				return err
 			}
 			var err error
 			if opt.Labels, err = parseLabels(labels); err != nil {
@@ -63,7 +65,20 @@ What the command line says goes before the environment, and that before the file
 				return err
 			}
 			opt.Log = logger
-			return app.Run(cmd.Context(), opt)
+			if config != "" {
+				opt.Reread = func() error { return reread(sys, cmd.Flags(), given, config, logger) }
+			}
+			if sys.Hangups != nil {
+				wishes, forget := sys.Hangups()
+				defer forget()
+				opt.Reload = wishes
+			}
+			err = app.Run(cmd.Context(), opt)
+			var wrong *app.WrongOptions
+			if errors.As(err, &wrong) {
+				return failed(exitUsage, "%s", wrong)
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -74,7 +89,7 @@ What the command line says goes before the environment, and that before the file
 	f.StringVar(&opt.User, "user", opt.User, "the `user` that executors and workloads run as unless a job names one")
 	f.StringSliceVar(&opt.Roles, "role", opt.Roles, "the `roles` whose resources are offered")
 	f.StringVar(&opt.Principal, "principal", opt.Principal, "who the scheduler says it is")
-	f.StringVar(&secretFile, "secret-file", "", "a `file` with the secret that proves the principal")
+	f.StringVar(&opt.SecretFile, "secret-file", "", "a `file` with the secret that proves the principal")
 	f.StringVar(&opt.Hostname, "hostname", opt.Hostname, "the `host` that Mesos shows (default: that of --advertise)")
 	f.StringSliceVar(&labels, "label", nil, "`labels` of the framework, name=value")
 	f.DurationVar(&opt.FailoverTimeout, "failover-timeout", opt.FailoverTimeout, "how long the master lets tasks run while no scheduler is there")
@@ -88,6 +103,11 @@ What the command line says goes before the environment, and that before the file
 	f.StringVar(&opt.ExecutorURI, "executor-uri", opt.ExecutorURI, "a `URL` that agents fetch the executor from, in place of this scheduler")
 	secretsFlag(f, &opt.SecretsDir)
 	f.Var((*strays)(&opt.Core.StrayTasks), "stray-tasks", "what becomes of running tasks of this framework that nobody asks for, as after a lost state; `kill|leave`")
+	f.BoolVar(&opt.MesosTLS, "mesos-tls", false, "call the masters over https")
+	f.StringVar(&opt.MesosCA, "mesos-ca", "", "a `file` with the authorities of masters and agents (default: the machine's)")
+	f.StringVar(&opt.MesosCert, "mesos-cert", "", "a `file` with the certificate that is shown to masters and agents")
+	f.StringVar(&opt.MesosKey, "mesos-key", "", "a `file` with the key of --mesos-cert")
+	accessFlags(f, &opt.Access)
 	log.flags(f)
 	return cmd
 }
@@ -123,6 +143,60 @@ func secretsFlag(f *pflag.FlagSet, dir *string) {
 	f.StringVar(dir, "secrets-dir", "", "a `directory` with one file for each secret that jobs may name")
 }
 
+// changed are the names of the flags that have been given.
+func changed(flags *pflag.FlagSet) map[string]bool {
+	given := map[string]bool{}
+	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	return given
+}
+
+// reread reads a config file again while the scheduler runs: the log level holds
+// at once, and the log says what else has changed and does not.
+func reread(sys *System, running *pflag.FlagSet, given map[string]bool, config string, log *logrus.Logger) error {
+	fresh := newScheduler(sys).Flags()
+	for name := range given {
+		fresh.Lookup(name).Changed = true
+	}
+	if err := fromFile(fresh, config); err != nil {
+		return err
+	}
+	var err error
+	fresh.VisitAll(func(f *pflag.Flag) {
+		now := running.Lookup(f.Name)
+		if given[f.Name] || now == nil || now.Value.String() == f.Value.String() {
+			return
+		}
+		if f.Name != "log-level" {
+			log.Warnf("%s: %s has changed, which takes effect at the next start", config, f.Name)
+			return
+		}
+		var level logrus.Level
+		if level, err = logrus.ParseLevel(f.Value.String()); err != nil {
+			err = fmt.Errorf("%s: log-level: %q is not error, warning, info or debug", config, f.Value)
+			return
+		}
+		log.SetLevel(level)
+		err = now.Value.Set(f.Value.String())
+	})
+	return err
+}
+
+// accessFlags say who may call the API.
+func accessFlags(f *pflag.FlagSet, a *app.Access) {
+	f.StringVar(&a.Cert, "tls-cert", "", "a `file` with the certificate that has the API speak https")
+	f.StringVar(&a.Key, "tls-key", "", "a `file` with the key of --tls-cert")
+	f.StringVar(&a.ClientCA, "client-ca", "", "a `file` with the authorities of client certificates, which prove who a caller is")
+	f.StringVar(&a.Tokens, "tokens", "", "a `file` with the hashes of tokens, which prove who a caller is; tandem token makes them")
+	f.StringVar(&a.Issuer, "oidc-issuer", "", "the `URL` of the OIDC issuer whose ID tokens prove who a caller is")
+	f.StringVar(&a.Audience, "oidc-audience", "", "the client `ID` that ID tokens must be meant for")
+	f.StringVar(&a.NameClaim, "oidc-name-claim", "", "the `claim` that names the caller (default: email)")
+	f.StringVar(&a.GroupsClaim, "oidc-groups-claim", "", "the `claim` with the caller's groups (default: groups)")
+	f.StringVar(&a.Rules, "rules", "", "a `file` that says what callers may do")
+	f.StringVar(&a.PeerCA, "peer-ca", "", "with a shared --state: a `file` with the authorities of the other schedulers' certificates (default: the machine's)")
+	f.BoolVar(&a.AllowAnonymous, "allow-anonymous", false, "let anybody who can connect to --listen do everything")
+	f.StringVar(&a.AuditLog, "audit-log", "", "a `file` that records every write (default: the log)")
+}
+
 // list is a flag that may be given several times and whose values are joined by
 // commas, for what is parsed as a whole later.
 type list string
@@ -141,28 +215,6 @@ func (l *list) Set(s string) error {
 
 // Type names what the flag takes, for the help.
 func (l *list) Type() string { return "list" }
-
-// readSecret reads the secret of the principal from its file, whose last
-// newline does not count.
-func readSecret(opt *app.Options, name string) error {
-	if name == "" {
-		return nil
-	}
-	f, err := openFile(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return failed(exitUsage, "cannot read %s: %s", name, causeOf(err))
-	}
-	opt.Secret = strings.TrimRight(string(content), "\r\n")
-	if opt.Secret == "" {
-		return failed(exitUsage, "--secret-file: %s is empty", name)
-	}
-	return nil
-}
 
 func parseLabels(labels []string) (map[string]string, error) {
 	m := map[string]string{}

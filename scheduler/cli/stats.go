@@ -18,7 +18,7 @@ import (
 )
 
 type statsFlags struct {
-	scheduler string
+	scheduler connection
 	follow    bool
 	out       output
 }

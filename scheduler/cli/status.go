@@ -15,7 +15,7 @@ import (
 )
 
 func newStatus(sys *System) *cobra.Command {
-	var scheduler string
+	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
 		Use:   "status [JOB]",

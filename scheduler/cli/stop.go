@@ -10,7 +10,7 @@ import (
 )
 
 type stopFlags struct {
-	scheduler   string
+	scheduler   connection
 	out         output
 	purge, wait bool
 }

@@ -24,7 +24,9 @@ import (
 
 	"github.com/tandem-mesos/tandem/integration/browser"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/audit"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -83,7 +85,18 @@ func serve(t *testing.T, saved state.Snapshot, log string) (base string, save fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := api.New(api.Options{Commander: l, Reader: l.View(), Sandboxes: sandboxes(log), Log: logger, Registerer: registry, Gatherer: registry})
+	gate, err := access.NewGate(access.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes, err := audit.Open("", logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := api.New(api.Options{
+		Commander: l, Reader: l.View(), Sandboxes: sandboxes(log), Log: logger, Registerer: registry, Gatherer: registry,
+		Gate: gate, Audit: writes,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

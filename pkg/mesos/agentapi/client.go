@@ -35,11 +35,12 @@ var ErrNoFile = errors.New("there is no such file")
 
 // Options says how to speak with agents.
 type Options struct {
-	// Principal and Secret are sent by HTTP Basic authentication, unless
-	// Principal is empty.
-	Principal, Secret string
-	// TLS is for agents whose address begins with https. Nil has the default.
-	TLS *tls.Config
+	// Credential returns what a call that is made now is sent with, by HTTP Basic
+	// authentication. Nil, or an empty principal, sends nothing.
+	Credential func() (principal, secret string)
+	// TLS returns the settings of a connection that is made now with an agent
+	// whose address begins with https. Nil has the default.
+	TLS func() *tls.Config
 	// Timeout bounds one call. Default: 10 seconds.
 	Timeout time.Duration
 }
@@ -56,14 +57,20 @@ func New(opt Options) *Client {
 	if opt.Timeout == 0 {
 		opt.Timeout = 10 * time.Second
 	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	transport := &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
+		DisableCompression: true,
+	}
+	if opt.TLS != nil {
+		transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return (&tls.Dialer{NetDialer: dialer, Config: opt.TLS()}).DialContext(ctx, network, address)
+		}
+	}
 	return &Client{opt: opt, http: &http.Client{
-		Timeout: opt.Timeout,
-		Transport: &http.Transport{
-			DialContext:     (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			TLSClientConfig: opt.TLS, TLSHandshakeTimeout: 5 * time.Second,
-			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
-			DisableCompression: true,
-		},
+		Timeout:   opt.Timeout,
+		Transport: transport,
 		// An agent never redirects; whoever does must not get the secret.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -108,8 +115,10 @@ func (c *Client) call(ctx context.Context, agentURL string, call *agent.Call) (*
 	}
 	req.Header.Set("Content-Type", mediaType)
 	req.Header.Set("Accept", mediaType)
-	if c.opt.Principal != "" {
-		req.SetBasicAuth(c.opt.Principal, c.opt.Secret)
+	if c.opt.Credential != nil {
+		if principal, secret := c.opt.Credential(); principal != "" {
+			req.SetBasicAuth(principal, secret)
+		}
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

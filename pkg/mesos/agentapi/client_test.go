@@ -43,7 +43,7 @@ func serve(t *testing.T, answer func(*agent.Call) (*agent.Response, int)) string
 	return s.URL
 }
 
-var payments = agentapi.Options{Principal: "payments", Secret: "s3cret"}
+var payments = agentapi.Options{Credential: func() (string, string) { return "payments", "s3cret" }}
 
 func TestFiles(t *testing.T) {
 	url := serve(t, func(c *agent.Call) (*agent.Response, int) {

@@ -6,6 +6,7 @@ package masterapi
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,9 +25,12 @@ var ErrForbidden = errors.New("it does not let this principal look")
 
 // Options says how to speak with masters.
 type Options struct {
-	// Principal and Secret are sent by HTTP Basic authentication, unless Secret
-	// is empty.
-	Principal, Secret string
+	// Credential returns what a call that is made now is sent with, by HTTP Basic
+	// authentication. Nil, or an empty secret, sends nothing.
+	Credential func() (principal, secret string)
+	// TLS returns the settings of a call that is made now, over https; nil makes
+	// calls over http.
+	TLS func() *tls.Config
 	// Timeout bounds one call. Default: 10 seconds.
 	Timeout time.Duration
 }
@@ -43,10 +47,14 @@ func New(opt Options) *Client {
 	if opt.Timeout == 0 {
 		opt.Timeout = 10 * time.Second
 	}
-	return &Client{opt: opt, http: &http.Client{
-		Timeout:   opt.Timeout,
-		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, DisableKeepAlives: true},
-	}}
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}
+	if opt.TLS != nil {
+		transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return (&tls.Dialer{NetDialer: dialer, Config: opt.TLS()}).DialContext(ctx, network, address)
+		}
+	}
+	return &Client{opt: opt, http: &http.Client{Timeout: opt.Timeout, Transport: transport}}
 }
 
 // Known are the IDs that a master knows.
@@ -93,14 +101,23 @@ func (c *Client) Known(ctx context.Context, master string) (Known, error) {
 	return k, nil
 }
 
+func (c *Client) scheme() string {
+	if c.opt.TLS != nil {
+		return "https://"
+	}
+	return "http://"
+}
+
 func (c *Client) get(ctx context.Context, master, path string, into any) error {
 	fail := func(err error) error { return fmt.Errorf("cannot ask the master at %s for %s: %w", master, path, err) }
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+master+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.scheme()+master+path, nil)
 	if err != nil {
 		return fail(err)
 	}
-	if c.opt.Secret != "" {
-		req.SetBasicAuth(c.opt.Principal, c.opt.Secret)
+	if c.opt.Credential != nil {
+		if principal, secret := c.opt.Credential(); secret != "" {
+			req.SetBasicAuth(principal, secret)
+		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -49,17 +49,20 @@ type Detector interface {
 }
 
 // Credential is what a scheduler proves who it is with, by HTTP Basic
-// authentication.
+// authentication. The principal has no colon in it.
 type Credential struct{ Principal, Secret string }
 
 // Options are what a Client is made of.
 type Options struct {
 	// Detector finds the leading master. Required.
 	Detector Detector
-	// Credential is sent with every call; nil sends none.
-	Credential *Credential
-	// TLS makes calls over https with these settings; nil makes them over http.
-	TLS *tls.Config
+	// Credential returns what is sent with every call of the subscription that
+	// is made now; nil, or a result of nil, sends none. Blocking holds up the
+	// subscription.
+	Credential func() *Credential
+	// TLS returns the settings of a connection that is made now, over https; nil
+	// makes calls over http.
+	TLS func() *tls.Config
 	// AnswerTimeout is how long a master may take to answer a call. Default: 30s.
 	AnswerTimeout time.Duration
 	// MissedHeartbeats is after how many heartbeat intervals without any event a
@@ -74,8 +77,6 @@ func (o *Options) validate() error {
 	switch {
 	case o.Detector == nil:
 		return errors.New("Detector is missing")
-	case o.Credential != nil && (o.Credential.Principal == "" || strings.Contains(o.Credential.Principal, ":")):
-		return fmt.Errorf("a principal must not be empty or contain a colon, as %q", o.Credential.Principal)
 	case o.AnswerTimeout < 0 || o.MissedHeartbeats < 0:
 		return errors.New("AnswerTimeout and MissedHeartbeats must not be negative")
 	}
@@ -113,8 +114,7 @@ func New(opt Options) (*Client, error) {
 		http: &http.Client{
 			Transport: &http.Transport{
 				DialContext:           opt.Dial,
-				TLSClientConfig:       opt.TLS,
-				TLSHandshakeTimeout:   dialTimeout,
+				DialTLSContext:        opt.dialTLS,
 				ResponseHeaderTimeout: opt.AnswerTimeout,
 				// A master never codes a stream, and a connection with a stream
 				// must not be used for anything else.
@@ -124,6 +124,26 @@ func New(opt Options) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
+}
+
+// dialTLS opens a connection over which the master has proved who it is.
+func (o *Options) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := o.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	config := o.TLS().Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	t := tls.Client(c, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 // Subscribe subscribes with the leading master, wherever masters redirect to,
@@ -143,10 +163,10 @@ func (c *Client) Subscribe(ctx context.Context, call *scheduler.Call) (*Stream, 
 	if c.opt.TLS != nil {
 		at.Scheme = "https"
 	}
-	asked := []string{at.Host}
+	header, asked := c.header(), []string{at.Host}
 	ctx, cancel := context.WithCancelCause(ctx)
 	for {
-		r, err := c.post(ctx, at, body)
+		r, err := c.post(ctx, at, header, body)
 		if err != nil {
 			cancel(nil)
 			return nil, err
@@ -164,7 +184,7 @@ func (c *Client) Subscribe(ctx context.Context, call *scheduler.Call) (*Stream, 
 			at, asked = next, append(asked, next.Host)
 			continue
 		}
-		s, err := c.stream(ctx, cancel, at, r, leader.Changed)
+		s, err := c.stream(ctx, cancel, at, header, r, leader.Changed)
 		if err != nil {
 			r.Body.Close()
 			cancel(nil)
@@ -190,7 +210,7 @@ func redirected(from *url.URL, location string) (*url.URL, error) {
 }
 
 // post sends the body to one master. The answer's body is the caller's to close.
-func (c *Client) post(ctx context.Context, at *url.URL, body []byte) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, at *url.URL, header http.Header, body []byte) (*http.Response, error) {
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
@@ -199,7 +219,7 @@ func (c *Client) post(ctx context.Context, at *url.URL, body []byte) (*http.Resp
 	if err != nil {
 		return nil, &Error{Kind: Unavailable, Master: at.Host, Err: err}
 	}
-	req.Header = c.header()
+	req.Header = header.Clone()
 	r, err := c.http.Do(req)
 	if err != nil {
 		e := &Error{Kind: Unavailable, Master: at.Host, Err: err}
@@ -211,13 +231,16 @@ func (c *Client) post(ctx context.Context, at *url.URL, body []byte) (*http.Resp
 	return r, nil
 }
 
-// header is what every call carries.
+// header is what every call of a subscription carries.
 func (c *Client) header() http.Header {
 	h := http.Header{}
 	// Masters compare these byte for byte, the scheme of the credentials too.
 	h.Set("Content-Type", mediaType)
 	h.Set("Accept", mediaType)
-	if cr := c.opt.Credential; cr != nil {
+	if c.opt.Credential == nil {
+		return h
+	}
+	if cr := c.opt.Credential(); cr != nil {
 		r := http.Request{Header: h}
 		r.SetBasicAuth(cr.Principal, cr.Secret)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -230,21 +229,13 @@ func (p *pipeline) connect(ctx context.Context) (*pipeConn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	c, err := p.opt.Dial(ctx, "tcp", p.at.Host)
+	dial := p.opt.Dial
+	if p.opt.TLS != nil {
+		dial = p.opt.dialTLS
+	}
+	c, err := dial(ctx, "tcp", p.at.Host)
 	if err != nil {
 		return nil, err
-	}
-	if p.opt.TLS != nil {
-		config := p.opt.TLS.Clone()
-		if config.ServerName == "" {
-			config.ServerName = p.at.Hostname()
-		}
-		t := tls.Client(c, config)
-		if err := t.HandshakeContext(ctx); err != nil {
-			c.Close()
-			return nil, err
-		}
-		c = t
 	}
 	conn = &pipeConn{
 		Conn: c, out: bufio.NewWriterSize(c, 64<<10),

@@ -41,7 +41,7 @@ type Stream struct {
 
 // stream makes a Stream of a master's answer to SUBSCRIBE.
 func (c *Client) stream(
-	ctx context.Context, cancel context.CancelCauseFunc, at *url.URL, r *http.Response, changed <-chan struct{},
+	ctx context.Context, cancel context.CancelCauseFunc, at *url.URL, header http.Header, r *http.Response, changed <-chan struct{},
 ) (*Stream, error) {
 	if r.StatusCode != http.StatusOK {
 		return nil, answered(at.Host, r.StatusCode, textOf(r.Body))
@@ -51,7 +51,7 @@ func (c *Client) stream(
 		return nil, &Error{Kind: Refused, Master: at.Host, Status: r.StatusCode,
 			Text: fmt.Sprintf("it answers with %q and the stream ID %q, and so is not a Mesos master", t, id)}
 	}
-	header := c.header()
+	header = header.Clone()
 	header.Set(streamHeader, id)
 	s := &Stream{
 		master:  at.Host,

@@ -24,7 +24,9 @@ import (
 func TestSubscribe(t *testing.T) {
 	m := &master{Events: []*scheduler.Event{subscribed(15), heartbeat()}}
 	addr := start(t, m)
-	c := client(t, schedulerapi.Options{Credential: &schedulerapi.Credential{Principal: "payments", Secret: "s3cret"}}, addr)
+	c := client(t, schedulerapi.Options{Credential: func() *schedulerapi.Credential {
+		return &schedulerapi.Credential{Principal: "payments", Secret: "s3cret"}
+	}}, addr)
 	s := subscribe(t, c)
 	if s.Master() != addr {
 		t.Errorf("subscribed with %s, want %s", s.Master(), addr)
@@ -232,9 +234,8 @@ func TestSubscriptionEndsWithItsContext(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for name, opt := range map[string]schedulerapi.Options{
-		"no detector": {},
-		"a principal that Basic authentication cannot carry": {
-			Detector: detect.NewList([]string{"a:1"}), Credential: &schedulerapi.Credential{Principal: "a:b", Secret: "c"}},
+		"no detector":        {},
+		"a negative timeout": {Detector: detect.NewList([]string{"a:1"}), AnswerTimeout: -1},
 	} {
 		if _, err := schedulerapi.New(opt); err == nil {
 			t.Errorf("%s: no error", name)
@@ -291,7 +292,7 @@ func TestTLS(t *testing.T) {
 	addr := strings.TrimPrefix(server.URL, "https://")
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	s := subscribe(t, client(t, schedulerapi.Options{TLS: &tls.Config{RootCAs: roots}}, addr))
+	s := subscribe(t, client(t, schedulerapi.Options{TLS: func() *tls.Config { return &tls.Config{RootCAs: roots} }}, addr))
 	if e, err := s.Next(); err != nil || e.Type != scheduler.Event_SUBSCRIBED {
 		t.Errorf("got %v, %v, want SUBSCRIBED", e, err)
 	}
@@ -299,9 +300,9 @@ func TestTLS(t *testing.T) {
 		t.Error(errs[0])
 	}
 
-	_, err := client(t, schedulerapi.Options{TLS: &tls.Config{}}, addr).Subscribe(context.Background(), subscribeCall())
+	_, err := client(t, schedulerapi.Options{TLS: func() *tls.Config { return &tls.Config{} }}, addr).Subscribe(context.Background(), subscribeCall())
 	wantError(t, err, schedulerapi.Unavailable, "cannot reach the master at "+addr+": tls: failed to verify certificate: x509: certificate signed by unknown authority")
 	plain := start(t, &master{Stay: true})
-	_, err = client(t, schedulerapi.Options{TLS: &tls.Config{}}, plain).Subscribe(context.Background(), subscribeCall())
+	_, err = client(t, schedulerapi.Options{TLS: func() *tls.Config { return &tls.Config{} }}, plain).Subscribe(context.Background(), subscribeCall())
 	wantError(t, err, schedulerapi.Unavailable, "cannot reach the master at "+plain+": it does not speak TLS")
 }

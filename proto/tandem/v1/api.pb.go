@@ -3127,7 +3127,7 @@ var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
+	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x16tandem/v1/rights.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8f\x01\n" +
@@ -3327,37 +3327,37 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xcb\r\n" +
-	"\x10SchedulerService\x12F\n" +
-	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\x12@\n" +
-	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\x12B\n" +
-	"\x06GetJob\x12\x18.tandem.v1.GetJobRequest\x1a\x19.tandem.v1.GetJobResponse\"\x03\x90\x02\x01\x12H\n" +
-	"\bListJobs\x12\x1a.tandem.v1.ListJobsRequest\x1a\x1b.tandem.v1.ListJobsResponse\"\x03\x90\x02\x01\x12T\n" +
-	"\fGetFramework\x12\x1e.tandem.v1.GetFrameworkRequest\x1a\x1f.tandem.v1.GetFrameworkResponse\"\x03\x90\x02\x01\x12T\n" +
-	"\fListVersions\x12\x1e.tandem.v1.ListVersionsRequest\x1a\x1f.tandem.v1.ListVersionsResponse\"\x03\x90\x02\x01\x12<\n" +
-	"\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse0\x01\x12N\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xa1\x0f\n" +
+	"\x10SchedulerService\x12P\n" +
+	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
+	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
+	"\x06GetJob\x12\x18.tandem.v1.GetJobRequest\x1a\x19.tandem.v1.GetJobResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12P\n" +
+	"\bListJobs\x12\x1a.tandem.v1.ListJobsRequest\x1a\x1b.tandem.v1.ListJobsResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12\\\n" +
+	"\fGetFramework\x12\x1e.tandem.v1.GetFrameworkRequest\x1a\x1f.tandem.v1.GetFrameworkResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12\\\n" +
+	"\fListVersions\x12\x1e.tandem.v1.ListVersionsRequest\x1a\x1f.tandem.v1.ListVersionsResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12F\n" +
+	"\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse\"\b\xba\xce\x18\x04\b\x01\x10\x020\x01\x12V\n" +
 	"\n" +
-	"ExplainJob\x12\x1c.tandem.v1.ExplainJobRequest\x1a\x1d.tandem.v1.ExplainJobResponse\"\x03\x90\x02\x01\x12E\n" +
-	"\aPlanJob\x12\x19.tandem.v1.PlanJobRequest\x1a\x1a.tandem.v1.PlanJobResponse\"\x03\x90\x02\x01\x12I\n" +
+	"ExplainJob\x12\x1c.tandem.v1.ExplainJobRequest\x1a\x1d.tandem.v1.ExplainJobResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12M\n" +
+	"\aPlanJob\x12\x19.tandem.v1.PlanJobRequest\x1a\x1a.tandem.v1.PlanJobResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12S\n" +
 	"\n" +
-	"RestartJob\x12\x1c.tandem.v1.RestartJobRequest\x1a\x1d.tandem.v1.RestartJobResponse\x12L\n" +
-	"\vRollbackJob\x12\x1d.tandem.v1.RollbackJobRequest\x1a\x1e.tandem.v1.RollbackJobResponse\x12L\n" +
-	"\vSteerUpdate\x12\x1d.tandem.v1.SteerUpdateRequest\x1a\x1e.tandem.v1.SteerUpdateResponse\x12=\n" +
-	"\x06RunJob\x12\x18.tandem.v1.RunJobRequest\x1a\x19.tandem.v1.RunJobResponse\x12F\n" +
-	"\tReconcile\x12\x1b.tandem.v1.ReconcileRequest\x1a\x1c.tandem.v1.ReconcileResponse\x12^\n" +
-	"\x11TeardownFramework\x12#.tandem.v1.TeardownFrameworkRequest\x1a$.tandem.v1.TeardownFrameworkResponse\x12N\n" +
+	"RestartJob\x12\x1c.tandem.v1.RestartJobRequest\x1a\x1d.tandem.v1.RestartJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12V\n" +
+	"\vRollbackJob\x12\x1d.tandem.v1.RollbackJobRequest\x1a\x1e.tandem.v1.RollbackJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12V\n" +
+	"\vSteerUpdate\x12\x1d.tandem.v1.SteerUpdateRequest\x1a\x1e.tandem.v1.SteerUpdateResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12G\n" +
+	"\x06RunJob\x12\x18.tandem.v1.RunJobRequest\x1a\x19.tandem.v1.RunJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12P\n" +
+	"\tReconcile\x12\x1b.tandem.v1.ReconcileRequest\x1a\x1c.tandem.v1.ReconcileResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12h\n" +
+	"\x11TeardownFramework\x12#.tandem.v1.TeardownFrameworkRequest\x1a$.tandem.v1.TeardownFrameworkResponse\"\b\xba\xce\x18\x04\b\x03\x10\x03\x12V\n" +
 	"\n" +
-	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\x03\x90\x02\x01\x12I\n" +
+	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12S\n" +
 	"\n" +
-	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\x12B\n" +
-	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse0\x01\x12K\n" +
-	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\x03\x90\x02\x01\x12K\n" +
+	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12L\n" +
+	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse\"\b\xba\xce\x18\x04\b\x01\x10\x010\x01\x12S\n" +
+	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12U\n" +
 	"\n" +
-	"WatchUsage\x12\x1c.tandem.v1.WatchUsageRequest\x1a\x1d.tandem.v1.WatchUsageResponse0\x01\x12C\n" +
-	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\x12I\n" +
+	"WatchUsage\x12\x1c.tandem.v1.WatchUsageRequest\x1a\x1d.tandem.v1.WatchUsageResponse\"\b\xba\xce\x18\x04\b\x01\x10\x020\x01\x12M\n" +
+	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12S\n" +
 	"\n" +
-	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponse\x12G\n" +
-	"\bExecTask\x12\x1a.tandem.v1.ExecTaskRequest\x1a\x1b.tandem.v1.ExecTaskResponse(\x010\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12Q\n" +
+	"\bExecTask\x12\x1a.tandem.v1.ExecTaskRequest\x1a\x1b.tandem.v1.ExecTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01(\x010\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_api_proto_rawDescOnce sync.Once
@@ -3531,6 +3531,7 @@ func file_tandem_v1_api_proto_init() {
 		return
 	}
 	file_tandem_v1_job_proto_init()
+	file_tandem_v1_rights_proto_init()
 	file_tandem_v1_state_proto_init()
 	file_tandem_v1_talk_proto_init()
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}

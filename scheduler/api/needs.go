@@ -1,0 +1,133 @@
+package api
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// needs returns what each procedure of a service needs of its caller, as its
+// definition says. It fails when one does not say it, or says that its requests
+// name jobs and they cannot.
+func needs(service protoreflect.ServiceDescriptor) (map[string]*tandemv1.Needs, error) {
+	all := map[string]*tandemv1.Needs{}
+	for i := range service.Methods().Len() {
+		method := service.Methods().Get(i)
+		need, _ := proto.GetExtension(method.Options(), tandemv1.E_Needs).(*tandemv1.Needs)
+		switch {
+		case need.GetRight() == tandemv1.Right_RIGHT_UNSPECIFIED || need.GetScope() == tandemv1.Scope_SCOPE_UNSPECIFIED:
+			return nil, fmt.Errorf("%s does not say which right it needs", method.FullName())
+		case need.GetScope() == tandemv1.Scope_SCOPE_NAMED && !canName(method.Input()):
+			return nil, fmt.Errorf("%s needs a right for the jobs that are named, but %s can name none", method.FullName(), method.Input().FullName())
+		}
+		all[fmt.Sprintf("/%s/%s", service.FullName(), method.Name())] = need
+	}
+	return all, nil
+}
+
+// naming is how a field of a request names jobs.
+type naming int
+
+const (
+	namesNothing naming = iota
+	namesJob
+	namesTask
+	holdsJob
+)
+
+func namingOf(fd protoreflect.FieldDescriptor) naming {
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		switch fd.Name() {
+		case "id", "ids", "job_id", "job_ids":
+			return namesJob
+		case "task_id", "task_ids":
+			return namesTask
+		}
+	case protoreflect.MessageKind:
+		if fd.Message().FullName() == (&tandemv1.Job{}).ProtoReflect().Descriptor().FullName() {
+			return holdsJob
+		}
+	}
+	return namesNothing
+}
+
+func canName(request protoreflect.MessageDescriptor) bool {
+	for i := range request.Fields().Len() {
+		if namingOf(request.Fields().Get(i)) != namesNothing {
+			return true
+		}
+	}
+	return false
+}
+
+// named returns the IDs of the jobs that a request names. It fails when it names
+// a task by what can be no task's ID.
+func named(request protoreflect.Message) (ids []string, err error) {
+	request.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		how := namingOf(fd)
+		if how == namesNothing || fd.IsMap() {
+			return true
+		}
+		if !fd.IsList() {
+			ids, err = withNamed(ids, how, v)
+			return err == nil
+		}
+		for i := range v.List().Len() {
+			if ids, err = withNamed(ids, how, v.List().Get(i)); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+	return ids, err
+}
+
+func withNamed(ids []string, how naming, v protoreflect.Value) ([]string, error) {
+	switch how {
+	case namesTask:
+		name, ok := state.ParseTaskName(v.String())
+		if !ok {
+			return ids, noTask(v.String())
+		}
+		return append(ids, name.Job), nil
+	case holdsJob:
+		job, _ := v.Message().Interface().(*tandemv1.Job)
+		return append(ids, job.GetId()), nil
+	}
+	return append(ids, v.String()), nil
+}
+
+// choices are the numbers and choices of a request, for the audit log.
+func choices(request protoreflect.Message) map[string]string {
+	chosen := map[string]string{}
+	request.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.IsMap() || fd.Kind() == protoreflect.StringKind || fd.Kind() == protoreflect.BytesKind,
+			fd.Kind() == protoreflect.MessageKind || fd.Kind() == protoreflect.GroupKind:
+		case fd.IsList():
+			var list []any
+			for i := range v.List().Len() {
+				list = append(list, v.List().Get(i).Interface())
+			}
+			chosen[string(fd.Name())] = fmt.Sprint(list)
+		case fd.Kind() == protoreflect.EnumKind:
+			chosen[string(fd.Name())] = string(nameOf(fd.Enum(), v.Enum()))
+		default:
+			chosen[string(fd.Name())] = v.String()
+		}
+		return true
+	})
+	return chosen
+}
+
+func nameOf(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) protoreflect.Name {
+	if v := e.Values().ByNumber(n); v != nil {
+		return v.Name()
+	}
+	return protoreflect.Name(fmt.Sprint(n))
+}
