@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/agentapi"
@@ -19,6 +21,8 @@ const (
 	// mark is how many bytes before the place that reading has come to are
 	// asked for again, to see whether it is still the same file.
 	mark = 256
+	// tries is how often something is looked at that a rotation may have hidden.
+	tries = 3
 	// farBeyond is an offset behind the end of every file: an agent answers it
 	// with the file's size alone.
 	farBeyond = 1 << 62
@@ -129,25 +133,43 @@ func (r *reader) file(number int) string {
 	return fmt.Sprintf("%s.%d", r.name, number)
 }
 
+// read reads a file of the series. In the midst of a rotation there is no live
+// one for a moment, which is less than the way to the agent.
 func (r *reader) read(ctx context.Context, number int, offset, length int64) (data []byte, size int64, err error) {
-	return r.files.ReadFile(ctx, r.agent, r.file(number), offset, length)
+	for try := 1; ; try++ {
+		data, size, err = r.files.ReadFile(ctx, r.agent, r.file(number), offset, length)
+		if number > 0 || try == tries || !errors.Is(err, agentapi.ErrNoFile) {
+			return data, size, err
+		}
+		if older, failure := r.oldest(ctx); failure != nil || older == 0 {
+			return data, size, err
+		}
+	}
 }
 
-// oldest returns the number of the oldest file.
+// oldest returns the number of the oldest file. Where one is missing in between
+// a rotation is under way.
 func (r *reader) oldest(ctx context.Context) (int, error) {
-	all, err := r.files.ListFiles(ctx, r.agent, path.Dir(r.name))
-	if err != nil {
-		return 0, err
+	for try := 1; ; try++ {
+		all, err := r.files.ListFiles(ctx, r.agent, path.Dir(r.name))
+		if err != nil {
+			return 0, err
+		}
+		there := make(map[int]bool, len(all))
+		for _, f := range all {
+			suffix, ok := strings.CutPrefix(path.Base(f.Path), path.Base(r.name)+".")
+			if number, err := strconv.Atoi(suffix); ok && err == nil && number > 0 {
+				there[number] = true
+			}
+		}
+		n := 0
+		for there[n+1] {
+			n++
+		}
+		if n == len(there) || try == tries {
+			return n, nil
+		}
 	}
-	there := make(map[string]bool, len(all))
-	for _, f := range all {
-		there[path.Base(f.Path)] = true
-	}
-	n := 0
-	for there[path.Base(r.file(n+1))] {
-		n++
-	}
-	return n, nil
 }
 
 // skip goes to where the last so many lines begin. A last line without an end
@@ -160,6 +182,9 @@ func (r *reader) skip(ctx context.Context, lines int) error {
 	last := true // the last byte of all is still to come; it ends the last line, or should
 	for number := 0; ; number++ {
 		_, size, err := r.read(ctx, number, farBeyond, 0)
+		if number > 0 && errors.Is(err, agentapi.ErrNoFile) {
+			return nil // It has gone meanwhile.
+		}
 		if err != nil {
 			return err
 		}
@@ -277,6 +302,9 @@ func (r *reader) first(ctx context.Context) ([]byte, error) {
 	}
 	for number := oldest; ; number-- {
 		data, _, err := r.read(ctx, number, 0, piece)
+		if number > 0 && errors.Is(err, agentapi.ErrNoFile) {
+			return nil, errMoved
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -24,6 +24,8 @@ type series struct {
 	mu    sync.Mutex // guards files
 	files []string
 	keep  int
+	// hidden is how many reads find no live file, as in the midst of a rotation.
+	hidden int
 	// before is called before each answer.
 	before func()
 }
@@ -48,6 +50,10 @@ func (s *series) ReadFile(_ context.Context, _, name string, offset, length int6
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if name == stdout && s.hidden > 0 {
+		s.hidden--
+		return nil, 0, agentapi.ErrNoFile
+	}
 	number := 0
 	if rest, ok := strings.CutPrefix(name, stdout+"."); ok {
 		number, _ = strconv.Atoi(rest)
@@ -109,6 +115,19 @@ func TestRotatedFilesAreOneLog(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestReadingInTheMidstOfARotation(t *testing.T) {
+	one := 1
+	for want, lines := range map[string]*int{"1\n2\n3\n": nil, "3\n": &one} {
+		s, got := &series{files: []string{"3\n", "2\n", "1\n"}, hidden: 2}, &text{}
+		if err := sandbox.Read(t.Context(), s, web, sandbox.Tail{Name: "stdout", Lines: lines}, got.add); err != nil {
+			t.Fatal(err)
+		}
+		if got := got.take(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
