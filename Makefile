@@ -9,7 +9,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 
-.PHONY: help run build test test-short test-v2 test-page lint package proto proto-check tidy-check sim chaos conform bench fuzz clean
+.PHONY: help run build test test-short test-v2 test-page lint package proto proto-check tidy-check sim sim-breakages chaos conform bench fuzz clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ sim: ## simulate whole clusters with faults: SEEDS=2000 of them, or SEED=n alone
 
 chaos: ## kill a scheduler RUNS=200 times at random moments while a team works with it
 	$(GO) test ./integration -run 'TestChaos$$' -count 1 -timeout 0 -v -chaos.runs $(or $(RUNS),200) $(if $(SEED),-chaos.seed $(SEED))
+
+sim-breakages: ## hold that the simulation finds each of a list of mistakes in the core
+	$(GO) test ./scheduler/core -run 'TestBreakages$$' -count 1 -timeout 0 -v -sim.breakages
 
 conform: ## replay a real Mesos's recorded traffic against the embedded one
 	@summary=$$(mktemp) && status=0 && \

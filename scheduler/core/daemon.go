@@ -76,6 +76,7 @@ func (c *Core) newDaemonInstance(j *job, agent string) *instance {
 	c.instances = append(c.instances, in)
 	j.add(in)
 	c.touch(j)
+	c.assess(in)
 	return in
 }
 

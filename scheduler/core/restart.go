@@ -73,6 +73,10 @@ func (a *attempt) outcome() (outcome, string) {
 		return wasLost, "agent " + a.rec.Hostname + " could not be reached"
 	case byUs:
 		return wasKilled, a.rec.KillReason
+	case refused != nil && a.joined():
+		// Where its executor has just ended, the resources for another are not
+		// among those of the launch. That is nobody's fault.
+		return wasLost, taskText(refused)
 	case refused != nil:
 		return wasRefused, "the master refused the launch: " + refused.Message
 	case failed != nil:

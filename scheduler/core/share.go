@@ -133,6 +133,11 @@ func (c *Core) join(a *attempt) {
 	a.shared = e
 }
 
+// joined reports whether the attempt's executor was brought by another.
+func (a *attempt) joined() bool {
+	return len(a.rec.Executor) > 0 && !strings.HasPrefix(a.rec.Tasks[0].TaskId, a.rec.ExecutorId+".")
+}
+
 // leave notes that an attempt is over.
 func (c *Core) leave(a *attempt) {
 	e := a.shared

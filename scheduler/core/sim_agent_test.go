@@ -9,8 +9,11 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tandem-mesos/tandem/pkg/resource"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
 // simAgent is an agent with its executors.
@@ -26,6 +29,7 @@ type simAgent struct {
 
 type simGroup struct {
 	executor  string
+	info      string // of its executor
 	resources resource.Resources
 	tasks     []*simTask
 	started   bool
@@ -38,6 +42,8 @@ type simTask struct {
 	command   string
 	resources resource.Resources
 	state     mesos.TaskState
+	checked   bool // has a readiness check
+	ready     bool
 	updates   []mesos.TaskStatus // not acknowledged, the first one sent
 }
 
@@ -52,10 +58,24 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 		}
 		return
 	}
-	group := &simGroup{executor: g.Executor.ExecutorID.Value, resources: m.read(g.Executor.Resources)}
+	info := g.Executor.String()
+	if old := a.executor(g.Executor.ExecutorID.Value); old != nil {
+		if old.info != info {
+			a.w.fail("executor %s is %s, and would be %s", old.executor, old.info, info)
+		}
+		if len(old.open()) == 0 && a.w.chance(0.5) {
+			// It is about to end, or has.
+			for _, t := range g.TaskGroup.Tasks {
+				a.drop(t.TaskID.Value)
+			}
+			return
+		}
+	}
+	group := &simGroup{executor: g.Executor.ExecutorID.Value, info: info, resources: m.read(g.Executor.Resources)}
 	for _, t := range g.TaskGroup.Tasks {
 		task := &simTask{
 			id: t.TaskID.Value, group: group, command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
+			checked: settingsOf(t.Data).GetReadinessCheck() != nil,
 		}
 		if a.tasks[task.id] != nil {
 			a.w.fail("task ID %s reached agent %s twice", task.id, a.id)
@@ -83,8 +103,59 @@ func (a *simAgent) start(g *simGroup) {
 			}
 			a.report(t, mesos.TASK_RUNNING, "")
 			a.live(t)
+			a.check(t)
 		})
 	}
+}
+
+// executor returns a group that an executor carries, one that runs if there is
+// any, or nil.
+func (a *simAgent) executor(id string) *simGroup {
+	var found *simGroup
+	for _, task := range slices.Sorted(maps.Keys(a.tasks)) {
+		if g := a.tasks[task].group; g.executor == id && (found == nil || len(found.open()) == 0) {
+			found = g
+		}
+	}
+	return found
+}
+
+// open are the tasks of a group that have not ended.
+func (g *simGroup) open() []*simTask {
+	return slices.DeleteFunc(slices.Clone(g.tasks), func(t *simTask) bool { return terminal(t.state) })
+}
+
+// executorDies ends all that an executor carries.
+func (a *simAgent) executorDies(id string) {
+	for _, task := range slices.Sorted(maps.Keys(a.tasks)) {
+		if t := a.tasks[task]; t != nil && t.group.executor == id && t.group.started {
+			a.endGroup(t.group, mesos.TASK_FAILED, "Executor terminated")
+		}
+	}
+	a.w.master.send(core.Failed{AgentID: &mesos.AgentID{Value: a.id}, ExecutorID: &mesos.ExecutorID{Value: id}})
+}
+
+// check lets a task become ready, and sometimes lose that again.
+func (a *simAgent) check(t *simTask) {
+	if !t.checked {
+		return
+	}
+	a.w.after(a.w.upTo(20*time.Second), func() {
+		if t.state != mesos.TASK_RUNNING {
+			return
+		}
+		t.ready = !t.ready || !a.w.faults()
+		a.report(t, mesos.TASK_RUNNING, "")
+		if !t.ready || a.w.faults() && a.w.chance(0.3) {
+			a.check(t)
+		}
+	})
+}
+
+func settingsOf(data []byte) *tandemv1.TaskSettings {
+	s := &tandemv1.TaskSettings{}
+	_ = proto.Unmarshal(data, s) // the core's own
+	return s
 }
 
 // live lets a running task come to its end: run never ends by itself, ok and
@@ -151,6 +222,12 @@ func (a *simAgent) report(t *simTask, st mesos.TaskState, message string) {
 	}
 	if a.draining && (st == mesos.TASK_KILLING || st == mesos.TASK_KILLED) {
 		status.Reason = agentDraining.Enum()
+	}
+	if t.checked {
+		status.CheckStatus = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_HTTP.Enum(), HTTP: &mesos.CheckStatusInfo_Http{}}
+		if code := uint32(200); t.ready {
+			status.CheckStatus.HTTP.StatusCode = &code
+		}
 	}
 	t.updates = append(t.updates, status)
 	if len(t.updates) == 1 {

@@ -25,16 +25,20 @@ type checks struct {
 	ends map[string]tandemv1.TaskState
 	// acknowledging are the statuses of this step, by task and uuid.
 	status map[string]tandemv1.TaskState
+	rules  *stepRules
 }
 
 func newChecks(s *simScheduler) *checks {
-	return &checks{s: s, launched: map[string]bool{}, numbers: map[string]uint64{}, ends: map[string]tandemv1.TaskState{},
+	k := &checks{s: s, launched: map[string]bool{}, numbers: map[string]uint64{}, ends: map[string]tandemv1.TaskState{},
 		status: map[string]tandemv1.TaskState{}}
+	k.rules = &stepRules{k: k}
+	return k
 }
 
 // effects checks what a step asks for before any of it happens.
 func (k *checks) effects(in core.Input, e core.Effects) {
 	k.offersAnswered(in, e)
+	k.rules.before(in, e)
 	if u, ok := in.(core.Updated); ok {
 		k.status[u.Status.TaskID.Value+"/"+string(u.Status.UUID)] = tandemv1.TaskState(u.Status.GetState())
 	}
@@ -110,6 +114,7 @@ func (k *checks) saved(e core.Effects) {
 	}
 	k.oneLiveAttempt()
 	k.phasesAgree()
+	k.rules.after(e)
 	k.moves()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -331,13 +332,23 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 			continue
 		}
 		executor := m.read(g.Executor.Resources)
-		sum := executor
+		var sum resource.Resources
+		if !at.carries(g.Executor.ExecutorID.Value) {
+			sum = executor
+		}
 		for _, t := range g.TaskGroup.Tasks {
 			sum = sum.Add(m.read(t.Resources))
 		}
 		rest, err := offered.Subtract(sum)
 		if err != nil {
-			m.w.fail("the group of %s is not in its offers: %v", g.Executor.ExecutorID.Value, err)
+			if strings.HasPrefix(g.TaskGroup.Tasks[0].TaskID.Value, g.Executor.ExecutorID.Value+".") {
+				m.w.fail("the group of %s is not in its offers: %v", g.Executor.ExecutorID.Value, err)
+			}
+			// It was to join an executor that has ended.
+			for _, t := range g.TaskGroup.Tasks {
+				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_ERROR, mesos.REASON_TASK_GROUP_INVALID, "Task group uses more resources than available")
+			}
+			continue
 		}
 		offered = rest
 		if m.w.faults() && m.w.chance(0.02) {
@@ -360,6 +371,16 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 	if at != nil {
 		m.filter(at, accept.Filters, offered)
 	}
+}
+
+// carries reports whether an executor is there: it counts once for all its tasks.
+func (a *masterAgent) carries(executor string) bool {
+	for _, t := range a.tasks {
+		if t.executor == executor && !terminal(t.state) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *simMaster) read(rs []mesos.Resource) resource.Resources {

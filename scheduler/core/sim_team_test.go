@@ -180,6 +180,10 @@ func (t *team) spec(id string) *tandemv1.Job {
 	if r.IntN(2) == 0 {
 		j.Update.AutoRevert = proto.Bool(false)
 	}
+	if r.IntN(2) == 0 {
+		j.Update.MaxFailures = proto.Int32(int32(r.IntN(5)))
+	}
+	j.Executor.Share = tandemv1.ExecutorShare(1 + r.IntN(3))
 	if id >= "/job4" {
 		if id < "/job6" {
 			j.Type = tandemv1.JobType_JOB_TYPE_BATCH
@@ -215,6 +219,9 @@ func (t *team) spec(id string) *tandemv1.Job {
 		}
 		if r.IntN(3) == 0 {
 			w.Ports = []*tandemv1.Port{{Name: "http"}}
+		}
+		if id < "/job4" && r.IntN(3) == 0 {
+			w.ReadinessCheck = &tandemv1.HealthCheck{Kind: &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Path: "/ready"}}}
 		}
 		j.Workloads = append(j.Workloads, w)
 	}

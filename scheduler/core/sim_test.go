@@ -6,8 +6,11 @@ import (
 	"hash/fnv"
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +24,7 @@ import (
 var (
 	simSeeds = flag.Uint64("sim.seeds", 100, "how many worlds to simulate")
 	simFirst = flag.Uint64("sim.first", 1, "the first seed")
+	simFast  = flag.Bool("sim.fast", false, "end with the first seed that fails")
 	simSeed  = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
 )
 
@@ -37,15 +41,26 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	steps := 0
-	for seed := *simFirst; seed < *simFirst+*simSeeds; seed++ {
-		err, n := simulate(seed, nil)
-		steps += n
-		if err != "" {
-			t.Errorf("seed %d: %s\n  to see it: make sim SEED=%d", seed, err, seed)
-		}
+	var steps, next atomic.Int64
+	next.Store(int64(*simFirst) - 1)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for {
+				seed := uint64(next.Add(1))
+				if seed >= *simFirst+*simSeeds || *simFast && t.Failed() {
+					return
+				}
+				err, n := simulate(seed, nil)
+				steps.Add(int64(n))
+				if err != "" {
+					t.Errorf("seed %d: %s\n  to see it: make sim SEED=%d", seed, err, seed)
+				}
+			}
+		})
 	}
-	t.Logf("%d steps in %d worlds", steps, *simSeeds)
+	workers.Wait()
+	t.Logf("%d steps in %d worlds", steps.Load(), *simSeeds)
 }
 
 // TestSimulationRepeats holds that a seed gives the same world every time.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"google.golang.org/protobuf/proto"
 
@@ -231,7 +230,7 @@ func (w *world) mischief() {
 			t := tasks[w.random.IntN(len(tasks))]
 			if t.group.started {
 				w.note("the executor of %s dies", t.id)
-				a.endGroup(t.group, mesos.TASK_FAILED, "Executor terminated")
+				a.executorDies(t.group.executor)
 			}
 		}
 	}
