@@ -19,12 +19,17 @@ const (
 	StepDir             // The working directory.
 	StepExec            // Which is the index of the path.
 	StepTerminal        // The controlling terminal.
+	StepNamespaces
+	StepReadonly // The root that it cannot write to.
+	StepMount    // Which is the index of the mount.
+	StepCapabilities
 )
 
 // String names the step.
 func (s Step) String() string {
 	names := [...]string{"", "take its files", "make a session", "set a resource limit", "become its user",
-		"tie itself to its parent", "give up privileges", "enter its directory", "execute its program", "take over its terminal"}
+		"tie itself to its parent", "give up privileges", "enter its directory", "execute its program", "take over its terminal",
+		"make its namespaces", "make its root read-only", "mount a tmpfs", "set its capabilities"}
 	if int(s) < len(names) {
 		return names[s]
 	}

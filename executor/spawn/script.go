@@ -50,6 +50,7 @@ type script struct {
 	steps []step // of each operation
 	args  cloneArgs
 	pidfd int32
+	flags uintptr // of clone, for namespaces that a process is born in
 
 	told   [1]byte
 	ready  [1]byte
@@ -79,7 +80,7 @@ const (
 
 // scriptOf does all that takes memory. The socket is the child's.
 func scriptOf(p Program, socket int) (*script, error) {
-	s := &script{ready: [1]byte{ready}}
+	s := &script{ready: [1]byte{ready}, flags: p.View.Namespaces & unix.CLONE_NEWPID}
 	for i, f := range p.Files {
 		s.add(StepFiles, i, ruleMust, unix.SYS_DUP3, f.Fd(), uintptr(i), 0)
 	}
@@ -98,17 +99,24 @@ func scriptOf(p Program, socket int) (*script, error) {
 	s.ops[len(s.ops)-1].want = 1
 
 	s.add(StepSession, 0, ruleAny, unix.SYS_UMASK, uintptr(p.Umask))
+	if err := s.view(p.View, p.Dir); err != nil {
+		return nil, err
+	}
 	// The limits come as late as the privilege to raise them allows.
 	for i, r := range p.Rlimits {
 		limit := &unix.Rlimit{Cur: r.Soft, Max: r.Hard}
 		s.keep = append(s.keep, limit)
 		s.add(StepRlimit, i, ruleMust, unix.SYS_PRLIMIT64, 0, uintptr(r.Resource), address(limit), 0)
 	}
+	s.bound(p.Capabilities)
 	s.user(p.User)
+	s.empower(p.Capabilities)
 	if p.DieWithParent { // The kernel forgets this at every change of credentials.
 		s.add(StepParent, 0, ruleMust, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
 		s.add(StepParent, 0, ruleEqual, unix.SYS_GETPPID)
-		s.ops[len(s.ops)-1].want = uintptr(syscall.Getpid())
+		if p.View.Namespaces&unix.CLONE_NEWPID == 0 { // Its parent has the number 0 there.
+			s.ops[len(s.ops)-1].want = uintptr(syscall.Getpid())
+		}
 	}
 	if p.NoNewPrivileges {
 		s.add(StepPrivileges, 0, ruleMust, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)

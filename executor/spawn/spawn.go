@@ -35,6 +35,10 @@ type Program struct {
 	Rlimits []Rlimit
 	// User is whom to become; nil for nobody else.
 	User *User
+	// Capabilities are what the program begins with; nil leaves them to User.
+	Capabilities *Capabilities
+	// View is what it sees of the machine.
+	View View
 	// NoNewPrivileges sets no_new_privs.
 	NoNewPrivileges bool
 	// DieWithParent has the kernel kill the program when the thread that called
@@ -132,7 +136,7 @@ func (c *Child) Close() {
 // bear makes the process, with all signals blocked, so that no handler of Go's
 // runs in the child.
 func (s *script) bear(o Options) (pid int, err syscall.Errno) {
-	flags := uintptr(unix.SIGCHLD)
+	flags := uintptr(unix.SIGCHLD) | s.flags
 	if !o.Apart {
 		flags |= unix.CLONE_VM
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	"github.com/tandem-mesos/tandem/pkg/fetch"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -161,6 +162,11 @@ func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits
 		spec.Rotation = &workload.Rotation{MaxFiles: int(logs.GetMaxFiles()), MaxFileSize: logs.GetMaxFileSize()}
 	}
 	setCommand(&spec, task.Command)
+	asked, err := confine.Parse(settings.GetOciConfinement())
+	if err != nil {
+		return workload.Spec{}, err
+	}
+	confined(&spec, asked)
 	return spec, nil
 }
 
@@ -228,7 +234,7 @@ func (p *Process) Check(ctx context.Context, k core.Check) core.CheckResult {
 }
 
 // run runs the command of a check or hook as a workload of its own: as the task's user, in its
-// environment and directory, in a cgroup beside the task's, so that it can be
+// environment and directory, confined as the task is, in a cgroup beside the task's, so that it can be
 // ended with all that it has started, and its memory is not held against the
 // task.
 func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
@@ -242,6 +248,9 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 		Dir:    p.spec.Dir,
 		User:   p.spec.User,
 		Policy: cgroup.Prefer,
+
+		Umask: p.spec.Umask, Groups: p.spec.Groups, Capabilities: p.spec.Capabilities,
+		NoNewPrivileges: p.spec.NoNewPrivileges, View: p.spec.View,
 	}
 	setCommand(&spec, k.Spec.Command)
 	turn := p.turns[k.Kind]

@@ -261,6 +261,9 @@ func (p *Process) spawn(s *Spec, program spawn.Program) error {
 	if born && cannotBeBorn(err) {
 		child, born, err = start(nil)
 	}
+	if errors.Is(err, syscall.EPERM) && program.View.Namespaces != 0 {
+		return errors.New("cannot start a process in namespaces of its own: that takes an executor that is root")
+	}
 	if err != nil {
 		return fmt.Errorf("cannot start a process: %w", err)
 	}

@@ -6,34 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/spawn"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 )
-
-// rlimits maps the OCI names to the kernel's numbers.
-var rlimits = map[string]int{
-	"RLIMIT_AS":         unix.RLIMIT_AS,
-	"RLIMIT_CORE":       unix.RLIMIT_CORE,
-	"RLIMIT_CPU":        unix.RLIMIT_CPU,
-	"RLIMIT_DATA":       unix.RLIMIT_DATA,
-	"RLIMIT_FSIZE":      unix.RLIMIT_FSIZE,
-	"RLIMIT_LOCKS":      unix.RLIMIT_LOCKS,
-	"RLIMIT_MEMLOCK":    unix.RLIMIT_MEMLOCK,
-	"RLIMIT_MSGQUEUE":   unix.RLIMIT_MSGQUEUE,
-	"RLIMIT_NICE":       unix.RLIMIT_NICE,
-	"RLIMIT_NOFILE":     unix.RLIMIT_NOFILE,
-	"RLIMIT_NPROC":      unix.RLIMIT_NPROC,
-	"RLIMIT_RSS":        unix.RLIMIT_RSS,
-	"RLIMIT_RTPRIO":     unix.RLIMIT_RTPRIO,
-	"RLIMIT_RTTIME":     unix.RLIMIT_RTTIME,
-	"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING,
-	"RLIMIT_STACK":      unix.RLIMIT_STACK,
-}
 
 // programOf says what a process is to become. A workload without a cgroup must
 // not outlive the executor: nobody else could find it.
@@ -46,6 +29,8 @@ func (l *Launcher) programOf(s *Spec, user *Numbers, files [3]*os.File, mortal b
 		Dir:             s.Dir,
 		Files:           files,
 		Umask:           0o022,
+		Capabilities:    capabilitiesOf(s.Capabilities),
+		View:            viewOf(s.View),
 		NoNewPrivileges: s.NoNewPrivileges,
 		DieWithParent:   mortal,
 	}
@@ -55,7 +40,8 @@ func (l *Launcher) programOf(s *Spec, user *Numbers, files [3]*os.File, mortal b
 	stated := false
 	for _, r := range s.Rlimits {
 		stated = stated || r.Type == "RLIMIT_NOFILE"
-		p.Rlimits = append(p.Rlimits, spawn.Rlimit{Resource: rlimits[r.Type], Soft: r.Soft, Hard: r.Hard})
+		number, _ := confine.ResourceOf(r.Type)
+		p.Rlimits = append(p.Rlimits, spawn.Rlimit{Resource: number, Soft: r.Soft, Hard: r.Hard})
 	}
 	if given := l.nofile(); !stated && given != nil {
 		p.Rlimits = append(p.Rlimits, *given)
@@ -63,7 +49,47 @@ func (l *Launcher) programOf(s *Spec, user *Numbers, files [3]*os.File, mortal b
 	if user != nil {
 		p.User = &spawn.User{UID: user.UID, GID: user.GID, Groups: user.Groups}
 	}
+	if len(s.Groups) > 0 {
+		if p.User == nil {
+			own, _ := os.Getgroups()
+			p.User = &spawn.User{UID: os.Geteuid(), GID: os.Getegid(), Groups: own}
+		}
+		p.User.Groups = append(slices.Clone(p.User.Groups), s.Groups...)
+	}
 	return p
+}
+
+func capabilitiesOf(c *specs.LinuxCapabilities) *spawn.Capabilities {
+	if c == nil {
+		return nil
+	}
+	set := func(names []string) (bits uint64) {
+		for _, name := range names {
+			if n, ok := confine.CapabilityOf(name); ok {
+				bits |= 1 << n
+			}
+		}
+		return bits
+	}
+	return &spawn.Capabilities{
+		Bounding: set(c.Bounding), Effective: set(c.Effective), Permitted: set(c.Permitted),
+		Inheritable: set(c.Inheritable), Ambient: set(c.Ambient),
+	}
+}
+
+func viewOf(v View) spawn.View {
+	view := spawn.View{ReadonlyRoot: v.ReadonlyRoot}
+	for _, n := range v.Namespaces {
+		view.Namespaces |= map[specs.LinuxNamespaceType]uintptr{
+			specs.PIDNamespace: unix.CLONE_NEWPID, specs.MountNamespace: unix.CLONE_NEWNS,
+			specs.IPCNamespace: unix.CLONE_NEWIPC, specs.UTSNamespace: unix.CLONE_NEWUTS,
+		}[n]
+	}
+	for _, m := range v.Mounts {
+		flags, data, _ := m.Flags() // They were checked.
+		view.Mounts = append(view.Mounts, spawn.Mount{Target: m.Destination, Flags: flags, Data: data})
+	}
+	return view
 }
 
 // candidates lists the files that a program's name may mean, in the way of
@@ -168,6 +194,13 @@ func explain(s *Spec, p spawn.Program, err error) error {
 		return fmt.Errorf("cannot tie it to the executor's life: %w", f.Errno)
 	case spawn.StepPrivileges:
 		return fmt.Errorf("cannot give up new privileges: %w", f.Errno)
+	case spawn.StepNamespaces, spawn.StepReadonly, spawn.StepCapabilities:
+		if errors.Is(f.Errno, syscall.EPERM) {
+			return fmt.Errorf("%w; that takes an executor that is root and has the capabilities", f)
+		}
+		return f
+	case spawn.StepMount:
+		return fmt.Errorf("cannot mount a tmpfs on %s: %w", p.View.Mounts[f.Which].Target, f.Errno)
 	case spawn.StepDir:
 		return fmt.Errorf("cannot enter the working directory %s: %w", s.Dir, f.Errno)
 	case spawn.StepExec:

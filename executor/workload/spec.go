@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 )
 
 // Spec is what to run, and how. It is not changed by this package.
@@ -58,6 +59,26 @@ type Spec struct {
 	// NoNewPrivileges keeps the program from gaining privileges by executing
 	// set-user-ID files.
 	NoNewPrivileges bool
+	// Groups are numbers of groups beside those of the user.
+	Groups []int
+	// Capabilities are what the program begins with; nil leaves them to the user.
+	Capabilities *specs.LinuxCapabilities
+	// View is what the program sees of the machine.
+	View View
+}
+
+// View is what a program sees of the machine that others do not. Anything of it
+// takes an executor that is root.
+type View struct {
+	// Namespaces are those of its own: pid, mount, ipc and uts. As the first
+	// process of a pid namespace a program is not ended by a signal that it does
+	// not handle, but for SIGKILL.
+	Namespaces []specs.LinuxNamespaceType
+	// ReadonlyRoot leaves only Dir and Mounts writable. It takes the mount
+	// namespace, as Mounts do.
+	ReadonlyRoot bool
+	// Mounts are of tmpfs, empty at first and gone with the workload.
+	Mounts []confine.Mount
 }
 
 // Rotation is how many files of each stream are kept, the live one included, and
@@ -82,6 +103,11 @@ func (s *Spec) validate() error {
 	case s.Umask != nil && (*s.Umask < 0 || *s.Umask > 0o777):
 		return fmt.Errorf("its umask of %#o is not between 0 and 0777", *s.Umask)
 	}
+	for _, m := range s.View.Mounts {
+		if s.Dir == m.Destination || strings.HasPrefix(s.Dir, m.Destination+"/") {
+			return fmt.Errorf("its mount on %s would hide its own directory, %s", m.Destination, s.Dir)
+		}
+	}
 	for name, value := range map[string]string{"standard output": s.Stdout, "standard error": s.Stderr} {
 		if value != "" && !strings.HasPrefix(value, "/") {
 			return fmt.Errorf("the file of its %s, %q, is not an absolute path", name, value)
@@ -101,7 +127,7 @@ func (s *Spec) validate() error {
 		}
 	}
 	for _, r := range s.Rlimits {
-		if _, ok := rlimits[r.Type]; !ok {
+		if _, ok := confine.ResourceOf(r.Type); !ok {
 			return fmt.Errorf("it has an unknown resource limit %q", r.Type)
 		}
 		if r.Soft > r.Hard {

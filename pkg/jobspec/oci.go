@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -9,16 +10,67 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
-// linux checks the keys and types of LinuxResources by the Go types of the
-// specification. encoding/json could refuse them too, but stops at the first,
+// linux checks the keys and types of what is the OCI runtime specification's by
+// the Go types of it. encoding/json could refuse them too, but stops at the first,
 // does not say where it is, and takes keys in any case.
 func (c *checker) linux(field string, l *tandemv1.Linux) {
+	before := len(c.problems)
 	if l.GetResources() != nil {
-		c.shape(field, structpb.NewStructValue(l.GetResources()), reflect.TypeFor[specs.LinuxResources]())
+		c.shape(join(field, "resources"), structpb.NewStructValue(l.GetResources()), reflect.TypeFor[specs.LinuxResources]())
 	}
+	if l.GetProcess() != nil {
+		c.shape(join(field, "process"), structpb.NewStructValue(l.GetProcess()), reflect.TypeFor[confine.Process]())
+	}
+	for i, n := range l.GetNamespaces() {
+		c.shape(fmt.Sprintf("%s.namespaces[%d]", field, i), structpb.NewStructValue(n), reflect.TypeFor[confine.Namespace]())
+	}
+	if l.GetRoot() != nil {
+		c.shape(join(field, "root"), structpb.NewStructValue(l.GetRoot()), reflect.TypeFor[confine.Root]())
+	}
+	for i, m := range l.GetMounts() {
+		c.shape(fmt.Sprintf("%s.mounts[%d]", field, i), structpb.NewStructValue(m), reflect.TypeFor[confine.Mount]())
+	}
+	if len(c.problems) > before {
+		return // What follows takes the right types.
+	}
+	var s confine.Spec
+	if err := json.Unmarshal(Confinement(l), &s); len(Confinement(l)) > 0 && err != nil {
+		c.refuse(field, "is not what the OCI runtime specification has: %v", err)
+		return
+	}
+	for _, p := range s.Check() {
+		c.refuse(join(field, p.Field), "%s", p.Text)
+	}
+}
+
+// Confinement returns the part of a workload's linux settings that concerns its
+// process, as the JSON of a [confine.Spec]; nil where there is none.
+func Confinement(l *tandemv1.Linux) []byte {
+	all := map[string]any{}
+	if l.GetProcess() != nil {
+		all["process"] = l.GetProcess().AsMap()
+	}
+	for name, list := range map[string][]*structpb.Struct{"namespaces": l.GetNamespaces(), "mounts": l.GetMounts()} {
+		var elements []any
+		for _, e := range list {
+			elements = append(elements, e.AsMap())
+		}
+		if len(elements) > 0 {
+			all[name] = elements
+		}
+	}
+	if l.GetRoot() != nil {
+		all["root"] = l.GetRoot().AsMap()
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	data, _ := json.Marshal(all) // A Struct holds nothing that JSON cannot.
+	return data
 }
 
 // shape checks that a value fits a Go type.
@@ -42,7 +94,7 @@ func (c *checker) shape(field string, v *structpb.Value, t reflect.Type) {
 			for name := range ordered(types) {
 				names = append(names, name)
 			}
-			c.suggest(at, nearest(key, names), "unknown key of OCI's LinuxResources")
+			c.suggest(at, nearest(key, names), "unknown key of OCI's %s", t.Name())
 		}
 	case reflect.Map:
 		if v.GetStructValue() == nil {

@@ -93,7 +93,7 @@ func (c *checker) workload(field string, w *tandemv1.Workload) {
 	c.command(field, w)
 	c.resources(join(field, "resources"), w.GetResources())
 	c.limits(field, w)
-	c.linux(join(field, "linux.resources"), w.GetLinux())
+	c.linux(join(field, "linux"), w.GetLinux())
 	dests := map[string]string{}
 	for i, f := range w.GetFetch() {
 		at := fmt.Sprintf("%s.fetch[%d]", field, i)

@@ -231,5 +231,6 @@ func (c *Core) taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
 		// A Struct holds nothing that JSON cannot.
 		s.OciResources, _ = json.Marshal(fields.AsMap())
 	}
+	s.OciConfinement = jobspec.Confinement(w.GetLinux())
 	return s
 }

@@ -1508,7 +1508,23 @@ type Linux struct {
 	// LinuxResources of the OCI runtime specification, by its own JSON names
 	// (memory.reservation, cpu.burst, hugepageLimits, unified, ...). Where it
 	// and Limits name the same file, Limits wins.
-	Resources     *structpb.Struct `protobuf:"bytes,1,opt,name=resources,proto3" json:"resources,omitempty"`
+	Resources *structpb.Struct `protobuf:"bytes,1,opt,name=resources,proto3" json:"resources,omitempty"`
+	// Of Process of the OCI runtime specification: user.umask (a decimal number, such as
+	// 18 for 022, the default), user.additionalGids, capabilities, rlimits (-1 is no limit),
+	// noNewPrivileges and oomScoreAdj. Limits.nofile wins over RLIMIT_NOFILE.
+	Process *structpb.Struct `protobuf:"bytes,2,opt,name=process,proto3" json:"process,omitempty"`
+	// Namespaces of its own, such as [{type: pid}, {type: mount}]: pid, mount, ipc
+	// and uts. As the first process of a pid namespace a program is not ended by a
+	// signal that it does not handle, but for SIGKILL. Takes an executor that is
+	// root. Default: none.
+	Namespaces []*structpb.Struct `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	// {readonly: true} leaves only its directory and its mounts writable. Takes a
+	// mount namespace.
+	Root *structpb.Struct `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
+	// Empty file systems in memory that end with it, such as
+	// [{destination: /tmp, type: tmpfs, options: [size=16m]}]. They count as its
+	// memory. Take a mount namespace.
+	Mounts        []*structpb.Struct `protobuf:"bytes,5,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1546,6 +1562,34 @@ func (*Linux) Descriptor() ([]byte, []int) {
 func (x *Linux) GetResources() *structpb.Struct {
 	if x != nil {
 		return x.Resources
+	}
+	return nil
+}
+
+func (x *Linux) GetProcess() *structpb.Struct {
+	if x != nil {
+		return x.Process
+	}
+	return nil
+}
+
+func (x *Linux) GetNamespaces() []*structpb.Struct {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *Linux) GetRoot() *structpb.Struct {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *Linux) GetMounts() []*structpb.Struct {
+	if x != nil {
+		return x.Mounts
 	}
 	return nil
 }
@@ -2339,9 +2383,15 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x05_pidsB\t\n" +
 	"\a_nofile\"\"\n" +
 	"\bIoLimits\x12\x16\n" +
-	"\x06weight\x18\x01 \x01(\rR\x06weight\">\n" +
+	"\x06weight\x18\x01 \x01(\rR\x06weight\"\x88\x02\n" +
 	"\x05Linux\x125\n" +
-	"\tresources\x18\x01 \x01(\v2\x17.google.protobuf.StructR\tresources\"7\n" +
+	"\tresources\x18\x01 \x01(\v2\x17.google.protobuf.StructR\tresources\x121\n" +
+	"\aprocess\x18\x02 \x01(\v2\x17.google.protobuf.StructR\aprocess\x127\n" +
+	"\n" +
+	"namespaces\x18\x03 \x03(\v2\x17.google.protobuf.StructR\n" +
+	"namespaces\x12+\n" +
+	"\x04root\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x04root\x12/\n" +
+	"\x06mounts\x18\x05 \x03(\v2\x17.google.protobuf.StructR\x06mounts\"7\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\thost_port\x18\x02 \x01(\x05R\bhostPort\"\xaf\x01\n" +
@@ -2509,22 +2559,26 @@ var file_tandem_v1_job_proto_depIdxs = []int32{
 	17, // 35: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
 	5,  // 36: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
 	31, // 37: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
-	23, // 38: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
-	24, // 39: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
-	25, // 40: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
-	30, // 41: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
-	30, // 42: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
-	30, // 43: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	30, // 44: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	30, // 45: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
-	23, // 46: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	25, // 47: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	21, // 48: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	31, // 38: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
+	31, // 39: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
+	31, // 40: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
+	31, // 41: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
+	23, // 42: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
+	24, // 43: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
+	25, // 44: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
+	30, // 45: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
+	30, // 46: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
+	30, // 47: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	30, // 48: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	30, // 49: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
+	23, // 50: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
+	25, // 51: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	21, // 52: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }

@@ -54,6 +54,9 @@ type TaskSettings struct {
 	ReadinessPort  int32        `protobuf:"varint,12,opt,name=readiness_port,json=readinessPort,proto3" json:"readiness_port,omitempty"`
 	// Run before the first signal, in place of pre_stop_http.
 	PreStopCommand *CommandCheck `protobuf:"bytes,13,opt,name=pre_stop_command,json=preStopCommand,proto3" json:"pre_stop_command,omitempty"`
+	// What the workload's process is confined to: a JSON object with process,
+	// namespaces, root and mounts as in Linux, or empty.
+	OciConfinement []byte `protobuf:"bytes,14,opt,name=oci_confinement,json=ociConfinement,proto3" json:"oci_confinement,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -175,6 +178,13 @@ func (x *TaskSettings) GetReadinessPort() int32 {
 func (x *TaskSettings) GetPreStopCommand() *CommandCheck {
 	if x != nil {
 		return x.PreStopCommand
+	}
+	return nil
+}
+
+func (x *TaskSettings) GetOciConfinement() []byte {
+	if x != nil {
+		return x.OciConfinement
 	}
 	return nil
 }
@@ -384,7 +394,7 @@ var File_tandem_v1_task_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xc4\x04\n" +
+	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xed\x04\n" +
 	"\fTaskSettings\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12)\n" +
 	"\x06limits\x18\x02 \x01(\v2\x11.tandem.v1.LimitsR\x06limits\x12#\n" +
@@ -400,7 +410,8 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	" \x03(\v2\x10.tandem.v1.FetchR\x05fetch\x12?\n" +
 	"\x0freadiness_check\x18\v \x01(\v2\x16.tandem.v1.HealthCheckR\x0ereadinessCheck\x12%\n" +
 	"\x0ereadiness_port\x18\f \x01(\x05R\rreadinessPort\x12A\n" +
-	"\x10pre_stop_command\x18\r \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\"\xdf\x01\n" +
+	"\x10pre_stop_command\x18\r \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\x12'\n" +
+	"\x0foci_confinement\x18\x0e \x01(\fR\x0eociConfinement\"\xdf\x01\n" +
 	"\n" +
 	"TaskReport\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12 \n" +

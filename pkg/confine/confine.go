@@ -1,0 +1,111 @@
+package confine
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Spec is what a process is confined to. The zero Spec asks for nothing.
+type Spec struct {
+	Process    *Process    `json:"process,omitempty"`
+	Namespaces []Namespace `json:"namespaces,omitempty"`
+	Root       *Root       `json:"root,omitempty"`
+	Mounts     []Mount     `json:"mounts,omitempty"`
+}
+
+// Process is what of itself the process is to have.
+type Process struct {
+	User *User `json:"user,omitempty"`
+	// Capabilities are the sets that the program begins with; nil leaves them to
+	// the user: all for root, none for others.
+	Capabilities *specs.LinuxCapabilities `json:"capabilities,omitempty"`
+	Rlimits      []Rlimit                 `json:"rlimits,omitempty"`
+	// NoNewPrivileges keeps the program from gaining privileges by executing
+	// set-user-ID files.
+	NoNewPrivileges bool `json:"noNewPrivileges,omitempty"`
+	// OOMScoreAdj is from -1000 to 1000.
+	OOMScoreAdj *int `json:"oomScoreAdj,omitempty"`
+}
+
+// User adds to the workload's user, which is named elsewhere.
+type User struct {
+	Umask *uint32 `json:"umask,omitempty"`
+	// AdditionalGids are groups beside those that the user has on the agent.
+	AdditionalGids []uint32 `json:"additionalGids,omitempty"`
+}
+
+// Rlimit is a resource limit, such as RLIMIT_CORE.
+type Rlimit struct {
+	Type string `json:"type"`
+	Soft Amount `json:"soft"`
+	Hard Amount `json:"hard"`
+}
+
+// Unlimited is the amount of no limit.
+const Unlimited Amount = -1
+
+// Amount is that of a resource limit.
+type Amount int64
+
+// Kernel returns the amount as the kernel has it.
+func (a Amount) Kernel() uint64 { return uint64(a) } // RLIM_INFINITY is all ones
+
+// UnmarshalJSON takes the kernel's number for no limit as well, as it stands in
+// OCI bundles.
+func (a *Amount) UnmarshalJSON(data []byte) error {
+	if string(data) == "18446744073709551615" {
+		*a = Unlimited
+		return nil
+	}
+	var n int64
+	if err := json.Unmarshal(data, &n); err != nil {
+		return err
+	}
+	*a = Amount(n)
+	return nil
+}
+
+// Namespace is one of its own.
+type Namespace struct {
+	Type specs.LinuxNamespaceType `json:"type"`
+}
+
+// Root is the file system as a whole.
+type Root struct {
+	// Readonly leaves only the task's directory and its mounts writable.
+	Readonly bool `json:"readonly,omitempty"`
+}
+
+// Mount is an empty file system in memory that ends with the workload.
+type Mount struct {
+	Destination string   `json:"destination"`
+	Type        string   `json:"type"`
+	Options     []string `json:"options,omitempty"`
+}
+
+// Parse reads a Spec from JSON, and checks it. Empty data is a zero Spec.
+func Parse(data []byte) (Spec, error) {
+	var s Spec
+	if len(data) == 0 {
+		return s, nil
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Spec{}, fmt.Errorf("its linux settings are not those of the OCI runtime specification: %w", err)
+	}
+	for _, p := range s.Check() {
+		return Spec{}, fmt.Errorf("its linux.%s %s", p.Field, p.Text)
+	}
+	return s, nil
+}
+
+// Has says whether a namespace of the type is asked for.
+func (s *Spec) Has(of specs.LinuxNamespaceType) bool {
+	for _, n := range s.Namespaces {
+		if n.Type == of {
+			return true
+		}
+	}
+	return false
+}
