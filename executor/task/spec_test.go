@@ -1,6 +1,7 @@
 package task
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,5 +32,15 @@ func TestLogSettingsAreTheSpecsRotation(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestLostOutputIsAWarning(t *testing.T) {
+	exit := exitOf(workload.Exit{LostOutput: []error{errors.New("of its stdout 12 bytes are missing: no space left on device")}})
+	if diff := cmp.Diff([]string{"of its stdout 12 bytes are missing: no space left on device"}, exit.Warnings); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if exit.Err != "" || exit.Trouble != "" {
+		t.Errorf("it is taken for more than that: %+v", exit)
 	}
 }
