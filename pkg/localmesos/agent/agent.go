@@ -67,6 +67,7 @@ type Agent struct {
 
 	mu     sync.Mutex // guards what follows
 	server *server
+	socket *server       // nil when there is no domain socket
 	thaw   chan struct{} // closed to end a freeze; nil when there is none
 	stop   sync.Once
 }
@@ -128,6 +129,9 @@ func (a *Agent) prepare(p parsed) error {
 	a.ip, a.port = address.IP.String(), address.Port
 	a.router = a.routes()
 	a.server = a.newServer(listener)
+	if err := a.listenSocket(); err != nil {
+		return errors.Join(err, listener.Close(), a.runtime.Close())
+	}
 	port := int32(a.port)
 	a.core = core.New(o.Clock.Now(), core.Config{
 		Info: mesos.AgentInfo{
@@ -174,7 +178,9 @@ func (a *Agent) Start() {
 	a.running.Store(true)
 	go a.loop()
 	a.up.Store(true)
-	a.server.start()
+	for _, s := range a.servers() {
+		s.start()
+	}
 	a.poke()
 }
 
@@ -230,9 +236,11 @@ func (a *Agent) end(ctx context.Context) error {
 		errs = append(errs, a.wait(ctx, func() { <-a.ended }, "its loop"))
 	}
 	a.mu.Lock()
-	s := a.server
+	servers := a.servers()
 	a.mu.Unlock()
-	errs = append(errs, a.wait(ctx, s.stop, "its endpoints"))
+	for _, s := range servers {
+		errs = append(errs, a.wait(ctx, s.stop, "its endpoints"))
+	}
 	errs = append(errs, a.runtime.Close())
 	return errors.Join(errs...)
 }

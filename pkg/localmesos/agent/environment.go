@@ -34,6 +34,12 @@ func (a *Agent) environment(l core.Launch, dir string) []string {
 		"MESOS_SLAVE_PID":                      a.pid(),
 		"PATH":                                 defaultPath,
 	}
+	if path := a.options.ExecutorDomainSocket; path != "" {
+		vars["MESOS_DOMAIN_SOCKET"] = path
+	}
+	if len(a.options.ExecutorSecret) > 0 {
+		vars["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"] = a.token(l)
+	}
 	if l.Checkpoint {
 		vars["MESOS_RECOVERY_TIMEOUT"] = core.FormatDuration(a.options.RecoveryTimeout)
 		vars["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = core.FormatDuration(a.options.ExecutorReregistrationTimeout)

@@ -18,6 +18,10 @@ func (a *Agent) executorAPI(w http.ResponseWriter, r *http.Request) error {
 	if !a.up.Load() {
 		return wire.Unavailable("Agent has not finished recovery")
 	}
+	claims, err := a.authenticate(r)
+	if err != nil {
+		return err
+	}
 	call := &executor.Call{}
 	there, err := a.schema.ReadCall(r, call)
 	if err != nil {
@@ -25,6 +29,9 @@ func (a *Agent) executorAPI(w http.ResponseWriter, r *http.Request) error {
 	}
 	if text := invalid(call, there); text != "" {
 		return wire.BadRequest("Failed to validate Executor::Call: %s", text)
+	}
+	if err := a.permit(claims, call); err != nil {
+		return err
 	}
 	switch call.Type {
 	case executor.Call_SUBSCRIBE:

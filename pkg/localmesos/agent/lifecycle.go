@@ -25,7 +25,9 @@ func (a *Agent) Crash() {
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.server.stop()
+	for _, s := range a.servers() {
+		s.stop()
+	}
 }
 
 // Recover starts a crashed agent again, at the same address, as with
@@ -39,7 +41,12 @@ func (a *Agent) Recover() error {
 		return fmt.Errorf("cannot start the agent again on %s: %w", a.Address(), err)
 	}
 	a.server = a.newServer(listener)
-	a.server.start()
+	if err := a.listenSocket(); err != nil {
+		return errors.Join(fmt.Errorf("cannot start the agent again: %w", err), listener.Close())
+	}
+	for _, s := range a.servers() {
+		s.start()
+	}
 	a.inputs.post(func(now time.Time) {
 		a.core.Restart(now)
 		a.perform()

@@ -72,6 +72,15 @@ type Options struct {
 	// (--cgroups_enable_cfs)
 	CgroupsEnableCFS bool
 
+	// ExecutorDomainSocket is the path of a Unix domain socket for executors;
+	// empty means none. (--http_executor_domain_sockets,
+	// --domain_socket_location)
+	ExecutorDomainSocket string
+	// ExecutorSecret makes executors authenticate, with a token that it signs;
+	// empty means that they need not. (--authenticate_http_executors,
+	// --jwt_secret_key)
+	ExecutorSecret []byte
+
 	// ExecutorRegistrationTimeout is how long an executor may take from its
 	// launch to its subscription. (default 1 minute)
 	ExecutorRegistrationTimeout time.Duration

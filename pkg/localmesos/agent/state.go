@@ -255,7 +255,7 @@ func (a *Agent) flags() map[string]string {
 	if a.Cgroups() != cgroup.None {
 		isolation, launcher = "cgroups/cpu,cgroups/mem,cgroups/pids", "linux"
 	}
-	return map[string]string{
+	flags := map[string]string{
 		"attributes":                      a.options.Attributes,
 		"cgroups_enable_cfs":              strconv.FormatBool(a.options.CgroupsEnableCFS),
 		"cgroups_root":                    a.options.CgroupsRoot,
@@ -274,6 +274,10 @@ func (a *Agent) flags() map[string]string {
 		"resources":                       a.options.Resources,
 		"work_dir":                        a.options.WorkDir,
 	}
+	if path := a.options.ExecutorDomainSocket; path != "" {
+		flags["http_executor_domain_sockets"], flags["domain_socket_location"] = "true", path
+	}
+	return flags
 }
 
 func (a *Agent) writeFlags(out *wire.Writer) {

@@ -2,8 +2,10 @@ package agent_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -37,6 +39,7 @@ func TestMain(m *testing.M) {
 //	report   put what the process sees into the task's data, and finish
 type testExecutor struct {
 	endpoint string
+	client   http.Client
 	call     executor.Call
 }
 
@@ -47,6 +50,12 @@ func runExecutor(mode string) int {
 			FrameworkID: mesos.FrameworkID{Value: os.Getenv("MESOS_FRAMEWORK_ID")},
 			ExecutorID:  mesos.ExecutorID{Value: os.Getenv("MESOS_EXECUTOR_ID")},
 		},
+	}
+	if path := os.Getenv("MESOS_DOMAIN_SOCKET"); path != "" {
+		e.endpoint = "http://localhost/slave(1)/api/v1/executor"
+		e.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}}
 	}
 	fmt.Println("test executor started in mode", mode)
 	switch mode {
@@ -193,5 +202,8 @@ func (e *testExecutor) post(call *executor.Call) (*http.Response, error) {
 	}
 	request.Header.Set("Content-Type", string(wire.Protobuf))
 	request.Header.Set("Accept", string(wire.Protobuf))
-	return http.DefaultClient.Do(request)
+	if token := os.Getenv("MESOS_EXECUTOR_AUTHENTICATION_TOKEN"); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return e.client.Do(request)
 }

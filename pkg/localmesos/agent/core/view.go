@@ -35,6 +35,19 @@ type ExecutorView struct {
 	Ended, Completed []mesos.Task
 }
 
+// ContainerOf returns the container of an executor.
+func (c *Core) ContainerOf(framework mesos.FrameworkID, id mesos.ExecutorID) (container string, ok bool) {
+	f, ok := c.frameworks.get(framework)
+	if !ok {
+		return "", false
+	}
+	e, ok := f.executors.get(id)
+	if !ok {
+		return "", false
+	}
+	return e.container, true
+}
+
 // View returns a copy of the state.
 func (c *Core) View() View {
 	v := View{Info: c.config.Info, Phase: c.phase, Metrics: c.metrics}
