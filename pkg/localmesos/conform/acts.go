@@ -22,6 +22,7 @@ var acts = []struct {
 }{
 	{regexp.MustCompile(`^agent killed \(SIGKILL\)$|^agent stopped with SIGTERM$`), (*player).crashAgent, false},
 	{regexp.MustCompile(`^agent started again$`), (*player).recoverAgent, true},
+	{regexp.MustCompile(`^SUBSCRIBE over the socket after the agent's restart$`), (*player).recoverAgent, false},
 	{regexp.MustCompile(`^agent stopped with SIGSTOP$`), (*player).freezeAgent, false},
 	{regexp.MustCompile(`^agent continued with SIGCONT$`), (*player).thawAgent, false},
 	{regexp.MustCompile(`^master killed \(SIGKILL\)$`), (*player).killMaster, false},
@@ -69,6 +70,7 @@ var (
 	startedPattern = regexp.MustCompile(`^executor process started`)
 	limitsPattern  = regexp.MustCompile(`^the container's cgroup limits now$`)
 	nothingPattern = regexp.MustCompile(`^no UPDATE (reached the scheduler )?within|^the next UPDATE did not come|^no offers? for`)
+	restartPattern = regexp.MustCompile(`; then the agent restarts: `)
 	sigkillPattern = regexp.MustCompile(`^the executor process gets SIGKILL$`)
 )
 
@@ -94,10 +96,24 @@ func (p *player) note(i int, l *Line) error {
 		if e := p.lastExecutor(i); e != nil {
 			e.order(order{Do: doKill})
 		}
+	case restartPattern.MatchString(l.Note):
+		p.crashBeforeEnd(i)
 	case nothingPattern.MatchString(l.Note):
 		p.nothingLeft(l, strings.Contains(l.Note, "offer"))
 	}
 	return nil
+}
+
+// crashBeforeEnd has the agent crash before an executor's stream ends, which
+// is how the recording tells of it, but for the stream that a further SUBSCRIBE
+// ends.
+func (p *player) crashBeforeEnd(i int) {
+	for _, l := range p.scenario.Lines[i+1:] {
+		if l.Side == "executor" && endPattern.MatchString(l.Note) && strings.HasSuffix(l.Note, "unexpected EOF") {
+			p.delayed[l] = p.crashAgent
+			return
+		}
+	}
 }
 
 // delay puts an act off to the first line that shows it done: until then

@@ -41,6 +41,10 @@ func (p *player) request(l *Line) error {
 }
 
 func (p *player) send(l *Line, address string, request []byte) {
+	network := "tcp"
+	if address == "localhost" {
+		network, address = "unix", p.socket // as the recorder had it
+	}
 	f := &flow{id: l.ID, path: l.Path, quiet: true}
 	p.mu.Lock()
 	p.flows[l.stream()] = f
@@ -49,12 +53,12 @@ func (p *player) send(l *Line, address string, request []byte) {
 	}
 	p.mu.Unlock()
 	if f.owner != nil {
-		f.owner.send(l.ID, address, request)
+		f.owner.send(l.ID, network, address, request)
 	} else {
 		ctx, cancel := context.WithCancel(p.ctx)
 		f.cancel = cancel
 		stream := l.stream()
-		go exchange(ctx, "tcp", address, request, func(r report) { p.received(stream, r) })
+		go exchange(ctx, network, address, request, func(r report) { p.received(stream, r) })
 	}
 	p.waitUntil(time.After(answerTime), func() bool { return f.head != nil || f.ended != "" })
 }

@@ -82,6 +82,10 @@ func setFlag(o *localmesos.Options, s *Scenario, flag string) error {
 	case "authenticate_http_readonly", "authenticate_http_readwrite", "http_credentials":
 		// Operators are not asked who they are; the scenarios that are about
 		// that tell the difference.
+	case "http_executor_domain_sockets":
+		o.Agent.ExecutorDomainSocket = "agent.sock" // in the runtime directory
+	case "domain_socket_location":
+		o.Agent.ExecutorDomainSocket = value
 	case "rate_limits", "http_heartbeat_interval":
 		// These have no effect on what was recorded with them.
 	default:

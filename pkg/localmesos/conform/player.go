@@ -82,7 +82,8 @@ type player struct {
 	missed   int             // waits in vain
 	own      map[string]bool // frameworks
 	bares    map[int]*bare
-	frozen   bool // the agent
+	frozen   bool   // the agent
+	socket   string // of the agent, for executors
 	// skip are lines whose request was not made.
 	skip map[*Line]bool
 	// delayed is what happens before the first line that shows its effect.
@@ -129,6 +130,8 @@ func (p *player) replacements() []string {
 		"127.0.0.1", p.stage.IP,
 		"16777343", fmt.Sprint(uint32(a) | uint32(b)<<8 | uint32(c)<<16 | uint32(d)<<24),
 		"/var/lib/mesos/w/agent", filepath.Join(p.stage.Dir, "agent-1"),
+		"/var/lib/mesos/w/run", p.stage.Dir,
+		"/var/lib/mesos/w/exec.sock", filepath.Join(p.stage.Dir, "exec.sock"),
 		"mesos_wire", p.cgroupsRoot() + "/agent-1",
 	}
 }
@@ -183,6 +186,10 @@ func (p *player) start(ctx context.Context) error {
 	o.Master.Clock, o.Master.Schema = p.clock, p.stage.Schema
 	o.Agent.Listen = fmt.Sprintf("%s:%d", p.stage.IP, port+1)
 	o.Agent.CgroupsRoot = p.cgroupsRoot()
+	if p.socket = o.Agent.ExecutorDomainSocket; p.socket != "" && !filepath.IsAbs(p.socket) {
+		p.socket = filepath.Join(p.stage.Dir, p.socket)
+	}
+	o.Agent.ExecutorDomainSocket = p.socket
 	program := p.stage.Program
 	if p.files, err = newStage(fmt.Sprintf("%s:%d", p.stage.IP, port+40), program, p.arrived, p.told); err != nil {
 		return err

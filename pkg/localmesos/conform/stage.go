@@ -39,13 +39,13 @@ type executor struct {
 }
 
 // send has the executor make a request.
-func (e *executor) send(id int, address string, request []byte) {
+func (e *executor) send(id int, network, address string, request []byte) {
 	in, out := io.Pipe()
 	e.mu.Lock()
 	e.incoming[id] = out
 	e.mu.Unlock()
 	go receive(in, methodOf(request), func(r report) { e.told(e, id, r) })
-	e.order(order{Do: doSend, ID: id, Network: "tcp", Address: address, Request: request})
+	e.order(order{Do: doSend, ID: id, Network: network, Address: address, Request: request})
 }
 
 // take hands on what came on one of the executor's connections.
