@@ -76,7 +76,7 @@ func TestAFrameworkThatWasRemoved(t *testing.T) {
 	}
 	for range 2 {
 		said := s.fails(c.master)
-		if !strings.Contains(said, "has removed framework "+id) || !strings.Contains(said, "To begin anew, start with another state (--state)") {
+		if !strings.Contains(said, "has removed framework "+id) || !strings.Contains(said, "and otherwise with another state (--state)") {
 			t.Errorf("it says:\n%s", said)
 		}
 	}

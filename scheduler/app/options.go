@@ -166,10 +166,7 @@ func (o *Options) validate() (masters detect.Masters, shared *zookeeper.URL, adv
 	case o.StateDir == "":
 		bad("--state: no directory for the state is given")
 	case strings.HasPrefix(o.StateDir, zookeeper.Scheme):
-		u, err := zookeeper.Parse(o.StateDir)
-		if errors.Is(err, zookeeper.ErrNoPath) {
-			err = fmt.Errorf("%w; give the team one of its own: zk://host:port/tandem/TEAM", err)
-		}
+		u, err := parseShared(o.StateDir)
 		if err != nil {
 			bad("--state: %w", err)
 		}

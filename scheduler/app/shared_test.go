@@ -17,11 +17,14 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	logtest "github.com/sirupsen/logrus/hooks/test"
+
 	"github.com/tandem-mesos/tandem/pkg/zookeeper/zktest"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/app"
 	"github.com/tandem-mesos/tandem/scheduler/leader"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 // zk is one ZooKeeper for all tests that do not harm it.
@@ -243,4 +246,51 @@ func TestWhileNoLeaderIsKnown(t *testing.T) {
 	}
 	proxy.Heal()
 	s.leads(t)
+}
+
+// TestOpeningASharedState, for `tandem state`: nobody else uses it meanwhile, and
+// what is not there is not made.
+func TestOpeningASharedState(t *testing.T) {
+	server := zk.Server(t)
+	m := newTeam(t, startMesos(t))
+	where := "zk://ops:s3cret@" + server.Address + m.path
+	log, _ := logtest.NewNullLogger()
+	if _, err := app.OpenState(t.Context(), where, false, log); err == nil || err.Error() != "cannot open the state at zk://ops:***@"+server.Address+m.path+": there is none" {
+		t.Errorf("got %v", err)
+	}
+	s, err := app.OpenState(t.Context(), where, true, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write([]state.Change{state.PutJob(&tandemv1.JobRecord{Spec: aJob("/moved").Job, Version: 7})}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := m.join("ops:s3cret@" + server.Address)
+	a.leads(t)
+	if r, err := a.client.GetJob(t.Context(), &tandemv1.GetJobRequest{Id: "/moved"}); err != nil || r.Job.Job.Version != 7 {
+		t.Errorf("the scheduler has %v, %v", r, err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	want := "the scheduler at " + a.at.Advertised + " is using it; stop all that share it first"
+	if _, err := app.OpenState(soon, where, false, log); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	a.stop()
+	if err := <-a.done; err != nil {
+		t.Fatal(err)
+	}
+	close(a.done)
+	if s, err = app.OpenState(t.Context(), where, false, log); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Load(); err != nil || len(all.Jobs) != 1 || all.Framework.GetFrameworkId() == "" {
+		t.Errorf("loaded %v, %v", all, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

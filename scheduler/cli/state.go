@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-mesos/tandem/scheduler/app"
@@ -19,13 +21,13 @@ func newState(sys *System) *cobra.Command {
 		Use:   "state",
 		Short: "Copy, move and check the state of a scheduler that is stopped",
 		Long: `Copies, moves and checks what a scheduler keeps: jobs, instances, attempts and the
-framework's ID. The scheduler must be stopped. Uploaded files are not part of it; they are
+framework's ID. The scheduler, or all that share the state, must be stopped. Uploaded files are not part of it; they are
 in the directory artifacts within the state directory.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	where := "tandem-state"
-	cmd.PersistentFlags().StringVar(&where, "state", where, "the `directory` of the state, as the scheduler has it")
+	cmd.PersistentFlags().StringVar(&where, "state", where, "the `directory` of the state, or its zk:// address, as the scheduler has it")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "export [FILE]",
@@ -34,8 +36,8 @@ in the directory artifacts within the state directory.`,
 standard output.`,
 			Example: `  tandem state export --state /var/lib/tandem/payments payments.jsonl`,
 			Args:    cobra.MaximumNArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return withState(where, false, func(_ store.Store, all state.Snapshot) error {
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return withState(cmd.Context(), sys, where, false, func(_ store.Store, all state.Snapshot) error {
 					return exportState(sys, all, args)
 				})
 			},
@@ -50,8 +52,8 @@ Two schedulers with the same framework ID end each other's subscription: do not 
 old one again.`,
 			Example: `  tandem state import --state /var/lib/tandem/payments payments.jsonl`,
 			Args:    cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return importState(sys, where, args[0])
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return importState(cmd.Context(), sys, where, args[0])
 			},
 		},
 		&cobra.Command{
@@ -61,12 +63,12 @@ old one again.`,
 well, 1 otherwise.`,
 			Example: `  tandem state verify --state /var/lib/tandem/payments`,
 			Args:    cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error {
-				return withState(where, false, func(_ store.Store, all state.Snapshot) error {
-					if err := consistent(where, all); err != nil {
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return withState(cmd.Context(), sys, where, false, func(_ store.Store, all state.Snapshot) error {
+					if err := consistent(app.ShowState(where), all); err != nil {
 						return err
 					}
-					fmt.Fprintf(sys.Stdout, "%s: %s, all well\n", where, contents(all))
+					fmt.Fprintf(sys.Stdout, "%s: %s, all well\n", app.ShowState(where), contents(all))
 					return nil
 				})
 			},
@@ -77,8 +79,11 @@ well, 1 otherwise.`,
 
 // withState opens the state, or makes it when create says so, for as long as use
 // runs.
-func withState(where string, create bool, use func(store.Store, state.Snapshot) error) (err error) {
-	s, err := app.OpenState(where, create)
+func withState(ctx context.Context, sys *System, where string, create bool, use func(store.Store, state.Snapshot) error) (err error) {
+	log := logrus.New()
+	log.SetOutput(sys.Stderr)
+	log.SetLevel(logrus.WarnLevel)
+	s, err := app.OpenState(ctx, where, create, log)
 	if err != nil {
 		return failed(exitFailed, "%s", err)
 	}
@@ -108,7 +113,7 @@ func exportState(sys *System, all state.Snapshot, args []string) error {
 	return nil
 }
 
-func importState(sys *System, where, name string) error {
+func importState(ctx context.Context, sys *System, where, name string) error {
 	var in io.Reader = sys.Stdin
 	shown := "standard input"
 	if name != "-" {
@@ -126,9 +131,9 @@ func importState(sys *System, where, name string) error {
 	if err := consistent(shown, all); err != nil {
 		return err
 	}
-	return withState(where, true, func(s store.Store, there state.Snapshot) error {
+	return withState(ctx, sys, where, true, func(s store.Store, there state.Snapshot) error {
 		for range there.Changes() {
-			return failed(exitUsage, "%s has %s already; import into a state without records", where, contents(there))
+			return failed(exitUsage, "%s has %s already; import into a state without records", app.ShowState(where), contents(there))
 		}
 		var changes []state.Change
 		for c := range all.Changes() {
@@ -137,7 +142,7 @@ func importState(sys *System, where, name string) error {
 		if err := s.Write(changes); err != nil {
 			return failed(exitFailed, "%s", err)
 		}
-		fmt.Fprintf(sys.Stdout, "%s: %s\n", where, contents(all))
+		fmt.Fprintf(sys.Stdout, "%s: %s\n", app.ShowState(where), contents(all))
 		return nil
 	})
 }

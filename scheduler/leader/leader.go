@@ -39,10 +39,11 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 )
 
-// Options are what a Candidate is made of. All but Log must be given.
+// Options are what a Candidate is made of. All but Address must be given.
 type Options struct {
 	URL zookeeper.URL
 	// Address is where the others, and those who ask them, reach this scheduler.
+	// It is empty for who only wants nobody else to lead meanwhile.
 	Address string
 	// SessionTimeout is for how long a leader may be silent before another takes
 	// over. ZooKeeper itself takes up to a tick of its own more.
@@ -84,8 +85,8 @@ type Candidate struct {
 
 // New begins a session, and returns at once.
 func New(opt Options) (*Candidate, error) {
-	if len(opt.URL.Servers) == 0 || opt.Address == "" || opt.SessionTimeout <= 0 || opt.Log == nil {
-		return nil, errors.New("cannot stand for election: URL, Address, SessionTimeout or Log is missing")
+	if len(opt.URL.Servers) == 0 || opt.SessionTimeout <= 0 || opt.Log == nil {
+		return nil, errors.New("cannot stand for election: URL, SessionTimeout or Log is missing")
 	}
 	c := &Candidate{opt: opt, expired: make(chan struct{}), closed: make(chan struct{}), problem: "ZooKeeper has not answered yet"}
 	var err error
@@ -186,6 +187,26 @@ func (c *Candidate) Lead(ctx context.Context) (*Lease, error) {
 	}
 }
 
+// Found reports whether there is a znode of the name below the URL's path. It
+// blocks while ZooKeeper is away, until ctx ends.
+func (c *Candidate) Found(ctx context.Context, name string) (bool, error) {
+	for {
+		err := zookeeper.Authenticate(c.conn, c.opt.URL)
+		found := false
+		if err == nil {
+			found, _, err = c.conn.Exists(path.Join(c.opt.URL.Path, name))
+		}
+		if !zookeeper.Uncertain(err) {
+			return found, err
+		}
+		select {
+		case <-time.After(retry):
+		case <-ctx.Done():
+			return false, err
+		}
+	}
+}
+
 // candidate is a znode of one.
 type candidate struct {
 	name    string
@@ -230,7 +251,7 @@ func (c *Candidate) look() (*Lease, <-chan zk.Event, error) {
 	}
 	first := all[0]
 	if first.session != session {
-		c.set(first.address, "the leader's znode has no address")
+		c.set(first.address, "something else than a scheduler holds the state, such as `tandem state`")
 		return nil, changed, nil
 	}
 	lease, err := c.lease(path.Join(dir, first.name), session, began)
