@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,8 @@ func newFramework(sys *System) *cobra.Command {
 			}
 			f := res.GetFramework()
 			printFramework(sys.Stdout, sys.Now(), f)
-			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses", f.GetRevives(), f.GetSuppresses())
+			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses; offers held for %s in all, none for more than %s; declined for %s each",
+				f.GetRevives(), f.GetSuppresses(), seconds(f.GetOfferSeconds()), seconds(f.GetLongestOfferSeconds()), seconds(f.GetMeanRefuseSeconds()))
 			return nil
 		},
 	}
@@ -91,4 +93,13 @@ The framework's name has to be typed to confirm it, or given with --yes-delete.`
 	schedulerFlag(cmd, &scheduler)
 	cmd.Flags().StringVar(&named, "yes-delete", "", "the framework's `name`, in place of typing it")
 	return cmd
+}
+
+// seconds shows a number of seconds with no more digits than say something.
+func seconds(s float64) time.Duration {
+	d := time.Duration(s * float64(time.Second))
+	if d > time.Minute {
+		return d.Round(time.Second)
+	}
+	return d.Round(100 * time.Microsecond)
 }

@@ -337,6 +337,7 @@ func (l *Loop) perform() error {
 	}
 	for _, c := range b.calls {
 		l.metrics.calls.WithLabelValues(c.call.Type.String()).Inc()
+		l.metrics.decline(c.call.Decline)
 	}
 	l.sender.add(b.calls)
 	l.view.show(b.steps)

@@ -3,6 +3,7 @@ package loop
 import (
 	"time"
 
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/prometheus/client_golang/prometheus"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -16,6 +17,8 @@ type metrics struct {
 	calls     *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	offerHeld prometheus.Histogram
+	longest   prometheus.Gauge
+	refused   prometheus.Histogram
 
 	received, declined, used counter
 	subscribed, suppressed   prometheus.Gauge
@@ -64,6 +67,9 @@ func newMetrics(to prometheus.Registerer, inputsWaiting, callsWaiting func() int
 		failures: counts("mesos", "call_failures_total", "Calls that did not reach the master or were refused by it, by type."),
 		offerHeld: histogram("mesos", "offer_held_seconds", "Time from an offer's arrival to its use, decline or rescission, in seconds.",
 			prometheus.ExponentialBuckets(0.0001, 4, 12)),
+		longest: gauge("offer_held_longest_seconds", "The longest time that any offer was held since the start, in seconds."),
+		refused: histogram("mesos", "offer_refused_seconds", "Filters of declined offers: for how long each agent is not to be offered again, in seconds.",
+			prometheus.ExponentialBuckets(1, 4, 8)),
 		received:   counter{Counter: count("offers_received_total", "Offers that the master has made.")},
 		declined:   counter{Counter: count("offers_declined_total", "Offers that were declined.")},
 		used:       counter{Counter: count("offers_used_total", "Offers that were accepted.")},
@@ -71,7 +77,7 @@ func newMetrics(to prometheus.Registerer, inputsWaiting, callsWaiting func() int
 		suppressed: gauge("suppressed", "1 while the scheduler has asked for no offers, else 0."),
 	}
 	for _, c := range []prometheus.Collector{
-		m.inputs, m.batch, m.save, m.calls, m.failures, m.offerHeld, m.received, m.declined, m.used, m.subscribed, m.suppressed,
+		m.inputs, m.batch, m.save, m.calls, m.failures, m.offerHeld, m.longest, m.refused, m.received, m.declined, m.used, m.subscribed, m.suppressed,
 		waiting("loop", "inputs_waiting", "Inputs that the core has not taken in yet.", inputsWaiting),
 		waiting("mesos", "calls_waiting", "Calls that the master has not answered yet.", callsWaiting),
 	} {
@@ -88,9 +94,17 @@ func (m *metrics) held(times ...time.Duration) {
 	}
 }
 
+// decline notes the filter of each offer in a call of DECLINE.
+func (m *metrics) decline(c *scheduler.Call_Decline) {
+	for range c.GetOfferIDs() {
+		m.refused.Observe(c.GetFilters().GetRefuseSeconds())
+	}
+}
+
 func (m *metrics) standing(f *tandemv1.FrameworkView) {
 	m.received.follow(f.OffersReceived)
 	m.declined.follow(f.OffersDeclined)
+	m.longest.Set(f.LongestOfferSeconds)
 	m.used.follow(f.OffersUsed)
 	m.subscribed.Set(number(f.Subscribed))
 	m.suppressed.Set(number(f.Suppressed))

@@ -27,6 +27,11 @@ type standing struct {
 	suppressed                   bool
 	received, declined, used     uint64
 	revives, suppresses          uint64
+	// held is how long offers were held taken together, and longest the longest
+	// time of any.
+	held, longest time.Duration
+	// refused sums the filters of the offers that were declined, in seconds.
+	refused float64
 }
 
 func newStanding(first *tandemv1.FrameworkView) standing {
@@ -81,6 +86,7 @@ func (s *standing) called(now time.Time, c *scheduler.Call) []time.Duration {
 		s.changed = true
 		ids := c.GetDecline().GetOfferIDs()
 		s.declined += uint64(len(ids))
+		s.refused += c.GetDecline().GetFilters().GetRefuseSeconds() * float64(len(ids))
 		return s.release(now, ids)
 	case scheduler.Call_REVIVE:
 		s.revives++
@@ -98,7 +104,10 @@ func (s *standing) release(now time.Time, ids []mesos.OfferID) []time.Duration {
 	var held []time.Duration
 	for _, id := range ids {
 		if since, ok := s.since[id.Value]; ok {
-			held = append(held, now.Sub(since))
+			d := now.Sub(since)
+			held = append(held, d)
+			s.held += d
+			s.longest = max(s.longest, d)
 			delete(s.since, id.Value)
 		}
 	}
@@ -127,8 +136,14 @@ func (s *standing) news() (view *tandemv1.FrameworkView, told, changed bool) {
 		OffersUsed:     s.used,
 		Revives:        s.revives,
 		Suppresses:     s.suppresses,
+
+		OfferSeconds:        s.held.Seconds(),
+		LongestOfferSeconds: s.longest.Seconds(),
 		// The last master's, when there is none now.
 		MesosFrameworksUrl: s.view.MesosFrameworksUrl,
+	}
+	if s.declined > 0 {
+		v.MeanRefuseSeconds = s.refused / float64(s.declined)
 	}
 	if v.Subscribed {
 		v.SubscribedSince = timestamppb.New(s.subscribedAt)

@@ -299,6 +299,7 @@ func TestAReaderThatLeaves(t *testing.T) {
 func TestGoodNeighbour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMaster(nil)
+		refuse := 3700.0
 		offer := func(ids ...string) []mesos.OfferID {
 			var all []mesos.OfferID
 			for _, id := range ids {
@@ -311,7 +312,7 @@ func TestGoodNeighbour(t *testing.T) {
 				return map[string]core.Effects{
 					"use": {Calls: []*scheduler.Call{
 						{Type: scheduler.Call_ACCEPT, Accept: &scheduler.Call_Accept{OfferIDs: offer("O1", "O2"), Operations: make([]mesos.Offer_Operation, 1)}},
-						{Type: scheduler.Call_DECLINE, Decline: &scheduler.Call_Decline{OfferIDs: offer("O3")}},
+						{Type: scheduler.Call_DECLINE, Decline: &scheduler.Call_Decline{OfferIDs: offer("O3"), Filters: &mesos.Filters{RefuseSeconds: &refuse}}},
 						call(scheduler.Call_SUPPRESS),
 					}},
 					"more": {Calls: []*scheduler.Call{call(scheduler.Call_REVIVE)}},
@@ -328,6 +329,9 @@ func TestGoodNeighbour(t *testing.T) {
 		stream.update("use")
 		settle()
 		f := l.View().Framework()
+		if f.OfferSeconds != 6 || f.LongestOfferSeconds != 2 || f.MeanRefuseSeconds != refuse {
+			t.Errorf("readers see %v", f)
+		}
 		if f.OffersReceived != 4 || f.OffersUsed != 2 || f.OffersDeclined != 1 || f.Suppresses != 1 || !f.Suppressed {
 			t.Errorf("readers see %v", f)
 		}
@@ -343,8 +347,9 @@ func TestGoodNeighbour(t *testing.T) {
 			"tandem_mesos_offers_received_total": 4, "tandem_mesos_offers_used_total": 2, "tandem_mesos_offers_declined_total": 1,
 			"tandem_mesos_subscribed": 1, "tandem_mesos_suppressed": 0, "tandem_mesos_calls_waiting": 0,
 			// Three offers of two seconds each.
-			"tandem_mesos_offer_held_seconds": 6,
-			"tandem_loop_inputs_total offers": 1, "tandem_loop_batch_inputs": 4,
+			"tandem_mesos_offer_held_seconds": 6, "tandem_mesos_offer_held_longest_seconds": 2,
+			"tandem_mesos_offer_refused_seconds": 3700,
+			"tandem_loop_inputs_total offers":    1, "tandem_loop_batch_inputs": 4,
 		} {
 			if got := metric(t, l, name); got != want {
 				t.Errorf("%s is %v, want %v", name, got, want)

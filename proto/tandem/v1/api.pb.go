@@ -834,8 +834,15 @@ type FrameworkView struct {
 	Suppresses     uint64 `protobuf:"varint,14,opt,name=suppresses,proto3" json:"suppresses,omitempty"`
 	// The address of the Mesos page that lists frameworks.
 	MesosFrameworksUrl string `protobuf:"bytes,15,opt,name=mesos_frameworks_url,json=mesosFrameworksUrl,proto3" json:"mesos_frameworks_url,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// For how long offers were held, taken together and the longest time of any,
+	// in seconds.
+	OfferSeconds        float64 `protobuf:"fixed64,16,opt,name=offer_seconds,json=offerSeconds,proto3" json:"offer_seconds,omitempty"`
+	LongestOfferSeconds float64 `protobuf:"fixed64,17,opt,name=longest_offer_seconds,json=longestOfferSeconds,proto3" json:"longest_offer_seconds,omitempty"`
+	// For how long offers that were not used will not be made again, unless they
+	// are asked for: the mean over all, in seconds.
+	MeanRefuseSeconds float64 `protobuf:"fixed64,18,opt,name=mean_refuse_seconds,json=meanRefuseSeconds,proto3" json:"mean_refuse_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *FrameworkView) Reset() {
@@ -971,6 +978,27 @@ func (x *FrameworkView) GetMesosFrameworksUrl() string {
 		return x.MesosFrameworksUrl
 	}
 	return ""
+}
+
+func (x *FrameworkView) GetOfferSeconds() float64 {
+	if x != nil {
+		return x.OfferSeconds
+	}
+	return 0
+}
+
+func (x *FrameworkView) GetLongestOfferSeconds() float64 {
+	if x != nil {
+		return x.LongestOfferSeconds
+	}
+	return 0
+}
+
+func (x *FrameworkView) GetMeanRefuseSeconds() float64 {
+	if x != nil {
+		return x.MeanRefuseSeconds
+	}
+	return 0
 }
 
 type WatchRequest struct {
@@ -3166,7 +3194,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\battempts\x18\x02 \x03(\v2\x18.tandem.v1.AttemptRecordR\battempts\"\x15\n" +
 	"\x13GetFrameworkRequest\"N\n" +
 	"\x14GetFrameworkResponse\x126\n" +
-	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\x92\x04\n" +
+	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\x9b\x05\n" +
 	"\rFrameworkView\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3190,7 +3218,10 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"suppresses\x18\x0e \x01(\x04R\n" +
 	"suppresses\x120\n" +
-	"\x14mesos_frameworks_url\x18\x0f \x01(\tR\x12mesosFrameworksUrl\"u\n" +
+	"\x14mesos_frameworks_url\x18\x0f \x01(\tR\x12mesosFrameworksUrl\x12#\n" +
+	"\roffer_seconds\x18\x10 \x01(\x01R\fofferSeconds\x122\n" +
+	"\x15longest_offer_seconds\x18\x11 \x01(\x01R\x13longestOfferSeconds\x12.\n" +
+	"\x13mean_refuse_seconds\x18\x12 \x01(\x01R\x11meanRefuseSeconds\"u\n" +
 	"\fWatchRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n" +
 	"\x05since\x18\x02 \x01(\x04H\x00R\x05since\x88\x01\x01\x12)\n" +
