@@ -8,6 +8,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
@@ -42,6 +43,8 @@ type core struct {
 	recovered     map[agentID]mesos.AgentInfo
 	recoveryTimer *timer
 	offers        map[offerID]*offer
+	quotas        map[string]quota.QuotaConfig // by role
+	weights       map[string]float64           // by role
 	allocator     *allocator.Allocator
 	metrics       metrics
 	watchers      map[*watcher]bool
@@ -144,6 +147,8 @@ func newCore(options *Options, post func(func())) *core {
 		recovered:   make(map[agentID]mesos.AgentInfo),
 		removed:     make(map[agentID]bool),
 		offers:      make(map[offerID]*offer),
+		quotas:      make(map[string]quota.QuotaConfig),
+		weights:     make(map[string]float64),
 		allocator: allocator.New(allocator.Options{
 			Interval:       options.AllocationInterval,
 			MinAllocatable: options.MinAllocatableResources,

@@ -27,6 +27,8 @@ func (m *Master) routes() http.Handler {
 	router.Handle("/slaves", m.show(showSlaves))
 	router.Handle("/tasks", m.show(showTasks))
 	router.Handle("/roles", m.show(showRoles))
+	router.Handle("/quota", m.show(showQuota))
+	router.Handle("/weights", m.serveWeights)
 	for _, alias := range []string{"/state", "/state.json"} {
 		router.Handle(alias, m.show(showState))
 	}
@@ -35,7 +37,7 @@ func (m *Master) routes() http.Handler {
 	}
 	// What is never set here is shown as in a real master where it is not set.
 	for path, nothing := range map[string]string{
-		"/weights": "[]", "/quota": "{}", "/maintenance/schedule": "{}", "/maintenance/status": "{}",
+		"/maintenance/schedule": "{}", "/maintenance/status": "{}",
 	} {
 		router.Handle(path, m.show(func(v view, _ url.Values) { v.Raw([]byte(nothing)) }))
 	}

@@ -335,8 +335,19 @@ func showStateSummary(v view, _ url.Values) {
 func (f *framework) removed(c *core) bool { return c.frameworks[f.id] != f }
 
 func showRoles(v view, _ url.Values) {
-	c := v.core
-	var roles []string
+	v.BeginObject()
+	v.list("roles", func() {
+		for _, role := range v.core.roles() {
+			v.role(role)
+		}
+	})
+	v.EndObject()
+}
+
+// roles returns the roles that are known: frameworks have them, something is
+// reserved for them, or they have a quota or a weight.
+func (c *core) roles() []string {
+	roles := slices.Concat(slices.Collect(maps.Keys(c.quotas)), slices.Collect(maps.Keys(c.weights)))
 	for _, f := range c.frameworks {
 		roles = append(roles, validation.Roles(&f.info)...)
 	}
@@ -344,13 +355,7 @@ func showRoles(v view, _ url.Values) {
 		roles = append(roles, a.total.Reservations()...)
 	}
 	slices.Sort(roles)
-	v.BeginObject()
-	v.list("roles", func() {
-		for _, role := range slices.Compact(roles) {
-			v.role(role)
-		}
-	})
-	v.EndObject()
+	return slices.Compact(roles)
 }
 
 func (v view) role(role string) {
@@ -368,17 +373,12 @@ func (v view) role(role string) {
 	}
 	v.BeginObject()
 	v.text("name", role)
-	v.double("weight", 1)
-	v.Key("quota")
-	v.BeginObject()
-	v.text("role", role)
-	for _, none := range []string{"guarantee", "limit"} {
-		v.Key(none)
-		v.BeginObject()
-		v.EndObject()
+	weight, ok := v.core.weights[role]
+	if !ok {
+		weight = 1
 	}
-	v.quantities("consumed", used)
-	v.EndObject()
+	v.double("weight", weight)
+	v.quota(role)
 	v.quantities("resources", used.Add(offers))
 	v.quantities("allocated", used)
 	v.quantities("offered", offers)

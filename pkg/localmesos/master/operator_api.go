@@ -28,6 +28,12 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	if call.Type == mesosmaster.Call_SUBSCRIBE {
 		return m.serveWatcher(w, r, media)
 	}
+	if done, err := m.change(&call); done {
+		if err != nil {
+			return err
+		}
+		return empty(w, r)
+	}
 	var body []byte
 	err = m.do(func() error {
 		response, err := m.core.answer(call.Type)
@@ -42,6 +48,24 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	}
 	wire.WriteBody(w, r, string(media), body)
 	return nil
+}
+
+// change makes a call that changes something, which is answered with nothing. It
+// says whether the call is one.
+func (m *Master) change(call *mesosmaster.Call) (done bool, err error) {
+	switch call.Type {
+	case mesosmaster.Call_UPDATE_QUOTA:
+		if call.UpdateQuota == nil {
+			return true, wire.BadRequest("Failed to validate master::Call: Expecting 'update_quota' to be present")
+		}
+		return true, m.do(func() error { return m.core.updateQuota(call.UpdateQuota) })
+	case mesosmaster.Call_UPDATE_WEIGHTS:
+		if call.UpdateWeights == nil {
+			return true, wire.BadRequest("Failed to validate master::Call: Expecting 'update_weights' to be present")
+		}
+		return true, m.do(func() error { return m.core.updateWeights(call.UpdateWeights.GetWeightInfos()) })
+	}
+	return false, nil
 }
 
 // answer makes the response to a call.
@@ -89,11 +113,15 @@ func (c *core) answer(call mesosmaster.Call_Type) (*mesosmaster.Response, error)
 			GetOperations: &mesosmaster.Response_GetOperations{},
 		}, nil
 	case mesosmaster.Call_GET_WEIGHTS:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_WEIGHTS}, nil
+		response := &mesosmaster.Response{Type: mesosmaster.Response_GET_WEIGHTS}
+		if infos := c.weightInfos(); len(infos) > 0 {
+			response.GetWeights = &mesosmaster.Response_GetWeights{WeightInfos: infos}
+		}
+		return response, nil
 	case mesosmaster.Call_GET_QUOTA:
 		return &mesosmaster.Response{
 			Type:     mesosmaster.Response_GET_QUOTA,
-			GetQuota: &mesosmaster.Response_GetQuota{},
+			GetQuota: &mesosmaster.Response_GetQuota{Status: c.quotaStatus()},
 		}, nil
 	}
 	return nil, &wire.Error{Status: http.StatusNotImplemented, Text: "501 Not Implemented."}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 )
 
 // Registry is what outlives a master: the agents that it had admitted, which
@@ -17,6 +18,9 @@ type Registry struct {
 	Unreachable map[string]time.Time
 	// Removed agents, by ID, are never taken back.
 	Removed []string
+	// Quotas and Weights are those of roles.
+	Quotas  []quota.QuotaConfig
+	Weights []mesos.WeightInfo
 }
 
 // Kill ends the master as kill -9 ends its process: its port closes and every
@@ -40,7 +44,9 @@ func (m *Master) Kill() *Registry {
 }
 
 func (c *core) registry() *Registry {
-	r := &Registry{Unreachable: map[string]time.Time{}}
+	r := &Registry{
+		Unreachable: map[string]time.Time{}, Quotas: slices.Collect(maps.Values(c.quotas)), Weights: c.weightInfos(),
+	}
 	for _, a := range c.sortedAgents() {
 		r.Agents = append(r.Agents, a.info)
 	}
@@ -65,6 +71,12 @@ func (c *core) recover(r *Registry) {
 	}
 	for _, id := range r.Removed {
 		c.removed[agentID(id)] = true
+	}
+	for _, config := range r.Quotas {
+		c.setQuota(config)
+	}
+	for _, info := range r.Weights {
+		c.setWeight(info.GetRole(), info.Weight)
 	}
 	for _, info := range r.Agents {
 		c.recovered[agentID(info.ID.Value)] = info

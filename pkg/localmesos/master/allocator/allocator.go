@@ -5,7 +5,7 @@
 // frameworks can see: dominant resource fairness among roles, and among the
 // frameworks of a role; whole agents, to one role at a time; filters that end
 // at the first allocation after their time; suppression; the least that is
-// worth offering. Roles are not weighted, and have no quota.
+// worth offering; weights of roles, and their quotas.
 //
 // The package is pure: time is an argument, and nothing happens by itself. It
 // must never know what a task is.
@@ -73,6 +73,8 @@ type Allocator struct {
 	agentOrder []*agent
 	total      map[string]resource.Milli
 	roles      map[string]*share
+	quotas     map[string]Quota
+	weights    map[string]float64
 }
 
 type framework struct {
@@ -104,6 +106,8 @@ func New(options Options) *Allocator {
 		agents:     make(map[string]*agent),
 		total:      make(map[string]resource.Milli),
 		roles:      make(map[string]*share),
+		quotas:     make(map[string]Quota),
+		weights:    make(map[string]float64),
 	}
 }
 
@@ -307,9 +311,17 @@ func (a *Allocator) Allocate(now time.Time, agentIDs ...string) []Grant {
 		}
 	}
 	var grants []Grant
+	quotas := a.balance()
+	if quotas != nil {
+		for _, candidate := range candidates {
+			if candidate.active && !candidate.available.Empty() {
+				grants = a.guarantee(grants, candidate, quotas)
+			}
+		}
+	}
 	for _, candidate := range candidates {
 		if candidate.active && !candidate.available.Empty() {
-			grants = a.allocateAgent(grants, candidate)
+			grants = a.allocateAgent(grants, candidate, quotas)
 		}
 	}
 	return grants
@@ -328,22 +340,18 @@ func (a *Allocator) expireFilters(now time.Time) {
 	}
 }
 
-func (a *Allocator) allocateAgent(grants []Grant, on *agent) []Grant {
+func (a *Allocator) allocateAgent(grants []Grant, on *agent, quotas *balance) []Grant {
 	for _, role := range a.rolesByShare() {
 		for _, f := range a.frameworksByShare(role) {
-			offer := a.fitting(f, role, on)
-			if offer.Empty() {
+			offer := a.within(quotas, role, a.takeable(f, role, on))
+			if a.filtered(f, role, on, offer) {
 				continue
 			}
-			rest, err := on.available.Subtract(offer)
-			if err != nil {
-				continue // it is a part of what is available, so this cannot be
+			if quotas != nil {
+				quotas.grant(role, amounts(chargeable(offer)), nil)
 			}
-			on.available = rest
-			granted := offer.Discrete().Add(offer.Scalars()).Allocate(role)
-			a.account(f.ID, granted, 1)
-			grants = append(grants, Grant{Framework: f.ID, Role: role, Agent: on.ID, Resources: granted})
-			if rest.Empty() {
+			grants = append(grants, a.grant(f, role, on, offer))
+			if on.available.Empty() {
 				return grants
 			}
 		}
@@ -351,8 +359,16 @@ func (a *Allocator) allocateAgent(grants []Grant, on *agent) []Grant {
 	return grants
 }
 
-// fitting returns what of the agent a framework can be granted in a role.
-func (a *Allocator) fitting(f *framework, role string, on *agent) resource.Resources {
+// grant gives a framework a part of what is available on an agent.
+func (a *Allocator) grant(f *framework, role string, on *agent, offer resource.Resources) Grant {
+	on.available = without(on.available, offer)
+	granted := offer.Discrete().Add(offer.Scalars()).Allocate(role)
+	a.account(f.ID, granted, 1)
+	return Grant{Framework: f.ID, Role: role, Agent: on.ID, Resources: granted}
+}
+
+// takeable returns what of the agent a framework could take in a role.
+func (a *Allocator) takeable(f *framework, role string, on *agent) resource.Resources {
 	none := resource.Resources{}
 	if a.options.FilterGPUs && !f.GPUs && on.totals["gpus"] > 0 {
 		return none
@@ -372,15 +388,17 @@ func (a *Allocator) fitting(f *framework, role string, on *agent) resource.Resou
 			offer = rest
 		}
 	}
-	if offer.Empty() || !a.worthwhile(f, role, offer) {
-		return none
-	}
-	for _, filter := range f.filters[filterKey{role, on.ID}] {
-		if filter.refused.Contains(offer) {
-			return none
-		}
-	}
 	return offer
+}
+
+// filtered tells whether the framework is not to be offered this of the agent.
+func (a *Allocator) filtered(f *framework, role string, on *agent, offer resource.Resources) bool {
+	if offer.Empty() || !a.worthwhile(f, role, offer) {
+		return true
+	}
+	return slices.ContainsFunc(f.filters[filterKey{role, on.ID}], func(filter filter) bool {
+		return filter.refused.Contains(offer)
+	})
 }
 
 // worthwhile tells whether the resources hold one of the minimal quantities.

@@ -10,14 +10,17 @@ import (
 // share is what is allocated to a role, or to a framework in a role.
 type share struct {
 	amounts map[string]resource.Milli
-	grants  int
+	// unreserved is the part of the amounts that nobody had reserved.
+	unreserved map[string]resource.Milli
+	grants     int
 }
 
 // account adds resources to, or takes them from, the shares of their roles.
 func (a *Allocator) account(frameworkID string, r resource.Resources, sign resource.Milli) {
 	f := a.frameworks[frameworkID]
 	for _, role := range r.Roles() {
-		part := amounts(r.AllocatedTo(role))
+		allocated := r.AllocatedTo(role)
+		part, free := amounts(allocated), amounts(chargeable(allocated))
 		shares := []*share{shareOf(a.roles, role)}
 		if f != nil {
 			shares = append(shares, shareOf(f.shares, role))
@@ -25,6 +28,9 @@ func (a *Allocator) account(frameworkID string, r resource.Resources, sign resou
 		for _, s := range shares {
 			for name, n := range part {
 				s.amounts[name] += sign * n
+			}
+			for name, n := range free {
+				s.unreserved[name] += sign * n
 			}
 			if sign > 0 {
 				s.grants++
@@ -36,7 +42,7 @@ func (a *Allocator) account(frameworkID string, r resource.Resources, sign resou
 func shareOf(shares map[string]*share, role string) *share {
 	s := shares[role]
 	if s == nil {
-		s = &share{amounts: make(map[string]resource.Milli)}
+		s = &share{amounts: make(map[string]resource.Milli), unreserved: make(map[string]resource.Milli)}
 		shares[role] = s
 	}
 	return s
@@ -66,7 +72,7 @@ func (a *Allocator) rolesByShare() []string {
 		}
 	}
 	slices.SortStableFunc(roles, func(x, y string) int {
-		if c := a.compare(a.roles[x], a.roles[y]); c != 0 {
+		if c := a.compare(a.roles[x], a.roles[y], a.weight(x), a.weight(y)); c != 0 {
 			return c
 		}
 		return strings.Compare(x, y)
@@ -81,13 +87,14 @@ func (a *Allocator) frameworksByShare(role string) []*framework {
 			frameworks = append(frameworks, f)
 		}
 	}
-	slices.SortStableFunc(frameworks, func(x, y *framework) int { return a.compare(x.shares[role], y.shares[role]) })
+	slices.SortStableFunc(frameworks, func(x, y *framework) int { return a.compare(x.shares[role], y.shares[role], 1, 1) })
 	return frameworks
 }
 
-// compare orders by dominant share, then by how often something was granted.
-func (a *Allocator) compare(x, y *share) int {
-	dx, dy := a.dominant(x), a.dominant(y)
+// compare orders by dominant share for the weight, then by how often something
+// was granted.
+func (a *Allocator) compare(x, y *share, weightX, weightY float64) int {
+	dx, dy := a.dominant(x)/weightX, a.dominant(y)/weightY
 	switch {
 	case dx < dy:
 		return -1
