@@ -118,3 +118,14 @@ func TestLogsAreRotated(t *testing.T) {
 		t.Errorf("%d bytes are kept: %q", len(kept), kept)
 	}
 }
+
+// TestTaskIgnoresNoSignal is about SIGPIPE, which the executor ignores.
+func TestTaskIgnoresNoSignal(t *testing.T) {
+	a := newAgent(t)
+	a.launch(shell("signals", "exec grep SigIgn /proc/self/status", 32))
+	a.await("signals", mesos.TASK_FINISHED)
+	a.awaitExit(0)
+	if got := a.output("signals", "stdout"); got != "SigIgn:\t0000000000000000\n" {
+		t.Errorf("got %q", got)
+	}
+}
