@@ -49,7 +49,8 @@ type ContainerOptions struct {
 	ID string
 	// Subtree is the path of a v2 cgroup that an operator has delegated to
 	// executors, with no process in it, such as "/tandem". Tasks then get
-	// Subtree/ID/task and no chain. Nobody but the executor cleans up there.
+	// Subtree/ID/task and no chain. What an executor has left there that
+	// lives no more is ended and removed by the next.
 	// It is not used on v1, where the agent's own cgroup serves.
 	Subtree string
 	// Depth bounds the chain on v2; 0 means [DefaultDepth].
@@ -80,6 +81,7 @@ type Container struct {
 	dirs    []Dir // the container's directories
 	options ValueOptions
 	flat    bool
+	held    int // the descriptor of the lock on a delegated subtree's directory
 
 	mu sync.Mutex // guards chain, and the directories of the chain
 	// chain holds the tasks' weights by level, the first at 0; 0 is free.
@@ -177,7 +179,8 @@ func openSubtree(o ContainerOptions) (*Container, error) {
 		return nil, err
 	}
 	dir := filepath.Join(subtree, o.ID)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	held, err := claim(subtree, o.ID)
+	if err != nil {
 		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
 	}
 	available, err := words(filepath.Join(subtree, "cgroup.controllers"))
@@ -187,13 +190,14 @@ func openSubtree(o ContainerOptions) (*Container, error) {
 		}
 	}
 	if err != nil {
+		_ = unix.Close(held)
 		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
 	}
 	g, err := openV2(group, dir)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, unix.Close(held))
 	}
-	return &Container{version: V2, name: group, dirs: g.dirs, flat: true, options: ValueOptions{GroupOOM: true}}, nil
+	return &Container{version: V2, name: group, dirs: g.dirs, flat: true, held: held, options: ValueOptions{GroupOOM: true}}, nil
 }
 
 // String names the container's cgroup.
@@ -263,6 +267,12 @@ func (c *Container) Close() error {
 	if c.version == V2 && c.flat {
 		if err := unlinkDir(c.dirs[0].Path); err != nil && !gone(err) {
 			return fmt.Errorf("cannot remove cgroup %s: %w", c.name, err)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.held >= 0 {
+			_ = unix.Close(c.held)
+			c.held = -1
 		}
 	}
 	return nil

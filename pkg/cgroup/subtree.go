@@ -1,0 +1,80 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// A delegated subtree has nobody who cleans up in it when an executor dies. So
+// each executor holds a lock on its own directory there for as long as it lives,
+// and ends and removes what is below those that nobody holds. The lock on the
+// subtree itself keeps an executor that begins from being taken for a dead one.
+
+// lockDir takes a lock on a directory, which lasts until the descriptor is closed.
+func lockDir(dir string, how int) (fd int, err error) {
+	fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	for {
+		err = unix.Flock(fd, how)
+		switch err {
+		case nil:
+			return fd, nil
+		case unix.EINTR:
+		default:
+			return -1, errors.Join(err, unix.Close(fd))
+		}
+	}
+}
+
+// claim makes an executor's directory in a subtree, takes it, and clears those of
+// the dead. It returns the descriptor that holds it.
+func claim(subtree, id string) (held int, err error) {
+	all, err := lockDir(subtree, unix.LOCK_EX)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(all)
+	own := filepath.Join(subtree, id)
+	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return -1, err
+	}
+	held, err = lockDir(own, unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil {
+		return -1, fmt.Errorf("an executor that lives has %s: %w", id, err)
+	}
+	entries, err := os.ReadDir(subtree)
+	if err != nil {
+		return -1, errors.Join(err, unix.Close(held))
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != id {
+			clearDead(subtree, e.Name())
+		}
+	}
+	return held, nil
+}
+
+// clearDead ends and removes what an executor has left that lives no more. What
+// cannot be removed now is left to the next executor.
+func clearDead(subtree, id string) {
+	dir := filepath.Join(subtree, id)
+	fd, err := lockDir(dir, unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil {
+		return // it lives
+	}
+	defer unix.Close(fd)
+	g := &Group{version: V2, name: path.Join("/", filepath.Base(subtree), id), dirs: []Dir{{Path: dir}}}
+	ctx, cancel := context.WithTimeout(context.Background(), RemoveTime)
+	defer cancel()
+	if g.Kill(ctx) == nil {
+		_ = g.Remove(ctx)
+	}
+}

@@ -1,0 +1,67 @@
+package cgroup_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+// An executor that died could not clean up in a delegated subtree. The next does,
+// and leaves alone who lives.
+func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
+	h := v2Host(t)
+	s, err := h.Create("/tandem-test-cleared", "hugetlb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := s.Dirs()[0].Path
+	t.Cleanup(func() {
+		if err := s.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	open := func(id string) *cgroup.Container {
+		t.Helper()
+		c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, ID: id, Subtree: s.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	lives := open("lives")
+	left := filepath.Join(top, "dead", "task-hello.0.1.web")
+	if err := os.MkdirAll(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stray := exec.Command("sleep", "1000")
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stray.Process.Kill() })
+	if err := os.WriteFile(filepath.Join(left, "cgroup.procs"), []byte(strconv.Itoa(stray.Process.Pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+
+	next := open("next")
+	if err := stray.Wait(); err == nil {
+		t.Error("what the dead executor has left lives on")
+	}
+	if _, err := os.Stat(filepath.Join(top, "dead")); err == nil {
+		t.Error("its cgroup is still there")
+	}
+	if _, err := os.Stat(filepath.Join(top, "lives")); err != nil {
+		t.Errorf("that of one that lives: %v", err)
+	}
+	if _, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, ID: "lives", Subtree: s.String()}); err == nil {
+		t.Error("two executors have one cgroup")
+	}
+	for _, c := range []*cgroup.Container{lives, next} {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
