@@ -28,6 +28,8 @@ type otherScheduler struct {
 	// states are those that each task has been in, in order.
 	states map[string][]mesos.TaskState
 	last   map[string]mesos.TaskStatus
+	// messages are the data of MESSAGE events.
+	messages [][]byte
 }
 
 func startOtherScheduler(t *testing.T, c *cluster) *otherScheduler {
@@ -75,6 +77,8 @@ func (o *otherScheduler) until(what string, holds func() bool) {
 			o.offers = append(o.offers, event.Offers.Offers...)
 		case scheduler.Event_UPDATE:
 			o.updated(event.Update.Status)
+		case scheduler.Event_MESSAGE:
+			o.messages = append(o.messages, event.Message.Data)
 		case scheduler.Event_ERROR:
 			o.t.Fatalf("the master says: %s", event.Error.Message)
 		}

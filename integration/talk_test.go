@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/tandem-mesos/tandem/pkg/talk"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -74,4 +77,61 @@ workloads:
 	s.awaitTask("listener.0.2.main", inState(tandemv1.TaskState_TASK_RUNNING))
 	tandem(4, "has ended", "kill", id)
 	tandem(4, "has ended", "signal", id, "HUP")
+}
+
+// TestAnySchedulerTalks: the messages are there for schedulers that know the
+// executor and nothing else of Tandem. Mesos carries more than the messages may
+// have; the executor takes no notice of what is none, or too large.
+func TestAnySchedulerTalks(t *testing.T) {
+	needCgroups(t) // Plain tasks cannot say that they would rather run without.
+	c := startMesos(t)
+	o := startOtherScheduler(t, c)
+	offer := o.offer()
+	o.accept(offer, calls.OpLaunchGroup(*o.executor("talker"), o.task(offer, "t1", "exec sleep 1000"), o.task(offer, "t2", "exec sleep 1000")))
+	o.until("the tasks run", func() bool {
+		a, b := o.last["t1"], o.last["t2"]
+		return a.GetState() == mesos.TASK_RUNNING && b.GetState() == mesos.TASK_RUNNING
+	})
+	say := func(data []byte) { o.send(calls.Message(offer.AgentID.Value, "talker", data)) }
+	ask := func(m *tandemv1.ToExecutor) {
+		data, err := talk.EncodeToExecutor(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(data)
+	}
+	hear := func(what string, holds func(*tandemv1.FromExecutor) bool) {
+		o.until(what, func() bool {
+			for _, data := range o.messages {
+				if m, err := talk.ParseFromExecutor(data); err == nil && holds(m) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	say([]byte("hello"))
+	say(make([]byte, 1<<20))
+	large := &tandemv1.ToExecutor{Request: 1, Ask: &tandemv1.ToExecutor_SendSignal{
+		SendSignal: &tandemv1.SendSignal{TaskId: strings.Repeat("x", talk.MaxSize-100), Signal: "SIGHUP"},
+	}}
+	ask(large)
+	hear("a message of the largest size is answered", func(m *tandemv1.FromExecutor) bool {
+		return m.GetAnswer().GetRequest() == 1 && strings.HasPrefix(m.GetAnswer().GetProblem(), "there is no task xxx")
+	})
+	ask(&tandemv1.ToExecutor{Ask: &tandemv1.ToExecutor_SampleUsage{SampleUsage: &tandemv1.SampleUsage{}}})
+	hear("the samples of both tasks come in one message", func(m *tandemv1.FromExecutor) bool {
+		s := m.GetSamples().GetSamples()
+		return len(s) == 2 && s[0].TaskId == "t1" && s[1].TaskId == "t2" && s[0].GetUsage().GetMemoryBytes() > 0
+	})
+	ask(&tandemv1.ToExecutor{Request: 2, Ask: &tandemv1.ToExecutor_SendSignal{SendSignal: &tandemv1.SendSignal{TaskId: "t1", Signal: "SIGTERM"}}})
+	hear("the signal is answered", func(m *tandemv1.FromExecutor) bool {
+		return m.GetAnswer().GetRequest() == 2 && m.GetAnswer().GetProblem() == ""
+	})
+	o.until("the task has ended", o.ended("t1"))
+	// Nobody listens where the executor is told to call.
+	ask(&tandemv1.ToExecutor{Request: 3, Ask: &tandemv1.ToExecutor_OpenSession{OpenSession: &tandemv1.OpenSession{TaskId: "t1", Address: "http://127.0.0.1:1/x", Token: "y"}}})
+	hear("the session is refused", func(m *tandemv1.FromExecutor) bool {
+		return m.GetAnswer().GetRequest() == 3 && m.GetAnswer().GetProblem() != ""
+	})
 }
