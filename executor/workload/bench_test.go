@@ -47,3 +47,24 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 }
+
+// What one look at a running workload costs, as often as somebody looks.
+func BenchmarkUsageWhileItRuns(b *testing.B) {
+	for _, s := range everywhere {
+		b.Run(s.name, func(b *testing.B) {
+			e := newEnv(b, s)
+			p := e.start(workload.Spec{ID: "hello.0.1.web", Args: []string{"sleep", "1000"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/"})
+			for b.Loop() {
+				if _, err := p.Usage(); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := p.Activity(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			p.Kill()
+			e.wait(p)
+		})
+	}
+}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -159,19 +157,17 @@ func (p *Process) killMarked(group *cgroup.Group) int {
 	}
 	n := 0
 	for _, pid := range pids {
-		// The number cannot become another's while the descriptor is held and
-		// the process lives.
-		fd, err := unix.PidfdOpen(pid, 0)
+		h, err := holdOf(pid)
 		if err != nil {
-			continue
+			continue // It has ended.
 		}
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if err == nil && pid != p.pid && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return string(e) == p.mark }) {
-			if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+			if h.signal(syscall.SIGKILL) == nil {
 				n++
 			}
 		}
-		_ = unix.Close(fd)
+		h.release()
 	}
 	return n
 }

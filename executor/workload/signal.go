@@ -32,32 +32,31 @@ func (p *Process) SignalAll(sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	// A process may end and its number become a stranger's. A pidfd stays with
-	// the process that had the number when it was opened; if the number is in the
-	// group before and after, that process is either of the group or gone.
-	fds := make(map[int]int, len(pids))
+	holds := make(map[int]hold, len(pids))
 	defer func() {
-		for _, fd := range fds {
-			_ = unix.Close(fd)
+		for _, h := range holds {
+			h.release()
 		}
 	}()
 	for _, pid := range pids {
-		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-			fds[pid] = fd
+		if h, err := holdOf(pid); err == nil {
+			holds[pid] = h
 		} else if !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("cannot get hold of process %d: %w", pid, err)
 		}
 	}
+	// A number that is in the group before and after it was held is that of a
+	// process of the group, or of one that has ended.
 	if pids, err = p.group.Processes(); err != nil {
 		return err
 	}
 	var errs []error
 	sent := 0
-	for pid, fd := range fds {
+	for pid, h := range holds {
 		if _, in := slices.BinarySearch(pids, pid); !in {
 			continue
 		}
-		switch err := unix.PidfdSendSignal(fd, sig, nil, 0); {
+		switch err := h.signal(sig); {
 		case err == nil:
 			sent++
 		case !errors.Is(err, unix.ESRCH):
@@ -68,6 +67,31 @@ func (p *Process) SignalAll(sig syscall.Signal) error {
 		return os.ErrProcessDone
 	}
 	return errors.Join(errs...)
+}
+
+// hold is a process that is to be signalled, and no other that gets its number.
+// A kernel before 5.3 has no pidfds; there the number alone must do.
+type hold struct{ pid, fd int }
+
+func holdOf(pid int) (hold, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ENOSYS) {
+		return hold{pid, -1}, nil
+	}
+	return hold{pid, fd}, err
+}
+
+func (h hold) signal(sig syscall.Signal) error {
+	if h.fd < 0 {
+		return syscall.Kill(h.pid, sig)
+	}
+	return unix.PidfdSendSignal(h.fd, sig, nil, 0)
+}
+
+func (h hold) release() {
+	if h.fd >= 0 {
+		_ = unix.Close(h.fd)
+	}
 }
 
 // signalSession does what can be done without a cgroup. The main process is not

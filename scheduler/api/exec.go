@@ -56,7 +56,7 @@ func (s *service) ExecTask(ctx context.Context, stream *connect.BidiStream[tande
 	}
 	defer end()
 	log := s.server.opt.Log.WithFields(logrus.Fields{
-		"task": first.GetTaskId(), "from": stream.Peer().Addr, "command": fmt.Sprintf("%q", command.GetArgs()),
+		"task": first.GetTaskId(), "from": stream.Peer().Addr, "command": shortened(command.GetArgs()),
 	})
 	asked := make(chan error, 1)
 	go func() {
@@ -77,6 +77,16 @@ func (s *service) ExecTask(ctx context.Context, stream *connect.BidiStream[tande
 		return s.server.refusal(execRefusal(err))
 	}
 	return nil
+}
+
+// shortened is a command for the log.
+func shortened(args []string) string {
+	const most = 300
+	text := []rune(fmt.Sprintf("%q", args))
+	if len(text) <= most {
+		return string(text)
+	}
+	return string(text[:most]) + "…"
 }
 
 func execGiven(task string, command *tandemv1.ExecCommand) error {
