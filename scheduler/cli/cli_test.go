@@ -120,6 +120,7 @@ func explanation(e *core.Explain) *tandemv1.Explanation {
 	at := timestamppb.New(noon.Add(-3 * time.Second))
 	return &tandemv1.Explanation{
 		JobId: id, Waiting: 2, Placeable: 1, Places: []string{"agent1"}, LastOffer: at, Subscribed: true, Filtered: true,
+		Nearest: "agent2", Constrained: true, SilentSince: timestamppb.New(noon.Add(-2 * time.Second)),
 		Summary: "2 agents seen: 1 lacks cpus (needs 4, agent2 has 3.5)",
 		Agents: []*tandemv1.AgentExplanation{
 			{AgentId: "S1", Hostname: "agent1", LastOffer: at},

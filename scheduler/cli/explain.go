@@ -50,6 +50,9 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 	if x.GetSummary() != "" {
 		fact(w, "why", "%s", present.OneLine(x.GetSummary()))
 	}
+	if x.GetNearest() != "" {
+		fact(w, "nearest", "%s", x.GetNearest())
+	}
 	offers := "none came yet"
 	if last := x.GetLastOffer(); last != nil {
 		offers = "the last came " + present.Since(now, last.AsTime()) + " ago"
@@ -61,6 +64,13 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 		offers += "; none come now, for nothing waits"
 	case x.GetFiltered():
 		offers += "; some agents were turned down, and come again when more is free there"
+	}
+	if since := x.GetSilentSince(); since != nil && x.GetSubscribed() {
+		offers += "; none came since they were asked for " + present.Since(now, since.AsTime()) +
+			" ago: nothing is free, or the role's quota or share is used up"
+	}
+	if x.GetConstrained() {
+		offers += "; only agents that constraints admit are asked for"
 	}
 	fact(w, "offers", "%s", offers)
 	if len(x.GetAgents()) == 0 {

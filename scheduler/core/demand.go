@@ -20,8 +20,10 @@ type offerState struct {
 	filtered   bool
 	lastRevive time.Time
 	lastOffer  time.Time
-	shape      shape
-	timer      timer // for a REVIVE or SUPPRESS that would come too soon after the last
+	// asked is when offers were asked for last, by a subscription or a REVIVE.
+	asked time.Time
+	shape shape
+	timer timer // for a REVIVE or SUPPRESS that would come too soon after the last
 }
 
 // enqueue lets an instance wait for an offer.
@@ -95,7 +97,7 @@ func (c *Core) demand() {
 	case !o.lastRevive.IsZero() && c.now.Before(o.lastRevive.Add(c.cfg.ReviveInterval)):
 		c.timers.set(&o.timer, o.lastRevive.Add(c.cfg.ReviveInterval))
 	default:
-		o.newWork, o.suppressed, o.filtered, o.lastRevive = false, false, false, c.now
+		o.newWork, o.suppressed, o.filtered, o.lastRevive, o.asked = false, false, false, c.now, c.now
 		c.calls.demand = append(c.calls.demand, &scheduler.Call{
 			Type: scheduler.Call_REVIVE, Revive: &scheduler.Call_Revive{Roles: c.cfg.Roles},
 		})

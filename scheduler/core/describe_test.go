@@ -85,6 +85,9 @@ func describe(e Effects, now time.Time) []string {
 	for _, r := range e.Replies {
 		if x := r.Explanation; x != nil {
 			add("reply %d of %d waiting %d would find room %v; %s (suppressed=%t filtered=%t)", r.ID, x.Waiting, x.Placeable, x.Places, x.Summary, x.Suppressed, x.Filtered)
+			if x.Nearest != "" || x.Constrained || x.SilentSince != nil {
+				add("  nearest=%s constrained=%t silent=%t", x.Nearest, x.Constrained, x.SilentSince != nil)
+			}
 			for _, a := range x.Agents {
 				var obstacles []string
 				for _, o := range a.Obstacles {

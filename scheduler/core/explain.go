@@ -18,6 +18,10 @@ const (
 	whyInstances = 20
 )
 
+// silence is how long a master that has something to offer takes to do so, at
+// most: a few of its allocation intervals, of a second each by default.
+const silence = 10 * time.Second
+
 // explainedAgents is how many agents an Explanation speaks of one by one.
 const explainedAgents = 1000
 
@@ -80,6 +84,11 @@ func (c *Core) explain(e *Explain, r *Reply) {
 	x := &tandemv1.Explanation{
 		JobId: e.JobID, Suppressed: c.offers.suppressed, Filtered: c.offers.filtered, Subscribed: c.subscribed,
 	}
+	o := &c.offers
+	x.Constrained = len(o.shape.constraints) > 0
+	if c.subscribed && !o.suppressed && o.asked.After(o.lastOffer) && !c.now.Before(o.asked.Add(silence)) {
+		x.SilentSince = timestamppb.New(o.asked)
+	}
 	if !c.offers.lastOffer.IsZero() {
 		x.LastOffer = timestamppb.New(c.offers.lastOffer)
 	}
@@ -117,6 +126,7 @@ func (c *Core) explain(e *Explain, r *Reply) {
 	if x.Placeable < x.Waiting || x.Waiting == 0 {
 		x.Summary = match.Summary(agents, &request)
 	}
+	least := 0
 	for i := range agents {
 		if i == explainedAgents {
 			break
@@ -128,6 +138,9 @@ func (c *Core) explain(e *Explain, r *Reply) {
 			a.Obstacles = append(a.Obstacles, &tandemv1.Obstacle{What: l.What, Need: l.Need, Have: l.Have})
 		}
 		x.Agents = append(x.Agents, a)
+		if n := len(a.Obstacles); n > 0 && x.Placeable == 0 && (least == 0 || n < least) {
+			least, x.Nearest = n, a.Hostname
+		}
 	}
 	r.Explanation = x
 }

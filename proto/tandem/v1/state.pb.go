@@ -1544,8 +1544,18 @@ type Explanation struct {
 	Suppressed bool `protobuf:"varint,8,opt,name=suppressed,proto3" json:"suppressed,omitempty"`
 	// Some agents' offers were turned down, and come again only when more is free
 	// there or new work waits.
-	Filtered      bool `protobuf:"varint,9,opt,name=filtered,proto3" json:"filtered,omitempty"`
-	Subscribed    bool `protobuf:"varint,10,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	Filtered   bool `protobuf:"varint,9,opt,name=filtered,proto3" json:"filtered,omitempty"`
+	Subscribed bool `protobuf:"varint,10,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	// Of the agents below, one that has the least against it, where none would
+	// do.
+	Nearest string `protobuf:"bytes,11,opt,name=nearest,proto3" json:"nearest,omitempty"`
+	// The master was asked to offer no agents but those that something which
+	// waits may go to by its constraints.
+	Constrained bool `protobuf:"varint,12,opt,name=constrained,proto3" json:"constrained,omitempty"`
+	// When offers were asked for last, where none has come since: nothing is free,
+	// or what is free is kept from the framework, as by its role's quota. The
+	// master does not say which.
+	SilentSince   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=silent_since,json=silentSince,proto3" json:"silent_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1648,6 +1658,27 @@ func (x *Explanation) GetSubscribed() bool {
 		return x.Subscribed
 	}
 	return false
+}
+
+func (x *Explanation) GetNearest() string {
+	if x != nil {
+		return x.Nearest
+	}
+	return ""
+}
+
+func (x *Explanation) GetConstrained() bool {
+	if x != nil {
+		return x.Constrained
+	}
+	return false
+}
+
+func (x *Explanation) GetSilentSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SilentSince
+	}
+	return nil
 }
 
 // AgentExplanation is what stands against an instance on one agent: nothing, if
@@ -1913,7 +1944,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"m\n" +
 	"\vMaintenance\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xda\x02\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xd5\x03\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
@@ -1930,7 +1961,10 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"subscribed\x18\n" +
 	" \x01(\bR\n" +
-	"subscribed\"\xb7\x01\n" +
+	"subscribed\x12\x18\n" +
+	"\anearest\x18\v \x01(\tR\anearest\x12 \n" +
+	"\vconstrained\x18\f \x01(\bR\vconstrained\x12=\n" +
+	"\fsilent_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vsilentSince\"\xb7\x01\n" +
 	"\x10AgentExplanation\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x129\n" +
@@ -2068,13 +2102,14 @@ var file_tandem_v1_state_proto_depIdxs = []int32{
 	20, // 37: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
 	16, // 38: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
 	20, // 39: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	20, // 40: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	17, // 41: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	20, // 40: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
+	20, // 41: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	17, // 42: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
