@@ -44,8 +44,6 @@ var breakages = []struct{ name, file, from, to string }{
 		"case !o.newWork:", "case true:"},
 	{"offers are never suppressed", "demand.go",
 		"case o.waiting == 0 && len(c.daemons) == 0:", "case false:"},
-	{"a launch that failed is forgotten", "update.go",
-		"c.record(ref.attempt, ref.index, &mesos.TaskStatus{State: &failed, Message: &message})\n\t\t\tdropped = ref.attempt", "_, _ = failed, message"},
 	{"the attempt on an agent that returns is not ended", "attempt.go",
 		`c.kill(a, "replaced while its agent could not be reached")`, ""},
 	{"an instance on a lost agent is not replaced", "attempt.go",
