@@ -70,16 +70,32 @@ func JobKey(job string) string { return job }
 
 // VersionKey is the key of a version of a job: the job's ID, "#" and the number
 // in twenty digits.
-func VersionKey(job string, version uint64) string { return fmt.Sprintf("%s#%020d", job, version) }
+func VersionKey(job string, version uint64) string {
+	return string(appendNumber(append(make([]byte, 0, len(job)+21), job...), version, 20))
+}
 
 // InstanceKey is the key of an instance: its job's ID, "#" and its slot in ten
 // digits, so that keys sort as instances do.
-func InstanceKey(job string, slot int32) string { return fmt.Sprintf("%s#%010d", job, slot) }
+func InstanceKey(job string, slot int32) string {
+	return string(appendNumber(append(make([]byte, 0, len(job)+11), job...), uint64(uint32(slot)), 10))
+}
 
 // AttemptKey is the key of an attempt: its instance's key, "#" and its number
 // in twenty digits.
 func AttemptKey(job string, slot int32, attempt uint64) string {
-	return fmt.Sprintf("%s#%010d#%020d", job, slot, attempt)
+	key := appendNumber(append(make([]byte, 0, len(job)+32), job...), uint64(uint32(slot)), 10)
+	return string(appendNumber(key, attempt, 20))
+}
+
+// appendNumber adds "#" and a number in so many digits. Package fmt would be a
+// good part of the cost of an update.
+func appendNumber(key []byte, n uint64, digits int) []byte {
+	key = append(key, "#00000000000000000000"[:1+digits]...)
+	for i := len(key) - 1; n > 0; i-- {
+		key[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return key
 }
 
 // ParseKey takes the key of a job, an instance or an attempt apart. Parts that
