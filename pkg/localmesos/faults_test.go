@@ -172,3 +172,29 @@ func TestMasterIsFrozen(t *testing.T) {
 	}
 	f.offer()
 }
+
+// An executor whose connections break comes back; what was said meanwhile is
+// lost.
+func TestExecutorConnectionsAreCut(t *testing.T) {
+	cluster := startCluster(t)
+	f := subscribe(t, cluster)
+	offer := f.offer()
+	f.launch(offer, "exec-1", "t1:stay")
+	f.update("t1", mesos.TASK_RUNNING)
+	if n := cluster.AgentConnections(1).Cut(); n == 0 {
+		t.Error("there was no connection to cut")
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		f.call(calls.Kill("t1", offer.AgentID.Value))
+		select {
+		case e := <-f.events:
+			if s := e.GetUpdate().GetStatus(); s.GetState() == mesos.TASK_KILLED {
+				return
+			}
+		case <-time.After(100 * time.Millisecond):
+			if time.Now().After(deadline) {
+				t.Fatal("the executor did not come back")
+			}
+		}
+	}
+}

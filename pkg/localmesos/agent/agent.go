@@ -57,6 +57,7 @@ type Agent struct {
 	down       bool        // the agent plays dead
 	stopping   bool        // nothing is launched any more
 	held       []func(now time.Time)
+	discarded  map[string]func() // what cancels the removal of a container's sandbox
 
 	// running says that Start was called, up that the executor API answers.
 	running, up atomic.Bool
@@ -95,6 +96,7 @@ func New(o Options) (*Agent, error) {
 		containers: map[string]*worker{},
 		fakes:      map[string]*fakeHost{},
 		events:     map[core.StreamID]eventStream{},
+		discarded:  map[string]func(){},
 		stopTimer:  func() {},
 		files:      files.New(),
 	}
@@ -224,6 +226,9 @@ func (a *Agent) end(ctx context.Context) error {
 				a.master.AgentDisconnected(a.core.AgentID())
 			}
 			a.master, a.stopping = nil, true
+			for _, cancel := range a.discarded {
+				cancel()
+			}
 			for _, w := range a.containers {
 				w.destroy()
 			}

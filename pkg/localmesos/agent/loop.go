@@ -108,6 +108,8 @@ func (a *Agent) carryOut(e core.Effect) {
 		}
 	case core.Hangup:
 		a.hangup(e.Stream)
+	case core.Discard:
+		a.discard(e)
 	case core.Forget:
 		a.log.WithField("framework", e.Framework.Value).Debug("a framework has nothing left here")
 	default:

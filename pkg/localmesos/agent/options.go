@@ -93,6 +93,9 @@ type Options struct {
 	// RecoveryTimeout is how long executors wait for a restarted agent.
 	// (default 15 minutes)
 	RecoveryTimeout time.Duration
+	// GCDelay is how long sandboxes stay when nothing is left of their
+	// executors. (--gc_delay, default 1 week)
+	GCDelay time.Duration
 	// FetcherStallTimeout ends a download that receives nothing.
 	// (default 1 minute)
 	FetcherStallTimeout time.Duration
@@ -158,6 +161,7 @@ func (o *Options) validate() (parsed, error) {
 		{"executor reregistration timeout", &o.ExecutorReregistrationTimeout, 2 * time.Second},
 		{"executor shutdown grace period", &o.ExecutorShutdownGracePeriod, 5 * time.Second},
 		{"recovery timeout", &o.RecoveryTimeout, 15 * time.Minute},
+		{"GC delay", &o.GCDelay, 7 * 24 * time.Hour},
 		{"fetcher stall timeout", &o.FetcherStallTimeout, time.Minute},
 	} {
 		if *d.value < 0 {

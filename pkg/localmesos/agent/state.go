@@ -264,6 +264,7 @@ func (a *Agent) flags() map[string]string {
 		"executor_shutdown_grace_period":  core.FormatDuration(a.options.ExecutorShutdownGracePeriod),
 		"fetcher_cache_dir":               a.cacheDir(),
 		"fetcher_stall_timeout":           core.FormatDuration(a.options.FetcherStallTimeout),
+		"gc_delay":                        core.FormatDuration(a.options.GCDelay),
 		"hostname":                        a.options.Hostname,
 		"ip":                              a.ip,
 		"isolation":                       isolation,

@@ -39,7 +39,7 @@ func TestGroupOnItsWay(t *testing.T) {
 	s.want("stream 1 ends", "exited exec-1 0",
 		"update t2 TASK_FAILED REASON_EXECUTOR_TERMINATED: Executor terminated")
 	s.ack("t2")
-	s.want("forget fw")
+	s.want("discard c1", "forget fw")
 }
 
 func TestGroupsQueueUntilTheExecutorSubscribes(t *testing.T) {
@@ -251,7 +251,7 @@ func TestShutdownAndItsGracePeriod(t *testing.T) {
 		s.Exited(s.now, "c1", core.Ending{Status: 0})
 		s.want("stream 1 ends", "exited exec-1 0")
 		s.ack("t1")
-		s.want("forget fw")
+		s.want("discard c1", "forget fw")
 	})
 	t.Run("ignored", func(t *testing.T) {
 		s := newScript(t, nil)
@@ -276,7 +276,7 @@ func TestShutdownAndItsGracePeriod(t *testing.T) {
 		s.update("t1", "u1", mesos.TASK_KILLED)
 		s.want() // nobody is there to be told
 		s.Exited(s.now, "c1", core.Ending{Status: 0})
-		s.want("stream 1 ends", "exited exec-1 0", "forget fw")
+		s.want("stream 1 ends", "exited exec-1 0", "discard c1", "forget fw")
 	})
 }
 
@@ -490,5 +490,5 @@ func TestTaskWithoutExecutor(t *testing.T) {
 	s.Exited(s.now, "c1", core.Ending{Status: 256})
 	s.want("update t1 TASK_FAILED REASON_EXECUTOR_TERMINATED: Executor terminated")
 	s.ack("t1")
-	s.want("forget fw")
+	s.want("discard c1", "forget fw")
 }

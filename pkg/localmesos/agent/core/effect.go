@@ -79,6 +79,14 @@ type (
 // Forget says that a framework has nothing left on the agent.
 type Forget struct{ Framework mesos.FrameworkID }
 
+// Discard says that nobody but people needs a container's sandbox any more.
+type Discard struct {
+	Agent     mesos.AgentID
+	Framework mesos.FrameworkID
+	Executor  mesos.ExecutorID
+	Container string
+}
+
 func (Register) effect()    {}
 func (Reregister) effect()  {}
 func (Forward) effect()     {}
@@ -90,3 +98,4 @@ func (Launch) effect()      {}
 func (Limit) effect()       {}
 func (Destroy) effect()     {}
 func (Forget) effect()      {}
+func (Discard) effect()     {}

@@ -154,6 +154,7 @@ func (c *Core) removeExecutor(e *executorState) {
 	f.executors.remove(e.id())
 	delete(c.containers, e.container)
 	f.completed = appendBounded(f.completed, e, maxCompletedExecutors)
+	c.emit(Discard{Agent: c.AgentID(), Framework: f.id, Executor: e.id(), Container: e.container})
 }
 
 // removeIfIdle forgets a framework that has nothing left here.

@@ -102,6 +102,8 @@ func (s *script) line(e core.Effect) string {
 		return fmt.Sprintf("limit %s to %s", e.Container, limits(e.Limits))
 	case core.Destroy:
 		return "destroy " + e.Container
+	case core.Discard:
+		return "discard " + e.Container
 	case core.Forget:
 		return "forget " + e.Framework.Value
 	default:

@@ -46,6 +46,15 @@ func (f *Files) Attach(name, real string) {
 	f.attached[name] = real
 }
 
+// Detach forgets a name, if it still stands for the directory.
+func (f *Files) Detach(name, real string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.attached[name] == real {
+		delete(f.attached, name)
+	}
+}
+
 // Register adds the endpoints to a router.
 func (f *Files) Register(rt *wire.Router) {
 	for name, h := range map[string]wire.Handler{

@@ -44,6 +44,26 @@ func (p Path) Virtual() string {
 	return filepath.Join("/frameworks", p.Framework, "executors", p.Executor, "runs", "latest")
 }
 
+// Remove removes a sandbox and, when it was the last, the directories of its
+// executor and its framework.
+func Remove(p Path) error {
+	if err := os.RemoveAll(p.Dir()); err != nil {
+		return fmt.Errorf("cannot remove a sandbox: %w", err)
+	}
+	if target, err := os.Readlink(p.Latest()); err == nil && target == p.Dir() {
+		if err := os.Remove(p.Latest()); err != nil {
+			return fmt.Errorf("cannot remove a sandbox: %w", err)
+		}
+	}
+	executor := filepath.Dir(p.runs())
+	for _, dir := range []string{p.runs(), executor, filepath.Dir(executor), filepath.Dir(filepath.Dir(executor))} {
+		if os.Remove(dir) != nil {
+			break // something else is in it
+		}
+	}
+	return nil
+}
+
 // Owner is who a sandbox belongs to.
 type Owner struct {
 	Name     string

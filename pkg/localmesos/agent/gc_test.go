@@ -1,0 +1,36 @@
+package agent_test
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
+)
+
+func TestSandboxesAreRemovedInTime(t *testing.T) {
+	clock := newManualClock()
+	f := start(t, func(o *agent.Options) { o.Clock, o.GCDelay = clock, time.Hour })
+	f.launch(executorInfo("exec-1", "exit"), task("t1", "run"))
+	f.expect("exited exec-1 768")
+	u := f.expect("update t1 TASK_FAILED").update
+	f.agent.AcknowledgeStatusUpdate(u.FrameworkID, u.Status.TaskID, u.Status.UUID)
+	sandbox := f.sandbox("exec-1")
+	f.agent.ID() // the acknowledgement has arrived
+	clock.advance(time.Hour - time.Second)
+	if _, err := os.Stat(filepath.Join(sandbox, "stdout")); err != nil {
+		t.Error(err)
+	}
+	clock.advance(time.Second)
+	waitFor(t, "the sandbox to be removed", func() bool {
+		_, err := os.Lstat(filepath.Dir(filepath.Dir(filepath.Dir(sandbox))))
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	if got := f.ask(http.MethodGet, "/files/browse?path="+sandbox, "", "", ""); got.status != http.StatusNotFound {
+		t.Errorf("a removed sandbox is %v", got)
+	}
+}
