@@ -74,6 +74,13 @@ func (s sandboxes) ListFiles(context.Context, string, string) ([]mesos.FileInfo,
 
 // serve serves a scheduler whose records are what the test says.
 func serve(t *testing.T, saved state.Snapshot, log string) (base string, save func(...state.Change), c *dictated) {
+	t.Helper()
+	return serveTo(t, access.Options{}, saved, log)
+}
+
+// serveTo is serve for callers who may have to prove who they are.
+func serveTo(t *testing.T, who access.Options, saved state.Snapshot, log string) (base string, save func(...state.Change), c *dictated) {
+	t.Helper()
 	logger, registry := logrus.New(), prometheus.NewRegistry()
 	logger.SetOutput(io.Discard)
 	c = &dictated{}
@@ -85,7 +92,7 @@ func serve(t *testing.T, saved state.Snapshot, log string) (base string, save fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate, err := access.NewGate(access.Options{})
+	gate, err := access.NewGate(who)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ export class Refused extends Error {
   constructor({ code, message }) {
     super(message || code || "the scheduler did not answer");
     this.code = code;
+    // Whoever shows the page asks who is looking at it, whichever view hears of it.
+    if (code === "unauthenticated") document.dispatchEvent(new Event("unproven"));
   }
 }
 

@@ -7,6 +7,7 @@ import { job } from "./job.js";
 import { task } from "./task.js";
 import { agents } from "./agents.js";
 import { events } from "./events.js";
+import { greet, login } from "./login.js";
 
 const main = document.getElementById("main");
 const live = document.getElementById("live");
@@ -37,10 +38,17 @@ function viewOf(path) {
 
 let leaving = null;
 
-function go(focus) {
+// identify asks who is looking at the page, in place of what it shows.
+function identify() {
+  go(false, [login, () => {
+    greet(identify);
+    go(true);
+  }]);
+}
+
+function go(focus, [view, argument] = viewOf(location.pathname)) {
   leaving?.abort();
   leaving = new AbortController();
-  const [view, argument] = viewOf(location.pathname);
   for (const a of document.querySelectorAll("nav a")) {
     const here = a.getAttribute("href") === location.pathname || (a.getAttribute("href") === "/" && /^\/(jobs|tasks)\//.test(location.pathname));
     if (here) a.setAttribute("aria-current", "page");
@@ -66,6 +74,11 @@ function go(focus) {
     scrollTo(0, 0);
   }
 }
+
+// What a view was told on its way out is no reason to ask again.
+document.addEventListener("unproven", () => {
+  if (!document.querySelector("form.login")) identify();
+});
 
 document.addEventListener("click", (e) => {
   const a = e.target.closest?.("a");
@@ -99,3 +112,4 @@ setInterval(() => {
 }, 1000);
 
 go(false);
+greet(identify).catch(() => {});
