@@ -219,6 +219,8 @@ func (c *guardedConn) hold(procedure string, request any) {
 	}
 }
 
+var errTooFast = errors.New("too many requests from this client: try again in a second")
+
 var (
 	errExpired      = connect.NewError(connect.CodeUnauthenticated, errors.New("what proves who you are has expired"))
 	errRulesChanged = connect.NewError(connect.CodeAborted, errors.New("who may see what has changed; ask again"))
@@ -267,8 +269,9 @@ func from(ctx context.Context) string {
 	return address
 }
 
-// identify finds out who makes a request before anything else sees it. A proof
-// that is wrong is refused, whatever the request asks for.
+// identify finds out who makes a request before anything else sees it, and whether
+// they make too many. A proof that is wrong is refused, whatever the request asks
+// for.
 func (s *Server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := context.WithValue(r.Context(), fromKey{}, r.RemoteAddr)
@@ -276,6 +279,15 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		var grant *access.Grant
 		if err == nil {
 			grant, err = s.opt.Gate.Caller(ctx, token, r)
+		}
+		if err != nil {
+			s.calls.refused.WithLabelValues(unproven).Inc()
+		}
+		if !s.mayGoOn(grant, r) {
+			s.calls.refused.WithLabelValues(tooFast).Inc()
+			w.Header().Set("Retry-After", "1")
+			s.refuseHTTP(w, r, connect.NewError(connect.CodeResourceExhausted, errTooFast))
+			return
 		}
 		if err != nil {
 			s.refuseHTTP(w, r, connect.NewError(connect.CodeUnauthenticated, err))

@@ -96,6 +96,8 @@ type Options struct {
 	// Names are the hosts, besides IP addresses and localhost, by which a server
 	// may be called whose Gate is open. Nil lets it be called by any.
 	Names []string
+	// Limits keep one client from taking what is there for all.
+	Limits Limits
 	// Audit records every write. Required.
 	Audit *audit.Log
 	// Sandboxes reads what tasks have written, from the agents; nil refuses to.
@@ -154,6 +156,8 @@ type Server struct {
 	// refusals writes the refusal of a request in the protocol that it speaks.
 	refusals *connect.ErrorWriter
 	logins   logins
+	rates    *rates
+	calls    *callMetrics
 	// sessions are those that executors are asked to call back for.
 	sessions sessions
 	// ending is done when the server stops, to end watches that would go on
@@ -170,7 +174,8 @@ func New(opt Options) (*Server, error) {
 	if opt.MaxUpload == 0 {
 		opt.MaxUpload = 1 << 30
 	}
-	s := &Server{opt: opt, refusals: connect.NewErrorWriter(), logins: logins{byID: map[string]login{}}}
+	opt.Limits = opt.Limits.withDefaults()
+	s := &Server{opt: opt, refusals: connect.NewErrorWriter(), logins: logins{byID: map[string]login{}}, rates: newRates(opt.Limits.Rate)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	calls, err := newCallMetrics(opt.Registerer)
 	if err != nil {
@@ -183,6 +188,7 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the API: %w", err)
 	}
+	s.calls = calls
 	path, service := tandemv1connect.NewSchedulerServiceHandler(
 		&service{server: s},
 		connect.WithReadMaxBytes(maxMessage),
@@ -211,7 +217,7 @@ func New(opt Options) (*Server, error) {
 	}
 	// A page of another origin that the user has open must not be able to
 	// submit or stop jobs.
-	open.Handle("/", rebound(opt.Gate, opt.Names, http.NewCrossOriginProtection().Handler(s.identify(mux))))
+	open.Handle("/", rebound(opt.Gate, opt.Names, http.NewCrossOriginProtection().Handler(s.identify(patient(opt.Limits.Stall, mux)))))
 	s.handler = open
 	return s, nil
 }
@@ -228,6 +234,10 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // ones, ends watches, gives calls in flight some seconds, and returns nil. It
 // closes the listener, and is called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	l = &limitedListener{
+		Listener: l, most: s.opt.Limits.Connections, byHost: map[string]int{},
+		open: s.calls.connections, refused: s.calls.refused.WithLabelValues(tooManyConnections),
+	}
 	return serve(ctx, l, s.opt.TLS, s.handler, s.end, s.opt.Log)
 }
 

@@ -38,6 +38,10 @@ type Access struct {
 	// AllowAnonymous lets anybody who can connect do everything, from other
 	// machines too.
 	AllowAnonymous bool
+	// RateLimit is how many requests one client may make in a second, and
+	// MaxConnections how many connections may be open; see api.Limits.
+	RateLimit      float64
+	MaxConnections int
 	// AuditLog is the file that every write is recorded in; empty means the log.
 	AuditLog string
 }
@@ -57,6 +61,9 @@ func (a *Access) validate(listen string, advertised *url.URL) error {
 	}
 	if a.Issuer == "" && (a.Audience != "" || a.NameClaim != "" || a.GroupsClaim != "") {
 		bad("--oidc-issuer: name the issuer of the ID tokens")
+	}
+	if a.MaxConnections < 0 {
+		bad("--max-connections: %d is negative", a.MaxConnections)
 	}
 	authenticates := a.Tokens != "" || a.ClientCA != "" || a.Issuer != ""
 	switch {

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,6 +27,7 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/app"
 )
 
 // authority makes certificates.
@@ -244,4 +246,41 @@ func readAll(t *testing.T, r *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(content)
+}
+
+// TestProfilesAreForTheOwnUser: they are on a socket that only that user may
+// open, also after a process that could not remove it.
+func TestProfilesAreForTheOwnUser(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tandem") // A socket's path has at most 107 bytes.
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	opt, _ := options(t, startMesos(t))
+	opt.DebugSocket = filepath.Join(dir, "debug")
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: opt.DebugSocket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	left.Close()
+	run(t, opt)
+	if info, err := os.Stat(opt.DebugSocket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is %v, %v", info, err)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", opt.DebugSocket)
+	}}}
+	res, err := client.Get("http://localhost/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := readAll(t, res); !strings.Contains(text, "goroutine profile") {
+		t.Errorf("got %s", text)
+	}
+	other, _ := options(t, opt.Master)
+	other.DebugSocket = opt.DebugSocket
+	if err := app.Run(t.Context(), other); err == nil || !strings.Contains(err.Error(), "another process listens on") {
+		t.Errorf("a second scheduler: %v", err)
+	}
 }

@@ -69,6 +69,13 @@ func Run(ctx context.Context, opt Options) (err error) {
 	defer tended.Wait()
 	defer stopTending()
 
+	if opt.DebugSocket != "" {
+		wait, err := debug(tending, opt.DebugSocket)
+		if err != nil {
+			return err
+		}
+		defer wait()
+	}
 	listener, err := listen(opt.Listen)
 	if err != nil {
 		return err
@@ -183,6 +190,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
 		CallBack: advertised.String(), Leader: records.shared,
 		Gate: door.gate, Audit: door.writes, TLS: door.server(), Names: opt.names(advertised),
+		Limits:    api.Limits{Rate: opt.Access.RateLimit, Connections: opt.Access.MaxConnections},
 		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.agentTLS()}),
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})

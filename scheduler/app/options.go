@@ -94,6 +94,9 @@ type Options struct {
 	// is 0, Seed are filled in from the rest.
 	Core core.Config
 
+	// DebugSocket is the path of a socket on which Go's profiles are served to this
+	// user; empty serves none.
+	DebugSocket string
 	// Reload asks for everything that is in files to be read anew; files are
 	// read anew when they change, too. Nil never asks.
 	Reload <-chan struct{}

@@ -107,6 +107,7 @@ SIGHUP; then the log level of the config file, too, and the audit log's file is 
 	f.StringVar(&opt.MesosCA, "mesos-ca", "", "a `file` with the authorities of masters and agents (default: the machine's)")
 	f.StringVar(&opt.MesosCert, "mesos-cert", "", "a `file` with the certificate that is shown to masters and agents")
 	f.StringVar(&opt.MesosKey, "mesos-key", "", "a `file` with the key of --mesos-cert")
+	f.StringVar(&opt.DebugSocket, "debug-socket", "", "a `path` for a socket on which Go's profiles are served to this user (default: none)")
 	accessFlags(f, &opt.Access)
 	log.flags(f)
 	return cmd
@@ -194,6 +195,8 @@ func accessFlags(f *pflag.FlagSet, a *app.Access) {
 	f.StringVar(&a.Rules, "rules", "", "a `file` that says what callers may do")
 	f.StringVar(&a.PeerCA, "peer-ca", "", "with a shared --state: a `file` with the authorities of the other schedulers' certificates (default: the machine's)")
 	f.BoolVar(&a.AllowAnonymous, "allow-anonymous", false, "let anybody who can connect to --listen do everything")
+	f.Float64Var(&a.RateLimit, "rate-limit", 100, "how many `requests` one client may make in a second; -1: any")
+	f.IntVar(&a.MaxConnections, "max-connections", 20_000, "how many `connections` may be open")
 	f.StringVar(&a.AuditLog, "audit-log", "", "a `file` that records every write (default: the log)")
 }
 
