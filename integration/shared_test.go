@@ -201,6 +201,9 @@ workloads:
 		for _, j := range young.jobs() {
 			for _, i := range j.Instances {
 				for _, a := range i.Attempts {
+					if a.Ended != nil {
+						continue // its launch was lost with the frozen leader
+					}
 					for _, task := range a.Tasks {
 						want = append(want, task.TaskId)
 					}
