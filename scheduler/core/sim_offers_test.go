@@ -13,21 +13,22 @@ import (
 // (src/master/allocator/mesos/offer_constraints_filter.cpp), for what the
 // simulation uses of them: text attributes and hostnames.
 func admitted(constraints []byte, a *simAgent) bool {
-	for _, entry := range fields(constraints, 1) { // of the one role there is
-		for _, groups := range fields(entry, 2) {
-			for _, group := range fields(groups, 1) {
-				all := true
-				for _, c := range fields(group, 1) {
-					all = all && satisfies(c, a)
-				}
-				if all {
-					return true
-				}
+	entries := fields(constraints, 1)
+	if len(entries) == 0 {
+		return true
+	}
+	for _, groups := range fields(entries[0], 2) { // of the one role there is
+		for _, group := range fields(groups, 1) {
+			all := true
+			for _, c := range fields(group, 1) {
+				all = all && satisfies(c, a)
+			}
+			if all {
+				return true
 			}
 		}
-		return false
 	}
-	return true
+	return false
 }
 
 func satisfies(c []byte, a *simAgent) bool {
