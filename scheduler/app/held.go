@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -45,8 +48,10 @@ func holdFile(dir string) (*held, error) {
 // holdShared opens a state that several schedulers share, and stands by until it
 // is this one's turn. Its error means nothing once ctx has ended.
 func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
+	token := rand.Text()
+	files.Share(token)
 	candidate, err := leader.New(leader.Options{
-		URL: at, Address: address, SessionTimeout: opt.SessionTimeout, Log: opt.Log.WithField("component", "leader"),
+		URL: at, Address: address, Token: token, SessionTimeout: opt.SessionTimeout, Log: opt.Log.WithField("component", "leader"),
 	})
 	if err != nil {
 		return nil, err
@@ -93,7 +98,7 @@ func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listen
 			stop(err)
 		}
 	}()
-	go copyFiles(waiting, opt, c, files)
+	go copyFiles(waiting, opt, c, files, door.peers.Client())
 	return c.Lead(waiting)
 }
 
@@ -102,11 +107,12 @@ func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listen
 const copyInterval = 3 * time.Second
 
 // copyFiles keeps a copy of the leader's files, for the time after it.
-func copyFiles(ctx context.Context, opt Options, c *leader.Candidate, files *artifact.Artifacts) {
+func copyFiles(ctx context.Context, opt Options, c *leader.Candidate, files *artifact.Artifacts, peers *tls.Config) {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: peers, TLSHandshakeTimeout: 10 * time.Second}}
 	log, last := opt.Log.WithField("component", "artifact"), ""
 	for {
 		if address, err := c.Leader(); err == nil {
-			copied, err := files.CopyFrom(ctx, address)
+			copied, err := files.CopyFrom(ctx, client, address, c.Token())
 			if copied > 0 {
 				log.Infof("copied %d files of the leader at %s", copied, address)
 			}

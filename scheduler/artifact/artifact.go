@@ -38,6 +38,8 @@ const unfinished = ".new-"
 type Artifacts struct {
 	dir  string
 	base string
+	// token is what the list is given for; empty for nobody.
+	token string
 }
 
 // Open returns the artifacts in the directory, which is made when it is not
@@ -112,7 +114,7 @@ func (a *Artifacts) Put(digest, name string, r io.Reader) (uri string, err error
 }
 
 // ServeHTTP serves a file to GET and HEAD, with its size, ranges and an ETag; and
-// at Prefix itself the list of all, for CopyFrom.
+// at Prefix itself the list of all, to those who Share lets.
 func (a *Artifacts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -120,7 +122,7 @@ func (a *Artifacts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path == Prefix {
-		a.list(w)
+		a.list(w, r)
 		return
 	}
 	digest, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Prefix), "/")

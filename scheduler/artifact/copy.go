@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,12 +13,24 @@ import (
 	"strings"
 )
 
+// tokenHeader has the token of Share.
+const tokenHeader = "Tandem-Copy-Token"
+
 // maxList bounds the list of another scheduler's files, in bytes.
 const maxList = 16 << 20
 
+// Share lets whoever has the token, which is no empty one, list the files. It is
+// called before anything is served. A file is fetched by whoever knows its digest;
+// nobody else is to learn it.
+func (a *Artifacts) Share(token string) { a.token = token }
+
 // list answers with the files that are here, as a JSON array of
 // "<sha256>/<name>".
-func (a *Artifacts) list(w http.ResponseWriter) {
+func (a *Artifacts) list(w http.ResponseWriter, r *http.Request) {
+	if a.token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(a.token)) != 1 {
+		http.Error(w, "no such artifact", http.StatusNotFound)
+		return
+	}
 	files := []string{}
 	dirs, err := os.ReadDir(a.dir)
 	for _, d := range dirs {
@@ -45,10 +58,11 @@ func (a *Artifacts) list(w http.ResponseWriter) {
 
 // CopyFrom copies every file that the scheduler at the address, such as
 // http://10.0.0.7:7070, has and that is not here, and returns how many those were.
-// It blocks until that is done, ctx ends or one fails.
-func (a *Artifacts) CopyFrom(ctx context.Context, address string) (copied int, err error) {
+// The token is what the other has been told by Share. It blocks until that is
+// done, ctx ends or one fails.
+func (a *Artifacts) CopyFrom(ctx context.Context, client *http.Client, address, token string) (copied int, err error) {
 	address = strings.TrimSuffix(address, "/") + Prefix
-	body, err := fetch(ctx, address)
+	body, err := fetch(ctx, client, address, token)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +77,7 @@ func (a *Artifacts) CopyFrom(ctx context.Context, address string) (copied int, e
 		if _, ok := a.Find(digest, name); ok {
 			continue
 		}
-		body, err := fetch(ctx, address+file)
+		body, err := fetch(ctx, client, address+file, "")
 		if err != nil {
 			return copied, err
 		}
@@ -77,12 +91,15 @@ func (a *Artifacts) CopyFrom(ctx context.Context, address string) (copied int, e
 	return copied, nil
 }
 
-func fetch(ctx context.Context, address string) (io.ReadCloser, error) {
+func fetch(ctx context.Context, client *http.Client, address, token string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	if token != "" {
+		req.Header.Set(tokenHeader, token)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

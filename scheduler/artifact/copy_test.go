@@ -16,6 +16,13 @@ func TestCopyFrom(t *testing.T) {
 	from, _ := open(t)
 	to, dir := open(t)
 	server := httptest.NewServer(from)
+	if _, err := to.CopyFrom(t.Context(), http.DefaultClient, server.URL, ""); err == nil {
+		t.Error("what is not shared was listed")
+	}
+	from.Share("t0ken")
+	if _, err := to.CopyFrom(t.Context(), http.DefaultClient, server.URL, "wrong"); err == nil {
+		t.Error("what is shared was listed for another token")
+	}
 	defer server.Close()
 	for _, want := range []int{0, 2, 0, 1} {
 		switch want {
@@ -27,7 +34,7 @@ func TestCopyFrom(t *testing.T) {
 			put(t, from, "mine.txt", "it was the worst of times")
 			put(t, from, "late.txt", "it was the age of wisdom")
 		}
-		copied, err := to.CopyFrom(t.Context(), server.URL+"/")
+		copied, err := to.CopyFrom(t.Context(), http.DefaultClient, server.URL+"/", "t0ken")
 		if err != nil || copied != want {
 			t.Errorf("copied %d files, %v; want %d", copied, err, want)
 		}
@@ -62,7 +69,7 @@ func TestCopiesThatAreWrong(t *testing.T) {
 				_, _ = w.Write([]byte(answer))
 			}))
 			defer server.Close()
-			if copied, err := to.CopyFrom(t.Context(), server.URL); err == nil || copied != 0 || strings.Contains(err.Error(), "\n") {
+			if copied, err := to.CopyFrom(t.Context(), http.DefaultClient, server.URL, "t0ken"); err == nil || copied != 0 || strings.Contains(err.Error(), "\n") {
 				t.Errorf("copied %d files, %v", copied, err)
 			}
 			if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {

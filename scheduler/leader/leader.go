@@ -5,7 +5,7 @@
 // reached at. The one with the lowest number leads, for as long as its session
 // lives.
 //
-//	candidates/0000000003    {"address":"http://10.0.0.7:7070"}
+//	candidates/0000000003    {"address":"http://10.0.0.7:7070","token":"…"}
 //	candidates/0000000005    …
 //
 // A leader must stop before another can begin. ZooKeeper ends a session when it
@@ -39,12 +39,15 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 )
 
-// Options are what a Candidate is made of. All but Address must be given.
+// Options are what a Candidate is made of. All but Address and Token must be given.
 type Options struct {
 	URL zookeeper.URL
 	// Address is where the others, and those who ask them, reach this scheduler.
 	// It is empty for who only wants nobody else to lead meanwhile.
 	Address string
+	// Token is something to tell the others by, when this scheduler leads: only
+	// who may read the candidates learns it. May be empty.
+	Token string
 	// SessionTimeout is for how long a leader may be silent before another takes
 	// over. ZooKeeper itself takes up to a tick of its own more.
 	SessionTimeout time.Duration
@@ -79,6 +82,8 @@ type Candidate struct {
 	// leader is the leader's address, and problem why none is known.
 	leader  string
 	problem string
+	// token is the leader's.
+	token string
 	// leads is set once and for all when this scheduler is elected.
 	leads bool
 }
@@ -126,6 +131,13 @@ func (c *Candidate) Leader() (address string, err error) {
 		return "", errors.New(c.problem)
 	}
 	return c.leader, nil
+}
+
+// Token returns the leader's token.
+func (c *Candidate) Token() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token
 }
 
 func (c *Candidate) set(leader, problem string) {
@@ -213,6 +225,7 @@ type candidate struct {
 	number  uint64
 	session int64
 	address string
+	token   string
 }
 
 // look finds who leads: this scheduler, which has a lease then, or another, in
@@ -239,7 +252,7 @@ func (c *Candidate) look() (*Lease, <-chan zk.Event, error) {
 	// answer to its making may have been lost.
 	session := c.conn.SessionID()
 	if !slices.ContainsFunc(all, func(o candidate) bool { return o.session == session }) {
-		data, err := json.Marshal(map[string]string{"address": c.opt.Address})
+		data, err := json.Marshal(map[string]string{"address": c.opt.Address, "token": c.opt.Token})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -251,6 +264,9 @@ func (c *Candidate) look() (*Lease, <-chan zk.Event, error) {
 	}
 	first := all[0]
 	if first.session != session {
+		c.mu.Lock()
+		c.token = first.token
+		c.mu.Unlock()
 		c.set(first.address, "something else than a scheduler holds the state, such as `tandem state`")
 		return nil, changed, nil
 	}
@@ -273,11 +289,11 @@ func (c *Candidate) read(dir string, names []string) ([]candidate, error) {
 		if err != nil {
 			return nil, err
 		}
-		var says struct{ Address string }
+		var says struct{ Address, Token string }
 		// What is not understood has no address to be passed on to, and leads
 		// all the same.
 		_ = json.Unmarshal(data, &says)
-		all = append(all, candidate{name, number, stat.EphemeralOwner, says.Address})
+		all = append(all, candidate{name, number, stat.EphemeralOwner, says.Address, says.Token})
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
 		if a.number < b.number {
