@@ -99,6 +99,9 @@ func (r *stepRules) counted(in *tandemv1.InstanceRecord, e core.Effects) {
 	if old == nil || in.Streak <= old.Streak {
 		return
 	}
+	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
+		r.k.s.w.fail("%s#%d has failed, and waits for no delay", in.JobId, in.Slot)
+	}
 	for _, c := range e.Save {
 		a, ok := c.Record.(*tandemv1.AttemptRecord)
 		if !ok || a.JobId != in.JobId || a.Slot != in.Slot || a.Ended == nil {

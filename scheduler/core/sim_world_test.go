@@ -263,6 +263,9 @@ type simScheduler struct {
 	down   bool
 	last   time.Time     // when the latest call arrives
 	skew   time.Duration // of its clock
+	// same counts the steps at one moment.
+	at   time.Time
+	same int
 }
 
 // clock is what the machine's clock shows.
@@ -351,6 +354,14 @@ func (s *simScheduler) step(in core.Input) {
 		return
 	}
 	s.w.steps++
+	if s.at.Equal(s.w.now) {
+		s.same++
+	} else {
+		s.at, s.same = s.w.now, 0
+	}
+	if s.same > 10000 {
+		s.w.fail("the core wants to be woken at once, again and again")
+	}
 	if s.w.trace != nil {
 		s.w.trace(fmt.Sprintf("%9.3f  in  %s", s.w.now.Sub(s.w.start).Seconds(), describeInput(in)))
 	}
