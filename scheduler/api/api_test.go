@@ -342,7 +342,9 @@ func TestWrongJobNamesEveryField(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, v.(*tandemv1.Refusal).GetField()+": "+v.(*tandemv1.Refusal).GetReason())
+		if r, ok := v.(*tandemv1.Refusal); ok {
+			got = append(got, r.GetField()+": "+r.GetReason())
+		}
 	}
 	want := []string{
 		`id: must start with a slash; did you mean "/words"?`,

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -24,6 +25,7 @@ func refusedFields(what string, problems []jobspec.Problem) error {
 		lines[i] = p.String()
 	}
 	err := connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s: %s", what, strings.Join(lines, "; ")))
+	because(err, "INVALID_REQUEST")
 	for _, p := range problems {
 		detail, detailErr := connect.NewErrorDetail(&tandemv1.Refusal{Field: p.Field, Reason: p.Explain()})
 		if detailErr == nil {
@@ -31,6 +33,19 @@ func refusedFields(what string, problems []jobspec.Problem) error {
 		}
 	}
 	return err
+}
+
+// because adds to an error the reason for machines. A reason that was given out
+// stays what it is.
+func because(err *connect.Error, reason string) *connect.Error {
+	if detail, detailErr := connect.NewErrorDetail(&errdetails.ErrorInfo{Reason: reason, Domain: "tandem"}); detailErr == nil {
+		err.AddDetail(detail)
+	}
+	return err
+}
+
+func noJob(id string) error {
+	return because(connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", id)), "NOT_FOUND")
 }
 
 // refusal gives an error of the Commander or Reader its code, which stays the
@@ -53,26 +68,26 @@ func (s *Server) refusal(err error) error {
 	case errors.As(err, &coded):
 		return coded
 	case errors.As(err, &refused):
-		code := connect.CodeFailedPrecondition
+		code, reason := connect.CodeFailedPrecondition, "CONFLICT"
 		switch refused.Code {
 		case core.NotFound:
-			code = connect.CodeNotFound
+			code, reason = connect.CodeNotFound, "NOT_FOUND"
 		case core.StaleVersion:
-			code = connect.CodeAborted
+			code, reason = connect.CodeAborted, "STALE_VERSION"
 		case core.Conflict:
 		}
-		return connect.NewError(code, refused)
+		return because(connect.NewError(code, refused), reason)
 	case errors.Is(err, loop.ErrNotKept):
-		return connect.NewError(connect.CodeOutOfRange, err)
+		return because(connect.NewError(connect.CodeOutOfRange, err), "NOT_KEPT")
 	case errors.Is(err, loop.ErrSlowReader):
-		return connect.NewError(connect.CodeResourceExhausted, err)
+		return because(connect.NewError(connect.CodeResourceExhausted, err), "SLOW_READER")
 	case errors.Is(err, loop.ErrEnded), errors.Is(err, errStopping):
-		return connect.NewError(connect.CodeUnavailable, errStopping)
+		return because(connect.NewError(connect.CodeUnavailable, errStopping), "STOPPING")
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, err)
 	}
 	s.opt.Log.WithError(err).Error("a call to the API failed")
-	return connect.NewError(connect.CodeInternal, errors.New("the scheduler could not do this; its log says why"))
+	return because(connect.NewError(connect.CodeInternal, errors.New("the scheduler could not do this; its log says why")), "INTERNAL")
 }

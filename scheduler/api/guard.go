@@ -25,6 +25,7 @@ import (
 type guard struct {
 	server *Server
 	needs  map[string]*tandemv1.Needs
+	once   *once
 }
 
 // allow returns why the caller may not make a call, or nil, and the jobs that
@@ -60,11 +61,11 @@ func (g *guard) allow(ctx context.Context, procedure string, request any) ([]str
 // denied is the answer to who lacks a right.
 func denied(grant *access.Grant, right tandemv1.Right, what string) error {
 	if grant.Name == access.Anonymous {
-		return connect.NewError(connect.CodeUnauthenticated, fmt.Errorf(
-			"to %s %s, say who you are: with a token (tandem --token-file, or Authorization: Bearer), or a client certificate", access.Word(right), what))
+		return because(connect.NewError(connect.CodeUnauthenticated, fmt.Errorf(
+			"to %s %s, say who you are: with a token (tandem --token-file, or Authorization: Bearer), or a client certificate", access.Word(right), what)), "UNPROVEN")
 	}
-	return connect.NewError(connect.CodePermissionDenied, fmt.Errorf(
-		"%s may not %s %s; the scheduler's file of rules says who may", grant.Name, access.Word(right), what))
+	return because(connect.NewError(connect.CodePermissionDenied, fmt.Errorf(
+		"%s may not %s %s; the scheduler's file of rules says who may", grant.Name, access.Word(right), what)), "NO_RIGHT")
 }
 
 // also checks a right that only some requests of a procedure need.
@@ -94,7 +95,7 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		entry := g.entry(ctx, procedure, jobs, req.Any())
 		var res connect.AnyResponse
 		if err == nil {
-			res, err = next(ctx, req)
+			res, err = g.once.do(ctx, req, next)
 		}
 		if err == nil {
 			if v, ok := res.Any().(interface{ GetVersion() uint64 }); ok && len(jobs) == 1 {
@@ -286,11 +287,11 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		if !s.mayGoOn(grant, r) {
 			s.calls.refused.WithLabelValues(tooFast).Inc()
 			w.Header().Set("Retry-After", "1")
-			s.refuseHTTP(w, r, connect.NewError(connect.CodeResourceExhausted, errTooFast))
+			s.refuseHTTP(w, r, because(connect.NewError(connect.CodeResourceExhausted, errTooFast), "TOO_FAST"))
 			return
 		}
 		if err != nil {
-			s.refuseHTTP(w, r, connect.NewError(connect.CodeUnauthenticated, err))
+			s.refuseHTTP(w, r, because(connect.NewError(connect.CodeUnauthenticated, err), "UNPROVEN"))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(access.With(ctx, grant)))

@@ -51,7 +51,7 @@ func askedFor(req *tandemv1.ReadLogRequest) (wantedLogs, error) {
 }
 
 func noTask(id string) error {
-	return connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no task %s, or not any more", id))
+	return because(connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no task %s, or not any more", id)), "NOT_FOUND")
 }
 
 // takes says whether an attempt's task of a workload is asked for.
@@ -73,7 +73,7 @@ func (s *service) find(w wantedLogs) ([]logTask, error) {
 		if w.task != nil {
 			return nil, noTask(w.task.String())
 		}
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", w.job))
+		return nil, noJob(w.job)
 	}
 	var found []logTask
 	for _, i := range view.GetInstances() {

@@ -73,15 +73,23 @@ func (s *service) GetJob(_ context.Context, req *tandemv1.GetJobRequest) (*tande
 	if err := idGiven(req.GetId()); err != nil {
 		return nil, err
 	}
+	if err := checkMask(req.GetReadMask(), (&tandemv1.JobView{}).ProtoReflect().Descriptor()); err != nil {
+		return nil, err
+	}
 	view, ok := s.server.opt.Reader.Job(req.GetId())
 	if !ok {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", req.GetId()))
+		return nil, noJob(req.GetId())
 	}
 	file, err := jobspec.Marshal(view.GetJob().GetSpec())
 	if err != nil {
 		return nil, s.server.refusal(fmt.Errorf("cannot write job %s as a file: %w", req.GetId(), err))
 	}
-	return &tandemv1.GetJobResponse{Job: view, JobFile: string(file)}, nil
+	instances, next, err := pageOfInstances(view.GetInstances(), req.GetPageSize(), req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	part := masked(&tandemv1.JobView{Job: view.GetJob(), Instances: instances}, req.GetReadMask())
+	return &tandemv1.GetJobResponse{Job: part, JobFile: string(file), NextPageToken: next}, nil
 }
 
 func (s *service) ListVersions(_ context.Context, req *tandemv1.ListVersionsRequest) (*tandemv1.ListVersionsResponse, error) {
@@ -90,14 +98,27 @@ func (s *service) ListVersions(_ context.Context, req *tandemv1.ListVersionsRequ
 	}
 	versions := s.server.opt.Reader.Versions(req.GetId())
 	if len(versions) == 0 {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", req.GetId()))
+		return nil, noJob(req.GetId())
 	}
 	return &tandemv1.ListVersionsResponse{Versions: versions}, nil
 }
 
-func (s *service) ListJobs(ctx context.Context, _ *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {
-	jobs := slices.DeleteFunc(s.server.opt.Reader.Jobs(), func(j *tandemv1.JobRecord) bool { return !shown(ctx, j.GetSpec().GetId()) })
-	return &tandemv1.ListJobsResponse{Jobs: jobs}, nil
+func (s *service) ListJobs(ctx context.Context, req *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {
+	if err := checkMask(req.GetReadMask(), (&tandemv1.JobRecord{}).ProtoReflect().Descriptor()); err != nil {
+		return nil, err
+	}
+	jobs := slices.DeleteFunc(s.server.opt.Reader.Jobs(), func(j *tandemv1.JobRecord) bool {
+		id := j.GetSpec().GetId()
+		return !shown(ctx, id) || !labelled(j.GetSpec(), req.GetLabels()) || !below(id, req.GetBelow())
+	})
+	jobs, next, err := pageOfJobs(jobs, req.GetPageSize(), req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	for i, j := range jobs {
+		jobs[i] = masked(j, req.GetReadMask())
+	}
+	return &tandemv1.ListJobsResponse{Jobs: jobs, NextPageToken: next}, nil
 }
 
 func (s *service) GetFramework(context.Context, *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {

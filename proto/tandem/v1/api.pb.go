@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -361,8 +362,15 @@ func (x *StopJobResponse) GetVersion() uint64 {
 }
 
 type GetJobRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// At most so many instances; 0 means all.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only these fields of the view, such as job.phase and instances.instance.
+	// Absent: all.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -404,11 +412,34 @@ func (x *GetJobRequest) GetId() string {
 	return ""
 }
 
+func (x *GetJobRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetJobRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *GetJobRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
+}
+
 type GetJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Job   *JobView               `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	// The job as a file that `tandem run` takes, in JSON.
-	JobFile       string `protobuf:"bytes,2,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`
+	JobFile string `protobuf:"bytes,2,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`
+	// Absent with the last page of instances.
+	NextPageToken *string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +484,13 @@ func (x *GetJobResponse) GetJob() *JobView {
 func (x *GetJobResponse) GetJobFile() string {
 	if x != nil {
 		return x.JobFile
+	}
+	return ""
+}
+
+func (x *GetJobResponse) GetNextPageToken() string {
+	if x != nil && x.NextPageToken != nil {
+		return *x.NextPageToken
 	}
 	return ""
 }
@@ -546,7 +584,17 @@ func (x *ListVersionsResponse) GetVersions() []*VersionRecord {
 }
 
 type ListJobsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many jobs; 0 means all.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before. The other fields must be the same.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only jobs with all of these labels: name=value, or name for any value.
+	Labels []string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty"`
+	// Only the job of this path and those below it.
+	Below string `protobuf:"bytes,4,opt,name=below,proto3" json:"below,omitempty"`
+	// Only these fields of each job, such as spec.id and phase. Absent: all.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,5,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -581,9 +629,46 @@ func (*ListJobsRequest) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_api_proto_rawDescGZIP(), []int{9}
 }
 
+func (x *ListJobsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListJobsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListJobsRequest) GetBelow() string {
+	if x != nil {
+		return x.Below
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
+}
+
 type ListJobsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Jobs          []*JobRecord           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Jobs  []*JobRecord           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	// Absent with the last page.
+	NextPageToken *string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -623,6 +708,13 @@ func (x *ListJobsResponse) GetJobs() []*JobRecord {
 		return x.Jobs
 	}
 	return nil
+}
+
+func (x *ListJobsResponse) GetNextPageToken() string {
+	if x != nil && x.NextPageToken != nil {
+		return *x.NextPageToken
+	}
+	return ""
 }
 
 // JobView is a job with all that belongs to it.
@@ -3155,7 +3247,7 @@ var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x16tandem/v1/rights.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
+	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x16tandem/v1/rights.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8f\x01\n" +
@@ -3173,19 +3265,33 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x10expected_version\x18\x03 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
 	"\x11_expected_version\"+\n" +
 	"\x0fStopJobResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x1f\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x94\x01\n" +
 	"\rGetJobRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x127\n" +
+	"\tread_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"\x92\x01\n" +
 	"\x0eGetJobResponse\x12$\n" +
 	"\x03job\x18\x01 \x01(\v2\x12.tandem.v1.JobViewR\x03job\x12\x19\n" +
-	"\bjob_file\x18\x02 \x01(\tR\ajobFile\"%\n" +
+	"\bjob_file\x18\x02 \x01(\tR\ajobFile\x12+\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x10_next_page_token\"%\n" +
 	"\x13ListVersionsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"L\n" +
 	"\x14ListVersionsResponse\x124\n" +
-	"\bversions\x18\x01 \x03(\v2\x18.tandem.v1.VersionRecordR\bversions\"\x11\n" +
-	"\x0fListJobsRequest\"<\n" +
+	"\bversions\x18\x01 \x03(\v2\x18.tandem.v1.VersionRecordR\bversions\"\xb4\x01\n" +
+	"\x0fListJobsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06labels\x18\x03 \x03(\tR\x06labels\x12\x14\n" +
+	"\x05below\x18\x04 \x01(\tR\x05below\x127\n" +
+	"\tread_mask\x18\x05 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"}\n" +
 	"\x10ListJobsResponse\x12(\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x14.tandem.v1.JobRecordR\x04jobs\"h\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x14.tandem.v1.JobRecordR\x04jobs\x12+\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x10_next_page_token\"h\n" +
 	"\aJobView\x12&\n" +
 	"\x03job\x18\x01 \x01(\v2\x14.tandem.v1.JobRecordR\x03job\x125\n" +
 	"\tinstances\x18\x02 \x03(\v2\x17.tandem.v1.InstanceViewR\tinstances\"{\n" +
@@ -3460,100 +3566,103 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*ExecTaskRequest)(nil),           // 52: tandem.v1.ExecTaskRequest
 	(*ExecTaskResponse)(nil),          // 53: tandem.v1.ExecTaskResponse
 	(*Job)(nil),                       // 54: tandem.v1.Job
-	(*VersionRecord)(nil),             // 55: tandem.v1.VersionRecord
-	(*JobRecord)(nil),                 // 56: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),            // 57: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),             // 58: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil),     // 59: google.protobuf.Timestamp
-	(*Explanation)(nil),               // 60: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 61: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 62: google.protobuf.Duration
-	(*UsageSample)(nil),               // 63: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 64: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 65: tandem.v1.ExecOutput
+	(*fieldmaskpb.FieldMask)(nil),     // 55: google.protobuf.FieldMask
+	(*VersionRecord)(nil),             // 56: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 57: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 58: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 59: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil),     // 60: google.protobuf.Timestamp
+	(*Explanation)(nil),               // 61: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 62: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 63: google.protobuf.Duration
+	(*UsageSample)(nil),               // 64: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 65: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 66: tandem.v1.ExecOutput
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
 	54, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	12, // 1: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	55, // 2: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	56, // 3: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	56, // 4: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
-	13, // 5: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	57, // 6: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	58, // 7: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
-	16, // 8: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	59, // 9: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	56, // 10: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	57, // 11: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	58, // 12: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	16, // 13: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	19, // 14: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	59, // 15: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	60, // 16: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	54, // 17: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	54, // 18: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	56, // 19: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	60, // 20: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 21: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	38, // 22: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	61, // 23: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	62, // 24: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	45, // 25: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	59, // 26: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	63, // 27: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	64, // 28: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	65, // 29: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	2,  // 30: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 31: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 32: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 33: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 34: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 35: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 36: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 37: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 38: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 39: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 40: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 41: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 42: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 43: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 44: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 45: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 46: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	41, // 47: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	43, // 48: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	46, // 49: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	48, // 50: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 51: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	52, // 52: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 53: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 54: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 55: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 56: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 57: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 58: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 59: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 60: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 61: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 62: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 63: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 64: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 65: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 66: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 67: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 68: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 69: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	42, // 70: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 71: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 72: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 73: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 74: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	53, // 75: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	53, // [53:76] is the sub-list for method output_type
-	30, // [30:53] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	55, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
+	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
+	56, // 3: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	55, // 4: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	57, // 5: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	57, // 6: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	13, // 7: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
+	58, // 8: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	59, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	16, // 10: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
+	60, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	57, // 12: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	58, // 13: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	59, // 14: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	16, // 15: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	19, // 16: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	60, // 17: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	61, // 18: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	54, // 19: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	54, // 20: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	57, // 21: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	61, // 22: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 23: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	38, // 24: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	62, // 25: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	63, // 26: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	45, // 27: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	60, // 28: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	64, // 29: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	65, // 30: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	66, // 31: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	2,  // 32: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 33: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 34: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 35: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 36: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 37: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 38: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 39: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 40: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 41: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 42: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 43: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 44: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 45: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 46: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 47: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 48: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	41, // 49: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	43, // 50: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	46, // 51: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	48, // 52: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	50, // 53: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	52, // 54: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 55: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 56: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 57: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 58: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 59: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 60: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 61: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 62: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 63: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 64: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 65: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 66: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 67: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 68: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 69: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 70: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 71: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	42, // 72: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 73: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 74: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 75: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 76: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	53, // 77: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	55, // [55:78] is the sub-list for method output_type
+	32, // [32:55] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -3567,6 +3676,8 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_talk_proto_init()
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[3].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[6].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[10].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[16].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[17].OneofWrappers = []any{
 		(*WatchResponse_Job)(nil),

@@ -1,0 +1,290 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+)
+
+// TestTheDocumentedCalls runs every line of docs/api.md that begins with $.
+func TestTheDocumentedCalls(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	page, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &commander{submit: func(s core.Submit) (core.Reply, error) {
+		return core.Reply{Version: *s.ExpectedVersion + 1, Changed: true}, nil
+	}}
+	base, _ := serve(t, options(c, teams()))
+	compact := func(text string) string {
+		var b bytes.Buffer
+		if json.Compact(&b, []byte(text)) != nil {
+			return strings.TrimSpace(text)
+		}
+		return b.String()
+	}
+	lines := strings.Split(string(page), "\n")
+	ran := 0
+	for i, line := range lines {
+		command, ok := strings.CutPrefix(line, "$ ")
+		if !ok {
+			continue
+		}
+		ran++
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "http://127.0.0.1:7070", base)).Output()
+		if err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
+		if d := cmp.Diff(lines[i+1], compact(string(out))); d != "" {
+			t.Errorf("%s (-documented +answered):\n%s", command, d)
+		}
+	}
+	if ran == 0 {
+		t.Error("the page has no calls")
+	}
+}
+
+// TestPages: all pages together are the whole, over every protocol.
+func TestPages(t *testing.T) {
+	r := &reader{framework: &tandemv1.FrameworkView{}}
+	var want []string
+	for n := range 7 {
+		id := fmt.Sprintf("/team/job%d", n)
+		job := team(id)
+		job.Labels = map[string]string{"tier": fmt.Sprint("t", n%2)}
+		view := &tandemv1.JobView{Job: &tandemv1.JobRecord{Spec: job}}
+		for slot := range int32(12) {
+			view.Instances = append(view.Instances, &tandemv1.InstanceView{Instance: &tandemv1.InstanceRecord{JobId: id, Slot: slot}})
+		}
+		r.jobs = append(r.jobs, view)
+		want = append(want, id)
+	}
+	base, _ := serve(t, options(&commander{}, r))
+	for name, c := range protocols(base) {
+		var got []string
+		req := &tandemv1.ListJobsRequest{PageSize: 3}
+		for {
+			res, err := c.ListJobs(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, j := range res.Jobs {
+				got = append(got, j.Spec.Id)
+			}
+			if req.PageToken = res.GetNextPageToken(); req.PageToken == "" {
+				break
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: the pages differ from the whole (-want +got):\n%s", name, d)
+		}
+		var slots []int32
+		ask := &tandemv1.GetJobRequest{Id: "/team/job1", PageSize: 5, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"instances.instance.slot"}}}
+		for {
+			res, err := c.GetJob(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range res.Job.Instances {
+				slots = append(slots, i.Instance.Slot)
+				if i.Instance.JobId != "" || res.Job.Job != nil {
+					t.Errorf("%s: the mask let more pass: %v", name, res.Job)
+				}
+			}
+			if ask.PageToken = res.GetNextPageToken(); ask.PageToken == "" {
+				break
+			}
+		}
+		if len(slots) != 12 || slots[11] != 11 {
+			t.Errorf("%s: got the instances %v", name, slots)
+		}
+		some, err := c.ListJobs(t.Context(), &tandemv1.ListJobsRequest{Labels: []string{"tier=t1"}, Below: "/team"})
+		if err != nil || len(some.Jobs) != 3 {
+			t.Errorf("%s: %d jobs have the label, %v", name, len(some.GetJobs()), err)
+		}
+	}
+	c := protocols(base)["gRPC"]
+	for _, req := range []*tandemv1.ListJobsRequest{
+		{PageSize: -1}, {PageToken: "!"}, {ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"spec.nam"}}},
+		{ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"spec.labels.tier"}}},
+	} {
+		if _, err := c.ListJobs(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%v: %v", req, err)
+		}
+	}
+	if r.jobs[1].Job.Spec.Labels == nil || len(r.jobs[1].Instances) != 12 {
+		t.Error("a mask has changed what readers share")
+	}
+}
+
+// TestAWriteWithAKeyIsDoneOnce: over every protocol, and anew when it has failed.
+func TestAWriteWithAKeyIsDoneOnce(t *testing.T) {
+	var done atomic.Uint64
+	fail := errors.New("disk on fire")
+	c := &commander{stop: func(s core.Stop) (core.Reply, error) {
+		n := done.Add(1)
+		if s.JobID == "/fails" && n == 1 {
+			return core.Reply{}, fail
+		}
+		return core.Reply{Version: n}, nil
+	}}
+	base, _ := serve(t, options(c, teams()))
+	stop := func(key, id string) (uint64, error) {
+		call := connect.NewClient[tandemv1.StopJobRequest, tandemv1.StopJobResponse](http.DefaultClient, base+tandemv1connect.SchedulerServiceStopJobProcedure)
+		req := connect.NewRequest(&tandemv1.StopJobRequest{Id: id})
+		if key != "" {
+			req.Header().Set("Idempotency-Key", key)
+		}
+		res, err := call.CallUnary(t.Context(), req)
+		if err != nil {
+			return 0, err
+		}
+		return res.Msg.Version, nil
+	}
+	if _, err := stop("again", "/fails"); connect.CodeOf(err) != connect.CodeInternal {
+		t.Errorf("got %v", err)
+	}
+	for _, tt := range []struct {
+		key, id string
+		want    uint64
+		code    connect.Code
+	}{
+		{"again", "/fails", 2, 0}, {"again", "/fails", 2, 0}, {"one", "/a", 3, 0}, {"one", "/a", 3, 0},
+		{"one", "/b", 0, connect.CodeInvalidArgument}, {"two", "/a", 4, 0}, {"", "/a", 5, 0}, {"", "/a", 6, 0},
+		{strings.Repeat("k", 129), "/a", 0, connect.CodeInvalidArgument},
+	} {
+		got, err := stop(tt.key, tt.id)
+		if got != tt.want || err != nil && connect.CodeOf(err) != tt.code || (err == nil) != (tt.code == 0) {
+			t.Errorf("%q, %s: %d, %v, want %d, %v", tt.key, tt.id, got, err, tt.want, tt.code)
+		}
+	}
+}
+
+// TestReasonsAreTheSameOverEveryProtocol: what a program relies on.
+func TestReasonsAreTheSameOverEveryProtocol(t *testing.T) {
+	c := &commander{submit: func(core.Submit) (core.Reply, error) {
+		return core.Reply{}, &core.Refused{Code: core.StaleVersion, Reason: "it is at version 4"}
+	}}
+	base, _ := serve(t, options(c, teams()))
+	reason := func(err error) string {
+		var refused *connect.Error
+		if !errors.As(err, &refused) {
+			return fmt.Sprint(err)
+		}
+		for _, d := range refused.Details() {
+			if v, err := d.Value(); err == nil {
+				if info, ok := v.(*errdetails.ErrorInfo); ok {
+					return info.Domain + " " + info.Reason
+				}
+			}
+		}
+		return "none"
+	}
+	for name, c := range protocols(base) {
+		_, stale := c.SubmitJob(t.Context(), &tandemv1.SubmitJobRequest{Job: words()})
+		_, gone := c.GetJob(t.Context(), &tandemv1.GetJobRequest{Id: "/gone"})
+		_, wrong := c.StopJob(t.Context(), &tandemv1.StopJobRequest{})
+		for err, want := range map[error]string{stale: "STALE_VERSION", gone: "NOT_FOUND", wrong: "INVALID_REQUEST"} {
+			if got := reason(err); got != "tandem "+want {
+				t.Errorf("%s: %v: %s, want %s", name, err, got, want)
+			}
+		}
+	}
+}
+
+// FuzzEveryCall sends anything to every call, as JSON and as protobuf: it is
+// answered, and what is refused is refused with a code.
+func FuzzEveryCall(f *testing.F) {
+	methods := tandemv1.File_tandem_v1_api_proto.Services().ByName("SchedulerService").Methods()
+	for _, m := range []proto.Message{
+		&tandemv1.SubmitJobRequest{Job: words()}, &tandemv1.GetJobRequest{Id: "/team/words", PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"job"}}},
+		&tandemv1.ListJobsRequest{PageToken: "L2E", Labels: []string{"a=b"}, Below: "/"}, &tandemv1.KillTaskRequest{TaskId: "team_words.0.1.count"},
+		&tandemv1.DrainAgentRequest{Agent: "agent1", Cancel: true},
+	} {
+		text, err := protojson.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		wire, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for n := range methods.Len() {
+			f.Add(uint8(n), true, text)
+			f.Add(uint8(n), false, wire)
+		}
+	}
+	r := teams()
+	s, err := api.New(options(&commander{task: func(core.Command) (core.Reply, error) {
+		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "the task has ended"}
+	}}, r))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, n uint8, text bool, content []byte) {
+		m := methods.Get(int(n) % methods.Len())
+		kind := "proto"
+		if text {
+			kind = "json"
+		}
+		if m.IsStreamingServer() || m.IsStreamingClient() {
+			if m.IsStreamingClient() {
+				t.Skip("a stream both ways takes a connection")
+			}
+			kind = "connect+" + kind
+			head := []byte{0, byte(len(content) >> 24), byte(len(content) >> 16), byte(len(content) >> 8), byte(len(content))}
+			content = append(head, content...)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "POST", "/tandem.v1.SchedulerService/"+string(m.Name()), bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/"+kind)
+		req.RemoteAddr = "127.0.0.1:1"
+		w := &answer{header: http.Header{}}
+		s.Handler().ServeHTTP(w, req)
+		if w.status >= 500 && !strings.Contains(w.body.String(), `"code":`) {
+			t.Errorf("%s answered %d %s", m.Name(), w.status, &w.body)
+		}
+	})
+}
+
+// answer is a ResponseWriter that streams can write to.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) { a.status = status }
+
+func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+func (a *answer) Flush() {}
