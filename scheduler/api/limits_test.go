@@ -86,8 +86,10 @@ func TestConnectionsAreBounded(t *testing.T) {
 		conns = append(conns, c)
 		return c
 	}
-	if !answered(dial()) || !answered(dial()) || answered(dial()) {
-		t.Error("not the first two connections alone were answered")
+	for n, want := range []bool{true, true, false} {
+		if got := answered(dial()); got != want {
+			t.Errorf("connection %d was answered: %v, want %v", n, got, want)
+		}
 	}
 	conns[0].Close()
 	for !answered(dial()) {
