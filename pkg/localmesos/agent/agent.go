@@ -123,7 +123,7 @@ func (a *Agent) prepare(p parsed) error {
 	if a.runtime, err = a.newRuntime(); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", o.Listen)
+	listener, err := listen(o.Listen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot listen on %s: %w", o.Listen, err), a.runtime.Close())
 	}

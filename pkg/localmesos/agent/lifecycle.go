@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
 	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
@@ -71,20 +69,6 @@ func (a *Agent) eachConversation(visit func(*conversation)) {
 	}
 	for _, h := range a.fakes {
 		visit(&h.conversation)
-	}
-}
-
-// listenAgain listens where somebody did a moment ago: a process that this one
-// is about to start may still hold the port, until it has become another
-// program.
-func listenAgain(address string) (net.Listener, error) {
-	const patience, pause = time.Second, 5 * time.Millisecond
-	for waited := time.Duration(0); ; waited += pause {
-		listener, err := net.Listen("tcp", address)
-		if !errors.Is(err, syscall.EADDRINUSE) || waited >= patience {
-			return listener, err
-		}
-		time.Sleep(pause)
 	}
 }
 

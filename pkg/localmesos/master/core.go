@@ -264,13 +264,17 @@ func (c *core) sortedAgents() []*agent {
 	for _, a := range c.agents {
 		out = append(out, a)
 	}
-	slices.SortFunc(out, func(a, b *agent) int {
+	sortAgents(out)
+	return out
+}
+
+func sortAgents(agents []*agent) {
+	slices.SortFunc(agents, func(a, b *agent) int {
 		if d := a.registered.Compare(b.registered); d != 0 {
 			return d
 		}
 		return compare(a.id, b.id)
 	})
-	return out
 }
 
 // sortedOffers returns offers in order of their numbers.

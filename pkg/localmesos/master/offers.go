@@ -28,10 +28,8 @@ func (c *core) allocateSoon(agents ...agentID) {
 		c.allocationPosted = false
 		var ids []string
 		if !c.allocateAll {
-			for _, a := range c.sortedAgents() {
-				if c.allocationDue[a.id] {
-					ids = append(ids, string(a.id))
-				}
+			for _, a := range c.dueAgents() {
+				ids = append(ids, string(a.id))
 			}
 			if len(ids) == 0 {
 				return
@@ -41,6 +39,19 @@ func (c *core) allocateSoon(agents ...agentID) {
 		clear(c.allocationDue)
 		c.allocate(ids...)
 	})
+}
+
+// dueAgents returns those that an allocation is to look at, in order of
+// registration. They are few where all are many.
+func (c *core) dueAgents() []*agent {
+	var due []*agent
+	for id := range c.allocationDue {
+		if a := c.agents[id]; a != nil {
+			due = append(due, a)
+		}
+	}
+	sortAgents(due)
+	return due
 }
 
 // allocate makes offers of what the allocator grants: one event a framework.
