@@ -315,7 +315,12 @@ func (c *Candidate) makePath(dir string) error {
 			}
 			continue
 		}
-		if _, err := c.conn.Create(at, nil, 0, c.opt.URL.ACL()); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+		acl := c.opt.URL.ACL()
+		if len(at) < len(c.opt.URL.Path) {
+			// What is above is not this team's alone.
+			acl = zk.WorldACL(zk.PermAll)
+		}
+		if _, err := c.conn.Create(at, nil, 0, acl); err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
 	}

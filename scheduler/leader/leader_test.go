@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -192,8 +193,13 @@ func TestAZnodeThatIsTakenAway(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	u := somewhere(shared.Server(t).Address)
+	u.Path = fmt.Sprintf("/guarded%d/payments", paths.Add(1))
 	u.Credentials = "payments:s3cret"
 	leads(t, stand(t, u, "http://a:7070"))
+	// What it has made above its own znode, others can use.
+	neighbour := u
+	neighbour.Path, neighbour.Credentials = path.Join(path.Dir(u.Path), "shop"), "shop:other"
+	leads(t, stand(t, neighbour, "http://d:7070"))
 	b := stand(t, u, "http://b:7070")
 	later(t, b)
 	knows(t, b, "http://a:7070")
