@@ -49,6 +49,10 @@ func (l *leader) ExitedExecutor(agent mesos.AgentID, framework mesos.FrameworkID
 	l.tell(func(m *master.Master) { m.ExitedExecutor(agent, framework, executor, status) })
 }
 
+func (l *leader) OperationStatus(u link.OperationUpdate) {
+	l.tell(func(m *master.Master) { m.OperationStatus(u) })
+}
+
 func (l *leader) ExecutorToFramework(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte) {
 	l.tell(func(m *master.Master) { m.ExecutorToFramework(agent, framework, executor, data) })
 }

@@ -172,6 +172,29 @@ func (r Resources) Subtract(other Resources) (Resources, error) {
 	return Resources{rest}, nil
 }
 
+// Beyond returns what is left when the other is taken away as far as it is
+// there.
+func (r Resources) Beyond(other Resources) Resources {
+	rest := slices.Clone(r.items)
+	for i := range other.items {
+		it := other.items[i]
+		for j := range rest {
+			if !rest[j].sameKind(&it) || rest[j].traits.whole() && !rest[j].sameAmount(&it) {
+				continue
+			}
+			if rest[j].traits.whole() && !rest[j].traits.shared() {
+				rest[j] = item{}
+			} else {
+				it.scalar, it.count = min(it.scalar, rest[j].scalar), min(it.count, rest[j].count)
+				rest[j].subtract(&it)
+			}
+			break
+		}
+		rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
+	}
+	return Resources{rest}
+}
+
 // takeItem subtracts an item from a list that the caller owns.
 func takeItem(items []item, it *item) ([]item, bool) {
 	for i := range items {

@@ -67,6 +67,8 @@ func (m *fakeMaster) ExitedExecutor(_ mesos.AgentID, _ mesos.FrameworkID, e meso
 	m.heard <- heard{line: fmt.Sprintf("exited %s %d", e.Value, status)}
 }
 
+func (m *fakeMaster) OperationStatus(link.OperationUpdate) {}
+
 func (m *fakeMaster) ExecutorToFramework(_ mesos.AgentID, _ mesos.FrameworkID, e mesos.ExecutorID, data []byte) {
 	m.heard <- heard{line: "message from " + e.Value, data: data}
 }

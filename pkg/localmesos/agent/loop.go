@@ -93,7 +93,7 @@ func (a *Agent) carryOut(e core.Effect) {
 			a.report(func(now time.Time) { a.core.Limited(now, h.container, nil) })
 		}
 		if w := a.containers[e.Container]; w != nil {
-			w.limits.post(e.Limits)
+			w.limits.post(update{e.Limits, e.Volumes})
 		}
 	case core.Destroy:
 		if h := a.fakes[e.Container]; h != nil {
@@ -102,6 +102,8 @@ func (a *Agent) carryOut(e core.Effect) {
 		if w := a.containers[e.Container]; w != nil {
 			w.destroy()
 		}
+	case core.Volumes:
+		a.keepVolumes(e)
 	case core.Send:
 		if events := a.events[e.Stream]; events != nil {
 			events.Send(e.Event)
@@ -158,6 +160,8 @@ func (a *Agent) tellMaster(e core.Effect) {
 		m.ReregisterAgent(a, a.registration(e.Registration))
 	case core.Forward:
 		m.StatusUpdate(e.Update)
+	case core.OperationStatus:
+		m.OperationStatus(e.Update)
 	case core.ReportExit:
 		m.ExitedExecutor(id, e.Framework, e.Executor, e.Status)
 	case core.ToFramework:
@@ -253,4 +257,18 @@ func (a *Agent) FrameworkToExecutor(framework mesos.FrameworkID, executor mesos.
 // AcknowledgeStatusUpdate implements link.Agent.
 func (a *Agent) AcknowledgeStatusUpdate(framework mesos.FrameworkID, task mesos.TaskID, uuid []byte) {
 	a.receive(func(now time.Time) { a.core.Acknowledge(now, framework, task, uuid) })
+}
+
+// ApplyOperation implements link.Agent.
+func (a *Agent) ApplyOperation(op mesos.Operation) {
+	a.receive(func(now time.Time) {
+		if err := a.core.ApplyOperation(now, op); err != nil {
+			a.log.WithError(err).Error("the master has made a conversion that this agent cannot make")
+		}
+	})
+}
+
+// AcknowledgeOperationStatus implements link.Agent.
+func (a *Agent) AcknowledgeOperationStatus(operation, status []byte) {
+	a.receive(func(time.Time) { a.core.AcknowledgeOperation(operation, status) })
 }

@@ -24,7 +24,9 @@ type worker struct {
 	// ctx ends when the container is to be destroyed.
 	ctx     context.Context
 	destroy context.CancelFunc
-	limits  *mailbox[core.Limits]
+	limits  *mailbox[update]
+	// linked are the volumes in the sandbox, by name.
+	linked map[string]string
 	// running is the container once it has started.
 	running *container.Container
 	// native plays the executor, if that is one of Mesos's own.
@@ -33,7 +35,7 @@ type worker struct {
 
 func (a *Agent) newWorker(l core.Launch) *worker {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &worker{agent: a, launch: l, ctx: ctx, destroy: cancel, limits: newMailbox[core.Limits]()}
+	return &worker{agent: a, launch: l, ctx: ctx, destroy: cancel, limits: newMailbox[update]()}
 }
 
 func (w *worker) id() string { return w.launch.Container }
@@ -100,6 +102,9 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	if text := unsupported(w.launch.Executor.Container); text != "" {
 		return w.failed(text, int32(container.StatusNone))
 	}
+	if err := w.link(dir, owner, w.launch.Volumes); err != nil {
+		return w.failed(err.Error(), int32(container.StatusNone))
+	}
 	spec := w.spec(dir, owner, stdout, stderr)
 	if w.launch.Kind != core.CustomExecutor {
 		host, err := w.newNativeHost(&spec, owner)
@@ -121,7 +126,7 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	if err != nil {
 		return w.failed(err.Error(), int32(container.StatusNone))
 	}
-	return w.watch(c)
+	return w.watch(c, dir, owner)
 }
 
 // unsupported says why a container cannot be as it is described, in the words of
@@ -182,7 +187,7 @@ func noCommand(command *mesos.CommandInfo) string {
 }
 
 // watch carries out commands until the container has ended.
-func (w *worker) watch(c *container.Container) core.Ending {
+func (w *worker) watch(c *container.Container, dir string, owner sandbox.Owner) core.Ending {
 	pid := c.PID()
 	w.report(func(time.Time) {
 		w.running = c
@@ -195,7 +200,7 @@ func (w *worker) watch(c *container.Container) core.Ending {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		w.serve(c, ended)
+		w.serve(c, dir, owner, ended)
 	}()
 	status, limitation, err := c.Wait()
 	close(ended)
@@ -206,7 +211,7 @@ func (w *worker) watch(c *container.Container) core.Ending {
 	return core.Ending{Status: int32(status), Limitation: limitation}
 }
 
-func (w *worker) serve(c *container.Container, ended <-chan struct{}) {
+func (w *worker) serve(c *container.Container, dir string, owner sandbox.Owner, ended <-chan struct{}) {
 	destroyed := w.ctx.Done()
 	for {
 		select {
@@ -216,8 +221,11 @@ func (w *worker) serve(c *container.Container, ended <-chan struct{}) {
 			destroyed = nil
 			c.Destroy()
 		case <-w.limits.ready:
-			for _, l := range w.limits.take() {
-				err := c.Limit(l)
+			for _, u := range w.limits.take() {
+				err := w.link(dir, owner, u.volumes)
+				if err == nil {
+					err = c.Limit(u.limits)
+				}
 				w.report(func(now time.Time) { w.agent.core.Limited(now, w.id(), err) })
 			}
 		}

@@ -83,6 +83,14 @@ func (l *masterLink) ExitedExecutor(agent mesos.AgentID, framework mesos.Framewo
 		func() { l.to.ExitedExecutor(agent, framework, executor, status) })
 }
 
+func (l *masterLink) OperationStatus(u link.OperationUpdate) {
+	m := Message{Name: "OperationStatus"}
+	if u.FrameworkID != nil {
+		m.Framework = *u.FrameworkID
+	}
+	l.carry(m, func() { l.to.OperationStatus(u) })
+}
+
 func (l *masterLink) ExecutorToFramework(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte) {
 	l.carry(Message{Name: "ExecutorToFramework", Framework: framework, Executor: executor},
 		func() { l.to.ExecutorToFramework(agent, framework, executor, data) })
@@ -153,4 +161,16 @@ func (l *agentLink) FrameworkToExecutor(framework mesos.FrameworkID, executor me
 func (l *agentLink) AcknowledgeStatusUpdate(framework mesos.FrameworkID, task mesos.TaskID, uuid []byte) {
 	l.carry(Message{Name: "AcknowledgeStatusUpdate", Framework: framework, Task: task},
 		func() { l.to.AcknowledgeStatusUpdate(framework, task, uuid) })
+}
+
+func (l *agentLink) ApplyOperation(op mesos.Operation) {
+	m := Message{Name: "ApplyOperation"}
+	if op.FrameworkID != nil {
+		m.Framework = *op.FrameworkID
+	}
+	l.carry(m, func() { l.to.ApplyOperation(op) })
+}
+
+func (l *agentLink) AcknowledgeOperationStatus(operation, status []byte) {
+	l.carry(Message{Name: "AcknowledgeOperationStatus"}, func() { l.to.AcknowledgeOperationStatus(operation, status) })
 }

@@ -39,6 +39,9 @@ type Master interface {
 	// ExitedExecutor says that an executor has ended (ExitedExecutorMessage);
 	// status is its raw wait status.
 	ExitedExecutor(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, status int32)
+	// OperationStatus forwards an update of an operation on resources
+	// (UpdateOperationStatusMessage).
+	OperationStatus(u OperationUpdate)
 	// ExecutorToFramework carries an executor's MESSAGE.
 	ExecutorToFramework(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte)
 }
@@ -74,6 +77,13 @@ type Agent interface {
 	// AcknowledgeStatusUpdate acknowledges an update
 	// (StatusUpdateAcknowledgementMessage).
 	AcknowledgeStatusUpdate(framework mesos.FrameworkID, task mesos.TaskID, uuid []byte)
+	// ApplyOperation converts resources of the agent (ApplyOperationMessage).
+	// The answer is Master.OperationStatus, repeated until it is acknowledged.
+	// Of the operation its framework, its info and its UUID are set.
+	ApplyOperation(op mesos.Operation)
+	// AcknowledgeOperationStatus acknowledges an update of an operation
+	// (AcknowledgeOperationStatusMessage); both are UUIDs.
+	AcknowledgeOperationStatus(operation, status []byte)
 }
 
 // MasterView is what an agent is told of its master.
@@ -97,6 +107,11 @@ type Registration struct {
 	Frameworks []mesos.FrameworkInfo
 	Executors  []ExecutorOf
 	Tasks      []mesos.Task
+	// Total is what a returning agent has by now, after the operations on its
+	// resources (UpdateSlaveMessage); empty if that is what Info says.
+	Total []mesos.Resource
+	// Operations are those that were not acknowledged to a returning agent.
+	Operations []mesos.Operation
 }
 
 // ExecutorOf is an executor and its framework.
@@ -116,4 +131,15 @@ type StatusUpdate struct {
 	// LatestState is the latest state of the task that the agent knows, which
 	// runs ahead of Status while earlier updates wait for acknowledgement.
 	LatestState mesos.TaskState
+}
+
+// OperationUpdate is one update of an operation (UpdateOperationStatusMessage).
+type OperationUpdate struct {
+	AgentID mesos.AgentID
+	// FrameworkID is nil for an operation of an operator.
+	FrameworkID *mesos.FrameworkID
+	// Operation is the operation's UUID.
+	Operation []byte
+	// Status is what the framework gets; its UUID is set.
+	Status mesos.OperationStatus
 }

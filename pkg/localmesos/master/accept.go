@@ -20,7 +20,9 @@ type acceptance struct {
 	f    *framework
 	a    *agent
 	role string
-	rest resource.Resources
+	// offered is what the offers held, and rest what is left of it, operations
+	// on it included.
+	offered, rest resource.Resources
 }
 
 // accept handles ACCEPT. One bad offer spoils the whole call and gives back the
@@ -42,9 +44,10 @@ func (c *core) accept(f *framework, call *scheduler.Call_Accept, sent wire.Prese
 	acc := acceptance{core: c, f: f, a: c.agents[first.agent], role: first.role}
 	for _, id := range call.OfferIDs {
 		o := f.offers[offerID(id.Value)]
-		acc.rest = acc.rest.Add(o.resources)
+		acc.offered = acc.offered.Add(o.resources)
 		c.forgetOffer(o)
 	}
+	acc.rest = acc.offered
 	// Bad resources are found in all operations before the first is done.
 	var sound []int
 	for i := range call.Operations {
@@ -55,7 +58,7 @@ func (c *core) accept(f *framework, call *scheduler.Call_Accept, sent wire.Prese
 	for _, i := range sound {
 		acc.perform(&call.Operations[i], fmt.Sprintf("operations[%d]", i), sent)
 	}
-	c.allocator.Recover(string(f.id), string(acc.a.id), acc.rest, refusal(call.Filters), c.now())
+	acc.giveBack(refusal(call.Filters))
 }
 
 // acceptable looks at the offers of an ACCEPT.
@@ -153,14 +156,7 @@ func (c *core) drop(f *framework, op *mesos.Offer_Operation, message string) {
 	if op.ID == nil {
 		return
 	}
-	f.send(&scheduler.Event{
-		Type: scheduler.Event_UPDATE_OPERATION_STATUS,
-		UpdateOperationStatus: &scheduler.Event_UpdateOperationStatus{Status: mesos.OperationStatus{
-			OperationID: op.ID,
-			State:       mesos.OPERATION_ERROR,
-			Message:     &message,
-		}},
-	})
+	f.updateOperation(mesos.OperationStatus{OperationID: op.ID, State: mesos.OPERATION_ERROR, Message: &message})
 }
 
 // sound refuses an operation whose resources are no resources, or that has an
@@ -168,7 +164,7 @@ func (c *core) drop(f *framework, op *mesos.Offer_Operation, message string) {
 func (acc *acceptance) sound(op *mesos.Offer_Operation) bool {
 	tasks, launch := tasksOf(op)
 	if !launch {
-		return true
+		return acc.soundConversion(op)
 	}
 	lists := make([][]mesos.Resource, 0, 2*len(tasks)+1)
 	for i := range tasks {
@@ -207,7 +203,7 @@ func (acc *acceptance) perform(op *mesos.Offer_Operation, field string, sent wir
 	case mesos.Offer_Operation_UNKNOWN:
 		// A real master passes over these without a word.
 	default:
-		acc.core.drop(acc.f, op, fmt.Sprintf("%s operations are not supported by this master", op.Type))
+		acc.convert(op)
 	}
 }
 

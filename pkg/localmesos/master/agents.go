@@ -41,7 +41,7 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 
 // addAgent adds a connected agent without tasks.
 func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, error) {
-	total, err := resource.FromMesos(r.Info.Resources)
+	total, err := resource.FromMesos(totalOf(r))
 	if err != nil {
 		return nil, fmt.Errorf("cannot take the agent's resources: %w", err)
 	}
@@ -64,6 +64,14 @@ func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, 
 	c.tellAgentAdded(a)
 	c.ping(a)
 	return a, nil
+}
+
+// totalOf is what a registering agent has, operations on it included.
+func totalOf(r link.Registration) []mesos.Resource {
+	if len(r.Total) > 0 {
+		return r.Total
+	}
+	return r.Info.Resources
 }
 
 func (a *agent) allocatable() allocator.Agent {
@@ -157,7 +165,7 @@ func (c *core) returnOfKnown(a *agent, l link.Agent, r link.Registration) {
 	a.connected = true
 	a.reregistered = c.now()
 	a.missedPings, a.ponged = 0, true
-	if total, err := resource.FromMesos(r.Info.Resources); err == nil {
+	if total, err := resource.FromMesos(totalOf(r)); err == nil {
 		a.info, a.total = r.Info, total
 		c.allocator.UpdateAgent(a.allocatable())
 	}
@@ -212,6 +220,7 @@ func (c *core) dropMissingExecutors(a *agent, r link.Registration) {
 // there. Frameworks that it has not heard of are noted as recovered; those that
 // were removed are shut down.
 func (c *core) takeBack(a *agent, r link.Registration, wasUnreachable bool) {
+	defer c.takeBackOperations(a, r.Operations)
 	for _, info := range r.Frameworks {
 		id := frameworkID(info.ID.GetValue())
 		if c.isCompleted(id) {
@@ -312,6 +321,7 @@ func (c *core) unregisterAgent(id agentID) {
 	c.metrics.messages["unregister_slave"]++
 	c.removed[id] = true
 	message := fmt.Sprintf("Agent %s removed: the agent unregistered", a.info.Hostname)
+	c.dropOperations(a, mesos.OPERATION_UNSUPPORTED, "")
 	c.removeAgent(a, func(f *framework, t *task) { c.loseTask(f, t, mesos.REASON_AGENT_REMOVED, message) })
 }
 
@@ -352,6 +362,7 @@ func (c *core) loseUncheckpointed(a *agent) {
 func (c *core) loseAgent(a *agent) {
 	now := c.now()
 	c.unreachable[a.id] = now
+	c.dropOperations(a, mesos.OPERATION_UNREACHABLE, "Agent was marked unreachable")
 	c.removeAgent(a, func(f *framework, t *task) {
 		state := mesos.TASK_LOST
 		if f.partitionAware() {

@@ -140,9 +140,12 @@ func (c *core) handle(f *framework, call *scheduler.Call, sent wire.Presence) er
 	case scheduler.Call_REQUEST:
 		// A real master's allocator ignores these, too.
 		c.metrics.messages["resource_request"]++
-	case scheduler.Call_ACCEPT_INVERSE_OFFERS, scheduler.Call_DECLINE_INVERSE_OFFERS,
-		scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS, scheduler.Call_RECONCILE_OPERATIONS:
-		// There are no inverse offers and no operations with feedback yet.
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		c.acknowledgeOperation(f, call.AcknowledgeOperationStatus)
+	case scheduler.Call_RECONCILE_OPERATIONS:
+		c.reconcileOperations(f, call.ReconcileOperations)
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS, scheduler.Call_DECLINE_INVERSE_OFFERS:
+		// There are no inverse offers yet.
 	default:
 		return &wire.Error{Status: http.StatusNotImplemented, Text: "501 Not Implemented."}
 	}

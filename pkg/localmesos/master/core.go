@@ -39,6 +39,7 @@ type core struct {
 	// unreachable agents, by when they became so.
 	unreachable map[agentID]time.Time
 	removed     map[agentID]bool // agents that left for good
+	gone        map[agentID]bool // those of them that an operator has marked gone
 	// recovered agents were the former master's and are not back yet.
 	recovered     map[agentID]mesos.AgentInfo
 	recoveryTimer *timer
@@ -49,11 +50,11 @@ type core struct {
 	metrics       metrics
 	watchers      map[*watcher]bool
 
-	nextFramework, nextAgent, nextOffer, nextTask int
-	stopped                                       bool
-	ticker                                        *timer
-	allocationDue                                 map[agentID]bool // event-driven allocation
-	allocateAll, allocationPosted                 bool
+	nextFramework, nextAgent, nextOffer, nextTask, nextOperation int
+	stopped                                                      bool
+	ticker                                                       *timer
+	allocationDue                                                map[agentID]bool // event-driven allocation
+	allocateAll, allocationPosted                                bool
 }
 
 // Limits of what is remembered, as a real master's flags have them by default.
@@ -84,6 +85,7 @@ type framework struct {
 	executors   map[agentID]map[executorID]*executor
 	offers      map[offerID]*offer
 	constraints *constraints
+	operations  []*operation // those with an ID
 }
 
 // agent is an agent that is registered.
@@ -101,6 +103,8 @@ type agent struct {
 	tasks     map[frameworkID]map[taskID]*task
 	executors map[frameworkID]map[executorID]*executor
 	offers    map[offerID]*offer
+	// operations are those that are not acknowledged yet.
+	operations []*operation
 
 	missedPings int
 	ponged      bool
@@ -146,6 +150,7 @@ func newCore(options *Options, post func(func())) *core {
 		unreachable: make(map[agentID]time.Time),
 		recovered:   make(map[agentID]mesos.AgentInfo),
 		removed:     make(map[agentID]bool),
+		gone:        make(map[agentID]bool),
 		offers:      make(map[offerID]*offer),
 		quotas:      make(map[string]quota.QuotaConfig),
 		weights:     make(map[string]float64),

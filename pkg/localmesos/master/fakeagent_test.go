@@ -23,6 +23,7 @@ type fakeAgent struct {
 		executor  mesos.ExecutorInfo
 		group     mesos.TaskGroupInfo
 		reconcile []mesos.Task
+		operation mesos.Operation
 	}
 }
 
@@ -106,6 +107,17 @@ func (a *fakeAgent) FrameworkToExecutor(_ mesos.FrameworkID, e mesos.ExecutorID,
 
 func (a *fakeAgent) AcknowledgeStatusUpdate(_ mesos.FrameworkID, task mesos.TaskID, uuid []byte) {
 	a.note("acknowledged %s %x", task.Value, uuid[len(uuid)-1])
+}
+
+func (a *fakeAgent) ApplyOperation(op mesos.Operation) {
+	a.mu.Lock()
+	a.last.operation = op
+	a.mu.Unlock()
+	a.note("apply %s %s", op.Info.Type, op.Info.GetID().GetValue())
+}
+
+func (a *fakeAgent) AcknowledgeOperationStatus(_, status []byte) {
+	a.note("acknowledged operation %x", status[len(status)-1])
 }
 
 func scalar(name string, v float64) mesos.Resource {

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
+
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -21,6 +24,18 @@ func (m *Master) routes() http.Handler {
 		return wire.Redirect("//" + m.Address())
 	})
 	router.Handle("/teardown", m.serveTeardown)
+	router.Handle("/reserve", m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		return &mesosmaster.Call{Type: mesosmaster.Call_RESERVE_RESOURCES, ReserveResources: &mesosmaster.Call_ReserveResources{AgentID: on, Resources: list}}
+	}))
+	router.Handle("/unreserve", m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		return &mesosmaster.Call{Type: mesosmaster.Call_UNRESERVE_RESOURCES, UnreserveResources: &mesosmaster.Call_UnreserveResources{AgentID: on, Resources: list}}
+	}))
+	router.Handle("/create-volumes", m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		return &mesosmaster.Call{Type: mesosmaster.Call_CREATE_VOLUMES, CreateVolumes: &mesosmaster.Call_CreateVolumes{AgentID: on, Volumes: list}}
+	}))
+	router.Handle("/destroy-volumes", m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		return &mesosmaster.Call{Type: mesosmaster.Call_DESTROY_VOLUMES, DestroyVolumes: &mesosmaster.Call_DestroyVolumes{AgentID: on, Volumes: list}}
+	}))
 	router.Handle("/version", m.show(showVersion))
 	router.Handle("/flags", m.show(showFlags))
 	router.Handle("/frameworks", m.serveFrameworks(m.show(showFrameworks)))

@@ -48,6 +48,11 @@ func (m *Master) ExitedExecutor(agent mesos.AgentID, framework mesos.FrameworkID
 	})
 }
 
+// OperationStatus implements link.Master.
+func (m *Master) OperationStatus(u link.OperationUpdate) {
+	m.post(func() { m.core.operationStatus(u) })
+}
+
 // ExecutorToFramework implements link.Master.
 func (m *Master) ExecutorToFramework(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte) {
 	m.post(func() {

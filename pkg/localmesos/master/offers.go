@@ -155,11 +155,15 @@ func (c *core) forgetOffer(o *offer) {
 }
 
 // rescind takes an offer away and tells its framework.
-func (c *core) rescind(o *offer) {
+func (c *core) rescind(o *offer) { c.rescindFor(o, 0) }
+
+// rescindFor takes an offer away that is not to come back to its framework for a
+// time.
+func (c *core) rescindFor(o *offer, refuse time.Duration) {
 	if c.offers[o.id] != o {
 		return
 	}
-	c.removeOffer(o, 0)
+	c.removeOffer(o, refuse)
 	if f := c.frameworks[o.framework]; f != nil {
 		f.send(&scheduler.Event{
 			Type:    scheduler.Event_RESCIND,

@@ -61,12 +61,7 @@ func (m *Master) serveTeardown(w http.ResponseWriter, r *http.Request) error {
 		return wire.BadRequest("Missing 'frameworkId' query parameter in the request body")
 	}
 	err = m.do(func() error {
-		f := m.core.frameworks[frameworkID(values.Get("frameworkId"))]
-		if f == nil {
-			return wire.BadRequest("No framework found with specified ID")
-		}
-		m.core.removeFramework(f)
-		return nil
+		return m.core.teardown(frameworkID(values.Get("frameworkId")))
 	})
 	if err != nil {
 		return err

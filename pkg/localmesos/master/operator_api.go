@@ -28,11 +28,8 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	if call.Type == mesosmaster.Call_SUBSCRIBE {
 		return m.serveWatcher(w, r, media)
 	}
-	if done, err := m.change(&call); done {
-		if err != nil {
-			return err
-		}
-		return empty(w, r)
+	if changed := changeOf(&call, nil); changed != nil {
+		return m.serveChange(w, changed)
 	}
 	var body []byte
 	err = m.do(func() error {
@@ -48,24 +45,6 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	}
 	wire.WriteBody(w, r, string(media), body)
 	return nil
-}
-
-// change makes a call that changes something, which is answered with nothing. It
-// says whether the call is one.
-func (m *Master) change(call *mesosmaster.Call) (done bool, err error) {
-	switch call.Type {
-	case mesosmaster.Call_UPDATE_QUOTA:
-		if call.UpdateQuota == nil {
-			return true, wire.BadRequest("Failed to validate master::Call: Expecting 'update_quota' to be present")
-		}
-		return true, m.do(func() error { return m.core.updateQuota(call.UpdateQuota) })
-	case mesosmaster.Call_UPDATE_WEIGHTS:
-		if call.UpdateWeights == nil {
-			return true, wire.BadRequest("Failed to validate master::Call: Expecting 'update_weights' to be present")
-		}
-		return true, m.do(func() error { return m.core.updateWeights(call.UpdateWeights.GetWeightInfos()) })
-	}
-	return false, nil
 }
 
 // answer makes the response to a call.
@@ -108,10 +87,7 @@ func (c *core) answer(call mesosmaster.Call_Type) (*mesosmaster.Response, error)
 			GetLoggingLevel: &mesosmaster.Response_GetLoggingLevel{},
 		}, nil
 	case mesosmaster.Call_GET_OPERATIONS:
-		return &mesosmaster.Response{
-			Type:          mesosmaster.Response_GET_OPERATIONS,
-			GetOperations: &mesosmaster.Response_GetOperations{},
-		}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_OPERATIONS, GetOperations: c.getOperations()}, nil
 	case mesosmaster.Call_GET_WEIGHTS:
 		response := &mesosmaster.Response{Type: mesosmaster.Response_GET_WEIGHTS}
 		if infos := c.weightInfos(); len(infos) > 0 {
@@ -228,6 +204,16 @@ func (c *core) getTasks() *mesosmaster.Response_GetTasks {
 	}
 	for _, f := range c.completed {
 		add(&out.CompletedTasks, f.finished)
+	}
+	return out
+}
+
+func (c *core) getOperations() *mesosmaster.Response_GetOperations {
+	out := new(mesosmaster.Response_GetOperations)
+	for _, a := range c.sortedAgents() {
+		for _, o := range a.operations {
+			out.Operations = append(out.Operations, o.info)
+		}
 	}
 	return out
 }

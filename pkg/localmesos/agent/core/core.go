@@ -58,6 +58,10 @@ type Core struct {
 	streams    updateStreams
 	effects    []Effect
 	metrics    Metrics
+	// converted is what the agent has once operations changed it, and nil
+	// before; operations are those that are not acknowledged.
+	converted  []mesos.Resource
+	operations []*operation
 
 	// recoveryEnds is when the time for executors to come back is over; set
 	// only while Recovering.
@@ -130,7 +134,7 @@ func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 // Next returns when Tick has to be called next, or the zero time.
 func (c *Core) Next() time.Time {
 	next := earliest(earliest(c.registerAt, c.recoveryEnds), c.pingBy)
-	next = earliest(next, c.streams.next())
+	next = earliest(next, earliest(c.streams.next(), c.nextOperation()))
 	for f := range c.frameworks.each() {
 		for e := range f.executors.each() {
 			next = earliest(next, e.registerBy)
@@ -164,6 +168,7 @@ func (c *Core) Tick(now time.Time) {
 	for _, u := range c.streams.due(now) {
 		c.forward(u)
 	}
+	c.tickOperations(now)
 	if due(c.pingBy, now) {
 		c.Disconnect(now)
 	}
@@ -189,6 +194,10 @@ func (c *Core) register(now time.Time) {
 	if c.config.Info.ID == nil {
 		c.emit(Register{Registration: r})
 		return
+	}
+	r.Total = c.converted
+	for _, o := range c.operations {
+		r.Operations = append(r.Operations, o.info)
 	}
 	for _, f := range c.frameworks.all() {
 		r.Frameworks = append(r.Frameworks, f.info)
@@ -251,6 +260,7 @@ func (c *Core) resume(now time.Time) {
 	for _, u := range c.streams.resume(now) {
 		c.forward(u)
 	}
+	c.resumeOperations(now)
 }
 
 func (c *Core) expectPing(now time.Time) {
@@ -282,6 +292,7 @@ func (c *Core) Disconnect(now time.Time) {
 	c.phase = Disconnected
 	c.pingBy = time.Time{}
 	c.streams.pause()
+	c.pauseOperations()
 	c.registerAt, c.registerBackoff = now, 0
 }
 

@@ -63,14 +63,17 @@ type (
 		Executor  mesos.ExecutorInfo
 		Kind      ExecutorKind
 		Limits    Limits
+		// Volumes are the persistent volumes to be linked into the sandbox.
+		Volumes []mesos.Resource
 		// Checkpoint tells the executor to outlive the agent.
 		Checkpoint bool
 	}
-	// Limit sets a container's limits. Core.Limited answers, unless
+	// Limit sets a container's limits and volumes. Core.Limited answers, unless
 	// Core.Exited came first.
 	Limit struct {
 		Container string
 		Limits    Limits
+		Volumes   []mesos.Resource
 	}
 	// Destroy kills everything in a container. Core.Exited answers.
 	Destroy struct{ Container string }

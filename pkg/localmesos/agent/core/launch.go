@@ -93,6 +93,7 @@ func (c *Core) launch(now time.Time, e *executorState) {
 		Executor:   e.info,
 		Kind:       e.kind,
 		Limits:     e.demand.limits(e.info.Resources, c.config.CFS),
+		Volumes:    e.volumes(),
 		Checkpoint: e.framework.info.GetCheckpoint(),
 	})
 }
@@ -107,7 +108,7 @@ type afterLimit struct {
 
 func (c *Core) limit(e *executorState, then afterLimit) {
 	e.afterLimit = append(e.afterLimit, then)
-	c.emit(Limit{Container: e.container, Limits: e.demand.limits(e.info.Resources, c.config.CFS)})
+	c.emit(Limit{Container: e.container, Limits: e.demand.limits(e.info.Resources, c.config.CFS), Volumes: e.volumes()})
 }
 
 // Limited answers Limit: err says why the limits could not be set, and ends the

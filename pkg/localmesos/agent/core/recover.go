@@ -18,6 +18,7 @@ func (c *Core) Restart(now time.Time) {
 	c.effects = nil
 	c.phase = Recovering
 	c.streams.pause()
+	c.pauseOperations()
 	c.registerAt, c.registerBackoff = time.Time{}, 0
 	c.pingBy = time.Time{}
 	// With nothing to wait for it does not wait.

@@ -51,6 +51,7 @@ func (c *Core) ContainerOf(framework mesos.FrameworkID, id mesos.ExecutorID) (co
 // View returns a copy of the state.
 func (c *Core) View() View {
 	v := View{Info: c.config.Info, Phase: c.phase, Metrics: c.metrics}
+	v.Info.Resources = c.total()
 	v.Metrics.Tasks = make(map[mesos.TaskState]uint64, len(c.metrics.Tasks))
 	for s, n := range c.metrics.Tasks {
 		v.Metrics.Tasks[s] = n

@@ -12,18 +12,15 @@ import (
 // resources looks at what a task or an executor uses; user is the one, and
 // several the start of the message about several roles.
 func resources(list []mesos.Resource, user, several string) error {
+	if err := sound(list); err != nil {
+		return fmt.Errorf("%s uses invalid resources: %w", user, err)
+	}
 	all, err := resource.FromMesos(list)
 	if err != nil {
-		return fmt.Errorf("%s uses invalid resources: Invalid resources: %w", user, err)
+		return err // it was found to be sound
 	}
-	if all.Scalar("gpus")%1000 != 0 {
-		return fmt.Errorf("%s uses invalid resources: Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer", user)
-	}
-	if err := diskInfo(list); err != nil {
-		return fmt.Errorf("%s uses invalid resources: Invalid DiskInfo: %w", user, err)
-	}
-	if err := dynamicReservations(list); err != nil {
-		return fmt.Errorf("%s uses invalid resources: Invalid ReservationInfo: %w", user, err)
+	if err := uniquePersistence(list); err != nil {
+		return fmt.Errorf("%s uses duplicate persistence ID: %w", user, err)
 	}
 	if err := singleRole(list); err != nil {
 		return fmt.Errorf("%s: %w", several, err)
@@ -33,6 +30,24 @@ func resources(list []mesos.Resource, user, several string) error {
 		if revocable := named.Revocable(); !revocable.Empty() && !revocable.Equal(named) {
 			return fmt.Errorf("%s mixes revocable and non-revocable resources: Cannot use both revocable and non-revocable '%s' at the same time", user, name)
 		}
+	}
+	return nil
+}
+
+// sound looks at resources by themselves.
+func sound(list []mesos.Resource) error {
+	all, err := resource.FromMesos(list)
+	if err != nil {
+		return fmt.Errorf("Invalid resources: %w", err)
+	}
+	if all.Scalar("gpus")%1000 != 0 {
+		return errors.New("Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer")
+	}
+	if err := diskInfo(list); err != nil {
+		return fmt.Errorf("Invalid DiskInfo: %w", err)
+	}
+	if err := dynamicReservations(list); err != nil {
+		return fmt.Errorf("Invalid ReservationInfo: %w", err)
 	}
 	return nil
 }

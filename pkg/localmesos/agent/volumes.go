@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+)
+
+// Persistent volumes lie below the work directory, by role and ID, and are
+// linked into sandboxes, as by a real agent's posix file system isolator
+// (src/slave/paths.cpp, filesystem/posix.cpp).
+
+// volumePath is where a volume lies; the master has seen to it that role and ID
+// are names. A blank cannot be in a role, and stands for its slashes.
+func (a *Agent) volumePath(r *mesos.Resource) string {
+	role := ""
+	if n := len(r.Reservations); n > 0 {
+		role = r.Reservations[n-1].GetRole()
+	}
+	return filepath.Join(a.options.WorkDir, "volumes", "roles", strings.ReplaceAll(role, "/", " "), r.GetDisk().GetPersistence().GetID())
+}
+
+// keepVolumes makes and removes the directories of volumes.
+func (a *Agent) keepVolumes(v core.Volumes) {
+	if a.options.Fake != nil {
+		return
+	}
+	for i := range v.Created {
+		if err := os.MkdirAll(a.volumePath(&v.Created[i]), 0o755); err != nil {
+			a.log.WithError(err).Error("cannot make a persistent volume")
+		}
+	}
+	for i := range v.Destroyed {
+		if err := os.RemoveAll(a.volumePath(&v.Destroyed[i])); err != nil {
+			a.log.WithError(err).Error("cannot remove a persistent volume")
+		}
+	}
+}
+
+// update is what a container is to have from now on.
+type update struct {
+	limits  core.Limits
+	volumes []mesos.Resource
+}
+
+// link has the sandbox name these volumes, and those of before no more. The
+// executor can change its sandbox, so nothing beyond its own directory is
+// followed. Volumes with a slash in their path are passed over.
+func (w *worker) link(dir string, owner sandbox.Owner, volumes []mesos.Resource) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("cannot link volumes: %w", err)
+	}
+	defer root.Close()
+	linked := make(map[string]string, len(volumes))
+	for i := range volumes {
+		name := volumes[i].GetDisk().GetVolume().GetContainerPath()
+		if name == "" || strings.Contains(name, "/") {
+			w.agent.log.WithField("path", name).Warn("a persistent volume is not linked, because its container path has a slash")
+			continue
+		}
+		linked[name] = w.agent.volumePath(&volumes[i])
+	}
+	for name, path := range w.linked {
+		if linked[name] == path {
+			continue
+		}
+		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			//lint:ignore ST1005 the words of a real agent, which travel on the wire
+			return fmt.Errorf("Failed to remove the symlink for the unneeded persistent volume at '%s'", filepath.Join(dir, name))
+		}
+	}
+	for name, path := range linked {
+		if w.linked[name] == path {
+			continue
+		}
+		if owner.UID != 0 {
+			if err := os.Chown(path, int(owner.UID), int(owner.GID)); err != nil {
+				//lint:ignore ST1005 the words of a real agent, which travel on the wire
+				return fmt.Errorf("Failed to change the ownership of the persistent volume at '%s' with uid %d and gid %d: %w", path, owner.UID, owner.GID, err)
+			}
+		}
+		if err := root.Symlink(path, name); err != nil {
+			//lint:ignore ST1005 the words of a real agent, which travel on the wire
+			return fmt.Errorf("Failed to symlink persistent volume from '%s' to '%s'", path, filepath.Join(dir, name))
+		}
+	}
+	w.linked = linked
+	return nil
+}
