@@ -108,9 +108,6 @@ func (c *Core) keep(in *instance, a *attempt) {
 }
 
 func (c *Core) removeAttempt(a *attempt) {
-	for _, t := range a.rec.Tasks {
-		delete(c.tasks, t.TaskId)
-	}
 	a.edited = 0
 	c.save = append(c.save, removal(a.rec))
 }

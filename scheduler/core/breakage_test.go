@@ -68,6 +68,10 @@ var breakages = []struct{ name, file, from, to string }{
 		"return e.info, e.encoded, free, nil", "info := e.info\n\t\t\tinfo.Name = &id\n\t\t\treturn info, e.encoded, free, nil"},
 	{"a record is changed after it was saved", "core.go",
 		"a.rec, a.edited = state.CopyAttempt(a.rec), c.step", "a.edited = c.step"},
+	{"a timer that fires is due again at once", "instance.go",
+		"func (in *instance) fired(c *Core) { c.settle(in) }", "func (in *instance) fired(c *Core) { c.settle(in); c.timers.set(&in.timer, c.now) }"},
+	{"a job is looked at without end", "core.go",
+		"c.finishJob(j)\n\t\ti++", "c.finishJob(j)\n\t\tc.touch(j)\n\t\ti++"},
 	{"a run of a cron job is made twice", "cron.go",
 		"r.Last = timestamppb.New(latest)", "_ = r"},
 }

@@ -32,7 +32,6 @@ type Core struct {
 	subscription uint64
 	jobs         map[string]*job
 	daemons      []*job // that are not stopped
-	tasks        map[string]taskRef
 	agents       *agents
 	offers       offerState
 	reconcile    reconcileState
@@ -72,7 +71,6 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		cfg:    cfg.withDefaults(),
 		random: rand.New(rand.NewPCG(cfg.Seed, 0)),
 		jobs:   map[string]*job{},
-		tasks:  map[string]taskRef{},
 		agents: newAgents(),
 		strays: map[string]*stray{},
 		shared: map[shareKey]*sharedExecutor{},
@@ -98,8 +96,10 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 	if c.step == 1 {
 		c.resume()
 	}
+	left := bound(len(c.timers.heap))
 	for t := c.timers.due(c.now.UnixNano()); t != nil; t = c.timers.due(c.now.UnixNano()) {
 		t.owner.fired(c)
+		left.count("timers fire")
 	}
 	switch in := in.(type) {
 	case Subscribed:
@@ -146,7 +146,9 @@ func (c *Core) Next() (time.Time, bool) {
 // effects ends a step: it settles what the step has touched and collects what
 // is to be done.
 func (c *Core) effects() Effects {
+	left := bound(len(c.jobs) + len(c.hosts))
 	for i := 0; i < len(c.touched) || len(c.review) > 0; { // both grow meanwhile
+		left.count("jobs and agents are looked at")
 		if i == len(c.touched) {
 			c.reviewHosts()
 			continue
@@ -202,6 +204,20 @@ func (c *Core) effects() Effects {
 	return e
 }
 
+// bounded counts down how often something of a step may still repeat.
+type bounded int
+
+// bound allows far more repetitions than so many things ever ask for.
+func bound(things int) bounded { return bounded(1000 + 100*things) }
+
+// count panics where a step would not end: a scheduler that ends, and says why,
+// is better than one that stands still.
+func (b *bounded) count(what string) {
+	if *b--; *b < 0 {
+		panic("core: " + what + " without end in one step")
+	}
+}
+
 // clearList empties a list and keeps its room, unless that is large.
 func clearList[T any](list []T) []T {
 	if cap(list) > 4096 {
@@ -246,6 +262,11 @@ func (c *Core) editAttempt(a *attempt) *tandemv1.AttemptRecord {
 }
 
 func (c *Core) editTask(a *attempt, i int) *tandemv1.TaskRecord {
+	if a.edited != c.step && len(a.rec.Tasks) == 1 {
+		a.rec, a.edited = state.CopyAttemptOfOne(a.rec), c.step
+		c.attempts = append(c.attempts, a)
+		return a.rec.Tasks[0]
+	}
 	rec := c.editAttempt(a)
 	rec.Tasks[i] = state.CopyTask(rec.Tasks[i])
 	return rec.Tasks[i]

@@ -91,8 +91,7 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	} else {
 		in.live = a
 	}
-	for i, t := range rec.Tasks {
-		c.tasks[t.TaskId] = taskRef{a, i}
+	for i := range rec.Tasks {
 		a.unanswered |= 1 << i
 	}
 	a.askAt = c.now.Add(c.cfg.AnswerTimeout).UnixNano()

@@ -6,6 +6,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/schedule"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 // phaseCount is one more than the highest InstancePhase.
@@ -177,6 +178,48 @@ func (a *attempt) value(attribute string) (string, bool) {
 type taskRef struct {
 	attempt *attempt
 	index   int
+}
+
+// findTask finds a task by its ID, which says whose it is: what is kept here of a
+// task is all on the way, and an index of all IDs would be another place to look
+// at, and a tenth of the memory.
+func (c *Core) findTask(id string) (taskRef, bool) {
+	var name [128]byte
+	job, slot, number, workload, ok := state.CutTaskName(name[:0], id)
+	if !ok {
+		return taskRef{}, false
+	}
+	j := c.jobs[string(job)]
+	if j == nil || int(slot) >= len(j.instances) || j.instances[slot] == nil {
+		return taskRef{}, false
+	}
+	a := j.instances[slot].attempt(number)
+	if a == nil {
+		return taskRef{}, false
+	}
+	for i, t := range a.rec.Tasks {
+		if t.Workload == workload {
+			return taskRef{a, i}, true
+		}
+	}
+	return taskRef{}, false
+}
+
+// attempt returns the attempt with a number, if it is kept.
+func (in *instance) attempt(number uint64) *attempt {
+	for _, a := range [...]*attempt{in.live, in.next} {
+		if a != nil && a.rec.Attempt == number {
+			return a
+		}
+	}
+	for _, list := range [...][]*attempt{in.old, in.ended} {
+		for _, a := range list {
+			if a.rec.Attempt == number {
+				return a
+			}
+		}
+	}
+	return nil
 }
 
 // waitList is a queue that elements may leave from the middle.

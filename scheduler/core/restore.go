@@ -56,9 +56,6 @@ func (c *Core) restore(saved state.Snapshot) {
 
 func (c *Core) restoreAttempt(in *instance, r *tandemv1.AttemptRecord) {
 	a := newAttempt(in, r)
-	for i, t := range r.Tasks {
-		c.tasks[t.TaskId] = taskRef{a, i}
-	}
 	if a.over() {
 		in.ended = append(in.ended, a)
 		return

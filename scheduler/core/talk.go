@@ -112,7 +112,7 @@ func (c *Core) tell(a *attempt, m *tandemv1.ToExecutor) *Refused {
 
 // liveTask returns a task that has not ended, and whose agent can be reached.
 func (c *Core) liveTask(id string) (taskRef, *Refused) {
-	ref, known := c.tasks[id]
+	ref, known := c.findTask(id)
 	if !known {
 		return ref, &Refused{NotFound, fmt.Sprintf("there is no task %s, or not any more", id)}
 	}
@@ -205,7 +205,7 @@ func (c *Core) killTask(k *KillTask) *Refused {
 
 // hasEnded reports whether a task that was to be killed is known to have ended.
 func (c *Core) hasEnded(task string) bool {
-	ref, known := c.tasks[task]
+	ref, known := c.findTask(task)
 	return known && (ref.attempt.over() || state.Terminal(ref.attempt.rec.Tasks[ref.index].State))
 }
 
@@ -285,7 +285,7 @@ func (c *Core) onTold(in Told) {
 	}
 	strange := 0
 	for _, s := range m.GetSamples().GetSamples() {
-		ref, known := c.tasks[s.TaskId]
+		ref, known := c.findTask(s.TaskId)
 		if !known || ref.attempt.over() || ref.attempt.rec.ExecutorId != in.ExecutorID.Value || ref.attempt.rec.AgentId != in.AgentID.Value {
 			strange++
 			continue

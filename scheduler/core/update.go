@@ -28,12 +28,9 @@ const reportMagic = 0x746e6472
 // Statuses that the master made up have no uuid, and take no acknowledgement.
 func (c *Core) onUpdate(s *mesos.TaskStatus) {
 	if len(s.UUID) > 0 && s.AgentID != nil && c.subscribed {
-		c.calls.acknowledge = append(c.calls.acknowledge, &scheduler.Call{
-			Type:        scheduler.Call_ACKNOWLEDGE,
-			Acknowledge: &scheduler.Call_Acknowledge{AgentID: *s.AgentID, TaskID: s.TaskID, UUID: s.UUID},
-		})
+		c.calls.acknowledge = append(c.calls.acknowledge, acknowledgement(s))
 	}
-	ref, known := c.tasks[s.TaskID.Value]
+	ref, known := c.findTask(s.TaskID.Value)
 	switch {
 	case !known:
 		c.onStray(s, "no job asks for it")
@@ -65,6 +62,20 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 		c.operatorDrains(a.rec.AgentId)
 	}
 	c.changed(a)
+}
+
+// acknowledgement makes a call and what it holds in one piece, for there is one
+// with every update.
+func acknowledgement(s *mesos.TaskStatus) *scheduler.Call {
+	both := &struct {
+		call scheduler.Call
+		ack  scheduler.Call_Acknowledge
+	}{
+		scheduler.Call{Type: scheduler.Call_ACKNOWLEDGE},
+		scheduler.Call_Acknowledge{AgentID: *s.AgentID, TaskID: s.TaskID, UUID: s.UUID},
+	}
+	both.call.Acknowledge = &both.ack
+	return &both.call
 }
 
 // told takes in the status that a task's end was reported by, when the end
@@ -117,12 +128,10 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 		t.Source = strings.TrimPrefix(s.Source.String(), "SOURCE_")
 	}
 	if s.Healthy != nil {
-		healthy := *s.Healthy
-		t.Healthy = &healthy
+		t.Healthy = pointer(*s.Healthy)
 	}
 	if s.CheckStatus != nil {
-		ready := passed(s.CheckStatus)
-		t.Ready = &ready
+		t.Ready = pointer(passed(s.CheckStatus))
 	}
 	t.Updated = c.stamp
 	if s.Timestamp != nil {
@@ -156,6 +165,17 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	}
 	n := c.noticeInstance(level, a.instance, "%s is %s", t.Workload, text)
 	n.Attempt, n.Task, n.Agent = a.rec.Attempt, t.TaskId, a.rec.AgentId
+}
+
+var yes, no = true, false
+
+// pointer is to a value that all records share: nobody changes what a record
+// holds.
+func pointer(b bool) *bool {
+	if b {
+		return &yes
+	}
+	return &no
 }
 
 // reasonName is a reason as a person reads it.
@@ -218,7 +238,7 @@ func (c *Core) onCallFailed(f CallFailed) {
 		}
 	case scheduler.Call_KILL:
 		id := call.Kill.TaskID.Value
-		if ref, ok := c.tasks[id]; ok && ref.attempt.rec.KillReason != "" && !ref.attempt.over() {
+		if ref, ok := c.findTask(id); ok && ref.attempt.rec.KillReason != "" && !ref.attempt.over() {
 			ref.attempt.killAt = retry.UnixNano()
 			c.arm(ref.attempt)
 		} else if s := c.strays[id]; s != nil {
@@ -259,7 +279,7 @@ func (c *Core) onAcceptFailed(f CallFailed) {
 		}
 		var dropped *attempt
 		for n := range group.TaskGroup.Tasks {
-			ref, ok := c.tasks[group.TaskGroup.Tasks[n].TaskID.Value]
+			ref, ok := c.findTask(group.TaskGroup.Tasks[n].TaskID.Value)
 			if !ok || ref.attempt.over() || state.Terminal(ref.attempt.rec.Tasks[ref.index].State) {
 				continue
 			}

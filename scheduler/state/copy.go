@@ -49,21 +49,45 @@ func CopyAgent(r *tandemv1.AgentRecord) *tandemv1.AgentRecord {
 func CopyAttempt(r *tandemv1.AttemptRecord) *tandemv1.AttemptRecord {
 	tasks := make([]*tandemv1.TaskRecord, len(r.Tasks))
 	copy(tasks, r.Tasks)
-	return &tandemv1.AttemptRecord{
-		JobId: r.JobId, Slot: r.Slot, Attempt: r.Attempt, JobVersion: r.JobVersion,
-		AgentId: r.AgentId, Hostname: r.Hostname, ExecutorId: r.ExecutorId, Created: r.Created,
-		Tasks: tasks, KillReason: r.KillReason, Ended: r.Ended, Attributes: r.Attributes,
-		Running: r.Running, Unreachable: r.Unreachable, AgentUrl: r.AgentUrl, Executor: r.Executor,
-	}
+	to := &tandemv1.AttemptRecord{}
+	setAttempt(to, r, tasks)
+	return to
+}
+
+func setAttempt(to, r *tandemv1.AttemptRecord, tasks []*tandemv1.TaskRecord) {
+	to.JobId, to.Slot, to.Attempt, to.JobVersion = r.JobId, r.Slot, r.Attempt, r.JobVersion
+	to.AgentId, to.Hostname, to.ExecutorId, to.Created = r.AgentId, r.Hostname, r.ExecutorId, r.Created
+	to.Tasks, to.KillReason, to.Ended, to.Attributes = tasks, r.KillReason, r.Ended, r.Attributes
+	to.Running, to.Unreachable, to.AgentUrl, to.Executor = r.Running, r.Unreachable, r.AgentUrl, r.Executor
+}
+
+// CopyAttemptOfOne returns a copy of an attempt that has one task, which is copied
+// too. All lies in one piece of memory: most attempts have one task, and each of
+// its updates makes such a copy and reads the one before.
+func CopyAttemptOfOne(r *tandemv1.AttemptRecord) *tandemv1.AttemptRecord {
+	piece := &struct {
+		attempt tandemv1.AttemptRecord
+		list    [1]*tandemv1.TaskRecord
+		task    tandemv1.TaskRecord
+	}{}
+	setTask(&piece.task, r.Tasks[0])
+	piece.list[0] = &piece.task
+	setAttempt(&piece.attempt, r, piece.list[:])
+	return &piece.attempt
 }
 
 // CopyTask returns a shallow copy.
 func CopyTask(r *tandemv1.TaskRecord) *tandemv1.TaskRecord {
-	return &tandemv1.TaskRecord{
-		TaskId: r.TaskId, Workload: r.Workload, State: r.State, Reason: r.Reason, Message: r.Message,
-		Source: r.Source, Healthy: r.Healthy, Updated: r.Updated, Started: r.Started, Ports: r.Ports,
-		Report: r.Report, ContainerId: r.ContainerId, Ready: r.Ready,
-	}
+	to := &tandemv1.TaskRecord{}
+	setTask(to, r)
+	return to
+}
+
+func setTask(to, r *tandemv1.TaskRecord) {
+	to.TaskId, to.Workload, to.State, to.Reason = r.TaskId, r.Workload, r.State, r.Reason
+	to.Message, to.Source, to.Healthy, to.Updated = r.Message, r.Source, r.Healthy, r.Updated
+	to.Started, to.Ports, to.Report, to.ContainerId = r.Started, r.Ports, r.Report, r.ContainerId
+	to.Ready = r.Ready
 }
 
 // CopyFramework returns a shallow copy.

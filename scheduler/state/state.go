@@ -10,6 +10,7 @@ package state
 import (
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 
@@ -74,16 +75,21 @@ func VersionKey(job string, version uint64) string {
 	return string(appendNumber(append(make([]byte, 0, len(job)+21), job...), version, 20))
 }
 
+// keyRoom is enough for most keys, so that they are put together on the stack.
+const keyRoom = 128
+
 // InstanceKey is the key of an instance: its job's ID, "#" and its slot in ten
 // digits, so that keys sort as instances do.
 func InstanceKey(job string, slot int32) string {
-	return string(appendNumber(append(make([]byte, 0, len(job)+11), job...), uint64(uint32(slot)), 10))
+	var room [keyRoom]byte
+	return string(appendNumber(append(room[:0], job...), uint64(uint32(slot)), 10))
 }
 
 // AttemptKey is the key of an attempt: its instance's key, "#" and its number
 // in twenty digits.
 func AttemptKey(job string, slot int32, attempt uint64) string {
-	key := appendNumber(append(make([]byte, 0, len(job)+32), job...), uint64(uint32(slot)), 10)
+	var room [keyRoom]byte
+	key := appendNumber(append(room[:0], job...), uint64(uint32(slot)), 10)
 	return string(appendNumber(key, attempt, 20))
 }
 
@@ -194,25 +200,53 @@ func (n TaskName) String() string {
 // ParseTaskName takes a task ID apart. It reports false for an ID that no
 // TaskName has, such as another framework's.
 func ParseTaskName(id string) (TaskName, bool) {
-	parts := strings.Split(id, ".")
-	if len(parts) != 4 || parts[0] == "" || parts[3] == "" {
+	job, slot, attempt, workload, ok := CutTaskName(nil, id)
+	if !ok {
 		return TaskName{}, false
 	}
-	slot, err := strconv.ParseInt(parts[1], 10, 32)
-	if err != nil || slot < 0 {
-		return TaskName{}, false
+	return TaskName{string(job), slot, attempt, workload}, true
+}
+
+// CutTaskName takes a task ID apart as ParseTaskName does, without memory of its
+// own: the job's ID is appended to room, which is returned.
+func CutTaskName(room []byte, id string) (job []byte, slot int32, attempt uint64, workload string, ok bool) {
+	name, rest, _ := strings.Cut(id, ".")
+	first, rest, _ := strings.Cut(rest, ".")
+	second, workload, _ := strings.Cut(rest, ".")
+	s, ok1 := cutNumber(first)
+	attempt, ok2 := cutNumber(second)
+	if !ok1 || !ok2 || s > math.MaxInt32 || attempt == 0 || name == "" || workload == "" || strings.Contains(workload, ".") {
+		return nil, 0, 0, "", false
 	}
-	attempt, err := strconv.ParseUint(parts[2], 10, 64)
-	if err != nil || attempt == 0 {
-		return TaskName{}, false
+	job = append(append(room, '/'), name...)
+	for i, c := range job[len(room)+1:] {
+		switch c {
+		case '_':
+			job[len(room)+1+i] = '/'
+		case '/':
+			return nil, 0, 0, "", false
+		}
 	}
-	n := TaskName{
-		Job:      "/" + strings.ReplaceAll(parts[0], "_", "/"),
-		Slot:     int32(slot),
-		Attempt:  attempt,
-		Workload: parts[3],
+	return job, int32(s), attempt, workload, true
+}
+
+// cutNumber reads a number as strconv.FormatUint writes it, of up to nineteen
+// digits or the largest.
+func cutNumber(s string) (n uint64, ok bool) {
+	if s == "" || len(s) > 1 && s[0] == '0' {
+		return 0, false
 	}
-	return n, n.String() == id
+	if len(s) > 19 {
+		n, err := strconv.ParseUint(s, 10, 64)
+		return n, err == nil
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(s[i]-'0')
+	}
+	return n, true
 }
 
 // Terminal reports whether a task in this state has ended for good and will not
