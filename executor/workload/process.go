@@ -168,7 +168,10 @@ func (p *Process) supervise(pidfd *os.File) {
 func (p *Process) settle(exit *Exit) error {
 	left, err := p.group.Processes()
 	exit.Leftovers = len(left)
-	errs := []error{err, p.empty()}
+	errs := []error{err}
+	if err != nil || len(left) > 0 {
+		errs = append(errs, p.empty())
+	}
 	usage, err := p.group.Usage()
 	exit.Usage.Usage = usage
 	errs = append(errs, err)

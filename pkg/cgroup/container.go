@@ -3,7 +3,6 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -247,9 +246,7 @@ func (c *Container) Create(task string, r *specs.LinuxResources) (*Group, error)
 		parent, d := d.Path, Dir{Path: filepath.Join(d.Path, name), Controllers: d.Controllers}
 		g.dirs = append(g.dirs, d)
 		var err error
-		if _, missing := os.Lstat(d.Path); missing == nil {
-			err = &fs.PathError{Op: "mkdir", Path: d.Path, Err: fs.ErrExist}
-		} else if c.version == V1 {
+		if c.version == V1 {
 			err = makeV1(parent, d.Path, d.Controllers)
 		} else {
 			err = os.Mkdir(d.Path, 0o755)

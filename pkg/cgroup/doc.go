@@ -25,8 +25,9 @@
 //
 // # The library beneath
 //
-// github.com/containerd/cgroups/v3 does the work where it is sound: parsing
-// /proc/<pid>/cgroup, and reading v2 statistics. Its conversion of limits, its
-// attaching, freezing, killing and deletion are not used; where this package does
-// one of these itself, a comment says why.
+// github.com/containerd/cgroups/v3 parses /proc/<pid>/cgroup. Its conversion of
+// limits, its attaching, freezing, killing and deletion are not used; where this
+// package does one of these itself, a comment says why. Its package for v2, whose
+// statistics would do, takes a library for eBPF along, which is a megabyte of an
+// executor that every agent fetches.
 package cgroup

@@ -15,8 +15,8 @@ import (
 // die. Killing an empty or a removed group succeeds at once. The caller stays
 // responsible for reaping its own children.
 //
-// After Kill the group admits no new process on v1 where it has the pids
-// controller; it is good for reading its usage and for removal.
+// On v1 nothing can fork in a group after it had processes to kill; it is good for
+// reading its usage and for removal.
 //
 // The library has no kill for v1, and its kill for v2 may wait for the
 // processes and so take their exit statuses away from their owner.
@@ -41,7 +41,13 @@ func (g *Group) Kill(ctx context.Context) error {
 		}
 		// Kernels before 6.14 miss a child whose fork is under way: it lives on
 		// unless it is killed in a later round.
-		return g.emptied(ctx, kill)
+		return g.emptied(ctx, 0, func() (bool, error) {
+			populated, err := g.Populated()
+			if err == nil && !populated {
+				return true, nil
+			}
+			return false, errors.Join(err, kill())
+		})
 	}
 	return g.killEach(ctx)
 }
@@ -50,9 +56,10 @@ func (g *Group) Kill(ctx context.Context) error {
 // forking is stopped first: by a limit of no processes where there is the pids
 // controller, which cannot get stuck, and by the freezer otherwise. All are
 // signalled once before: a shell that could not fork would otherwise end by
-// itself, and not by the signal that ended it in truth.
+// itself, and not by the signal that ended it in truth. Where nobody is, nobody
+// can fork.
 func (g *Group) killEach(ctx context.Context) error {
-	if err := g.signalAll(); err != nil {
+	if n, err := g.signalAll(); n == 0 || err != nil {
 		return err
 	}
 	freezer := g.freezers()
@@ -63,42 +70,48 @@ func (g *Group) killEach(ctx context.Context) error {
 			freezer = nil
 		}
 	}
-	return g.emptied(ctx, func() error {
+	return g.emptied(ctx, shortest, func() (bool, error) {
 		if len(freezer) > 0 {
 			freeze(ctx, freezer)
 		}
-		err := g.signalAll()
+		n, err := g.signalAll()
 		// Frozen processes die only when they are thawed; a task may have
 		// frozen some of its own.
 		thaw(g.freezers())
-		return err
+		return n == 0, err
 	})
 }
 
-// signalAll sends SIGKILL to those that are in the group now.
-func (g *Group) signalAll() error {
+// signalAll sends SIGKILL to those that are in the group now, and says how many
+// there are.
+func (g *Group) signalAll() (int, error) {
 	pids, err := g.Processes()
 	for _, pid := range pids {
 		if kerr := syscall.Kill(pid, syscall.SIGKILL); kerr != nil && !errors.Is(kerr, syscall.ESRCH) {
 			err = errors.Join(err, fmt.Errorf("cannot kill process %d of cgroup %s: %w", pid, g.name, kerr))
 		}
 	}
-	return err
+	return len(pids), err
 }
 
-// emptied calls kill and looks until the group is empty.
-func (g *Group) emptied(ctx context.Context, kill func() error) error {
-	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		populated, err := g.Populated()
-		if err == nil && !populated {
-			return nil
+// shortest is the first pause between two looks at those that are to die.
+const shortest = 200 * time.Microsecond
+
+// emptied waits, and calls kill until that says that the group is empty.
+func (g *Group) emptied(ctx context.Context, wait time.Duration, kill func() (empty bool, err error)) error {
+	for ; ; wait = min(max(2*wait, shortest), 100*time.Millisecond) {
+		if wait > 0 {
+			if err := pause(ctx, wait); err != nil {
+				pids, _ := g.Processes()
+				return fmt.Errorf("cannot kill cgroup %s: processes %v are still there: %w", g.name, pids, err)
+			}
 		}
-		if err = errors.Join(err, kill()); err != nil && !gone(err) {
+		empty, err := kill()
+		if err != nil && !gone(err) {
 			return err
 		}
-		if err := pause(ctx, wait); err != nil {
-			pids, _ := g.Processes()
-			return fmt.Errorf("cannot kill cgroup %s: processes %v are still there: %w", g.name, pids, err)
+		if empty && err == nil {
+			return nil
 		}
 	}
 }

@@ -51,6 +51,9 @@ func (g *Group) Remove(ctx context.Context) error {
 }
 
 func removeTree(ctx context.Context, dir string) error {
+	if err := unlinkDir(dir); err == nil || gone(err) {
+		return nil
+	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		var err error
 		for _, d := range slices.Backward(subdirs(dir)) {

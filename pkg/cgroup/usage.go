@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/containerd/cgroups/v3/cgroup2"
 )
 
 // Unlimited is the limit of a group that has none.
@@ -133,38 +130,23 @@ func (g *Group) usageV1() (Usage, error) {
 
 func (g *Group) usageV2() (Usage, error) {
 	var u Usage
-	dir := g.dirs[0].Path
-	// StatMemory is left out of the mask: it reads eight files and forty
-	// lines for the four numbers below.
-	var mask cgroup2.StatMask = cgroup2.StatCPU
-	if g.Has("memory") {
-		mask |= cgroup2.StatMemoryEvents
-	}
-	manager, err := cgroup2.Load("/", cgroup2.WithMountpoint(dir))
-	if err != nil {
-		return Usage{}, err
-	}
-	if _, err := os.Stat(dir); err != nil {
-		return Usage{}, err // the library takes a missing file for zero
-	}
-	stat, err := manager.StatFiltered(mask)
-	if err != nil {
-		return Usage{}, err
-	}
-	u.CPU = &CPUUsage{
-		Total:            time.Duration(stat.CPU.GetUsageUsec()) * time.Microsecond,
-		User:             time.Duration(stat.CPU.GetUserUsec()) * time.Microsecond,
-		System:           time.Duration(stat.CPU.GetSystemUsec()) * time.Microsecond,
-		Periods:          stat.CPU.GetNrPeriods(),
-		ThrottledPeriods: stat.CPU.GetNrThrottled(),
-		Throttled:        time.Duration(stat.CPU.GetThrottledUsec()) * time.Microsecond,
-	}
 	r := reader{}
+	dir := g.dirs[0].Path
+	// Every v2 cgroup has this file, and without the controller its first lines.
+	stat := r.keyed(dir, "cpu.stat")
+	u.CPU = &CPUUsage{
+		Total:            time.Duration(stat["usage_usec"]) * time.Microsecond,
+		User:             time.Duration(stat["user_usec"]) * time.Microsecond,
+		System:           time.Duration(stat["system_usec"]) * time.Microsecond,
+		Periods:          stat["nr_periods"],
+		ThrottledPeriods: stat["nr_throttled"],
+		Throttled:        time.Duration(stat["throttled_usec"]) * time.Microsecond,
+	}
 	if g.Has("memory") {
 		u.Memory = &MemoryUsage{
 			Current:  r.number(dir, "memory.current"),
 			Limit:    r.number(dir, "memory.max"),
-			OOMKills: stat.MemoryEvents.GetOomKill(),
+			OOMKills: r.keyed(dir, "memory.events")["oom_kill"],
 		}
 		if peak, err := number(filepath.Join(dir, "memory.peak")); err == nil {
 			u.Memory.Peak = peak

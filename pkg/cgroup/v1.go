@@ -21,14 +21,15 @@ func makeBelow(mount string, d Dir) error {
 	for _, step := range strings.Split(rel, "/") {
 		parent := at
 		at = filepath.Join(at, step)
-		if err := makeV1(parent, at, d.Controllers); err != nil {
+		if err := makeV1(parent, at, d.Controllers); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// makeV1 makes one v1 directory; one that exists is left as it is.
+// makeV1 makes one v1 directory; one that exists is left as it is, and is
+// [fs.ErrExist].
 func makeV1(parent, dir string, controllers []string) error {
 	if slices.Contains(controllers, "memory") {
 		// Kernels before 5.11 let children escape a parent's limit unless
@@ -39,9 +40,6 @@ func makeV1(parent, dir string, controllers []string) error {
 		}
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil
-		}
 		return fmt.Errorf("cannot make cgroup directory: %w", err)
 	}
 	if slices.Contains(controllers, "cpuset") {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/containerd/cgroups/v3/cgroup2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -21,13 +20,7 @@ func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
 			t.add("cpu", "cpu.weight", strconv.FormatUint(Weight(*c.Shares), 10))
 		}
 		if c.Quota != nil || c.Period != nil {
-			t.add("cpu", "cpu.max", "")
-			max := &t.values[len(t.values)-1]
-			quota := c.Quota
-			if quota == nil || *quota < 0 {
-				quota, max.Optional = nil, true
-			}
-			max.Content = string(cgroup2.NewCPUMax(quota, c.Period))
+			t.cpuMax(c.Quota, c.Period)
 		}
 		t.count(c.Burst, "cpu", "cpu.max.burst")
 		if c.Idle != nil {
@@ -48,6 +41,20 @@ func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
 	t.refuse(r.Network != nil, "network")
 	t.refuse(len(r.Devices) > 0, "devices")
 	t.unified(r, options)
+}
+
+// cpuMax writes both halves of a file that v1 has two for.
+func (t *translation) cpuMax(quota *int64, period *uint64) {
+	v := Value{Controller: "cpu", File: "cpu.max", Optional: true}
+	most, over := "max", uint64(100_000) // the kernel's own
+	if quota != nil && *quota >= 0 {
+		most, v.Optional = strconv.FormatInt(*quota, 10), false
+	}
+	if period != nil {
+		over = *period
+	}
+	v.Content = fmt.Sprintf("%s %d", most, over)
+	t.values = append(t.values, v)
 }
 
 func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
