@@ -100,11 +100,19 @@ func (l *Log) Write(e Entry) {
 	}
 }
 
+// object is an entry in the log: an object among others where the log's lines are
+// JSON, and its text where they are not.
+type object json.RawMessage
+
+func (o object) MarshalJSON() ([]byte, error) { return o, nil }
+
+func (o object) String() string { return string(o) }
+
 func (l *Log) write(line []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.path == "" {
-		l.log.WithField("audit", json.RawMessage(line)).Info("a write was asked for")
+		l.log.WithField("audit", object(line)).Info("a write was asked for")
 		return nil
 	}
 	_, err := l.file.Write(append(line, '\n'))

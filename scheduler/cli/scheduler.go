@@ -37,13 +37,15 @@ A config file holds the same names as the flags, as YAML:
   master: [10.0.0.1:5050, 10.0.0.2:5050]
   role: web
   listen: 0.0.0.0:7070
+  tokens: /etc/tandem/web.tokens
+  rules: /etc/tandem/web.rules.yaml
 
 What the command line says goes before the environment, and that before the file.
 
 Certificates, tokens, rules and the secret are read anew when their files change, and at a
 SIGHUP; then the log level of the config file, too, and the audit log's file is opened anew.`,
 		Example: `  tandem scheduler --master 127.0.0.1:5050
-  tandem scheduler --master zk://10.0.0.1:2181,10.0.0.2:2181/mesos --role web --listen 0.0.0.0:7070
+  tandem scheduler --master zk://10.0.0.1:2181,10.0.0.2:2181/mesos --role web --listen 0.0.0.0:7070 --tokens web.tokens --rules rules.yaml
   tandem scheduler --config /etc/tandem/web.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
