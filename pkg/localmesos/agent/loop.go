@@ -272,3 +272,8 @@ func (a *Agent) ApplyOperation(op mesos.Operation) {
 func (a *Agent) AcknowledgeOperationStatus(operation, status []byte) {
 	a.receive(func(time.Time) { a.core.AcknowledgeOperation(operation, status) })
 }
+
+// Drain implements link.Agent.
+func (a *Agent) Drain(config mesos.DrainConfig) {
+	a.receive(func(now time.Time) { a.core.Drain(now, config) })
+}

@@ -174,3 +174,7 @@ func (l *agentLink) ApplyOperation(op mesos.Operation) {
 func (l *agentLink) AcknowledgeOperationStatus(operation, status []byte) {
 	l.carry(Message{Name: "AcknowledgeOperationStatus"}, func() { l.to.AcknowledgeOperationStatus(operation, status) })
 }
+
+func (l *agentLink) Drain(config mesos.DrainConfig) {
+	l.carry(Message{Name: "Drain"}, func() { l.to.Drain(config) })
+}

@@ -77,6 +77,9 @@ type Agent interface {
 	// AcknowledgeStatusUpdate acknowledges an update
 	// (StatusUpdateAcknowledgementMessage).
 	AcknowledgeStatusUpdate(framework mesos.FrameworkID, task mesos.TaskID, uuid []byte)
+	// Drain has the agent kill its tasks and take no others until they are gone
+	// (DrainSlaveMessage).
+	Drain(config mesos.DrainConfig)
 	// ApplyOperation converts resources of the agent (ApplyOperationMessage).
 	// The answer is Master.OperationStatus, repeated until it is acknowledged.
 	// Of the operation its framework, its info and its UUID are set.

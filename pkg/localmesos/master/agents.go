@@ -61,6 +61,7 @@ func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, 
 	a.info.ID = &mesos.AgentID{Value: string(id)}
 	c.agents[id] = a
 	c.allocator.AddAgent(a.allocatable())
+	c.allocator.ActivateAgent(string(id), c.usable(a))
 	c.tellAgentAdded(a)
 	c.ping(a)
 	return a, nil
@@ -131,6 +132,10 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	c.metrics.messages["reregister_slave"]++
 	c.metrics.reregistrations++
 	id := agentID(r.Info.ID.Value)
+	if c.gone[id] {
+		l.Shutdown(goneMessage)
+		return
+	}
 	if c.removed[id] {
 		l.Shutdown("Agent attempted to reregister after removal")
 		return
@@ -151,6 +156,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	c.takeBack(a, r, wasUnreachable)
 	l.Reregistered(mesos.AgentID{Value: string(id)}, c.view(), nil)
 	c.updateFrameworks(a, r)
+	c.drainAgain(a)
 	c.options.Logger.WithField("agent", string(id)).Info("agent reregistered")
 	c.allocateSoon(id)
 }
@@ -169,11 +175,12 @@ func (c *core) returnOfKnown(a *agent, l link.Agent, r link.Registration) {
 		a.info, a.total = r.Info, total
 		c.allocator.UpdateAgent(a.allocatable())
 	}
-	c.allocator.ActivateAgent(string(a.id), true)
+	c.allocator.ActivateAgent(string(a.id), c.usable(a))
 	l.Reregistered(mesos.AgentID{Value: string(a.id)}, c.view(), c.missingTasks(a, r))
 	c.dropMissingExecutors(a, r)
 	c.takeBack(a, r, false)
 	c.updateFrameworks(a, r)
+	c.drainAgain(a)
 	c.options.Logger.WithField("agent", string(a.id)).Info("agent reregistered")
 	c.allocateSoon(a.id)
 }
@@ -320,6 +327,8 @@ func (c *core) unregisterAgent(id agentID) {
 	}
 	c.metrics.messages["unregister_slave"]++
 	c.removed[id] = true
+	delete(c.draining, id)
+	delete(c.deactivated, id)
 	message := fmt.Sprintf("Agent %s removed: the agent unregistered", a.info.Hostname)
 	c.dropOperations(a, mesos.OPERATION_UNSUPPORTED, "")
 	c.removeAgent(a, func(f *framework, t *task) { c.loseTask(f, t, mesos.REASON_AGENT_REMOVED, message) })
@@ -327,10 +336,15 @@ func (c *core) unregisterAgent(id agentID) {
 
 // loseTask ends a task as lost.
 func (c *core) loseTask(f *framework, t *task, reason mesos.TaskStatus_Reason, message string) {
-	c.metrics.states[mesos.TASK_LOST]++
-	status := c.status(t.info.TaskID, mesos.TASK_LOST, reason, message)
+	c.endTask(f, t, mesos.TASK_LOST, reason, message)
+}
+
+// endTask ends a task in a state that the master decides.
+func (c *core) endTask(f *framework, t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
+	c.metrics.states[state]++
+	status := c.status(t.info.TaskID, state, reason, message)
 	t.identify(&status)
-	t.info.State = mesos.TASK_LOST.Enum()
+	t.info.State = state.Enum()
 	t.addStatus(status)
 	c.freeTask(f, t)
 	c.removeTask(f, t)

@@ -40,6 +40,10 @@ type core struct {
 	unreachable map[agentID]time.Time
 	removed     map[agentID]bool // agents that left for good
 	gone        map[agentID]bool // those of them that an operator has marked gone
+	// deactivated agents are not offered, and draining ones are to end their
+	// tasks; an operator has said so.
+	deactivated map[agentID]bool
+	draining    map[agentID]*mesos.DrainInfo
 	// recovered agents were the former master's and are not back yet.
 	recovered     map[agentID]mesos.AgentInfo
 	recoveryTimer *timer
@@ -99,6 +103,7 @@ type agent struct {
 	total     resource.Resources
 
 	registered, reregistered time.Time
+	drainStart               time.Time // zero unless it was told to drain
 
 	tasks     map[frameworkID]map[taskID]*task
 	executors map[frameworkID]map[executorID]*executor
@@ -151,6 +156,8 @@ func newCore(options *Options, post func(func())) *core {
 		recovered:   make(map[agentID]mesos.AgentInfo),
 		removed:     make(map[agentID]bool),
 		gone:        make(map[agentID]bool),
+		deactivated: make(map[agentID]bool),
+		draining:    make(map[agentID]*mesos.DrainInfo),
 		offers:      make(map[offerID]*offer),
 		quotas:      make(map[string]quota.QuotaConfig),
 		weights:     make(map[string]float64),

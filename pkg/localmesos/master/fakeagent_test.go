@@ -109,6 +109,10 @@ func (a *fakeAgent) AcknowledgeStatusUpdate(_ mesos.FrameworkID, task mesos.Task
 	a.note("acknowledged %s %x", task.Value, uuid[len(uuid)-1])
 }
 
+func (a *fakeAgent) Drain(config mesos.DrainConfig) {
+	a.note("drain within %dns, gone %t", config.GetMaxGracePeriod().GetNanoseconds(), config.GetMarkGone())
+}
+
 func (a *fakeAgent) ApplyOperation(op mesos.Operation) {
 	a.mu.Lock()
 	a.last.operation = op

@@ -356,10 +356,17 @@ func (v view) agent(a *agent) {
 	}
 	v.EndObject()
 	v.amounts("unreserved_resources", a.total.Unreserved())
-	v.flag("active", a.connected)
-	v.flag("deactivated", false)
+	v.flag("active", v.core.usable(a))
+	v.flag("deactivated", v.core.deactivated[a.id])
 	v.text("version", a.version)
 	v.texts("capabilities", agentCapabilities)
+	if info := v.core.draining[a.id]; info != nil {
+		v.Key("drain_info")
+		v.message(info)
+		if !a.drainStart.IsZero() {
+			v.double("estimated_drain_start_time_seconds", timestamp(a.drainStart))
+		}
+	}
 }
 
 // agentInFull writes what /slaves shows beyond that.

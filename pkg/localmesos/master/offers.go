@@ -63,7 +63,7 @@ func (c *core) allocate(agents ...string) {
 	var order []frameworkID
 	for _, grant := range c.allocator.Allocate(c.now(), agents...) {
 		f, a := c.frameworks[frameworkID(grant.Framework)], c.agents[agentID(grant.Agent)]
-		if f == nil || a == nil || !f.connected || !a.connected {
+		if f == nil || a == nil || !f.connected || !c.usable(a) {
 			c.allocator.Recover(grant.Framework, grant.Agent, grant.Resources, 0, c.now())
 			continue
 		}

@@ -204,6 +204,7 @@ func (c *core) removeOperation(a *agent, o *operation) {
 	if f := c.frameworks[frameworkID(o.info.FrameworkID.GetValue())]; f != nil {
 		f.operations = slices.DeleteFunc(f.operations, gone)
 	}
+	c.checkDrained(a)
 }
 
 // operationStatus passes an agent's update of an operation on. The master

@@ -120,16 +120,16 @@ func nanoseconds(t time.Time) *mesos.TimeInfo {
 func (c *core) getAgents() *mesosmaster.Response_GetAgents {
 	out := new(mesosmaster.Response_GetAgents)
 	for _, a := range c.sortedAgents() {
-		out.Agents = append(out.Agents, showAgent(a))
+		out.Agents = append(out.Agents, c.showAgent(a))
 	}
 	return out
 }
 
-func showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
+func (c *core) showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 	shown := mesosmaster.Response_GetAgents_Agent{
 		AgentInfo:          a.info,
-		Active:             a.connected,
-		Deactivated:        new(false),
+		Active:             c.usable(a),
+		Deactivated:        new(c.deactivated[a.id]),
 		Version:            a.version,
 		PID:                new(a.pid),
 		RegisteredTime:     nanoseconds(a.registered),
@@ -139,6 +139,12 @@ func showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 	}
 	if !a.reregistered.IsZero() {
 		shown.ReregisteredTime = nanoseconds(a.reregistered)
+	}
+	if info := c.draining[a.id]; info != nil {
+		shown.DrainInfo = info
+		if !a.drainStart.IsZero() {
+			shown.EstimatedDrainStartTime = nanoseconds(a.drainStart)
+		}
 	}
 	return shown
 }

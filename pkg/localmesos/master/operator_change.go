@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
@@ -43,6 +44,21 @@ func changeOf(call *mesosmaster.Call, principal *string) *change {
 		return &change{"teardown", call.Teardown != nil, http.StatusOK, nil, func(c *core) error {
 			return c.teardown(frameworkID(call.Teardown.FrameworkID.Value))
 		}}
+	case mesosmaster.Call_DRAIN_AGENT:
+		sent := call.GetDrainAgent()
+		id := sent.GetAgentID()
+		return &change{"drain_agent", sent != nil, http.StatusOK, nil, func(c *core) error {
+			return c.drainAgent(agentID(id.Value), drainConfig(sent))
+		}}
+	case mesosmaster.Call_DEACTIVATE_AGENT:
+		id := call.GetDeactivateAgent().GetAgentID()
+		return &change{"deactivate_agent", call.DeactivateAgent != nil, http.StatusOK, nil, func(c *core) error { return c.deactivateAgent(agentID(id.Value)) }}
+	case mesosmaster.Call_REACTIVATE_AGENT:
+		id := call.GetReactivateAgent().GetAgentID()
+		return &change{"reactivate_agent", call.ReactivateAgent != nil, http.StatusOK, nil, func(c *core) error { return c.reactivateAgent(agentID(id.Value)) }}
+	case mesosmaster.Call_MARK_AGENT_GONE:
+		id := call.GetMarkAgentGone().GetAgentID()
+		return &change{"mark_agent_gone", call.MarkAgentGone != nil, http.StatusOK, nil, func(c *core) error { return c.markGone(agentID(id.Value)) }}
 	case mesosmaster.Call_RESERVE_RESOURCES:
 		sent := call.GetReserveResources()
 		made := operation("reserve_resources", sent != nil, sent.GetAgentID(), &mesos.Offer_Operation{
@@ -129,4 +145,12 @@ func (m *Master) serveOperation(parameter string, make func(agent mesos.AgentID,
 		}
 		return m.serveChange(w, changeOf(make(mesos.AgentID{Value: values.Get("slaveId")}, list.GetCreateVolumes().GetVolumes()), nil))
 	}
+}
+
+func drainConfig(call *mesosmaster.Call_DrainAgent) mesos.DrainConfig {
+	config := mesos.DrainConfig{MarkGone: new(call.GetMarkGone())}
+	if grace := call.GetMaxGracePeriod(); grace != nil {
+		config.MaxGracePeriod = &mesos.DurationInfo{Nanoseconds: grace.Seconds*int64(time.Second) + int64(grace.Nanos)}
+	}
+	return config
 }

@@ -18,6 +18,12 @@ type Registry struct {
 	Unreachable map[string]time.Time
 	// Removed agents, by ID, are never taken back.
 	Removed []string
+	// Gone are those of them that an operator has marked so.
+	Gone []string
+	// Deactivated agents, by ID, are offered to nobody, and Draining ones end
+	// their tasks.
+	Deactivated []string
+	Draining    map[string]mesos.DrainInfo
 	// Quotas and Weights are those of roles.
 	Quotas  []quota.QuotaConfig
 	Weights []mesos.WeightInfo
@@ -45,7 +51,8 @@ func (m *Master) Kill() *Registry {
 
 func (c *core) registry() *Registry {
 	r := &Registry{
-		Unreachable: map[string]time.Time{}, Quotas: slices.Collect(maps.Values(c.quotas)), Weights: c.weightInfos(),
+		Unreachable: map[string]time.Time{}, Draining: map[string]mesos.DrainInfo{},
+		Quotas: slices.Collect(maps.Values(c.quotas)), Weights: c.weightInfos(),
 	}
 	for _, a := range c.sortedAgents() {
 		r.Agents = append(r.Agents, a.info)
@@ -53,6 +60,15 @@ func (c *core) registry() *Registry {
 	r.Agents = append(r.Agents, c.sortedRecovered()...)
 	for id, since := range c.unreachable {
 		r.Unreachable[string(id)] = since
+	}
+	for id := range c.gone {
+		r.Gone = append(r.Gone, string(id))
+	}
+	for id := range c.deactivated {
+		r.Deactivated = append(r.Deactivated, string(id))
+	}
+	for id, info := range c.draining {
+		r.Draining[string(id)] = *info
 	}
 	for id := range c.removed {
 		r.Removed = append(r.Removed, string(id))
@@ -71,6 +87,15 @@ func (c *core) recover(r *Registry) {
 	}
 	for _, id := range r.Removed {
 		c.removed[agentID(id)] = true
+	}
+	for _, id := range r.Gone {
+		c.gone[agentID(id)] = true
+	}
+	for _, id := range r.Deactivated {
+		c.deactivated[agentID(id)] = true
+	}
+	for id, info := range r.Draining {
+		c.draining[agentID(id)] = &info
 	}
 	for _, config := range r.Quotas {
 		c.setQuota(config)

@@ -225,6 +225,7 @@ func (c *core) acknowledge(f *framework, call *scheduler.Call_Acknowledge) {
 		}
 	}
 	a.link.AcknowledgeStatusUpdate(mesos.FrameworkID{Value: string(f.id)}, call.TaskID, call.UUID)
+	c.checkDrained(a)
 }
 
 // kill handles KILL. A task that is not there is answered as if it had been
@@ -302,6 +303,8 @@ func (c *core) reconcileTask(f *framework, id mesos.TaskID, on *mesos.AgentID) {
 	case on != nil && gone:
 		status = c.status(id, lost(mesos.TASK_UNREACHABLE), mesos.REASON_RECONCILIATION, "Reconciliation: Task is unreachable")
 		status.UnreachableTime = &mesos.TimeInfo{Nanoseconds: since.UnixNano()}
+	case on != nil && c.gone[agentID(on.Value)]:
+		status = c.status(id, lost(mesos.TASK_GONE_BY_OPERATOR), mesos.REASON_RECONCILIATION, "Reconciliation: Task is gone")
 	default:
 		status = c.status(id, lost(mesos.TASK_UNKNOWN), mesos.REASON_RECONCILIATION, "Reconciliation: Task is unknown")
 	}

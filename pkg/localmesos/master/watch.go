@@ -98,7 +98,7 @@ func (c *core) tellAgentAdded(a *agent) {
 	c.tellWatchers(func() *mesosmaster.Event {
 		return &mesosmaster.Event{
 			Type:       mesosmaster.Event_AGENT_ADDED,
-			AgentAdded: &mesosmaster.Event_AgentAdded{Agent: showAgent(a)},
+			AgentAdded: &mesosmaster.Event_AgentAdded{Agent: c.showAgent(a)},
 		}
 	})
 }

@@ -61,6 +61,7 @@ type Core struct {
 	// converted is what the agent has once operations changed it, and nil
 	// before; operations are those that are not acknowledged.
 	converted  []mesos.Resource
+	drain      *mesos.DrainConfig // nil unless the agent is draining
 	operations []*operation
 
 	// recoveryEnds is when the time for executors to come back is over; set

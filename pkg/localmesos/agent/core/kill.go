@@ -166,4 +166,5 @@ func (c *Core) removeIfIdle(f *framework) {
 	c.frameworks.remove(f.id)
 	c.completed = appendBounded(c.completed, f, maxCompletedFrameworks)
 	c.emit(Forget{Framework: f.id})
+	c.drained()
 }

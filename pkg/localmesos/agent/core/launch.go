@@ -52,6 +52,13 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 	if f.ending {
 		return
 	}
+	if c.drain != nil {
+		for _, t := range tasks {
+			c.agentUpdate(now, f.id, &info.ExecutorID, t.TaskID, f.lost(), mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining", nil)
+		}
+		c.removeIfIdle(f)
+		return
+	}
 	e, found := f.executors.get(info.ExecutorID)
 	if found && e.state >= terminating {
 		text := "Executor terminating"

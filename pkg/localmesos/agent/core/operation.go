@@ -84,6 +84,7 @@ func (c *Core) AcknowledgeOperation(operationUUID, status []byte) {
 	c.operations = slices.DeleteFunc(c.operations, func(o *operation) bool {
 		return bytes.Equal(o.info.UUID.Value, operationUUID) && bytes.Equal(o.update.Status.UUID.Value, status)
 	})
+	c.drained()
 }
 
 // total is what the agent has, after the operations on it.

@@ -67,6 +67,9 @@ func (c *Core) update(now time.Time, u heldUpdate) {
 		return
 	}
 	c.metrics.ValidUpdates++
+	if ok {
+		c.explainDrain(f, &u.status)
+	}
 	var e *executorState
 	if ok {
 		e = f.holders[u.status.TaskID]
