@@ -341,6 +341,7 @@ func TestAWatchEndsWithItsRight(t *testing.T) {
 // words of its own.
 func TestWritesAreRecorded(t *testing.T) {
 	opt, _, path := guarded(t, &commander{}, teams())
+	opt.CallBack = "http://127.0.0.1:1"
 	base, _ := serve(t, opt)
 	job := team("/team/words")
 	job.Workloads[0].Cmd = "login --password planted-secret"
@@ -351,6 +352,16 @@ func TestWritesAreRecorded(t *testing.T) {
 	_, _ = c.SteerUpdate(t.Context(), &tandemv1.SteerUpdateRequest{Id: "/other", Action: tandemv1.UpdateAction_UPDATE_ACTION_ABORT})
 	_, _ = c.StopJob(t.Context(), &tandemv1.StopJobRequest{Id: "/team/words", Purge: true})
 	_, _ = c.GetJob(t.Context(), &tandemv1.GetJobRequest{Id: "/team/words"})
+	// A command beside a task is recorded by how many words it has.
+	exec, err := as(base, "planted-writer")["gRPC"].ExecTask(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = exec.Send(&tandemv1.ExecTaskRequest{TaskId: "team_words.0.1.a", Input: &tandemv1.ExecInput{Input: &tandemv1.ExecInput_Command{
+		Command: &tandemv1.ExecCommand{Args: []string{"login", "planted-secret", "\x00"}, Terminal: true},
+	}}})
+	_, _ = exec.Receive()
+	_ = exec.CloseRequest()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -365,6 +376,10 @@ func TestWritesAreRecorded(t *testing.T) {
 			Details: map[string]string{"action": "UPDATE_ACTION_ABORT"}, Result: "permission_denied"},
 		{Who: "token:writer", Call: "StopJob", Jobs: []string{"/team/words"}, Before: version(4),
 			Details: map[string]string{"purge": "true"}, Result: "permission_denied"},
+		{Who: "token:writer", Call: "ExecTask", Jobs: []string{"/team/words"}, Before: version(4),
+			Details: map[string]string{"input.command.args": "3 texts", "input.command.terminal": "true"}, Result: "begun"},
+		{Who: "token:writer", Call: "ExecTask", Jobs: []string{"/team/words"}, Before: version(4),
+			Details: map[string]string{"input.command.args": "3 texts", "input.command.terminal": "true"}, Result: "invalid_argument"},
 	}
 	var got []audit.Entry
 	for dec := json.NewDecoder(bytes.NewReader(content)); ; {

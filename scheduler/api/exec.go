@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/sirupsen/logrus"
 
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/pkg/talk"
@@ -55,9 +54,6 @@ func (s *service) ExecTask(ctx context.Context, stream *connect.BidiStream[tande
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	}
 	defer end()
-	log := s.server.opt.Log.WithFields(logrus.Fields{
-		"task": first.GetTaskId(), "from": stream.Peer().Addr, "command": shortened(command.GetArgs()),
-	})
 	asked := make(chan error, 1)
 	go func() {
 		_, err := s.server.opt.Commander.Do(ctx, core.Command{OpenSession: &core.OpenSession{
@@ -67,26 +63,14 @@ func (s *service) ExecTask(ctx context.Context, stream *connect.BidiStream[tande
 	}()
 	conn, err := expected.await(ctx, asked)
 	if err != nil {
-		log.WithError(err).Info("audit: a command was not run beside a task")
 		return s.server.refusal(execRefusal(err))
 	}
-	log.Info("audit: a command is run beside a task")
 	how, err := joinStreams(ctx, stream, conn, first.GetInput())
-	log.Info("audit: a command beside a task is over: " + how)
+	detail(ctx, "end", how)
 	if err != nil {
 		return s.server.refusal(execRefusal(err))
 	}
 	return nil
-}
-
-// shortened is a command for the log.
-func shortened(args []string) string {
-	const most = 300
-	text := []rune(fmt.Sprintf("%q", args))
-	if len(text) <= most {
-		return string(text)
-	}
-	return string(text[:most]) + "…"
 }
 
 func execGiven(task string, command *tandemv1.ExecCommand) error {
@@ -185,7 +169,8 @@ func joinStreams(ctx context.Context, stream *connect.BidiStream[tandemv1.ExecTa
 		case out.GetEnd() != nil:
 			return fmt.Sprintf("exit status %d", out.GetEnd().GetExitCode()), nil
 		case out.GetProblem() != "":
-			return out.GetProblem(), nil
+			// Its caller is told the problem, which may repeat the command.
+			return "not run", nil
 		}
 	}
 }

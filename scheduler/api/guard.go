@@ -120,7 +120,7 @@ func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		guarded := &guardedConn{StreamingHandlerConn: conn, guard: g, ctx: ctx, cancel: cancel}
-		err := next(ctx, guarded)
+		err := next(context.WithValue(ctx, guardedKey{}, guarded), guarded)
 		// A caller whose rights have ended is told that, and not what came of it.
 		var refused *connect.Error
 		if cause := context.Cause(ctx); err != nil && errors.As(cause, &refused) {
@@ -131,6 +131,21 @@ func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 		}
 		return err
 	}
+}
+
+type guardedKey struct{}
+
+// detail adds to what is recorded of a stream when it ends. Only its handler may
+// call it. The value must be a choice or a number, and no words of anybody's.
+func detail(ctx context.Context, name, value string) {
+	conn, ok := ctx.Value(guardedKey{}).(*guardedConn)
+	if !ok || conn.entry == nil {
+		return
+	}
+	if conn.entry.Details == nil {
+		conn.entry.Details = map[string]string{}
+	}
+	conn.entry.Details[name] = value
 }
 
 // guardedConn is a stream whose messages are looked at before anybody sees them.

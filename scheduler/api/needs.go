@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -102,27 +103,42 @@ func withNamed(ids []string, how naming, v protoreflect.Value) ([]string, error)
 	return append(ids, v.String()), nil
 }
 
-// choices are the numbers and choices of a request, for the audit log.
+// choices are the numbers and choices of a request, for the audit log. Of a list
+// of texts it is their number: one of them may be a secret.
 func choices(request protoreflect.Message) map[string]string {
 	chosen := map[string]string{}
-	request.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	choose(chosen, "", request)
+	return chosen
+}
+
+func choose(chosen map[string]string, before string, m protoreflect.Message) {
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		name := before + string(fd.Name())
+		words := fd.Kind() == protoreflect.StringKind || fd.Kind() == protoreflect.BytesKind
 		switch {
-		case fd.IsMap() || fd.Kind() == protoreflect.StringKind || fd.Kind() == protoreflect.BytesKind,
-			fd.Kind() == protoreflect.MessageKind || fd.Kind() == protoreflect.GroupKind:
-		case fd.IsList():
+		case fd.IsMap() || namingOf(fd) != namesNothing:
+		case fd.IsList() && words:
+			chosen[name] = fmt.Sprintf("%d texts", v.List().Len())
+		case fd.IsList() && fd.Message() == nil:
 			var list []any
 			for i := range v.List().Len() {
 				list = append(list, v.List().Get(i).Interface())
 			}
-			chosen[string(fd.Name())] = fmt.Sprint(list)
+			chosen[name] = fmt.Sprint(list)
+		case fd.IsList() || words:
+		case fd.Message() != nil:
+			if d, ok := v.Message().Interface().(*durationpb.Duration); ok {
+				chosen[name] = d.AsDuration().String()
+				return true
+			}
+			choose(chosen, name+".", v.Message())
 		case fd.Kind() == protoreflect.EnumKind:
-			chosen[string(fd.Name())] = string(nameOf(fd.Enum(), v.Enum()))
+			chosen[name] = string(nameOf(fd.Enum(), v.Enum()))
 		default:
-			chosen[string(fd.Name())] = v.String()
+			chosen[name] = v.String()
 		}
 		return true
 	})
-	return chosen
 }
 
 func nameOf(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) protoreflect.Name {
