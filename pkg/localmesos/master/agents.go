@@ -27,6 +27,9 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 		return
 	}
 	c.metrics.messages["register_slave"]++
+	if c.refusesMachine(l, r) {
+		return
+	}
 	c.metrics.registrations++
 	id := c.newAgentID()
 	a, err := c.addAgent(id, l, r)
@@ -134,6 +137,9 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	id := agentID(r.Info.ID.Value)
 	if c.gone[id] {
 		l.Shutdown(goneMessage)
+		return
+	}
+	if c.refusesMachine(l, r) {
 		return
 	}
 	if c.removed[id] {
@@ -326,10 +332,15 @@ func (c *core) unregisterAgent(id agentID) {
 		return
 	}
 	c.metrics.messages["unregister_slave"]++
-	c.removed[id] = true
-	delete(c.draining, id)
-	delete(c.deactivated, id)
-	message := fmt.Sprintf("Agent %s removed: the agent unregistered", a.info.Hostname)
+	c.leave(a, "the agent unregistered")
+}
+
+// leave removes an agent for good, and says why.
+func (c *core) leave(a *agent, why string) {
+	c.removed[a.id] = true
+	delete(c.draining, a.id)
+	delete(c.deactivated, a.id)
+	message := fmt.Sprintf("Agent %s removed: %s", a.info.Hostname, why)
 	c.dropOperations(a, mesos.OPERATION_UNSUPPORTED, "")
 	c.removeAgent(a, func(f *framework, t *task) { c.loseTask(f, t, mesos.REASON_AGENT_REMOVED, message) })
 }
@@ -422,6 +433,7 @@ func (c *core) removeAgent(a *agent, lose func(*framework, *task)) {
 	for _, o := range sortedOffers(a.offers) {
 		c.rescind(o)
 	}
+	c.forgetPlan(a)
 	c.allocator.RemoveAgent(string(a.id))
 	delete(c.agents, a.id)
 	c.tellAgentRemoved(a)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+	allocatorpb "github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/validation"
@@ -144,8 +145,10 @@ func (c *core) handle(f *framework, call *scheduler.Call, sent wire.Presence) er
 		c.acknowledgeOperation(f, call.AcknowledgeOperationStatus)
 	case scheduler.Call_RECONCILE_OPERATIONS:
 		c.reconcileOperations(f, call.ReconcileOperations)
-	case scheduler.Call_ACCEPT_INVERSE_OFFERS, scheduler.Call_DECLINE_INVERSE_OFFERS:
-		// There are no inverse offers yet.
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		c.answerInverse(f, call.AcceptInverseOffers.InverseOfferIDs, call.AcceptInverseOffers.Filters, allocatorpb.InverseOfferStatus_ACCEPT)
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		c.answerInverse(f, call.DeclineInverseOffers.InverseOfferIDs, call.DeclineInverseOffers.Filters, allocatorpb.InverseOfferStatus_DECLINE)
 	default:
 		return &wire.Error{Status: http.StatusNotImplemented, Text: "501 Not Implemented."}
 	}

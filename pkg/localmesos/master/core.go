@@ -44,6 +44,7 @@ type core struct {
 	// tasks; an operator has said so.
 	deactivated map[agentID]bool
 	draining    map[agentID]*mesos.DrainInfo
+	plan        plan
 	// recovered agents were the former master's and are not back yet.
 	recovered     map[agentID]mesos.AgentInfo
 	recoveryTimer *timer
@@ -158,6 +159,7 @@ func newCore(options *Options, post func(func())) *core {
 		gone:        make(map[agentID]bool),
 		deactivated: make(map[agentID]bool),
 		draining:    make(map[agentID]*mesos.DrainInfo),
+		plan:        newPlan(),
 		offers:      make(map[offerID]*offer),
 		quotas:      make(map[string]quota.QuotaConfig),
 		weights:     make(map[string]float64),
@@ -239,6 +241,9 @@ func (c *core) stopTimers() {
 		a.pinger.cancel()
 	}
 	for _, o := range c.offers {
+		o.timeout.cancel()
+	}
+	for _, o := range c.plan.offers {
 		o.timeout.cancel()
 	}
 }

@@ -32,6 +32,11 @@ func (c *core) deactivate(a *agent) {
 	for _, o := range sortedOffers(a.offers) {
 		c.rescind(o)
 	}
+	for _, o := range c.plan.offers {
+		if o.agent == a.id {
+			c.rescindInverse(o)
+		}
+	}
 }
 
 func (c *core) deactivateAgent(id agentID) error {
@@ -50,6 +55,10 @@ func (c *core) deactivateAgent(id agentID) error {
 func (c *core) drainAgent(id agentID, config mesos.DrainConfig) error {
 	if !c.knowsAgent(id) {
 		return wire.BadRequest("Unknown agent")
+	}
+	if a := c.agents[id]; a != nil && c.plan.unavailability(a.machine()) != nil {
+		m := a.machine()
+		return wire.BadRequest("Agent %s is part of a maintenance schedule under Machine %s", id, m)
 	}
 	c.draining[id] = &mesos.DrainInfo{State: mesos.DrainState_DRAINING, Config: config}
 	c.deactivated[id] = true

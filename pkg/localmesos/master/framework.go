@@ -131,6 +131,7 @@ func (c *core) connect(f *framework, s *subscription) {
 	for _, o := range sortedOffers(f.offers) {
 		c.removeOffer(o, 0)
 	}
+	c.forgetInverseOf(f)
 	f.failover.cancel()
 	f.heartbeat.cancel()
 	f.events, f.streamID = s.events, s.streamID
@@ -227,6 +228,7 @@ func (c *core) disconnectFramework(id frameworkID, streamID string) {
 	for _, o := range sortedOffers(f.offers) {
 		c.removeOffer(o, 0)
 	}
+	c.forgetInverseOf(f)
 	c.options.Logger.WithField("framework", string(id)).Info("framework disconnected")
 	timeout := seconds(f.info.GetFailoverTimeout())
 	if timeout <= 0 {
@@ -267,6 +269,7 @@ func (c *core) removeFramework(f *framework) {
 	for _, o := range sortedOffers(f.offers) {
 		c.removeOffer(o, 0)
 	}
+	c.forgetInverseOf(f)
 	for _, a := range c.sortedAgents() {
 		if a.connected {
 			a.link.ShutdownFramework(mesos.FrameworkID{Value: string(f.id)})

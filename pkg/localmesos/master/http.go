@@ -2,7 +2,6 @@ package master
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -50,12 +49,10 @@ func (m *Master) routes() http.Handler {
 	for _, alias := range []string{"/state-summary", "/state-summary.json"} {
 		router.Handle(alias, m.show(showStateSummary))
 	}
-	// What is never set here is shown as in a real master where it is not set.
-	for path, nothing := range map[string]string{
-		"/maintenance/schedule": "{}", "/maintenance/status": "{}",
-	} {
-		router.Handle(path, m.show(func(v view, _ url.Values) { v.Raw([]byte(nothing)) }))
-	}
+	router.Handle("/maintenance/schedule", m.serveSchedule)
+	router.Handle("/maintenance/status", m.show(showMaintenance))
+	router.Handle("/machine/down", m.serveMachines(`{"type":"START_MAINTENANCE","start_maintenance":{"machines":`))
+	router.Handle("/machine/up", m.serveMachines(`{"type":"STOP_MAINTENANCE","stop_maintenance":{"machines":`))
 	router.Handle("/metrics/snapshot", m.show(showMetrics))
 	return router
 }

@@ -83,6 +83,7 @@ func (c *core) allocate(agents ...string) {
 			Offers: &scheduler.Event_Offers{Offers: offers[id]},
 		})
 	}
+	c.invert(agents...)
 }
 
 // describe makes the message of an offer.
@@ -97,6 +98,7 @@ func (c *core) describe(o *offer, f *framework, a *agent) mesos.Offer {
 		Resources:      o.resources.ToMesos(),
 		Attributes:     a.info.Attributes,
 		AllocationInfo: &mesos.Resource_AllocationInfo{Role: &o.role},
+		Unavailability: c.plan.unavailability(a.machine()),
 	}
 	var executors []executorID
 	for id := range f.executors[a.id] {

@@ -88,6 +88,16 @@ func (c *core) answer(call mesosmaster.Call_Type) (*mesosmaster.Response, error)
 		}, nil
 	case mesosmaster.Call_GET_OPERATIONS:
 		return &mesosmaster.Response{Type: mesosmaster.Response_GET_OPERATIONS, GetOperations: c.getOperations()}, nil
+	case mesosmaster.Call_GET_MAINTENANCE_SCHEDULE:
+		return &mesosmaster.Response{
+			Type:                   mesosmaster.Response_GET_MAINTENANCE_SCHEDULE,
+			GetMaintenanceSchedule: &mesosmaster.Response_GetMaintenanceSchedule{Schedule: c.plan.schedule},
+		}, nil
+	case mesosmaster.Call_GET_MAINTENANCE_STATUS:
+		return &mesosmaster.Response{
+			Type:                 mesosmaster.Response_GET_MAINTENANCE_STATUS,
+			GetMaintenanceStatus: &mesosmaster.Response_GetMaintenanceStatus{Status: c.maintenanceStatus()},
+		}, nil
 	case mesosmaster.Call_GET_WEIGHTS:
 		response := &mesosmaster.Response{Type: mesosmaster.Response_GET_WEIGHTS}
 		if infos := c.weightInfos(); len(infos) > 0 {

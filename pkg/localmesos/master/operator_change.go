@@ -84,7 +84,7 @@ func changeOf(call *mesosmaster.Call, principal *string) *change {
 			Type: mesos.Offer_Operation_DESTROY, Destroy: &mesos.Offer_Operation_Destroy{Volumes: sent.GetVolumes()},
 		})
 	}
-	return nil
+	return maintenanceChange(call)
 }
 
 // serveChange makes a change and answers.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 )
 
@@ -24,6 +25,9 @@ type Registry struct {
 	// their tasks.
 	Deactivated []string
 	Draining    map[string]mesos.DrainInfo
+	// Schedule is that of maintenance, and Down are the machines in it that are.
+	Schedule maintenance.Schedule
+	Down     []mesos.MachineID
 	// Quotas and Weights are those of roles.
 	Quotas  []quota.QuotaConfig
 	Weights []mesos.WeightInfo
@@ -61,6 +65,7 @@ func (c *core) registry() *Registry {
 	for id, since := range c.unreachable {
 		r.Unreachable[string(id)] = since
 	}
+	r.Schedule, r.Down = c.plan.schedule, slices.Collect(maps.Values(c.plan.down))
 	for id := range c.gone {
 		r.Gone = append(r.Gone, string(id))
 	}
@@ -87,6 +92,10 @@ func (c *core) recover(r *Registry) {
 	}
 	for _, id := range r.Removed {
 		c.removed[agentID(id)] = true
+	}
+	c.plan.schedule = r.Schedule
+	for _, id := range r.Down {
+		c.plan.down[machineOf(id)] = id
 	}
 	for _, id := range r.Gone {
 		c.gone[agentID(id)] = true
