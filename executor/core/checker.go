@@ -218,6 +218,14 @@ func (r CheckResult) failure(spec CheckSpec) string {
 	}
 }
 
+// readiness returns what the task's check does that is not for its health.
+func (t *task) readiness() CheckSpec {
+	if k := t.info.Check; k != nil {
+		return statusSpec(k)
+	}
+	return readinessSpec(t.settings.GetReadinessCheck(), t.settings.GetReadinessPort())
+}
+
 // emptyStatus is what TaskStatus.check_status says before there is a result.
 func (s CheckSpec) emptyStatus() *mesos.CheckStatusInfo {
 	switch {

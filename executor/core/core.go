@@ -282,7 +282,7 @@ func (c *Core) inOrder() []*task {
 	for _, t := range c.tasks {
 		all = append(all, t)
 	}
-	slices.SortFunc(all, func(a, b *task) int { return int(a.run) - int(b.run) })
+	slices.SortFunc(all, func(a, b *task) int { return int(a.order) - int(b.order) })
 	return all
 }
 

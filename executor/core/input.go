@@ -7,7 +7,7 @@ import (
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
-// Run numbers one execution of a task. Task IDs can come again once their last
+// Run numbers one execution of a task: a restart in place is another. Task IDs can come again once their last
 // update is acknowledged; runs never do.
 type Run uint64
 

@@ -34,6 +34,8 @@ const (
 type kill struct {
 	cause cause
 	why   string
+	// again says that only the workload is to end, and then to be started again.
+	again bool
 	// deadline is when the whole cgroup is killed.
 	deadline time.Time
 	// stopping says that the pre-stop hook is under way.
@@ -80,6 +82,10 @@ func (c *Core) kill(t *task, by cause, why string, grace time.Duration) {
 	}
 	deadline := c.now.Add(grace)
 	if t.kill != nil {
+		if t.kill.again && by != byHealth {
+			t.kill.cause, t.kill.why, t.kill.again = by, why, false
+			c.reportKilling(t)
+		}
 		if deadline.Before(t.kill.deadline) {
 			c.note(Info, t, "to be killed in %s instead of %s", grace, t.kill.deadline.Sub(c.now))
 			t.kill.deadline = deadline
@@ -91,7 +97,7 @@ func (c *Core) kill(t *task, by cause, why string, grace time.Duration) {
 		}
 		return
 	}
-	t.kill = &kill{cause: by, why: why, deadline: deadline}
+	t.kill = &kill{cause: by, why: why, again: by == byHealth && c.mayRestart(t), deadline: deadline}
 	switch t.phase {
 	case fetching:
 		c.out.StopFetches = append(c.out.StopFetches, t.run)
@@ -99,16 +105,26 @@ func (c *Core) kill(t *task, by cause, why string, grace time.Duration) {
 	case queued, waiting:
 		c.finish(t, verdict{state: mesos.TASK_KILLED, message: "Not started: " + why})
 		return
+	case resting:
+		c.finish(t, verdict{state: mesos.TASK_KILLED, message: "Not started again: " + why})
+		return
 	}
 	c.note(Info, t, "to be ended within %s: %s", grace, why)
-	if by != byMaxTime && c.capabilities[mesos.FrameworkInfo_Capability_TASK_KILLING_STATE] {
-		message := upperFirst(why)
-		c.report(t, mesos.TaskStatus{State: mesos.TASK_KILLING.Enum(), Message: &message})
-	}
+	c.reportKilling(t)
 	if t.phase == running {
 		c.carryOut(t)
 		c.arm(t)
 	}
+}
+
+// reportKilling says that a task is ending, where its scheduler knows of that
+// state and the task itself is to end.
+func (c *Core) reportKilling(t *task) {
+	if t.kill.cause == byMaxTime || t.kill.again || !c.capabilities[mesos.FrameworkInfo_Capability_TASK_KILLING_STATE] {
+		return
+	}
+	message := upperFirst(t.kill.why)
+	c.report(t, mesos.TaskStatus{State: mesos.TASK_KILLING.Enum(), Message: &message})
 }
 
 // carryOut takes the first step against a running task that is to end.
@@ -188,8 +204,7 @@ func (c *Core) escalate(t *task) {
 
 // killNow ends a task whose max_completion_time is over.
 func (c *Core) killNow(t *task) {
-	limit := time.Duration(t.info.MaxCompletionTime.GetNanoseconds())
-	c.kill(t, byMaxTime, fmt.Sprintf("killed after its max_completion_time of %s", limit), 0)
+	c.kill(t, byMaxTime, fmt.Sprintf("killed after its max_completion_time of %s", t.maxTime()), 0)
 }
 
 func upperFirst(s string) string {

@@ -31,7 +31,7 @@ func (c *Core) launched(infos []mesos.TaskInfo) {
 		}
 		t := newTask(info)
 		c.lastRun++
-		t.run = c.lastRun
+		t.run, t.order = c.lastRun, c.lastRun
 		refusal := t.accept()
 		c.tasks[id], c.runs[t.run] = t, t
 		c.live++

@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"pgregory.net/rapid"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -159,10 +161,15 @@ func (w *world) launch() {
 			}
 		case 3, 4, 5, 6:
 			data, err := proto.Marshal(&tandemv1.TaskSettings{
-				Magic:       settingsMagic,
-				Lifecycle:   tandemv1.Lifecycle(rapid.IntRange(0, 4).Draw(w.t, "lifecycle")),
-				Essential:   rapid.Bool().Draw(w.t, "essential"),
-				PreStopHttp: pick(rapid.Bool().Draw(w.t, "pre-stop"), &tandemv1.HttpCheck{Path: "/quit"}),
+				Magic:     settingsMagic,
+				Lifecycle: tandemv1.Lifecycle(rapid.IntRange(0, 4).Draw(w.t, "lifecycle")),
+				Essential: rapid.Bool().Draw(w.t, "essential"),
+				Restart: pick(rapid.Bool().Draw(w.t, "restart"), &tandemv1.WorkloadRestart{
+					Attempts: proto.Int32(2), Factor: 2, Interval: durationpb.New(10 * time.Second),
+					Delay: durationpb.New(300 * time.Millisecond), MaxDelay: durationpb.New(time.Second),
+				}),
+				RestartFinished: rapid.Bool().Draw(w.t, "restart-finished"),
+				PreStopHttp:     pick(rapid.Bool().Draw(w.t, "pre-stop"), &tandemv1.HttpCheck{Path: "/quit"}),
 			})
 			if err != nil {
 				w.t.Fatal(err)
@@ -315,10 +322,13 @@ func (w *world) step(in Input) {
 	}
 	for _, s := range e.Starts {
 		m := w.tasks[s.Task.TaskID.Value]
-		if m.started || m.terminal {
+		if m.started && !m.exited || m.terminal || slices.Contains(m.states, mesos.TASK_KILLING) {
 			w.t.Fatalf("task %s is started, after %v", s.Task.TaskID.Value, m.states)
 		}
-		m.started, m.run = true, s.Run
+		if m.started && m.run == s.Run {
+			w.t.Fatalf("run %d of task %s comes a second time", s.Run, s.Task.TaskID.Value)
+		}
+		m.started, m.exited, m.run = true, false, s.Run
 		w.starts = append(w.starts, s.Run)
 	}
 	for _, run := range e.Kills {
@@ -411,6 +421,7 @@ func (w *world) finish() {
 	if w.end == nil && !w.connected {
 		w.subscribe()
 	}
+	idle := 0 // time lets those that rest start again
 	for range 10_000 {
 		switch {
 		case w.end != nil:
@@ -427,6 +438,9 @@ func (w *world) finish() {
 			w.exited(run, Exit{})
 		case len(w.pending) > 0:
 			w.acknowledge()
+		case slices.ContainsFunc(slices.Collect(maps.Values(w.tasks)), func(m *modelTask) bool { return !m.terminal }) && idle < 100:
+			idle++
+			w.pass(time.Second)
 		default:
 			if w.launched > 0 {
 				for id, m := range w.tasks {

@@ -339,6 +339,21 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 				set().Lifecycle = tandemv1.Lifecycle(tandemv1.Lifecycle_value["LIFECYCLE_"+strings.ToUpper(value)])
 			case "essential":
 				set().Essential = true
+			case "restart": // attempts/interval/delay/max
+				parts := strings.Split(value, "/")
+				n, err := strconv.Atoi(parts[0])
+				s.must(description, err)
+				var d [3]time.Duration
+				for i := range d {
+					d[i], err = time.ParseDuration(parts[i+1])
+					s.must(description, err)
+				}
+				set().Restart = &tandemv1.WorkloadRestart{
+					Attempts: proto.Int32(int32(n)), Factor: 2,
+					Interval: durationpb.New(d[0]), Delay: durationpb.New(d[1]), MaxDelay: durationpb.New(d[2]),
+				}
+			case "restart-finished":
+				set().RestartFinished = true
 			case "signal":
 				set().KillSignal = value
 			case "prestop":
@@ -485,6 +500,9 @@ func printUpdate(call *executor.Call) string {
 		default:
 			b.WriteString(" check=?")
 		}
+	}
+	if r := (&tandemv1.TaskReport{}); proto.Unmarshal(status.Data, r) == nil && r.Restarts > 0 {
+		fmt.Fprintf(&b, " restarts=%d", r.Restarts)
 	}
 	if status.Limitation != nil {
 		fmt.Fprintf(&b, " limitation=%v", status.Limitation.Resources[0].Scalar.Value)

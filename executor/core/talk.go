@@ -173,6 +173,8 @@ func (c *Core) runningTask(request uint64, id string) *task {
 		c.answer(request, "there is no task "+id+" in this executor")
 	case t.ended():
 		c.answer(request, "task "+id+" has ended")
+	case t.phase == resting:
+		c.answer(request, "task "+id+" is to be started again, and does not run at this moment")
 	case t.phase != running:
 		c.answer(request, "task "+id+" does not run yet")
 	default:

@@ -17,6 +17,7 @@ const (
 	waiting               // Has its files, and waits for its turn in the group.
 	starting              // Its start is under way.
 	running               // Its workload runs.
+	resting               // Its workload has ended, and will be started again.
 	ended                 // Its terminal update is in the outbox.
 )
 
@@ -32,6 +33,8 @@ func (p phase) String() string {
 		return "starting"
 	case running:
 		return "running"
+	case resting:
+		return "resting"
 	case ended:
 		return "ended"
 	default:
@@ -42,6 +45,7 @@ func (p phase) String() string {
 // task is one execution of a task.
 type task struct {
 	run      Run
+	order    Run // its first run, which is its place among all launches
 	id       string
 	info     *mesos.TaskInfo
 	settings *tandemv1.TaskSettings // nil for a plain task
@@ -60,13 +64,19 @@ type task struct {
 	checkers    []*checker
 	healthy     *bool // the last report
 	checkStatus *mesos.CheckStatusInfo
+
+	restarts restarts
 }
 
 func (t *task) ended() bool { return t.phase == ended }
 
 // wakeAt returns when the task is to be looked at next, or zero.
 func (t *task) wakeAt() time.Time {
-	if t.phase != running {
+	switch t.phase {
+	case running:
+	case resting:
+		return earlier(t.expires, t.restarts.at)
+	default:
 		return time.Time{}
 	}
 	if t.kill != nil {
@@ -82,6 +92,8 @@ func (t *task) wakeAt() time.Time {
 // wake does what has fallen due for a running task.
 func (c *Core) wake(t *task) {
 	switch {
+	case t.phase == resting:
+		c.wakeResting(t)
 	case t.phase != running:
 	case t.kill != nil:
 		c.escalate(t)
@@ -168,15 +180,23 @@ func (c *Core) started(in Started) {
 			c.finish(t, verdict{state: mesos.TASK_KILLED, message: "Not started: " + t.kill.why})
 			return
 		}
-		c.finish(t, verdict{
+		v := verdict{
 			state:   mesos.TASK_FAILED,
 			reason:  mesos.REASON_CONTAINER_LAUNCH_FAILED.Enum(),
 			message: upperFirst(in.Err),
-		})
+		}
+		if t.restarts.total > 0 && c.goesOn(t, v) {
+			c.rest(t, v)
+			return
+		}
+		c.finish(t, v)
 		return
 	}
 	t.phase = running
-	t.warnings = in.Warnings
+	t.restarts.began = c.now
+	if t.restarts.total == 0 {
+		t.warnings = in.Warnings
+	}
 	for _, w := range in.Warnings {
 		c.note(Warn, t, "%s", w)
 	}
@@ -185,13 +205,23 @@ func (c *Core) started(in Started) {
 		c.arm(t)
 		return
 	}
-	if limit := t.info.MaxCompletionTime.GetNanoseconds(); limit > 0 {
-		t.expires = c.now.Add(time.Duration(limit))
+	if limit := t.maxTime(); limit > 0 && t.expires.IsZero() {
+		t.expires = c.now.Add(limit)
 	}
 	c.beginChecks(t)
-	c.report(t, runningStatus(t))
-	c.note(Info, t, "running")
+	if t.restarts.total > 0 {
+		c.startedAgain(t)
+	} else {
+		c.report(t, runningStatus(t))
+		c.note(Info, t, "running")
+	}
 	c.arm(t)
+}
+
+// maxTime returns how long the task may run, all its runs taken together; 0 for as
+// long as it will.
+func (t *task) maxTime() time.Duration {
+	return time.Duration(t.info.MaxCompletionTime.GetNanoseconds())
 }
 
 func (c *Core) exited(in Exited) {
@@ -209,7 +239,15 @@ func (c *Core) exited(in Exited) {
 	if in.Exit.Trouble != "" {
 		c.note(Warn, t, "%s", in.Exit.Trouble)
 	}
-	c.finish(t, t.judge(in.Exit))
+	v := t.judge(in.Exit)
+	if c.goesOn(t, v) {
+		c.rest(t, v)
+		return
+	}
+	if v.exit != nil && t.restarts.usage != nil {
+		v.exit.Usage = together(t.restarts.usage, v.exit.Usage)
+	}
+	c.finish(t, v)
 }
 
 // finish ends a task with its one terminal update, and tells its group.

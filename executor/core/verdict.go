@@ -139,14 +139,16 @@ func (v verdict) status(t *task) mesos.TaskStatus {
 		Message:    &v.message,
 		Reason:     v.reason,
 		Limitation: v.limitation,
-		Data:       v.report(t.warnings),
+		Data:       v.report(t),
 	}
 }
 
-func (v verdict) report(warnings []string) []byte {
-	report := &tandemv1.TaskReport{Magic: reportMagic, Warnings: warnings}
+func (v verdict) report(t *task) []byte {
+	report := &tandemv1.TaskReport{
+		Magic: reportMagic, Warnings: t.warnings, Restarts: t.restarts.total, Usage: t.restarts.usage,
+	}
 	if v.exit != nil {
-		report.Warnings = slices.Concat(warnings, v.exit.Warnings)
+		report.Warnings = slices.Concat(t.warnings, v.exit.Warnings)
 		report.Usage = v.exit.Usage
 		report.CoreDumped = v.exit.CoreDumped
 		switch {

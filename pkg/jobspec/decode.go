@@ -190,6 +190,7 @@ var noZero = map[protoreflect.FullName]bool{
 	"tandem.v1.Preference.weight":                    true,
 	"tandem.v1.UpdatePolicy.max_parallel":            true,
 	"tandem.v1.RestartPolicy.factor":                 true,
+	"tandem.v1.WorkloadRestart.factor":               true,
 	"tandem.v1.IoLimits.weight":                      true,
 	"tandem.v1.HealthCheck.max_consecutive_failures": true,
 	"tandem.v1.LogSettings.max_file_size":            true,

@@ -131,6 +131,15 @@ func defaultWorkload(w *tandemv1.Workload, user string) {
 	}
 	span(&kill.GracePeriod, 30*time.Second)
 	defaultHTTP(kill.PreStopHttp, firstPort)
+	if r := w.Restart; r != nil {
+		if r.Attempts == nil {
+			r.Attempts = proto.Int32(3)
+		}
+		span(&r.Interval, 10*time.Minute)
+		span(&r.Delay, time.Second)
+		amount(&r.Factor, 2)
+		span(&r.MaxDelay, max(time.Minute, r.Delay.AsDuration()))
+	}
 	if w.Logs.GetMaxFiles() > 0 && w.Logs.MaxFileSize == 0 {
 		w.Logs.MaxFileSize = 10 << 20
 	}

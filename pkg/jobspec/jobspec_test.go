@@ -95,6 +95,8 @@ func TestOneProblem(t *testing.T) {
 		{"a duration without a unit", ok + "restart: {delay: 10}\n", `job.yaml:5:18: restart.delay: "10" has no unit; did you mean "10s"?`},
 		{"days", ok + "restart: {interval: 1d}\n", `job.yaml:5:21: restart.interval: a day is no unit, since days differ in length where clocks change; did you mean "24h"?`},
 		{"a negative duration", ok + "restart: {delay: -1s}\n", `job.yaml:5:18: restart.delay: must not be negative`},
+		{"no restarts of a workload", ok + "  restart: {attempts: 0}\n", `job.yaml:5:13: workloads[0].restart.attempts: must be from 1 to 1000; leave restart out for none`},
+		{"a restart that comes ever sooner", ok + "  restart: {factor: 0.5}\n", `job.yaml:5:13: workloads[0].restart.factor: must be at least 1`},
 		{"no duration", ok + "restart: {delay: soon}\n", `job.yaml:5:18: restart.delay: "soon" is not a duration such as 10s, 1m30s or 2h`},
 		{"a decimal size", ok + "  resources: {mem: 256MB}\n", `job.yaml:5:20: workloads[0].resources.mem: "256MB" is not a size such as 256Mi, 1Gi or 512Ki; a bare number is MiB; did you mean "256Mi"?`},
 		{"a size of no limit", ok + "  limits: {mem: unlimited}\n", `job.yaml:5:17: workloads[0].limits.mem: cannot be lifted; give a size such as 256Mi`},

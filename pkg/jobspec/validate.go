@@ -247,13 +247,23 @@ func (c *checker) restart(r *tandemv1.RestartPolicy) {
 	if r.GetAttempts() < 0 {
 		c.refuse("restart.attempts", "must not be negative")
 	}
-	c.moreThan("restart.interval", r.GetInterval())
-	c.atLeast("restart.delay", r.GetDelay(), 0)
+	c.delays("restart", r)
+}
+
+// delays are what all policies of restarts have.
+func (c *checker) delays(field string, r interface {
+	GetInterval() *durationpb.Duration
+	GetDelay() *durationpb.Duration
+	GetFactor() float64
+	GetMaxDelay() *durationpb.Duration
+}) {
+	c.moreThan(join(field, "interval"), r.GetInterval())
+	c.atLeast(join(field, "delay"), r.GetDelay(), 0)
 	if f := r.GetFactor(); !(f >= 1) || math.IsInf(f, 0) {
-		c.refuse("restart.factor", "must be at least 1")
+		c.refuse(join(field, "factor"), "must be at least 1")
 	}
 	if r.GetMaxDelay().AsDuration() < r.GetDelay().AsDuration() {
-		c.refuse("restart.maxDelay", "must be at least delay, %s", r.GetDelay().AsDuration())
+		c.refuse(join(field, "maxDelay"), "must be at least delay, %s", r.GetDelay().AsDuration())
 	}
 }
 

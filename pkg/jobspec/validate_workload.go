@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	// maxRestarts bounds what an executor has to remember of a workload.
+	maxRestarts = 1000
 	// maxWorkloads bounds a group.
 	maxWorkloads = 64
 	// maxArg is the longest text that Linux passes to a program as one
@@ -110,6 +112,12 @@ func (c *checker) workload(field string, w *tandemv1.Workload) {
 	c.check(join(field, "healthCheck"), w.GetHealthCheck(), ports)
 	c.check(join(field, "readinessCheck"), w.GetReadinessCheck(), ports)
 	c.kill(join(field, "kill"), w.GetKill(), ports)
+	if r := w.GetRestart(); r != nil {
+		if n := r.GetAttempts(); n < 1 || n > maxRestarts {
+			c.refuse(join(field, "restart.attempts"), "must be from 1 to %d; leave restart out for none", maxRestarts)
+		}
+		c.delays(join(field, "restart"), r)
+	}
 	c.logs(join(field, "logs"), w.GetLogs())
 	c.user(join(field, "user"), w.GetUser())
 	if w.GetMaxRunTime() != nil {

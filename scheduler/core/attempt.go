@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -49,6 +50,9 @@ func (a *attempt) up() (bool, string) {
 		case tandemv1.TaskState_TASK_RUNNING:
 			if lifecycle == tandemv1.Lifecycle_LIFECYCLE_INIT {
 				return false, t.Workload + " runs first"
+			}
+			if w.GetRestart() != nil && t.Healthy != nil && !*t.Healthy && t.Report.GetRestarts() > 0 {
+				return false, t.Workload + " is started again in place: restart " + strconv.FormatUint(uint64(t.Report.GetRestarts()), 10)
 			}
 			if w.GetHealthCheck() != nil && !t.GetHealthy() {
 				if t.Healthy == nil {

@@ -133,7 +133,7 @@ func (c *Core) planTask(spec *tandemv1.Job, w *tandemv1.Workload) taskPlan {
 		request:    requestOf(w.Resources),
 		killPolicy: &mesos.KillPolicy{GracePeriod: duration(w.GetKill().GetGracePeriod())},
 		limits:     mesosLimits(w),
-		settings:   c.taskSettings(w),
+		settings:   c.taskSettings(spec, w),
 	}
 	shell := w.Cmd != ""
 	t.command.Shell = &shell
@@ -214,7 +214,7 @@ func (c *Core) fetches(w *tandemv1.Workload) []*tandemv1.Fetch {
 
 // taskSettings is what the executor is told beside the TaskInfo. Ports are
 // filled in at each launch.
-func (c *Core) taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
+func (c *Core) taskSettings(spec *tandemv1.Job, w *tandemv1.Workload) *tandemv1.TaskSettings {
 	s := &tandemv1.TaskSettings{
 		Magic:          settingsMagic,
 		Limits:         w.Limits,
@@ -226,6 +226,12 @@ func (c *Core) taskSettings(w *tandemv1.Workload) *tandemv1.TaskSettings {
 		Logs:           w.Logs,
 		Fetch:          c.fetches(w),
 		ReadinessCheck: w.ReadinessCheck,
+	}
+	if w.Restart != nil {
+		s.Restart = w.Restart
+		forever := spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE || spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON
+		s.RestartFinished = forever &&
+			(w.Lifecycle == tandemv1.Lifecycle_LIFECYCLE_MAIN || w.Lifecycle == tandemv1.Lifecycle_LIFECYCLE_SIDECAR)
 	}
 	if fields := w.GetLinux().GetResources(); fields != nil {
 		// A Struct holds nothing that JSON cannot.

@@ -315,6 +315,10 @@ func (s *script) status(task, stateName string, o map[string]string) mesos.TaskS
 		v := h == "true"
 		status.Healthy = &v
 	}
+	if n, err := strconv.ParseUint(o["restarts"], 10, 32); err == nil {
+		// The same fields that an executor sends.
+		status.Data, _ = proto.Marshal(&tandemv1.TaskReport{Magic: reportMagic, Restarts: uint32(n)})
+	}
 	if code, ok := o["ready"]; ok { // an HTTP status; none: no answer in time
 		status.CheckStatus = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_HTTP.Enum(), HTTP: &mesos.CheckStatusInfo_Http{}}
 		if n, err := strconv.ParseUint(code, 10, 32); err == nil {
@@ -480,6 +484,8 @@ func parseWorkload(t *testing.T, text string) *tandemv1.Workload {
 				GracePeriod: durationpb.New(30 * time.Second), Delay: durationpb.New(0), Interval: durationpb.New(10 * time.Second),
 				Timeout: durationpb.New(5 * time.Second), MaxConsecutiveFailures: 3,
 			}
+		case "restart":
+			w.Restart = &tandemv1.WorkloadRestart{}
 		case "ready":
 			w.ReadinessCheck = &tandemv1.HealthCheck{
 				Kind:  &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Port: value, Path: "/ready", Scheme: "http"}},

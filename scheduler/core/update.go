@@ -144,15 +144,17 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	if id := s.ContainerStatus.GetContainerID(); id != nil {
 		t.ContainerId = id.Value
 	}
-	if state.Terminal(t.State) {
-		if r := readReport(s.Data); r != nil {
-			t.Report = r
-		}
+	restarts := t.Report.GetRestarts()
+	if r := readReport(s.Data); r != nil {
+		t.Report = r
 	}
-	if t.State == was {
+	if t.State == was && t.Report.GetRestarts() == restarts {
 		return
 	}
 	level := Debug
+	if t.State == was {
+		level = Warn // The workload has failed, and not its task.
+	}
 	switch t.State {
 	case tandemv1.TaskState_TASK_FAILED, tandemv1.TaskState_TASK_ERROR, tandemv1.TaskState_TASK_LOST,
 		tandemv1.TaskState_TASK_DROPPED, tandemv1.TaskState_TASK_GONE, tandemv1.TaskState_TASK_GONE_BY_OPERATOR,

@@ -70,24 +70,29 @@ func Troubled(s tandemv1.TaskState) bool {
 // Ended says whether a task has ended for good.
 func Ended(t *tandemv1.TaskRecord) bool { return state.Terminal(t.GetState()) }
 
-// Health returns what the checks of a running task found last, such as healthy,
-// or "unhealthy, not ready", or nothing.
+// Health returns what the checks of a running task found last and how often a
+// task's workload was started again in place, such as healthy, or "unhealthy, not
+// ready, 2 restarts", or nothing.
 func Health(t *tandemv1.TaskRecord) string {
-	if Ended(t) {
-		return ""
-	}
 	var words []string
 	for _, check := range []struct {
 		found     *bool
 		good, bad string
 	}{{t.Healthy, "healthy", "unhealthy"}, {t.Ready, "ready", "not ready"}} {
 		switch {
-		case check.found == nil:
+		case check.found == nil || Ended(t):
 		case *check.found:
 			words = append(words, check.good)
 		default:
 			words = append(words, check.bad)
 		}
+	}
+	switch n := t.GetReport().GetRestarts(); n {
+	case 0:
+	case 1:
+		words = append(words, "1 restart")
+	default:
+		words = append(words, fmt.Sprintf("%d restarts", n))
 	}
 	return strings.Join(words, ", ")
 }

@@ -38,6 +38,7 @@ func TestReports(t *testing.T) {
 		{"memory without a limit", present.PeakMemory(killed), "1 GiB"},
 		{"health of the dead", present.Health(killed), ""},
 		{"health", present.Health(running), "unhealthy"},
+		{"restarts", present.Health(&tandemv1.TaskRecord{Healthy: proto.Bool(false), Report: &tandemv1.TaskReport{Restarts: 2}}), "unhealthy, 2 restarts"},
 		{"readiness", present.Health(&tandemv1.TaskRecord{Healthy: proto.Bool(true), Ready: proto.Bool(false)}), "healthy, not ready"},
 		{"an update", present.Update(&tandemv1.UpdateRecord{
 			Phase: tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED, FromVersion: 1, Version: 2, Failures: 1, Reason: "it was paused",

@@ -1111,8 +1111,13 @@ type Workload struct {
 	// The user that it runs as. Default: the job's.
 	User string `protobuf:"bytes,16,opt,name=user,proto3" json:"user,omitempty"`
 	// The longest time that it may run, after which it is killed and has failed.
-	// Default: none.
-	MaxRunTime    *durationpb.Duration `protobuf:"bytes,17,opt,name=max_run_time,json=maxRunTime,proto3" json:"max_run_time,omitempty"`
+	// It counts from the first start, whatever restarts there are. Default: none.
+	MaxRunTime *durationpb.Duration `protobuf:"bytes,17,opt,name=max_run_time,json=maxRunTime,proto3" json:"max_run_time,omitempty"`
+	// Starts the workload again in place when it ends that should not have: on the
+	// same agent, with its task, ports and files, while the rest of the group goes
+	// on. Default: none; its end is its task's, and the job's restart policy starts
+	// the whole group anew.
+	Restart       *WorkloadRestart `protobuf:"bytes,18,opt,name=restart,proto3" json:"restart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1266,6 +1271,102 @@ func (x *Workload) GetMaxRunTime() *durationpb.Duration {
 	return nil
 }
 
+func (x *Workload) GetRestart() *WorkloadRestart {
+	if x != nil {
+		return x.Restart
+	}
+	return nil
+}
+
+// WorkloadRestart says when and how often one workload is started again within
+// its group. A main or sidecar of a service or daemon is, whatever its exit
+// status; any other, such as one of a batch job, only when it failed. A health
+// check that fails too often ends the workload for such a restart too. Once the
+// restarts are used up the task ends as the workload did last, which ends the
+// group where it is essential. A program that could not be started the first time
+// is not tried again. In a file: {} takes all the defaults.
+type WorkloadRestart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many restarts are allowed within the interval, from 1 to 1000. Default: 3.
+	Attempts *int32 `protobuf:"varint,1,opt,name=attempts,proto3,oneof" json:"attempts,omitempty"`
+	// The sliding window in which attempts are counted. A workload that has run for
+	// so long begins again with the first delay. Default: 10m.
+	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// The wait before the first restart. Default: 1s.
+	Delay *durationpb.Duration `protobuf:"bytes,3,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Each further wait is the last one times this, at least 1. Default: 2.
+	Factor float64 `protobuf:"fixed64,4,opt,name=factor,proto3" json:"factor,omitempty"`
+	// The longest wait. Default: 1m, or delay where that is longer.
+	MaxDelay      *durationpb.Duration `protobuf:"bytes,5,opt,name=max_delay,json=maxDelay,proto3" json:"max_delay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkloadRestart) Reset() {
+	*x = WorkloadRestart{}
+	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkloadRestart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkloadRestart) ProtoMessage() {}
+
+func (x *WorkloadRestart) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkloadRestart.ProtoReflect.Descriptor instead.
+func (*WorkloadRestart) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WorkloadRestart) GetAttempts() int32 {
+	if x != nil && x.Attempts != nil {
+		return *x.Attempts
+	}
+	return 0
+}
+
+func (x *WorkloadRestart) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *WorkloadRestart) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *WorkloadRestart) GetFactor() float64 {
+	if x != nil {
+		return x.Factor
+	}
+	return 0
+}
+
+func (x *WorkloadRestart) GetMaxDelay() *durationpb.Duration {
+	if x != nil {
+		return x.MaxDelay
+	}
+	return nil
+}
+
 // Resources is an amount that Mesos allocates. Mesos counts in thousandths;
 // finer fractions are refused.
 type Resources struct {
@@ -1284,7 +1385,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	mi := &file_tandem_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1397,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	mi := &file_tandem_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1410,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Resources) GetCpus() float64 {
@@ -1372,7 +1473,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_tandem_v1_job_proto_msgTypes[10]
+	mi := &file_tandem_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1485,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[10]
+	mi := &file_tandem_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1498,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Limits) GetCpus() float64 {
@@ -1467,7 +1568,7 @@ type IoLimits struct {
 
 func (x *IoLimits) Reset() {
 	*x = IoLimits{}
-	mi := &file_tandem_v1_job_proto_msgTypes[11]
+	mi := &file_tandem_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1580,7 @@ func (x *IoLimits) String() string {
 func (*IoLimits) ProtoMessage() {}
 
 func (x *IoLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[11]
+	mi := &file_tandem_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1593,7 @@ func (x *IoLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IoLimits.ProtoReflect.Descriptor instead.
 func (*IoLimits) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *IoLimits) GetWeight() uint32 {
@@ -1531,7 +1632,7 @@ type Linux struct {
 
 func (x *Linux) Reset() {
 	*x = Linux{}
-	mi := &file_tandem_v1_job_proto_msgTypes[12]
+	mi := &file_tandem_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1644,7 @@ func (x *Linux) String() string {
 func (*Linux) ProtoMessage() {}
 
 func (x *Linux) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[12]
+	mi := &file_tandem_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1657,7 @@ func (x *Linux) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Linux.ProtoReflect.Descriptor instead.
 func (*Linux) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Linux) GetResources() *structpb.Struct {
@@ -1607,7 +1708,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_tandem_v1_job_proto_msgTypes[13]
+	mi := &file_tandem_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1720,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[13]
+	mi := &file_tandem_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1733,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Port) GetName() string {
@@ -1674,7 +1775,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_tandem_v1_job_proto_msgTypes[14]
+	mi := &file_tandem_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1787,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[14]
+	mi := &file_tandem_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1800,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Fetch) GetUri() string {
@@ -1758,7 +1859,7 @@ type EnvValue struct {
 
 func (x *EnvValue) Reset() {
 	*x = EnvValue{}
-	mi := &file_tandem_v1_job_proto_msgTypes[15]
+	mi := &file_tandem_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1871,7 @@ func (x *EnvValue) String() string {
 func (*EnvValue) ProtoMessage() {}
 
 func (x *EnvValue) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[15]
+	mi := &file_tandem_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1884,7 @@ func (x *EnvValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvValue.ProtoReflect.Descriptor instead.
 func (*EnvValue) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EnvValue) GetSource() isEnvValue_Source {
@@ -1858,7 +1959,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[16]
+	mi := &file_tandem_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1971,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[16]
+	mi := &file_tandem_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1984,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HealthCheck) GetKind() isHealthCheck_Kind {
@@ -1993,7 +2094,7 @@ type HttpCheck struct {
 
 func (x *HttpCheck) Reset() {
 	*x = HttpCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[17]
+	mi := &file_tandem_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2106,7 @@ func (x *HttpCheck) String() string {
 func (*HttpCheck) ProtoMessage() {}
 
 func (x *HttpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[17]
+	mi := &file_tandem_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2119,7 @@ func (x *HttpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HttpCheck.ProtoReflect.Descriptor instead.
 func (*HttpCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HttpCheck) GetPort() string {
@@ -2053,7 +2154,7 @@ type TcpCheck struct {
 
 func (x *TcpCheck) Reset() {
 	*x = TcpCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[18]
+	mi := &file_tandem_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2166,7 @@ func (x *TcpCheck) String() string {
 func (*TcpCheck) ProtoMessage() {}
 
 func (x *TcpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[18]
+	mi := &file_tandem_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2179,7 @@ func (x *TcpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TcpCheck.ProtoReflect.Descriptor instead.
 func (*TcpCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TcpCheck) GetPort() string {
@@ -2100,7 +2201,7 @@ type CommandCheck struct {
 
 func (x *CommandCheck) Reset() {
 	*x = CommandCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[19]
+	mi := &file_tandem_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2213,7 @@ func (x *CommandCheck) String() string {
 func (*CommandCheck) ProtoMessage() {}
 
 func (x *CommandCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[19]
+	mi := &file_tandem_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2226,7 @@ func (x *CommandCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandCheck.ProtoReflect.Descriptor instead.
 func (*CommandCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CommandCheck) GetCmd() string {
@@ -2154,7 +2255,7 @@ type KillSettings struct {
 
 func (x *KillSettings) Reset() {
 	*x = KillSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[20]
+	mi := &file_tandem_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2267,7 @@ func (x *KillSettings) String() string {
 func (*KillSettings) ProtoMessage() {}
 
 func (x *KillSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[20]
+	mi := &file_tandem_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2280,7 @@ func (x *KillSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSettings.ProtoReflect.Descriptor instead.
 func (*KillSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KillSettings) GetSignal() string {
@@ -2231,7 +2332,7 @@ type LogSettings struct {
 
 func (x *LogSettings) Reset() {
 	*x = LogSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[21]
+	mi := &file_tandem_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2344,7 @@ func (x *LogSettings) String() string {
 func (*LogSettings) ProtoMessage() {}
 
 func (x *LogSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[21]
+	mi := &file_tandem_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2357,7 @@ func (x *LogSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogSettings.ProtoReflect.Descriptor instead.
 func (*LogSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LogSettings) GetMaxFiles() int32 {
@@ -2336,7 +2437,7 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\bcatch_up\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\acatchUp\"v\n" +
 	"\x10ExecutorSettings\x122\n" +
 	"\tresources\x18\x01 \x01(\v2\x14.tandem.v1.ResourcesR\tresources\x12.\n" +
-	"\x05share\x18\x02 \x01(\x0e2\x18.tandem.v1.ExecutorShareR\x05share\"\xa2\x06\n" +
+	"\x05share\x18\x02 \x01(\x0e2\x18.tandem.v1.ExecutorShareR\x05share\"\xd8\x06\n" +
 	"\bWorkload\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03cmd\x18\x02 \x01(\tR\x03cmd\x12\x12\n" +
@@ -2356,12 +2457,20 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x04logs\x18\x0f \x01(\v2\x16.tandem.v1.LogSettingsR\x04logs\x12\x12\n" +
 	"\x04user\x18\x10 \x01(\tR\x04user\x12;\n" +
 	"\fmax_run_time\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"maxRunTime\x1aK\n" +
+	"maxRunTime\x124\n" +
+	"\arestart\x18\x12 \x01(\v2\x1a.tandem.v1.WorkloadRestartR\arestart\x1aK\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12)\n" +
 	"\x05value\x18\x02 \x01(\v2\x13.tandem.v1.EnvValueR\x05value:\x028\x01B\f\n" +
 	"\n" +
-	"_essential\"Y\n" +
+	"_essential\"\xf7\x01\n" +
+	"\x0fWorkloadRestart\x12\x1f\n" +
+	"\battempts\x18\x01 \x01(\x05H\x00R\battempts\x88\x01\x01\x125\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
+	"\x05delay\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12\x16\n" +
+	"\x06factor\x18\x04 \x01(\x01R\x06factor\x126\n" +
+	"\tmax_delay\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bmaxDelayB\v\n" +
+	"\t_attempts\"Y\n" +
 	"\tResources\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\x01R\x04cpus\x12\x10\n" +
 	"\x03mem\x18\x02 \x01(\x01R\x03mem\x12\x12\n" +
@@ -2485,7 +2594,7 @@ func file_tandem_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_tandem_v1_job_proto_goTypes = []any{
 	(JobType)(0),                // 0: tandem.v1.JobType
 	(ConstraintOperator)(0),     // 1: tandem.v1.ConstraintOperator
@@ -2502,27 +2611,28 @@ var file_tandem_v1_job_proto_goTypes = []any{
 	(*Schedule)(nil),            // 12: tandem.v1.Schedule
 	(*ExecutorSettings)(nil),    // 13: tandem.v1.ExecutorSettings
 	(*Workload)(nil),            // 14: tandem.v1.Workload
-	(*Resources)(nil),           // 15: tandem.v1.Resources
-	(*Limits)(nil),              // 16: tandem.v1.Limits
-	(*IoLimits)(nil),            // 17: tandem.v1.IoLimits
-	(*Linux)(nil),               // 18: tandem.v1.Linux
-	(*Port)(nil),                // 19: tandem.v1.Port
-	(*Fetch)(nil),               // 20: tandem.v1.Fetch
-	(*EnvValue)(nil),            // 21: tandem.v1.EnvValue
-	(*HealthCheck)(nil),         // 22: tandem.v1.HealthCheck
-	(*HttpCheck)(nil),           // 23: tandem.v1.HttpCheck
-	(*TcpCheck)(nil),            // 24: tandem.v1.TcpCheck
-	(*CommandCheck)(nil),        // 25: tandem.v1.CommandCheck
-	(*KillSettings)(nil),        // 26: tandem.v1.KillSettings
-	(*LogSettings)(nil),         // 27: tandem.v1.LogSettings
-	nil,                         // 28: tandem.v1.Job.LabelsEntry
-	nil,                         // 29: tandem.v1.Workload.EnvEntry
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 31: google.protobuf.Struct
+	(*WorkloadRestart)(nil),     // 15: tandem.v1.WorkloadRestart
+	(*Resources)(nil),           // 16: tandem.v1.Resources
+	(*Limits)(nil),              // 17: tandem.v1.Limits
+	(*IoLimits)(nil),            // 18: tandem.v1.IoLimits
+	(*Linux)(nil),               // 19: tandem.v1.Linux
+	(*Port)(nil),                // 20: tandem.v1.Port
+	(*Fetch)(nil),               // 21: tandem.v1.Fetch
+	(*EnvValue)(nil),            // 22: tandem.v1.EnvValue
+	(*HealthCheck)(nil),         // 23: tandem.v1.HealthCheck
+	(*HttpCheck)(nil),           // 24: tandem.v1.HttpCheck
+	(*TcpCheck)(nil),            // 25: tandem.v1.TcpCheck
+	(*CommandCheck)(nil),        // 26: tandem.v1.CommandCheck
+	(*KillSettings)(nil),        // 27: tandem.v1.KillSettings
+	(*LogSettings)(nil),         // 28: tandem.v1.LogSettings
+	nil,                         // 29: tandem.v1.Job.LabelsEntry
+	nil,                         // 30: tandem.v1.Workload.EnvEntry
+	(*durationpb.Duration)(nil), // 31: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 32: google.protobuf.Struct
 }
 var file_tandem_v1_job_proto_depIdxs = []int32{
 	0,  // 0: tandem.v1.Job.type:type_name -> tandem.v1.JobType
-	28, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
+	29, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
 	7,  // 2: tandem.v1.Job.constraints:type_name -> tandem.v1.Constraint
 	8,  // 3: tandem.v1.Job.prefer:type_name -> tandem.v1.Preference
 	9,  // 4: tandem.v1.Job.update:type_name -> tandem.v1.UpdatePolicy
@@ -2533,52 +2643,56 @@ var file_tandem_v1_job_proto_depIdxs = []int32{
 	14, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
 	1,  // 10: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
 	1,  // 11: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
-	30, // 12: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
-	30, // 13: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
-	30, // 14: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
-	30, // 15: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
-	30, // 16: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
-	30, // 17: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
-	30, // 18: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
+	31, // 12: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
+	31, // 13: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
+	31, // 14: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
+	31, // 15: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
+	31, // 16: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
+	31, // 17: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
+	31, // 18: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
 	2,  // 19: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
-	30, // 20: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
-	15, // 21: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
+	31, // 20: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
+	16, // 21: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
 	3,  // 22: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
 	4,  // 23: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
-	15, // 24: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
-	16, // 25: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
-	18, // 26: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
-	19, // 27: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
-	20, // 28: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
-	29, // 29: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
-	22, // 30: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
-	22, // 31: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
-	26, // 32: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
-	27, // 33: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
-	30, // 34: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
-	17, // 35: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
-	5,  // 36: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
-	31, // 37: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
-	31, // 38: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
-	31, // 39: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
-	31, // 40: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
-	31, // 41: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
-	23, // 42: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
-	24, // 43: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
-	25, // 44: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
-	30, // 45: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
-	30, // 46: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
-	30, // 47: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	30, // 48: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	30, // 49: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
-	23, // 50: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	25, // 51: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	21, // 52: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	16, // 24: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
+	17, // 25: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
+	19, // 26: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
+	20, // 27: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
+	21, // 28: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
+	30, // 29: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
+	23, // 30: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
+	23, // 31: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
+	27, // 32: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
+	28, // 33: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
+	31, // 34: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
+	15, // 35: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
+	31, // 36: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
+	31, // 37: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
+	31, // 38: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
+	18, // 39: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
+	5,  // 40: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
+	32, // 41: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
+	32, // 42: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
+	32, // 43: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
+	32, // 44: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
+	32, // 45: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
+	24, // 46: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
+	25, // 47: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
+	26, // 48: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
+	31, // 49: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
+	31, // 50: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
+	31, // 51: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	31, // 52: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	31, // 53: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
+	24, // 54: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
+	26, // 55: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	22, // 56: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }
@@ -2590,13 +2704,14 @@ func file_tandem_v1_job_proto_init() {
 	file_tandem_v1_job_proto_msgTypes[3].OneofWrappers = []any{}
 	file_tandem_v1_job_proto_msgTypes[4].OneofWrappers = []any{}
 	file_tandem_v1_job_proto_msgTypes[8].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[10].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[14].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[15].OneofWrappers = []any{
+	file_tandem_v1_job_proto_msgTypes[9].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[11].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[15].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[16].OneofWrappers = []any{
 		(*EnvValue_Value)(nil),
 		(*EnvValue_Secret)(nil),
 	}
-	file_tandem_v1_job_proto_msgTypes[16].OneofWrappers = []any{
+	file_tandem_v1_job_proto_msgTypes[17].OneofWrappers = []any{
 		(*HealthCheck_Http)(nil),
 		(*HealthCheck_Tcp)(nil),
 		(*HealthCheck_Command)(nil),
@@ -2607,7 +2722,7 @@ func file_tandem_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_job_proto_rawDesc), len(file_tandem_v1_job_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -57,8 +57,12 @@ type TaskSettings struct {
 	// What the workload's process is confined to: a JSON object with process,
 	// namespaces, root and mounts as in Linux, or empty.
 	OciConfinement []byte `protobuf:"bytes,14,opt,name=oci_confinement,json=ociConfinement,proto3" json:"oci_confinement,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// When the workload is started again in place; absent for never.
+	Restart *WorkloadRestart `protobuf:"bytes,15,opt,name=restart,proto3" json:"restart,omitempty"`
+	// Whether it is started again when it has finished well, too.
+	RestartFinished bool `protobuf:"varint,16,opt,name=restart_finished,json=restartFinished,proto3" json:"restart_finished,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TaskSettings) Reset() {
@@ -189,9 +193,25 @@ func (x *TaskSettings) GetOciConfinement() []byte {
 	return nil
 }
 
+func (x *TaskSettings) GetRestart() *WorkloadRestart {
+	if x != nil {
+		return x.Restart
+	}
+	return nil
+}
+
+func (x *TaskSettings) GetRestartFinished() bool {
+	if x != nil {
+		return x.RestartFinished
+	}
+	return false
+}
+
 // TaskReport is what the executor says of a task beyond what Mesos's own
 // TaskStatus holds. It travels in TaskStatus.data of terminal updates, in
-// protobuf's binary form. Values that the kernel does not tell are absent.
+// protobuf's binary form, and in those that tell of a restart in place, where it
+// holds nothing but the number of restarts. Values that the kernel does not tell
+// are absent.
 type TaskReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Marks the bytes as this message: always 0x746e6472 ("tndr").
@@ -204,7 +224,10 @@ type TaskReport struct {
 	Usage      *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
 	// What this task has not had though it was asked for, one line each: limits
 	// that are not enforced, output that was lost.
-	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// How often the workload has been started again in place. The exit status is
+	// then that of its last run, and usage that of all runs taken together.
+	Restarts      uint32 `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +302,13 @@ func (x *TaskReport) GetWarnings() []string {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *TaskReport) GetRestarts() uint32 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
 }
 
 // Usage is what a workload has used, its whole cgroup taken together.
@@ -394,7 +424,7 @@ var File_tandem_v1_task_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xed\x04\n" +
+	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xce\x05\n" +
 	"\fTaskSettings\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12)\n" +
 	"\x06limits\x18\x02 \x01(\v2\x11.tandem.v1.LimitsR\x06limits\x12#\n" +
@@ -411,7 +441,9 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	"\x0freadiness_check\x18\v \x01(\v2\x16.tandem.v1.HealthCheckR\x0ereadinessCheck\x12%\n" +
 	"\x0ereadiness_port\x18\f \x01(\x05R\rreadinessPort\x12A\n" +
 	"\x10pre_stop_command\x18\r \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\x12'\n" +
-	"\x0foci_confinement\x18\x0e \x01(\fR\x0eociConfinement\"\xdf\x01\n" +
+	"\x0foci_confinement\x18\x0e \x01(\fR\x0eociConfinement\x124\n" +
+	"\arestart\x18\x0f \x01(\v2\x1a.tandem.v1.WorkloadRestartR\arestart\x12)\n" +
+	"\x10restart_finished\x18\x10 \x01(\bR\x0frestartFinished\"\xfb\x01\n" +
 	"\n" +
 	"TaskReport\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12 \n" +
@@ -420,7 +452,8 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	"\vcore_dumped\x18\x04 \x01(\bR\n" +
 	"coreDumped\x12&\n" +
 	"\x05usage\x18\x05 \x01(\v2\x10.tandem.v1.UsageR\x05usage\x12\x1a\n" +
-	"\bwarnings\x18\x06 \x03(\tR\bwarningsB\f\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\x12\x1a\n" +
+	"\brestarts\x18\a \x01(\rR\brestartsB\f\n" +
 	"\n" +
 	"_exit_codeB\t\n" +
 	"\a_signal\"\xb6\x03\n" +
@@ -461,7 +494,8 @@ var file_tandem_v1_task_proto_goTypes = []any{
 	(*Fetch)(nil),               // 7: tandem.v1.Fetch
 	(*HealthCheck)(nil),         // 8: tandem.v1.HealthCheck
 	(*CommandCheck)(nil),        // 9: tandem.v1.CommandCheck
-	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(*WorkloadRestart)(nil),     // 10: tandem.v1.WorkloadRestart
+	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
 }
 var file_tandem_v1_task_proto_depIdxs = []int32{
 	3,  // 0: tandem.v1.TaskSettings.limits:type_name -> tandem.v1.Limits
@@ -471,15 +505,16 @@ var file_tandem_v1_task_proto_depIdxs = []int32{
 	7,  // 4: tandem.v1.TaskSettings.fetch:type_name -> tandem.v1.Fetch
 	8,  // 5: tandem.v1.TaskSettings.readiness_check:type_name -> tandem.v1.HealthCheck
 	9,  // 6: tandem.v1.TaskSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	2,  // 7: tandem.v1.TaskReport.usage:type_name -> tandem.v1.Usage
-	10, // 8: tandem.v1.Usage.wall_time:type_name -> google.protobuf.Duration
-	10, // 9: tandem.v1.Usage.cpu_time:type_name -> google.protobuf.Duration
-	10, // 10: tandem.v1.Usage.throttled_time:type_name -> google.protobuf.Duration
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 7: tandem.v1.TaskSettings.restart:type_name -> tandem.v1.WorkloadRestart
+	2,  // 8: tandem.v1.TaskReport.usage:type_name -> tandem.v1.Usage
+	11, // 9: tandem.v1.Usage.wall_time:type_name -> google.protobuf.Duration
+	11, // 10: tandem.v1.Usage.cpu_time:type_name -> google.protobuf.Duration
+	11, // 11: tandem.v1.Usage.throttled_time:type_name -> google.protobuf.Duration
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_task_proto_init() }

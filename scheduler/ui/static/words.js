@@ -32,12 +32,14 @@ const terminal = new Set(["TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_E
   "TASK_GONE", "TASK_GONE_BY_OPERATOR"]);
 export const ended = (t) => terminal.has(taskState(t));
 
-// health is what the checks of a running task found last.
+// health is what the checks of a running task found last, and how often a task's
+// workload was started again in place.
 export function health(t) {
-  if (ended(t)) return "";
   const words = [];
-  if (t.healthy != null) words.push(t.healthy ? "healthy" : "unhealthy");
-  if (t.ready != null) words.push(t.ready ? "ready" : "not ready");
+  if (t.healthy != null && !ended(t)) words.push(t.healthy ? "healthy" : "unhealthy");
+  if (t.ready != null && !ended(t)) words.push(t.ready ? "ready" : "not ready");
+  const n = t.report?.restarts ?? 0;
+  if (n) words.push(n === 1 ? "1 restart" : `${n} restarts`);
   return words.join(", ");
 }
 
