@@ -13,7 +13,7 @@ export function job(page, id) {
   const head = h("div", { class: "head" });
   const about = h("div");
   const reason = h("p", { class: "reason" });
-  const explained = h("section", { class: "card explained", hidden: true });
+  const explained = h("section", { class: "card explained", hidden: true }, h("p", { class: "quiet" }, "Asking why instances wait."));
   const file = h("pre", { tabindex: "0", "aria-label": "Job file" });
   const phase = h("select", { "aria-label": "Phase" }, h("option", { value: "" }, "All phases"));
   const table = pagedTable({
