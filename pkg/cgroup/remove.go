@@ -33,9 +33,14 @@ func (g *Group) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, RemoveTime)
 	defer cancel()
 	if dir, ok := g.dir("cpu"); ok && g.version == V1 {
-		// Children first: a parent without a quota bounds them no more.
+		// Children first: a parent without a quota bounds them no more. One that
+		// is not there is not taken off: for every write the kernel looks at all
+		// the cgroups of the machine.
 		for _, d := range slices.Backward(subdirs(dir)) {
-			_ = write(filepath.Join(d, "cpu.cfs_quota_us"), "-1")
+			file := filepath.Join(d, "cpu.cfs_quota_us")
+			if quota, err := read(file); err != nil || strings.TrimSpace(quota) != "-1" {
+				_ = write(file, "-1")
+			}
 		}
 	}
 	var errs []error
