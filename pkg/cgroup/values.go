@@ -170,6 +170,11 @@ func validate(r *specs.LinuxResources) error {
 			}
 		}
 	}
+	for _, d := range r.Devices {
+		if err := validateDevice(d); err != nil {
+			return err
+		}
+	}
 	for name := range r.Rdma {
 		if name == "" || strings.ContainsAny(name, " \n\x00") {
 			return &InvalidError{"rdma", fmt.Sprintf("%q is not the name of a device", name)}
@@ -188,6 +193,22 @@ func validate(r *specs.LinuxResources) error {
 		if strings.ContainsRune(content, 0) {
 			return &InvalidError{"unified", fmt.Sprintf("the content of %s is not text", file)}
 		}
+	}
+	return nil
+}
+
+func validateDevice(d specs.LinuxDeviceCgroup) error {
+	switch d.Type {
+	case "", "a", "b", "c":
+	default:
+		return &InvalidError{"devices.type", fmt.Sprintf("%q is none of a, b and c", d.Type)}
+	}
+	seen := map[rune]bool{}
+	for _, c := range d.Access {
+		if !strings.ContainsRune("rwm", c) || seen[c] {
+			return &InvalidError{"devices.access", fmt.Sprintf("%q is not of r, w and m, each once", d.Access)}
+		}
+		seen[c] = true
 	}
 	return nil
 }

@@ -144,7 +144,14 @@ func TestValues(t *testing.T) {
 			"network", `{"network":{"classID":1048577,"priorities":[{"name":"eth0","priority":5}]}}`,
 			"net_cls.classid = 1048577\nnet_prio.ifpriomap = eth0 5", "unsupported network",
 		},
-		{"devices", `{"devices":[{"allow":false,"access":"rwm"}]}`, "unsupported devices", "unsupported devices"},
+		{
+			"devices", `{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"rw"},{"allow":true,"type":"b","major":8}]}`,
+			"devices.deny = a\ndevices.allow = c 1:3 rw\ndevices.allow = b 8:* rwm", "unsupported devices",
+		},
+		{
+			"devices of both kinds", `{"devices":[{"allow":false,"type":"a","major":10,"access":"w"},{"allow":false,"major":-1,"access":"m"}]}`,
+			"devices.deny = b 10:* w\ndevices.deny = c 10:* w\ndevices.deny = b *:* m\ndevices.deny = c *:* m", "unsupported devices",
+		},
 		{
 			"unified comes last and sorted", `{"pids":{"limit":5},"unified":{"pids.max":"7","memory.high":"1048576"}}`,
 			"pids.max = 5\nunsupported unified", "pids.max = 5\nmemory.high = 1048576\npids.max = 7",

@@ -76,8 +76,43 @@ func (t *translation) v1(r *specs.LinuxResources) {
 			t.add("net_prio", "net_prio.ifpriomap", fmt.Sprintf("%s %d", p.Name, p.Priority))
 		}
 	}
-	t.refuse(len(r.Devices) > 0, "devices")
+	for _, d := range r.Devices {
+		t.device(d)
+	}
 	t.refuse(len(r.Unified) > 0, "unified")
+}
+
+// device adds a rule about devices. The kernel takes rules one after the other,
+// each on top of those before, and lets no cgroup have a device that the one above
+// has not.
+func (t *translation) device(d specs.LinuxDeviceCgroup) {
+	file := "devices.deny"
+	if d.Allow {
+		file = "devices.allow"
+	}
+	access := d.Access
+	if access == "" {
+		access = "rwm"
+	}
+	number := func(n *int64) string {
+		if n == nil || *n < 0 {
+			return "*"
+		}
+		return strconv.FormatInt(*n, 10)
+	}
+	which := number(d.Major) + ":" + number(d.Minor)
+	kinds := []string{d.Type}
+	if d.Type == "" || d.Type == "a" {
+		if which == "*:*" && len(access) == len("rwm") {
+			t.add("devices", file, "a")
+			return
+		}
+		// The kernel takes what follows an "a" for everything.
+		kinds = []string{"b", "c"}
+	}
+	for _, kind := range kinds {
+		t.add("devices", file, kind+" "+which+" "+access)
+	}
 }
 
 func (t *translation) blockIOv1(b *specs.LinuxBlockIO) {
