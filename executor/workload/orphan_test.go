@@ -10,11 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/tandem-mesos/tandem/executor/workload"
 )
 
 // mortalArg makes the test binary an executor that starts a workload without a
-// cgroup, says its number, and waits to be killed.
+// cgroup, says its number, and waits to be killed. The variable NAMESPACE
+// names one that the workload gets for itself.
 const mortalArg = "mortal"
 
 func beMortal() error {
@@ -22,9 +25,11 @@ func beMortal() error {
 	if err != nil {
 		return err
 	}
-	p, err := l.Start(context.Background(), workload.Spec{
-		ID: "orphan", Args: []string{"sleep", "1000"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/",
-	})
+	s := workload.Spec{ID: "orphan", Args: []string{"sleep", "1000"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/"}
+	if own := os.Getenv("NAMESPACE"); own != "" {
+		s.View.Namespaces = []specs.LinuxNamespaceType{specs.LinuxNamespaceType(own)}
+	}
+	p, err := l.Start(context.Background(), s)
 	if err != nil {
 		return err
 	}
@@ -35,7 +40,21 @@ func beMortal() error {
 // TestDeadExecutorTakesItsWorkloadsAlong holds for workloads without cgroups,
 // which nobody could find any more.
 func TestDeadExecutorTakesItsWorkloadsAlong(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testDeadExecutor(t) })
+	// There the workload is number 1, which the kernel protects from most signals,
+	// and sees its parent as number 0.
+	t.Run("in a pid namespace", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("needs root: makes a namespace")
+		}
+		testDeadExecutor(t, "NAMESPACE="+string(specs.PIDNamespace))
+	})
+}
+
+func testDeadExecutor(t *testing.T, env ...string) {
+	t.Helper()
 	executor := exec.Command(os.Args[0], mortalArg)
+	executor.Env = append(os.Environ(), env...)
 	executor.Stderr = os.Stderr
 	out, err := executor.StdoutPipe()
 	if err != nil {
