@@ -20,6 +20,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
@@ -50,6 +51,8 @@ type Agent struct {
 	containers map[string]*worker
 	fakes      map[string]*fakeHost // the containers of an agent that runs nothing
 	events     map[core.StreamID]eventStream
+	boards     map[string]*switchboard.Switchboard // of the containers that have one
+	nested     map[string]*nested                  // of the containers that there are
 	stopTimer  func()
 	timerAt    time.Time
 	master     link.Master // nil for none
@@ -96,6 +99,8 @@ func New(o Options) (*Agent, error) {
 		containers: map[string]*worker{},
 		fakes:      map[string]*fakeHost{},
 		events:     map[core.StreamID]eventStream{},
+		boards:     map[string]*switchboard.Switchboard{},
+		nested:     map[string]*nested{},
 		discarded:  map[string]func(){},
 		stopTimer:  func() {},
 		files:      files.New(),

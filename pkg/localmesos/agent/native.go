@@ -68,6 +68,7 @@ func (w *worker) newNativeHost(spec *container.Spec, owner sandbox.Owner) (*nati
 		h.executor = native.NewCommand(settings, h)
 	}
 	// The end of this process is the end of the pipe, and so of that one.
+	spec.TTY = false
 	spec.Path, spec.Args, spec.Stdin = "/bin/sh", []string{name, "-c", "read status; exit ${status:-1}"}, h.stdin
 	w.report(func(time.Time) { w.native = h })
 	return h, nil
@@ -185,6 +186,9 @@ func (r *nativeProcess) run(p native.Process) {
 	if err != nil {
 		return // the container is ending, and the executor with it
 	}
+	if r.whole {
+		h.agent.runsNested(h.worker.id()+"."+p.Container, r.spec, process)
+	}
 	h.post(func() {
 		if r.whole {
 			h.agent.core.NestedLaunched(h.worker.id(), p.Container, process.PID())
@@ -230,6 +234,9 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 	setCommand(&r.spec, &p.Command)
 	own := map[string]string{"MESOS_ALLOCATION_ROLE": p.Role}
 	if p.Container == "" {
+		if board := h.worker.board; board != nil {
+			r.spec.Stdin, r.spec.TTY = board.Stdin, true
+		}
 		r.spec.Env = withVariables(h.env, &p.Command, own)
 		return func() {}, nil
 	}
@@ -252,7 +259,19 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 		text := fmt.Sprintf("Failed to fetch all URIs for container '%s.%s': exited with status 1", h.worker.id(), p.Container)
 		return done, &native.LaunchError{Text: text, Made: true}
 	}
-	return done, nil
+	if p.TTY == nil {
+		return done, nil
+	}
+	id := h.worker.id() + "." + p.Container
+	board, err := h.agent.connect(id, p.TTY, &r.spec, false)
+	if err != nil {
+		return done, &native.LaunchError{Text: err.Error(), Made: true}
+	}
+	return func() {
+		h.agent.disconnect(id, board)
+		_ = stdout.Close()
+		_ = stderr.Close()
+	}, nil
 }
 
 // withVariables returns an environment with those of a command, and some more.

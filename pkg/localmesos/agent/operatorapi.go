@@ -11,8 +11,11 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// operatorAPI serves the v1 operator API, as far as it asks and does nothing.
+// operatorAPI serves the v1 operator API, as far as it asks or is about containers.
 func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodPost && wire.IsStream(r) {
+		return a.attachInput(w, r)
+	}
 	call := &mesosagent.Call{}
 	there, err := a.schema.ReadCall(r, call)
 	if err != nil {
@@ -20,6 +23,9 @@ func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !there.Has("type") {
 		return wire.BadRequest("Failed to validate agent::Call: Expecting 'type' to be present")
+	}
+	if serve := a.onContainers(call); serve != nil {
+		return serve(w, r)
 	}
 	media, err := wire.Accept(r)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
 )
 
 // worker looks after one container, from the sandbox to the end. Its commands
@@ -29,6 +30,11 @@ type worker struct {
 	linked map[string]string
 	// running is the container once it has started.
 	running *container.Container
+	// owner and env are the executor's, and board its terminal or nil; they are
+	// set before running is.
+	owner sandbox.Owner
+	env   []string
+	board *switchboard.Switchboard
 	// native plays the executor, if that is one of Mesos's own.
 	native *nativeHost
 }
@@ -58,6 +64,7 @@ func (w *worker) run() {
 	w.agent.files.Attach(path.Virtual(), path.Dir())
 	end := w.runIn(path.Dir(), owner)
 	w.limits.close()
+	w.agent.forgetNested(w.id())
 	w.report(func(now time.Time) {
 		if w.native != nil {
 			w.native.executor.Gone()
@@ -106,6 +113,13 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 		return w.failed(err.Error(), int32(container.StatusNone))
 	}
 	spec := w.spec(dir, owner, stdout, stderr)
+	w.owner, w.env = owner, spec.Env
+	if tty := w.launch.Executor.Container.GetTTYInfo(); tty != nil {
+		if w.board, err = w.agent.connect(w.id(), tty, &spec, false); err != nil {
+			return w.failed(err.Error(), int32(container.StatusNone))
+		}
+		defer w.agent.disconnect(w.id(), w.board)
+	}
 	if w.launch.Kind != core.CustomExecutor {
 		host, err := w.newNativeHost(&spec, owner)
 		if err != nil {

@@ -54,6 +54,59 @@ func (s *Schema) ReadCall(r *http.Request, into Message) (Presence, error) {
 	return presence, nil
 }
 
+// RecordIO is the media type of a stream of messages, whose own type another
+// header tells.
+const RecordIO MediaType = "application/recordio"
+
+// IsStream says whether a request brings one message after the other.
+func IsStream(r *http.Request) bool {
+	contentType, _ := header(r, "Content-Type")
+	return MediaType(contentType) == RecordIO
+}
+
+// StreamOf is the media type of a stream's messages.
+func StreamOf(r *http.Request) (MediaType, error) {
+	given, ok := header(r, "Message-Content-Type")
+	if !ok {
+		return "", BadRequest("Expecting 'Message-Content-Type' to be set for streaming requests")
+	}
+	if media := MediaType(given); media == JSON || media == Protobuf {
+		return media, nil
+	}
+	return "", &Error{
+		Status: http.StatusUnsupportedMediaType,
+		Text:   fmt.Sprintf("Expecting 'Message-Content-Type' of %s or %s", JSON, Protobuf),
+	}
+}
+
+// AcceptStream reads what media type a client takes of an answer that is a
+// stream, and sets the headers of the answer.
+func AcceptStream(w http.ResponseWriter, r *http.Request) (MediaType, error) {
+	if media, err := Accept(r); err == nil {
+		w.Header().Set("Content-Type", string(media))
+		return media, nil
+	}
+	if !AcceptsMedia(r, string(RecordIO)) {
+		return "", &Error{
+			Status: http.StatusNotAcceptable,
+			Text:   fmt.Sprintf("Expecting 'Accept' to allow %s or %s or %s", JSON, Protobuf, RecordIO),
+		}
+	}
+	media := JSON
+	if given, ok := header(r, "Message-Accept"); ok && !acceptable(given, string(JSON), "application/*", "*/*") {
+		if !acceptable(given, string(Protobuf)) {
+			return "", &Error{
+				Status: http.StatusNotAcceptable,
+				Text:   fmt.Sprintf("Expecting 'Message-Accept' to allow %s or %s", JSON, Protobuf),
+			}
+		}
+		media = Protobuf
+	}
+	w.Header().Set("Content-Type", string(RecordIO))
+	w.Header().Set("Message-Content-Type", string(media))
+	return media, nil
+}
+
 // readBody reads a whole body, unzipped if it says that it is zipped.
 func readBody(r *http.Request) ([]byte, error) {
 	undecodable := Internal("failed to decode body")

@@ -78,6 +78,11 @@ func (s *Schema) ServeEvents(w http.ResponseWriter, r *http.Request, media Media
 		w.Header().Set(StreamIDHeader, streamID)
 	}
 	w.Header().Set("Content-Type", string(media))
+	return s.ServeRecords(w, r, media, e)
+}
+
+// ServeRecords is ServeEvents for an answer whose headers are set.
+func (s *Schema) ServeRecords(w http.ResponseWriter, r *http.Request, media MediaType, e *Events) error {
 	w.WriteHeader(http.StatusOK)
 	flush := http.NewResponseController(w).Flush
 	if err := flush(); err != nil {

@@ -45,6 +45,8 @@ type Spec struct {
 	// Without Stdin there is /dev/null.
 	Stdin, Stdout, Stderr *os.File
 	Limits                core.Limits
+	// TTY says that Stdin is a terminal, which is to control the process.
+	TTY bool
 }
 
 // Container is a running executor with all its processes.
@@ -96,6 +98,7 @@ func (s Spec) command() *exec.Cmd {
 		Stderr: s.Stderr,
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid:     true,
+			Setctty:    s.TTY,
 			Credential: s.Credential,
 		},
 	}

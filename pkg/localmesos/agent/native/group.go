@@ -158,7 +158,7 @@ func (g *Group) launch(tasks []mesos.TaskInfo) {
 	}
 	for _, c := range group {
 		p := Process{
-			Task: c.task.TaskID, Role: roleOf(&c.task), Container: c.container,
+			Task: c.task.TaskID, Role: roleOf(&c.task), Container: c.container, TTY: c.task.Container.GetTTYInfo(),
 			Started: func(_ int, err error) { g.answered(group, c, err) },
 			Ended: func(status syscall.WaitStatus) {
 				if c.end = &status; allAnswered(group) {

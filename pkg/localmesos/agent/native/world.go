@@ -53,6 +53,8 @@ type Process struct {
 	// Container is the nested container to run in, with a sandbox and files of
 	// its own; empty means that the process is the executor's child.
 	Container string
+	// TTY gives a nested container a terminal.
+	TTY *mesos.TTYInfo
 	// Started says that the process runs, or why it does not.
 	Started func(pid int, err error)
 	// Ended says how the process has ended, once it was started; also when a

@@ -168,6 +168,9 @@ func Nested(executor string, container, task, name string, of Owner) (dir string
 			return fail(err)
 		}
 	}
+	if task == "" {
+		return dir, owner, nil
+	}
 	if err := root.MkdirAll("tasks", 0o755); err != nil {
 		return fail(err)
 	}

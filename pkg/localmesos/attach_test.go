@@ -1,0 +1,107 @@
+package localmesos_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// agentCall makes a call of an agent's operator API. Where the body is a stream,
+// streamed says so.
+func agentCall(t *testing.T, cluster *localmesos.Cluster, body string, streamed bool) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+cluster.Agents()[0].Address()+"/api/v1", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if streamed {
+		r.Header.Set("Content-Type", "application/recordio")
+		r.Header.Set("Message-Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// said reads what a container writes, to its end.
+func said(t *testing.T, response *http.Response) string {
+	t.Helper()
+	var out strings.Builder
+	for records := wire.NewRecordReader(response.Body); ; {
+		record, err := records.Next()
+		if err == io.EOF {
+			return out.String()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var message struct{ Data struct{ Data []byte } }
+		if err := json.Unmarshal(record, &message); err != nil {
+			t.Fatal(err)
+		}
+		out.Write(message.Data.Data)
+	}
+}
+
+func TestNestedContainers(t *testing.T) {
+	cluster := clusterIn(t, t.TempDir())
+	f := subscribe(t, cluster)
+	offer := f.offer()
+	task := plain("t1", "read line; echo got $line")
+	task.AgentID, task.Container = offer.AgentID, &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), TTYInfo: &mesos.TTYInfo{}}
+	f.accept(offer, calls.OpLaunch(task))
+	s := f.ends("t1", mesos.TASK_STARTING, mesos.TASK_RUNNING)
+	parent := s.GetContainerStatus().GetContainerID().GetValue()
+	id := func(name string) string {
+		return `"container_id":{"value":"` + name + `","parent":{"value":"` + parent + `"}}`
+	}
+
+	session := agentCall(t, cluster, `{"type":"LAUNCH_NESTED_CONTAINER_SESSION","launch_nested_container_session":{`+id("s")+
+		`,"command":{"value":"echo from within"}}}`, false)
+	if got := said(t, session); got != "from within\n" {
+		t.Errorf("the session said %q", got)
+	}
+
+	launch := `{"type":"LAUNCH_NESTED_CONTAINER","launch_nested_container":{` + id("n") + `,"command":{"value":"exit 7"}}}`
+	if r := agentCall(t, cluster, launch, false); r.StatusCode != http.StatusOK {
+		t.Errorf("the launch was answered with %s", r.Status)
+	}
+	wait := agentCall(t, cluster, `{"type":"WAIT_NESTED_CONTAINER","wait_nested_container":{`+id("n")+`}}`, false)
+	if body, _ := io.ReadAll(wait.Body); !bytes.Contains(body, []byte(`"exit_status":1792`)) {
+		t.Errorf("the wait was answered with %s", body)
+	}
+	kill := agentCall(t, cluster, `{"type":"KILL_NESTED_CONTAINER","kill_nested_container":{`+id("n")+`}}`, false)
+	if kill.StatusCode != http.StatusNotFound {
+		t.Errorf("the kill of what has ended was answered with %s", kill.Status)
+	}
+
+	// The task's terminal.
+	output := agentCall(t, cluster, `{"type":"ATTACH_CONTAINER_OUTPUT","attach_container_output":{"container_id":{"value":"`+parent+`"}}}`, false)
+	var input []byte
+	for _, message := range []string{
+		`{"type":"CONTAINER_ID","container_id":{"value":"` + parent + `"}}`,
+		`{"type":"PROCESS_IO","process_io":{"type":"DATA","data":{"type":"STDIN","data":"aGkK"}}}`,
+	} {
+		input = wire.AppendRecord(input, []byte(`{"type":"ATTACH_CONTAINER_INPUT","attach_container_input":`+message+`}`))
+	}
+	if r := agentCall(t, cluster, string(input), true); r.StatusCode != http.StatusOK {
+		t.Errorf("the input was answered with %s", r.Status)
+	}
+	if got := said(t, output); !strings.Contains(got, "got hi") {
+		t.Errorf("the terminal showed %q", got)
+	}
+	f.ends("t1", mesos.TASK_FINISHED)
+}
