@@ -41,6 +41,7 @@ export function events(page) {
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Events" }, h("table", { class: "events" }, h("caption", { class: "unseen" }, "Events, the newest first"),
       h("thead", {}, h("tr", {}, ["Time", "What", "State", "More"].map((n) => h("th", { scope: "col", class: n === "Time" ? "n" : null }, n)))), body)));
 
+  put(note, "Nothing has happened yet.");
   let paused = false;
   let waiting = [];
   let timer = null;

@@ -2,7 +2,7 @@ import { h, put, pill, bar, when, external } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
-import { state, instancePhases, jobType, mib, amount, number } from "./words.js";
+import { state, instancePhases, jobType, mib, amount, number, span } from "./words.js";
 
 // holding are the phases in which an instance has resources.
 const holding = new Set(["RUNNING", "LAUNCHING", "STOPPING", "UNREACHABLE"].map((p) => `INSTANCE_PHASE_${p}`));
@@ -139,5 +139,6 @@ function drawNeighbour(e, f) {
       : ["open", "They are asked for, and answered at once."];
   put(e, h("p", { class: "big" }, word), h("p", { class: "quiet" }, more),
     h("p", { class: "quiet" }, `${number(f.offersReceived)} received · ${number(f.offersUsed)} used · ${number(f.offersDeclined)} declined`),
-    h("p", { class: "quiet" }, `${number(f.revives)} revives · ${number(f.suppresses)} suppresses`));
+    h("p", { class: "quiet" }, `${number(f.revives)} revives · ${number(f.suppresses)} suppresses`),
+    f.offersReceived ? h("p", { class: "quiet" }, `held for ${span(`${f.offerSeconds ?? 0}s`)} in all, none longer than ${span(`${f.longestOfferSeconds ?? 0}s`)}`) : null);
 }
