@@ -179,7 +179,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	}
 	root.SetVersionTemplate("tandem {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failed(exitUsage, "%s; see %s --help", err, cmd.CommandPath())
+		return failed(exitUsage, "%s; see %s --help", wrongFlag(err), cmd.CommandPath())
 	})
 	root.AddCommand(
 		newLocal(sys), newScheduler(sys),
@@ -191,6 +191,28 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	)
 	refuseArgs(root)
 	return root
+}
+
+// wrongFlag says what is wrong with a flag without the words of Go's parsers.
+func wrongFlag(err error) string {
+	var wrong *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &wrong):
+		wanted := map[string]string{
+			"int": "a whole number", "int32": "a whole number", "int64": "a whole number",
+			"uint": "a whole number from 0 on", "uint32": "a whole number from 0 on", "uint64": "a whole number from 0 on",
+			"float64": "a number", "duration": "a time such as 90s or 10m", "bool": "true or false",
+		}[wrong.GetFlag().Value.Type()]
+		if wanted != "" {
+			return fmt.Sprintf("--%s: %q is not %s", wrong.GetFlag().Name, wrong.GetValue(), wanted)
+		}
+	case errors.As(err, &unknown) && strings.Trim(unknown.GetSpecifiedShortnames(), "0123456789") == "":
+		if number := unknown.GetSpecifiedShortnames(); number != "" {
+			return fmt.Sprintf("-%s is taken for a flag; there are no numbers below 0", number)
+		}
+	}
+	return err.Error()
 }
 
 // refuseArgs words the refusal of a verb's arguments, and of the verbs below it.
