@@ -49,7 +49,8 @@ func (s *fakeSecrets) Value(name string) ([]byte, error) {
 // when it leaves, and none when it comes back.
 func TestSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{}
+		// What is sent and what the core is told happen side by side.
+		s, sent := &script{}, &script{}
 		m := newMaster(nil)
 		secrets := &fakeSecrets{values: map[string]string{"db": "s3cret"}}
 		secrets.set(nil, "db")
@@ -83,7 +84,7 @@ func TestSecrets(t *testing.T) {
 			if c.Accept == nil {
 				return nil
 			}
-			s.say("sent %s", shown(c))
+			sent.say("%s", shown(c))
 			return errors.New("connection reset")
 		}
 		m.next().subscribed("77a7fa47-0002")
@@ -99,11 +100,11 @@ func TestSecrets(t *testing.T) {
 		settle()
 		equal(t, "what happened", s.take(), `held [db]
 subscribed
-sent =s3cret
 failed gone=: variable PASSWORD: cannot read secret gone, uncertain=false
 failed db=: connection reset, uncertain=true
 held [db key]
 held [db]`)
+		equal(t, "what was sent", sent.take(), "=s3cret")
 		if text := l.logged(); strings.Count(text, "cannot list the secrets: permission denied") != 1 || strings.Contains(text, "s3cret") {
 			t.Errorf("the log is\n%s", text)
 		}
