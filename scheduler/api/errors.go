@@ -58,7 +58,7 @@ func noJob(id string) error {
 //	resource_exhausted   a watch was too slow to take every change
 //	unauthenticated      the caller has to prove who they are
 //	permission_denied    the caller lacks the right
-//	unavailable          the scheduler is stopping
+//	unavailable          the scheduler is stopping, or no scheduler leads
 //	canceled, deadline_exceeded   the caller's own doing
 //	internal             anything else; the log says what
 func (s *Server) refusal(err error) error {
@@ -83,6 +83,8 @@ func (s *Server) refusal(err error) error {
 		return because(connect.NewError(connect.CodeResourceExhausted, err), "SLOW_READER")
 	case errors.Is(err, loop.ErrEnded), errors.Is(err, errStopping):
 		return because(connect.NewError(connect.CodeUnavailable, errStopping), "STOPPING")
+	case errors.Is(err, loop.ErrNoLeader):
+		return because(connect.NewError(connect.CodeUnavailable, err), "NO_LEADER")
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -127,7 +127,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if shared != nil {
 		// A standby answers requests, too.
 		ready()
-		if records, err = holdShared(ctx, opt, *shared, advertised.String(), listener, door, files, registry); err != nil {
+		if records, err = holdShared(ctx, opt, *shared, advertised.String(), listener, door, proof, files, registry); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -135,7 +135,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		}
 		defer records.release()
 	}
-	if err := registerLeads(registry, true); err != nil {
+	if err := registerLeads(registry, nil); err != nil {
 		return err
 	}
 	saved, err := records.Load()

@@ -47,7 +47,7 @@ func holdFile(dir string) (*held, error) {
 
 // holdShared opens a state that several schedulers share, and stands by until it
 // is this one's turn. Its error means nothing once ctx has ended.
-func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
+func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, door *door, proof *credential, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
 	token := rand.Text()
 	files.Share(token)
 	candidate, err := leader.New(leader.Options{
@@ -57,7 +57,13 @@ func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address stri
 		return nil, err
 	}
 	opt.Log.Infof("standing by, until this scheduler is the one to lead of those that share the state at %s", at)
-	lease, err := standBy(ctx, opt, candidate, l, door, files, metrics)
+	follower, err := store.NewFollower(candidate.Conn(), at.Path)
+	if err != nil {
+		candidate.Close()
+		return nil, err
+	}
+	copies := &copies{opt: opt, door: door, proof: proof, follower: follower}
+	lease, err := standBy(ctx, opt, candidate, copies, l, door, files, metrics)
 	if err != nil {
 		candidate.Close()
 		return nil, err
@@ -74,12 +80,12 @@ func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address stri
 }
 
 // standBy serves as a standby until the candidate leads.
-func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
-	if err := registerLeads(metrics, false); err != nil {
+func standBy(ctx context.Context, opt Options, c *leader.Candidate, copies *copies, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
+	if err := registerLeads(metrics, copies); err != nil {
 		return nil, err
 	}
 	standby, err := api.NewStandby(api.StandbyOptions{
-		Leader: c.Leader, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
+		Leader: c.Leader, Copy: copies.latest, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
 		Gate: door.gate, TLS: door.server(), LeaderTLS: door.peers.Client(),
 	})
 	if err != nil {
@@ -98,6 +104,7 @@ func standBy(ctx context.Context, opt Options, c *leader.Candidate, l net.Listen
 			stop(err)
 		}
 	}()
+	go copies.follower.Run(waiting)
 	go copyFiles(waiting, opt, c, files, door.peers.Client())
 	return c.Lead(waiting)
 }
@@ -134,20 +141,28 @@ func copyFiles(ctx context.Context, opt Options, c *leader.Candidate, files *art
 }
 
 // registerLeads has the metrics say whether this scheduler leads, in place of
-// what they said before.
-func registerLeads(metrics *prometheus.Registry, leads bool) error {
-	value := 0.0
-	if leads {
-		value = 1
-	}
-	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
+// what they said before; of a standby also how old its copy of the state is.
+func registerLeads(metrics *prometheus.Registry, copies *copies) error {
+	leads := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tandem_leader",
 		Help: "1 while this scheduler leads, as one that is alone always does, and 0 while it stands by.",
 	})
-	gauge.Set(value)
-	metrics.Unregister(gauge)
-	if err := metrics.Register(gauge); err != nil {
-		return fmt.Errorf("cannot register metrics: %w", err)
+	copied := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tandem_standby_copied_timestamp_seconds",
+		Help: "When this standby has last read a change of the state, by which it answers readers while nobody leads; 0 before that. As the time since 1970, in seconds.",
+	}, func() float64 { return copies.copiedAt() })
+	metrics.Unregister(leads)
+	metrics.Unregister(copied)
+	all := []prometheus.Collector{leads}
+	if copies == nil {
+		leads.Set(1)
+	} else {
+		all = append(all, copied)
+	}
+	for _, c := range all {
+		if err := metrics.Register(c); err != nil {
+			return fmt.Errorf("cannot register metrics: %w", err)
+		}
 	}
 	return nil
 }

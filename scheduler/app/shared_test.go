@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -230,6 +231,104 @@ func TestALeaderThatIsCutOffFromZooKeeper(t *testing.T) {
 	proxy.Heal()
 	back := m.join(proxy.Address)
 	back.standsBy(t, b)
+}
+
+// TestReadersWhileNobodyLeads are answered by a standby from what was saved, and
+// told so; nothing else is.
+func TestReadersWhileNobodyLeads(t *testing.T) {
+	server := zk.Server(t)
+	m := newTeam(t, startMesos(t))
+	a := m.join(server.Address)
+	a.leads(t)
+	view := subscribed(t, a.client)
+	proxy := zktest.NewProxy(t, server.Address)
+	b := m.join(proxy.Address)
+	b.standsBy(t, a)
+	if _, err := b.client.SubmitJob(t.Context(), aJob("/payments/api")); err != nil {
+		t.Fatal(err)
+	}
+	submitted := time.Now()
+	if _, err := b.client.SubmitJob(t.Context(), aJob("/payments/later")); err != nil {
+		t.Fatal(err)
+	}
+	b.hasCopied(t, submitted)
+
+	proxy.Cut()
+	a.stop()
+	if err := <-a.done; err != nil {
+		t.Fatal(err)
+	}
+	close(a.done)
+	ctx, call := connect.NewClientContext(t.Context())
+	got, err := b.client.GetJob(ctx, &tandemv1.GetJobRequest{Id: "/payments/api"})
+	if err != nil || len(got.GetJob().GetInstances()) != 2 {
+		t.Errorf("the job is %v, %v", got, err)
+	}
+	if want := "no scheduler leads now; this is what was saved last"; !strings.HasPrefix(call.ResponseHeader().Get("Tandem-Notice"), want) {
+		t.Errorf("the notice is %q, want %q", call.ResponseHeader().Get("Tandem-Notice"), want)
+	}
+	if f, err := b.client.GetFramework(t.Context(), &tandemv1.GetFrameworkRequest{}); err != nil || f.GetFramework().GetFrameworkId() != view.FrameworkId ||
+		f.GetFramework().GetSubscribed() || !strings.HasPrefix(f.GetFramework().GetProblem(), "no scheduler leads now") {
+		t.Errorf("the framework is %v, %v", f, err)
+	}
+	says(t, b.at.Local+"/jobs/payments/api", http.StatusOK, "<html")
+	watch, err := b.client.Watch(t.Context(), &tandemv1.WatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := false
+	for watch.Receive() {
+		whole = watch.Msg().GetSnapshotEnd()
+	}
+	if err := watch.Err(); !whole || connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "no scheduler leads now; try again") {
+		t.Errorf("the watch ended with %v, and a snapshot: %v", err, whole)
+	}
+	for what, call := range map[string]func() error{
+		"submitting": func() error {
+			_, err := b.client.SubmitJob(t.Context(), aJob("/payments/other"))
+			return err
+		},
+		"planning": func() error {
+			_, err := b.client.PlanJob(t.Context(), &tandemv1.PlanJobRequest{Job: aJob("/payments/other").Job})
+			return err
+		},
+	} {
+		if err := call(); connect.CodeOf(err) != connect.CodeUnavailable {
+			t.Errorf("%s while nobody leads: %v, want unavailable", what, err)
+		}
+	}
+
+	proxy.Heal()
+	b.leads(t)
+	ctx, call = connect.NewClientContext(t.Context())
+	if _, err := b.client.GetJob(ctx, &tandemv1.GetJobRequest{Id: "/payments/api"}); err != nil || call.ResponseHeader().Get("Tandem-Notice") != "" {
+		t.Errorf("the new leader answers %v, with the notice %q", err, call.ResponseHeader().Get("Tandem-Notice"))
+	}
+}
+
+// hasCopied waits until a standby has read a change of the state since the time.
+func (s *member) hasCopied(t *testing.T, since time.Time) {
+	t.Helper()
+	const name = "tandem_standby_copied_timestamp_seconds "
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		r, err := http.Get(s.at.Local + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(body), "\n"+name)
+		value, _, _ := strings.Cut(after, "\n")
+		if at, err := strconv.ParseFloat(value, 64); err == nil && at > float64(since.UnixMilli())/1000 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the standby has copied nothing since %v: %s", since, body)
+		}
+	}
 }
 
 // TestWhileNoLeaderIsKnown a standby says so, and so do its calls.

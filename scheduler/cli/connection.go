@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-mesos/tandem/pkg/certs"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/api"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 // connection says where a scheduler is, and how to prove to it who is calling.
@@ -24,6 +27,8 @@ type connection struct {
 	ca, cert, key, tokenFile string
 	// context is the name of the context that the rest is taken from.
 	context string
+	// notices is where the scheduler's notices for a person go.
+	notices func() io.Writer
 }
 
 // connectionFlags are the names of the flags that a context may set.
@@ -36,6 +41,7 @@ func schedulerFlag(cmd *cobra.Command, c *connection) {
 }
 
 func addressFlags(cmd *cobra.Command, c *connection) {
+	c.notices = cmd.ErrOrStderr
 	f := cmd.Flags()
 	f.StringVar(&c.scheduler, "scheduler", defaultScheduler, "the scheduler's `URL`")
 	f.StringVar(&c.ca, "tls-ca", "", "a `file` with the authorities of the scheduler's certificate (default: the machine's)")
@@ -115,6 +121,9 @@ func newClientBy(to connection, protocols *http.Protocols) (*client, error) {
 	if token != "" {
 		transport = bearer{token: token, host: base.Host, next: transport}
 	}
+	if to.notices != nil {
+		transport = &noticing{to: to.notices(), next: transport}
+	}
 	c := &http.Client{Transport: transport}
 	return &client{
 		SchedulerServiceClient: tandemv1connect.NewSchedulerServiceClient(c, base.String()),
@@ -138,4 +147,20 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
 	return b.next.RoundTrip(r)
+}
+
+// noticing shows what the scheduler says beside its answers, once.
+type noticing struct {
+	to   io.Writer
+	once sync.Once
+	next http.RoundTripper
+}
+
+// RoundTrip sends a request.
+func (n *noticing) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := n.next.RoundTrip(r)
+	if err == nil && res.Header.Get(api.NoticeHeader) != "" {
+		n.once.Do(func() { fmt.Fprintf(n.to, "note: %s\n", present.OneLine(res.Header.Get(api.NoticeHeader))) })
+	}
+	return res, err
 }

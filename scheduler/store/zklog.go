@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/go-zookeeper/zk"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -22,124 +20,31 @@ func (z *ZooKeeper) Load() (state.Snapshot, error) {
 	if err != nil {
 		return state.Snapshot{}, z.explain("read", err)
 	}
-	var s state.Snapshot
-	for _, kind := range state.Kinds {
-		of := records[kind]
-		keys := make([]string, 0, len(of))
-		for key := range of {
-			keys = append(keys, key)
-		}
-		slices.Sort(keys)
-		for _, key := range keys {
-			r, err := kind.New()
-			if err == nil {
-				err = proto.Unmarshal(of[key], r)
-			}
-			if err != nil {
-				return state.Snapshot{}, z.explain("read", damage("%s %q: %v", kind, key, err))
-			}
-			s.Add(r)
-		}
-	}
-	return s, nil
+	return z.parse(records)
 }
 
 // replay reads the log, notes where each record is, and returns what counts.
-func (z *ZooKeeper) replay() (map[state.Kind]map[string][]byte, error) {
+func (z *ZooKeeper) replay() (records, error) {
 	nodes, err := z.read(z.head.First, z.head.Last)
 	if err != nil {
 		return nil, err
 	}
-	records := map[state.Kind]map[string][]byte{}
-	for _, k := range state.Kinds {
-		records[k] = map[string][]byte{}
-	}
+	all := newRecords()
 	z.index, z.entries, z.live, z.total = map[recordKey]place{}, nil, 0, 0
-	for number := z.head.First; number <= z.head.Last; {
-		e, changes, err := z.unseal(number, nodes[number-z.head.First:])
-		if err != nil {
-			return nil, err
-		}
-		for r, err := range parseChanges(changes) {
-			if err != nil {
-				return nil, damage("the entry %s: %v", z.nodePath(e.first), err)
-			}
-			of, ok := records[r.kind]
-			if !ok {
-				return nil, fmt.Errorf("it has records of kind %q, which this scheduler does not know; use the scheduler that has written it, or a newer one", r.kind)
-			}
-			if r.record == nil {
-				delete(of, r.key)
-			} else {
-				of[r.key] = r.record
-			}
-			z.place(&e, r)
-		}
-		z.entries = append(z.entries, e)
-		number += uint64(e.nodes)
-	}
-	return records, nil
-}
-
-// read returns the data of the nodes of the numbers, many read at once.
-func (z *ZooKeeper) read(first, last uint64) ([][]byte, error) {
-	data := make([][]byte, last+1-first)
-	errs := make([]error, len(data))
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range min(zkReads, len(data)) {
-		wg.Go(func() {
-			for i := range next {
-				errs[i] = z.patiently(func() error {
-					d, _, err := z.opt.Conn.Get(z.nodePath(first + uint64(i)))
-					if err == nil {
-						data[i] = d
-					}
-					return err
-				})
-			}
-		})
-	}
-	for i := range data {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	for i, err := range errs {
-		if errors.Is(err, zk.ErrNoNode) {
-			return nil, damage("the node %s is missing", z.nodePath(first+uint64(i)))
+	for e, err := range z.unsealAll(z.head.First, nodes) {
+		if err == nil {
+			err = all.know(e.changes)
 		}
 		if err != nil {
 			return nil, err
 		}
+		all.apply(e.changes)
+		for _, r := range e.changes {
+			z.place(&e.entry, r)
+		}
+		z.entries = append(z.entries, e.entry)
 	}
-	return data, nil
-}
-
-// unseal returns the entry that begins with the node of the number, and its
-// changes. The node and those after it are given.
-func (z *ZooKeeper) unseal(number uint64, nodes [][]byte) (entry, []byte, error) {
-	var joined []byte
-	for i, data := range nodes {
-		p, more, err := part(number+uint64(i), data)
-		if err != nil {
-			return entry{}, nil, damage("the node %s: %v", z.nodePath(number+uint64(i)), err)
-		}
-		if joined == nil && !more {
-			joined = p
-		} else {
-			joined = append(joined, p...)
-		}
-		if more {
-			continue
-		}
-		changes, err := z.sealer.open(joined)
-		if err != nil {
-			return entry{}, nil, damage("the entry %s: %v", z.nodePath(number), err)
-		}
-		return entry{first: number, nodes: i + 1}, changes, nil
-	}
-	return entry{}, nil, damage("the entry %s has no end", z.nodePath(number))
+	return all, nil
 }
 
 // place notes that a change stands in the entry.
@@ -250,17 +155,15 @@ func (z *ZooKeeper) oldest(size int) (dropped []entry, carried []raw, err error)
 		if err != nil {
 			return nil, nil, err
 		}
-		_, changes, err := z.unseal(e.first, data)
-		if err != nil {
-			return nil, nil, err
-		}
-		for r, err := range parseChanges(changes) {
+		for u, err := range z.unsealAll(e.first, data) {
 			if err != nil {
-				return nil, nil, damage("the entry %s: %v", z.nodePath(e.first), err)
+				return nil, nil, err
 			}
-			if r.record != nil && z.index[recordKey{r.kind, r.key}].entry == e.first {
-				carried = append(carried, r)
-				total += r.size()
+			for _, r := range u.changes {
+				if r.record != nil && z.index[recordKey{r.kind, r.key}].entry == e.first {
+					carried = append(carried, r)
+					total += r.size()
+				}
 			}
 		}
 		dropped = append(dropped, e)
@@ -332,7 +235,7 @@ func (z *ZooKeeper) try(nodes [][]byte, next head) (version int32, err error) {
 func (z *ZooKeeper) multi(ops []any) ([]zk.MultiResponse, error) {
 	var answers []zk.MultiResponse
 	err := z.once(func() error {
-		a, err := z.opt.Conn.Multi(ops...)
+		a, err := z.conn.Multi(ops...)
 		if err == nil || len(a) == len(ops) {
 			answers = a
 		}

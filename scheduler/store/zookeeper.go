@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/tandem-mesos/tandem/pkg/zookeeper"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
@@ -79,9 +78,9 @@ type ZooKeeperOptions struct {
 
 // ZooKeeper keeps records in a ZooKeeper ensemble, for the scheduler that leads.
 type ZooKeeper struct {
-	opt    ZooKeeperOptions
-	sealer *sealer
-	head   head
+	zkReader
+	opt  ZooKeeperOptions
+	head head
 	// version is that of the head's znode.
 	version int32
 	closed  bool
@@ -134,11 +133,11 @@ func OpenZooKeeper(opt ZooKeeperOptions) (*ZooKeeper, error) {
 	if opt.ACL == nil {
 		opt.ACL = zk.WorldACL(zk.PermAll)
 	}
-	s, err := newSealer()
+	r, err := newZKReader(opt.Conn, opt.Path, opt.Lost)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the state in ZooKeeper: %w", err)
 	}
-	z := &ZooKeeper{opt: opt, sealer: s}
+	z := &ZooKeeper{zkReader: r, opt: opt}
 	if err := z.ascend(); err != nil {
 		return nil, z.explain("open", err)
 	}
@@ -156,11 +155,11 @@ func (z *ZooKeeper) ascend() error {
 			return err
 		}
 		found := err == nil
-		if found && now.Format != zkFormat {
-			return fmt.Errorf("it has format %d, and this scheduler reads format %d; use the scheduler that has written it, or a newer one", now.Format, zkFormat)
-		}
 		if !found {
 			now = head{Format: zkFormat, First: 1}
+		}
+		if err := now.readable(); err != nil {
+			return err
 		}
 		mine := now
 		mine.Epoch++
@@ -170,7 +169,7 @@ func (z *ZooKeeper) ascend() error {
 			write = &zk.CreateRequest{Path: z.statePath(), Data: mine.encode(), Acl: z.opt.ACL}
 		}
 		err = z.patiently(func() error {
-			_, err := z.opt.Conn.Multi(&zk.CheckVersionRequest{Path: z.opt.Fence, Version: -1}, write)
+			_, err := z.conn.Multi(&zk.CheckVersionRequest{Path: z.opt.Fence, Version: -1}, write)
 			return err
 		})
 		switch {
@@ -192,28 +191,21 @@ func (z *ZooKeeper) ascend() error {
 	}
 }
 
-// readHead reads the head as the ensemble has it now, not as a server that lags
-// behind has it.
-func (z *ZooKeeper) readHead() (h head, version int32, err error) {
-	var data []byte
-	var stat *zk.Stat
-	err = z.patiently(func() error {
-		if _, err := z.opt.Conn.Sync(z.statePath()); err != nil {
-			return err
-		}
-		d, s, err := z.opt.Conn.Get(z.statePath())
-		if err == nil {
-			data, stat = d, s
-		}
-		return err
-	})
-	if err != nil {
-		return head{}, 0, err
-	}
+// parseHead reads a head of any format.
+func parseHead(data []byte) (head, error) {
+	var h head
 	if err := json.Unmarshal(data, &h); err != nil || h.Format < 1 || h.First < 1 || h.First > h.Last+1 {
-		return head{}, 0, damage("its head is not one: %.100q", data)
+		return head{}, damage("its head is not one: %.100q", data)
 	}
-	return h, stat.Version, nil
+	return h, nil
+}
+
+// readable returns an error unless this package reads the head's format.
+func (h head) readable() error {
+	if h.Format != zkFormat {
+		return fmt.Errorf("it has format %d, and this scheduler reads format %d; use the scheduler that has written it, or a newer one", h.Format, zkFormat)
+	}
+	return nil
 }
 
 func (h head) encode() []byte {
@@ -224,18 +216,12 @@ func (h head) encode() []byte {
 	return data
 }
 
-func (z *ZooKeeper) statePath() string { return z.opt.Path + "/state" }
-
-func (z *ZooKeeper) nodePath(number uint64) string {
-	return fmt.Sprintf("%s/%010d", z.statePath(), number)
-}
-
 // clear takes away what a write that was not finished has left beyond the head,
 // and finds that a node of the log is missing.
 func (z *ZooKeeper) clear() error {
 	var names []string
 	err := z.patiently(func() error {
-		n, _, err := z.opt.Conn.Children(z.statePath())
+		n, _, err := z.conn.Children(z.statePath())
 		if err == nil {
 			names = n
 		}
@@ -262,7 +248,7 @@ func (z *ZooKeeper) clear() error {
 	}
 	for _, n := range left {
 		err := z.patiently(func() error {
-			_, err := z.opt.Conn.Multi(z.stillLeader(), z.headUnchanged(), &zk.DeleteRequest{Path: z.nodePath(n), Version: -1})
+			_, err := z.conn.Multi(z.stillLeader(), z.headUnchanged(), &zk.DeleteRequest{Path: z.nodePath(n), Version: -1})
 			return err
 		})
 		switch {
@@ -283,7 +269,7 @@ func (z *ZooKeeper) clear() error {
 func (z *ZooKeeper) exists(path string) bool {
 	found := false
 	err := z.patiently(func() error {
-		f, _, err := z.opt.Conn.Exists(path)
+		f, _, err := z.conn.Exists(path)
 		if err == nil {
 			found = f
 		}
@@ -300,55 +286,8 @@ func (z *ZooKeeper) headUnchanged() any {
 	return &zk.CheckVersionRequest{Path: z.statePath(), Version: z.version}
 }
 
-// patiently makes a request until there is an answer, or leadership is lost.
-func (z *ZooKeeper) patiently(request func() error) error {
-	for {
-		err := z.once(request)
-		if !zookeeper.Uncertain(err) {
-			return err
-		}
-		select {
-		case <-time.After(zkRetry):
-		case <-z.opt.Lost:
-			return ErrDeposed
-		}
-	}
-}
-
-// once makes a request, and does not wait for its answer once leadership is
-// lost.
-func (z *ZooKeeper) once(request func() error) error {
-	answer := make(chan error, 1)
-	go func() { answer <- request() }()
-	select {
-	case err := <-answer:
-		return err
-	case <-z.opt.Lost:
-		return ErrDeposed
-	}
-}
-
 // Close implements Store. The session stays open.
 func (z *ZooKeeper) Close() error {
 	z.closed = true
 	return nil
-}
-
-type damageError struct{ what string }
-
-func (e *damageError) Error() string { return e.what }
-
-func damage(format string, args ...any) error { return &damageError{fmt.Sprintf(format, args...)} }
-
-// explain makes an error a line for a person.
-func (z *ZooKeeper) explain(doing string, err error) error {
-	switch {
-	case errors.Is(err, ErrDeposed), errors.Is(err, zk.ErrSessionExpired):
-		err = ErrDeposed
-	case errors.As(err, new(*damageError)):
-		err = fmt.Errorf("it is damaged: %w. Put a copy of it back; or start with another path to begin anew, and every task of this framework will be ended", err)
-	case errors.Is(err, zk.ErrNoAuth):
-		err = errors.New("ZooKeeper does not let this scheduler read and write there; give the credentials that it was made with: zk://user:password@host:port/path")
-	}
-	return fmt.Errorf("cannot %s the state at %s in ZooKeeper: %w", doing, z.opt.Path, err)
 }
