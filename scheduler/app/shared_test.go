@@ -53,10 +53,12 @@ type member struct {
 type team struct {
 	t            *testing.T
 	master, path string
+	// session is the session-timeout of each.
+	session time.Duration
 }
 
 func newTeam(t *testing.T, master string) *team {
-	return &team{t, master, fmt.Sprintf("/tandem/team%d", teams.Add(1))}
+	return &team{t, master, fmt.Sprintf("/tandem/team%d", teams.Add(1)), 2 * time.Second}
 }
 
 // join starts a scheduler that reaches ZooKeeper at the address.
@@ -64,7 +66,7 @@ func (m *team) join(server string) *member {
 	m.t.Helper()
 	opt, _ := options(m.t, m.master)
 	opt.StateDir, opt.Artifacts = "zk://"+server+m.path, filepath.Join(m.t.TempDir(), "artifacts")
-	opt.SessionTimeout = 2 * time.Second
+	opt.SessionTimeout = m.session
 	ready := make(chan app.Addresses, 1)
 	opt.Ready = func(a app.Addresses) { ready <- a }
 	ctx, cancel := context.WithCancel(context.Background())

@@ -73,6 +73,9 @@ type Candidate struct {
 	conn *zk.Conn
 	// expired is closed when the session in which this scheduler leads is over.
 	expired chan struct{}
+	// again tells that ZooKeeper answers after it had not, when what was seen
+	// before need not hold any more.
+	again chan struct{}
 	// closed is closed by Close.
 	closed chan struct{}
 	once   sync.Once
@@ -86,6 +89,9 @@ type Candidate struct {
 	token string
 	// leads is set once and for all when this scheduler is elected.
 	leads bool
+	// unheard fires when ZooKeeper has been away for a session's time; nil while
+	// it is not away.
+	unheard *time.Timer
 }
 
 // New begins a session, and returns at once.
@@ -93,11 +99,16 @@ func New(opt Options) (*Candidate, error) {
 	if len(opt.URL.Servers) == 0 || opt.SessionTimeout <= 0 || opt.Log == nil {
 		return nil, errors.New("cannot stand for election: URL, SessionTimeout or Log is missing")
 	}
-	c := &Candidate{opt: opt, expired: make(chan struct{}), closed: make(chan struct{}), problem: "ZooKeeper has not answered yet"}
+	c := &Candidate{opt: opt, expired: make(chan struct{}), again: make(chan struct{}, 1), closed: make(chan struct{}), problem: "ZooKeeper has not answered yet"}
 	var err error
 	c.conn, err = zookeeper.Connect(opt.URL, opt.SessionTimeout, func(e zk.Event) {
-		if e.State == zk.StateExpired {
+		switch e.State {
+		case zk.StateExpired:
 			c.over()
+		case zk.StateDisconnected:
+			c.away()
+		case zk.StateHasSession:
+			c.back()
 		}
 	})
 	if err != nil {
@@ -117,6 +128,40 @@ func (c *Candidate) over() {
 	case <-c.expired:
 	default:
 		close(c.expired)
+	}
+}
+
+// away notes that ZooKeeper is. After a session's time another scheduler may lead
+// than the one that is known.
+func (c *Candidate) away() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leads || c.unheard != nil {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(c.opt.SessionTimeout, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.unheard == timer {
+			c.know("", fmt.Sprintf("ZooKeeper at %s has not answered for %s", c.opt.URL, c.opt.SessionTimeout))
+		}
+	})
+	c.unheard = timer
+}
+
+// back notes that ZooKeeper answers.
+func (c *Candidate) back() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unheard == nil {
+		return
+	}
+	c.unheard.Stop()
+	c.unheard = nil
+	select {
+	case c.again <- struct{}{}:
+	default:
 	}
 }
 
@@ -143,6 +188,14 @@ func (c *Candidate) Token() string {
 func (c *Candidate) set(leader, problem string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.know(leader, problem)
+}
+
+// know is set for who holds mu.
+func (c *Candidate) know(leader, problem string) {
+	if c.leads {
+		return
+	}
 	if leader == "" && problem != "" && problem != c.problem {
 		c.opt.Log.Warnf("no leader is known: %s", problem)
 	}
@@ -190,6 +243,7 @@ func (c *Candidate) Lead(ctx context.Context) (*Lease, error) {
 		}
 		select {
 		case <-changed:
+		case <-c.again:
 		case <-wait.C:
 		case <-ctx.Done():
 			wait.Stop()

@@ -217,6 +217,30 @@ func TestCredentials(t *testing.T) {
 }
 
 // TestWhoCannotReachZooKeeper waits, and says why it knows no leader.
+// TestAStandbyThatIsCutOff does not go by what it knew for longer than a session's
+// time, and knows it again when ZooKeeper is back, with whatever has changed or not.
+func TestAStandbyThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	server := shared.Server(t)
+	u := somewhere(server.Address)
+	leads(t, stand(t, u, "http://a:7070"))
+	proxy := zktest.NewProxy(t, server.Address)
+	cut := u
+	cut.Servers = []string{proxy.Address}
+	b := stand(t, cut, "http://b:7070")
+	later(t, b)
+	for range 2 {
+		knows(t, b, "http://a:7070")
+		proxy.Cut()
+		knows(t, b, "")
+		if _, err := b.Leader(); err == nil || !strings.Contains(err.Error(), "ZooKeeper at zk://"+proxy.Address) {
+			t.Errorf("no leader is known because of %v", err)
+		}
+		proxy.Heal()
+	}
+	knows(t, b, "http://a:7070")
+}
+
 func TestWhoCannotReachZooKeeper(t *testing.T) {
 	t.Parallel()
 	server := shared.Server(t)

@@ -22,7 +22,7 @@ import (
 // script is that of Debian's package zookeeper.
 const script = "/usr/share/zookeeper/bin/zkServer.sh"
 
-// Server is a real ZooKeeper of one server.
+// Server is a real ZooKeeper of one server, or one of an Ensemble.
 type Server struct {
 	// Address is its host:port, the same after every start.
 	Address string
@@ -39,12 +39,7 @@ type Server struct {
 // session is of one second.
 func Start(t testing.TB, durable bool) *Server {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a real ZooKeeper takes some seconds to start")
-	}
-	if _, err := os.Stat(script); err != nil {
-		t.Skipf("ZooKeeper is not installed (apt-get install zookeeper): %v", err)
-	}
+	needs(t)
 	s, err := start(t.TempDir(), durable)
 	if err != nil {
 		t.Fatal(err)
@@ -53,22 +48,53 @@ func Start(t testing.TB, durable bool) *Server {
 	return s
 }
 
+// needs skips the test where there is no ZooKeeper, and where tests are to be
+// short.
+func needs(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a real ZooKeeper takes some seconds to start")
+	}
+	if _, err := os.Stat(script); err != nil {
+		t.Skipf("ZooKeeper is not installed (apt-get install zookeeper): %v", err)
+	}
+}
+
 func start(dir string, durable bool) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	l.Close()
-	s := &Server{Address: l.Addr().String(), dir: dir, flags: "-Xmx256m -Dzookeeper.forceSync=no"}
+	s, err := configure(dir, ports[0], "")
+	if err != nil {
+		return nil, err
+	}
 	if durable {
 		s.flags = "-Xmx1g"
 	}
-	_, port, _ := net.SplitHostPort(s.Address)
-	config := fmt.Sprintf("tickTime=500\ndataDir=%s/data\nclientPort=%s\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n", dir, port)
-	if err := os.WriteFile(filepath.Join(dir, "zoo.cfg"), []byte(config), 0o600); err != nil {
-		return nil, err
-	}
 	return s, s.restart()
+}
+
+// freePorts returns ports that nobody uses now.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		// All are held until each was found, so that none is found twice.
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// configure writes the configuration of a server that does not run yet.
+func configure(dir string, port int, more string) (*Server, error) {
+	s := &Server{Address: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, flags: "-Xmx256m -Dzookeeper.forceSync=no"}
+	config := fmt.Sprintf("tickTime=500\ndataDir=%s/data\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n%s", dir, port, more)
+	return s, os.WriteFile(filepath.Join(dir, "zoo.cfg"), []byte(config), 0o600)
 }
 
 // Shared is a server for all tests of a package, which its TestMain stops.
@@ -115,6 +141,15 @@ func (s *Shared) Stop() {
 	}
 }
 
+// Launch starts the server again with what it had, and does not wait for it: one
+// of an ensemble answers only as one of a majority.
+func (s *Server) Launch(t testing.TB) {
+	t.Helper()
+	if err := s.launch(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Restart starts the server again with what it had, and returns when it answers.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
@@ -124,7 +159,17 @@ func (s *Server) Restart(t testing.TB) {
 }
 
 func (s *Server) restart() error {
-	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.answers()
+}
+
+func (s *Server) logPath() string { return filepath.Join(s.dir, "log") }
+
+// launch starts the process.
+func (s *Server) launch() error {
+	log, err := os.Create(s.logPath())
 	if err != nil {
 		return err
 	}
@@ -133,9 +178,11 @@ func (s *Server) restart() error {
 	s.cmd.Env = append(os.Environ(), "ZOO_LOG_DIR="+s.dir, "JVMFLAGS="+s.flags)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
+	return s.cmd.Start()
+}
+
+// answers waits until the server does.
+func (s *Server) answers() error {
 	c, err := s.connect()
 	if err != nil {
 		return err
@@ -146,7 +193,7 @@ func (s *Server) restart() error {
 		if _, _, err := c.Exists("/"); err == nil {
 			return nil
 		} else if time.Now().After(deadline) {
-			said, _ := os.ReadFile(log.Name())
+			said, _ := os.ReadFile(s.logPath())
 			return fmt.Errorf("ZooKeeper does not answer: %w; it says:\n%s", err, said)
 		}
 		time.Sleep(20 * time.Millisecond)
