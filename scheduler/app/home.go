@@ -16,7 +16,7 @@ import (
 // home sees to it that a state is used with the cluster that it belongs to. It is
 // asked before every subscription, by one goroutine, and looks until it knows.
 type home struct {
-	saved    state.Snapshot
+	origin   loop.Origin
 	detector detector
 	masters  *masterapi.Client
 	log      logrus.FieldLogger
@@ -25,7 +25,7 @@ type home struct {
 
 func newHome(opt Options, proof *credential, saved state.Snapshot, d detector) *home {
 	return &home{
-		saved: saved, detector: d, log: opt.Log,
+		origin: loop.OriginOf(saved), detector: d, log: opt.Log,
 		masters: masterapi.New(masterapi.Options{Credential: proof.agent, TLS: proof.masterTLS()}),
 		known:   opt.NewCluster || saved.Framework.GetFrameworkId() == "",
 	}
@@ -41,7 +41,7 @@ func (h *home) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known, err := h.masters.Known(ctx, leader.Address)
+	known, err := h.ids(ctx, leader.Address)
 	switch {
 	case errors.Is(err, masterapi.ErrForbidden):
 		h.log.Infof("whether the state belongs to the master's cluster is not known: %v", err)
@@ -50,9 +50,20 @@ func (h *home) check(ctx context.Context) error {
 	case err != nil:
 		return &schedulerapi.Error{Kind: schedulerapi.Unavailable, Master: leader.Address, Err: err}
 	}
-	if err := loop.Foreign(h.saved, known); err != nil {
+	if err := h.origin.Foreign(known); err != nil {
 		return &loop.HopelessError{Err: fmt.Errorf("not subscribed with the master at %s: %w", leader.Address, err)}
 	}
 	h.known = true
 	return nil
+}
+
+// ids returns those that the master knows. Of frameworks there are few, and
+// agents, of which there may be many, are asked for only if these do not tell.
+func (h *home) ids(ctx context.Context, master string) ([]string, error) {
+	frameworks, err := h.masters.Frameworks(ctx, master)
+	if err != nil || h.origin.Recognizes(frameworks) {
+		return frameworks, err
+	}
+	agents, err := h.masters.Agents(ctx, master)
+	return append(frameworks, agents...), err
 }

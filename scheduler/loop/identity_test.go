@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/tandem-mesos/tandem/pkg/mesos/masterapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -20,20 +19,20 @@ func TestForeign(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		attempts []*tandemv1.AttemptRecord
-		known    masterapi.Known
+		known    []string
 		foreign  bool
 	}{
-		{"its framework is known", []*tandemv1.AttemptRecord{runs}, masterapi.Known{Frameworks: []string{"11ff-20-0003"}}, false},
-		{"another framework that the same master has registered", []*tandemv1.AttemptRecord{runs}, masterapi.Known{Frameworks: []string{"11ff-20-0000"}}, false},
-		{"its agent", []*tandemv1.AttemptRecord{runs}, masterapi.Known{Agents: []string{"99ee-99-S0", "22aa-31-S4"}}, false},
-		{"another agent of the same time", []*tandemv1.AttemptRecord{runs}, masterapi.Known{Agents: []string{"22aa-31-S0"}}, false},
-		{"nothing of it", []*tandemv1.AttemptRecord{runs}, masterapi.Known{Agents: []string{"99ee-99-S4"}, Frameworks: []string{"99ee-99-0003"}}, true},
-		{"nothing of what has not ended", []*tandemv1.AttemptRecord{runs, over}, masterapi.Known{Agents: []string{"33bb-07-S1"}}, true},
-		{"nothing at all", []*tandemv1.AttemptRecord{runs}, masterapi.Known{}, false},
-		{"nothing, and nothing runs", []*tandemv1.AttemptRecord{over}, masterapi.Known{Agents: []string{"99ee-99-S4"}}, false},
+		{"its framework is known", []*tandemv1.AttemptRecord{runs}, []string{"11ff-20-0003"}, false},
+		{"another framework that the same master has registered", []*tandemv1.AttemptRecord{runs}, []string{"11ff-20-0000"}, false},
+		{"its agent", []*tandemv1.AttemptRecord{runs}, []string{"99ee-99-S0", "22aa-31-S4"}, false},
+		{"another agent of the same time", []*tandemv1.AttemptRecord{runs}, []string{"22aa-31-S0"}, false},
+		{"nothing of it", []*tandemv1.AttemptRecord{runs}, []string{"99ee-99-S4", "99ee-99-0003"}, true},
+		{"nothing of what has not ended", []*tandemv1.AttemptRecord{runs, over}, []string{"33bb-07-S1"}, true},
+		{"nothing at all", []*tandemv1.AttemptRecord{runs}, nil, false},
+		{"nothing, and nothing runs", []*tandemv1.AttemptRecord{over}, []string{"99ee-99-S4"}, false},
 	} {
 		saved := state.Snapshot{Framework: &tandemv1.FrameworkRecord{FrameworkId: "11ff-20-0003"}, Attempts: c.attempts}
-		err := loop.Foreign(saved, c.known)
+		err := loop.OriginOf(saved).Foreign(c.known)
 		if (err != nil) != c.foreign {
 			t.Errorf("%s: got %v", c.name, err)
 		}

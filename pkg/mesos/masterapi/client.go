@@ -1,13 +1,15 @@
 // Package masterapi is a client of what a Mesos master shows of its cluster to
-// everybody who may look: which agents and frameworks it knows.
+// everybody who may look: which agents and frameworks it knows. It speaks the v1
+// operator API, whose answers, unlike those of /slaves and /frameworks, do not
+// list every task.
 //
 // It must never change anything, nor decide when to try again.
 package masterapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +17,16 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib/master"
 )
 
-// maxAnswer bounds an answer, in bytes: that of a cluster of 50,000 agents fits.
-const maxAnswer = 256 << 20
+const (
+	mediaType = "application/x-protobuf"
+	// maxAnswer bounds an answer, in bytes: that of a cluster of 50,000 agents
+	// fits.
+	maxAnswer = 256 << 20
+)
 
 // ErrForbidden is the answer to who may not look.
 var ErrForbidden = errors.New("it does not let this principal look")
@@ -57,48 +65,41 @@ func New(opt Options) *Client {
 	return &Client{opt: opt, http: &http.Client{Timeout: opt.Timeout, Transport: transport}}
 }
 
-// Known are the IDs that a master knows.
-type Known struct {
-	// Agents are those that are registered, and those of the registry that have
-	// not come back since the master began to lead. One that was marked
-	// unreachable is among neither.
-	Agents []string
-	// Frameworks are those that are registered, that agents have told of, and
-	// that the master remembers as completed.
-	Frameworks []string
+// Frameworks returns the IDs of the frameworks that the master at the address,
+// host:port, or the one that it names as the leader, knows: those that are
+// registered, that agents have told of, and that it remembers as completed. A
+// master leaves out those that the principal may not see; the error is
+// ErrForbidden when it may not ask.
+func (c *Client) Frameworks(ctx context.Context, at string) ([]string, error) {
+	r, err := c.call(ctx, at, master.Call_GET_FRAMEWORKS)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, list := range [][]master.Response_GetFrameworks_Framework{r.GetGetFrameworks().GetFrameworks(), r.GetGetFrameworks().GetCompletedFrameworks()} {
+		for i := range list {
+			ids = append(ids, list[i].FrameworkInfo.GetID().GetValue())
+		}
+	}
+	return ids, nil
 }
 
-// Known asks the master at the address, host:port, or the one that it names as
-// the leader, whom it knows. A master shows only what the principal may see; the
-// error is ErrForbidden when that is nothing.
-func (c *Client) Known(ctx context.Context, master string) (Known, error) {
-	type id struct{ ID string }
-	var agents struct {
-		Slaves          []id
-		RecoveredSlaves []id `json:"recovered_slaves"`
+// Agents returns the IDs of the agents that the master knows as Frameworks does:
+// those that are registered, and those of the registry that have not come back
+// since it began to lead. One that was marked unreachable is among neither.
+func (c *Client) Agents(ctx context.Context, at string) ([]string, error) {
+	r, err := c.call(ctx, at, master.Call_GET_AGENTS)
+	if err != nil {
+		return nil, err
 	}
-	var frameworks struct {
-		Frameworks          []id
-		CompletedFrameworks []id `json:"completed_frameworks"`
+	var ids []string
+	for _, a := range r.GetGetAgents().GetAgents() {
+		ids = append(ids, a.AgentInfo.GetID().GetValue())
 	}
-	if err := c.get(ctx, master, "/slaves", &agents); err != nil {
-		return Known{}, err
+	for _, a := range r.GetGetAgents().GetRecoveredAgents() {
+		ids = append(ids, a.GetID().GetValue())
 	}
-	if err := c.get(ctx, master, "/frameworks", &frameworks); err != nil {
-		return Known{}, err
-	}
-	var k Known
-	for _, list := range [][]id{agents.Slaves, agents.RecoveredSlaves} {
-		for _, a := range list {
-			k.Agents = append(k.Agents, a.ID)
-		}
-	}
-	for _, list := range [][]id{frameworks.Frameworks, frameworks.CompletedFrameworks} {
-		for _, f := range list {
-			k.Frameworks = append(k.Frameworks, f.ID)
-		}
-	}
-	return k, nil
+	return ids, nil
 }
 
 func (c *Client) scheme() string {
@@ -108,12 +109,20 @@ func (c *Client) scheme() string {
 	return "http://"
 }
 
-func (c *Client) get(ctx context.Context, master, path string, into any) error {
-	fail := func(err error) error { return fmt.Errorf("cannot ask the master at %s for %s: %w", master, path, err) }
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.scheme()+master+path, nil)
+func (c *Client) call(ctx context.Context, at string, what master.Call_Type) (*master.Response, error) {
+	fail := func(err error) (*master.Response, error) {
+		return nil, fmt.Errorf("cannot make the call %s to the master at %s: %w", what, at, err)
+	}
+	body, err := (&master.Call{Type: what}).Marshal()
 	if err != nil {
 		return fail(err)
 	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.scheme()+at+"/api/v1", bytes.NewReader(body))
+	if err != nil {
+		return fail(err)
+	}
+	req.Header.Set("Content-Type", mediaType)
+	req.Header.Set("Accept", mediaType)
 	if c.opt.Credential != nil {
 		if principal, secret := c.opt.Credential(); secret != "" {
 			req.SetBasicAuth(principal, secret)
@@ -124,15 +133,21 @@ func (c *Client) get(ctx context.Context, master, path string, into any) error {
 		return fail(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
 		return fail(ErrForbidden)
-	}
-	if resp.StatusCode != http.StatusOK {
+	case http.StatusOK:
+	default:
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		return fail(fmt.Errorf("it answered %s: %s", resp.Status, strings.TrimSpace(string(text))))
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(into); err != nil {
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
 		return fail(err)
 	}
-	return nil
+	r := &master.Response{}
+	if err := r.Unmarshal(answer); err != nil {
+		return fail(err)
+	}
+	return r, nil
 }

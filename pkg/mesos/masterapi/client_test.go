@@ -2,12 +2,16 @@ package masterapi_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/masterapi"
 )
@@ -19,14 +23,32 @@ func TestKnown(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		switch r.URL.Path {
-		case "/master/slaves":
-			_, _ = w.Write([]byte(`{"slaves":[{"id":"a-S0","hostname":"h"}],"recovered_slaves":[{"id":"a-S1"}]}`))
-		case "/master/frameworks":
-			_, _ = w.Write([]byte(`{"frameworks":[{"id":"a-0000"}],"completed_frameworks":[{"id":"b-0001"}],"unregistered_frameworks":[]}`))
-		default:
-			http.NotFound(w, r)
+		var call master.Call
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = call.Unmarshal(body)
 		}
+		if err != nil || r.URL.Path != "/master/api/v1" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+			http.Error(w, fmt.Sprint(r.URL, r.Header, err), http.StatusBadRequest)
+			return
+		}
+		framework := func(id string) []master.Response_GetFrameworks_Framework {
+			return []master.Response_GetFrameworks_Framework{{FrameworkInfo: mesos.FrameworkInfo{ID: &mesos.FrameworkID{Value: id}}}}
+		}
+		agent := func(id string) mesos.AgentInfo { return mesos.AgentInfo{ID: &mesos.AgentID{Value: id}} }
+		answer := &master.Response{Type: master.Response_GET_FRAMEWORKS, GetFrameworks: &master.Response_GetFrameworks{
+			Frameworks: framework("a-0000"), CompletedFrameworks: framework("b-0001"),
+		}}
+		if call.Type == master.Call_GET_AGENTS {
+			answer = &master.Response{Type: master.Response_GET_AGENTS, GetAgents: &master.Response_GetAgents{
+				Agents:          []master.Response_GetAgents_Agent{{AgentInfo: agent("a-S0")}},
+				RecoveredAgents: []mesos.AgentInfo{agent("a-S1")},
+			}}
+		}
+		if body, err = answer.Marshal(); err != nil {
+			t.Error(err)
+		}
+		_, _ = w.Write(body)
 	}))
 	defer leader.Close()
 	// As a master that does not lead answers: without a scheme, and with /master
@@ -38,14 +60,16 @@ func TestKnown(t *testing.T) {
 	defer other.Close()
 	address := strings.TrimPrefix(other.URL, "http://")
 
-	got, err := masterapi.New(masterapi.Options{
-		Credential: func() (string, string) { return "ops", "s3cret" },
-	}).Known(t.Context(), address)
-	want := masterapi.Known{Agents: []string{"a-S0", "a-S1"}, Frameworks: []string{"a-0000", "b-0001"}}
-	if d := cmp.Diff(want, got); err != nil || d != "" {
-		t.Errorf("%v (-want +got):\n%s", err, d)
+	client := masterapi.New(masterapi.Options{Credential: func() (string, string) { return "ops", "s3cret" }})
+	frameworks, err := client.Frameworks(t.Context(), address)
+	if want := []string{"a-0000", "b-0001"}; err != nil || !slices.Equal(frameworks, want) {
+		t.Errorf("frameworks: %v, %v", frameworks, err)
 	}
-	if _, err := masterapi.New(masterapi.Options{}).Known(t.Context(), address); !errors.Is(err, masterapi.ErrForbidden) {
+	agents, err := client.Agents(t.Context(), address)
+	if want := []string{"a-S0", "a-S1"}; err != nil || !slices.Equal(agents, want) {
+		t.Errorf("agents: %v, %v", agents, err)
+	}
+	if _, err := masterapi.New(masterapi.Options{}).Agents(t.Context(), address); !errors.Is(err, masterapi.ErrForbidden) {
 		t.Errorf("without credentials: %v", err)
 	}
 }
@@ -56,8 +80,8 @@ func TestAMasterThatIsNotReady(t *testing.T) {
 	}))
 	defer master.Close()
 	address := strings.TrimPrefix(master.URL, "http://")
-	_, err := masterapi.New(masterapi.Options{}).Known(t.Context(), address)
-	want := "cannot ask the master at " + address + " for /slaves: it answered 503 Service Unavailable: No leader elected"
+	_, err := masterapi.New(masterapi.Options{}).Frameworks(t.Context(), address)
+	want := "cannot make the call GET_FRAMEWORKS to the master at " + address + ": it answered 503 Service Unavailable: No leader elected"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
