@@ -124,6 +124,12 @@ func TestArithmeticAgreesWithCounting(t *testing.T) {
 		if sum := a.Add(b); !modelOf(sum.ToMesos()).equal(modelOf(append(listA, listB...))) {
 			t.Errorf("%s + %s = %s", a, b, sum)
 		}
+		var total Sum
+		total.Add(a)
+		total.Add(b)
+		if got := total.Total(); !got.Equal(a.Add(b)) {
+			t.Errorf("%s and %s come to %s", a, b, got)
+		}
 		contained := modelA.contains(modelB)
 		if a.Contains(b) != contained {
 			t.Errorf("%s contains %s: %v", a, b, !contained)

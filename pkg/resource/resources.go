@@ -142,6 +142,20 @@ func (r Resources) Add(other Resources) Resources {
 	return Resources{sum}
 }
 
+// Sum adds many up in place, where Add makes a copy for each. The zero value is
+// nothing.
+type Sum struct{ items []item }
+
+// Add adds an amount.
+func (s *Sum) Add(other Resources) {
+	for i := range other.items {
+		s.items = appendItem(s.items, other.items[i])
+	}
+}
+
+// Total returns what the sum has come to, as it is until the next Add.
+func (s *Sum) Total() Resources { return Resources{slices.Clone(s.items)} }
+
 // appendItem adds an item to a list that the caller owns.
 func appendItem(items []item, it item) []item {
 	if it.empty() {

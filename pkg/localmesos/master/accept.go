@@ -55,8 +55,9 @@ func (c *core) accept(f *framework, call *scheduler.Call_Accept, sent wire.Prese
 			sound = append(sound, i)
 		}
 	}
+	operations := sent.List("accept", "operations")
 	for _, i := range sound {
-		acc.perform(&call.Operations[i], fmt.Sprintf("operations[%d]", i), sent)
+		acc.perform(&call.Operations[i], operations[i])
 	}
 	acc.giveBack(refusal(call.Filters))
 }
@@ -190,7 +191,7 @@ func (acc *acceptance) sound(op *mesos.Offer_Operation) bool {
 }
 
 // perform does one operation.
-func (acc *acceptance) perform(op *mesos.Offer_Operation, field string, sent wire.Presence) {
+func (acc *acceptance) perform(op *mesos.Offer_Operation, sent wire.Presence) {
 	switch op.Type {
 	case mesos.Offer_Operation_LAUNCH:
 		for i := range op.GetLaunch().GetTaskInfos() {
@@ -198,7 +199,7 @@ func (acc *acceptance) perform(op *mesos.Offer_Operation, field string, sent wir
 		}
 	case mesos.Offer_Operation_LAUNCH_GROUP:
 		if op.LaunchGroup != nil {
-			acc.launchGroup(op, sent.Has("accept", field, "launch_group", "executor", "type"))
+			acc.launchGroup(op, sent.Has("launch_group", "executor", "type"))
 		}
 	case mesos.Offer_Operation_UNKNOWN:
 		// A real master passes over these without a word.

@@ -387,34 +387,34 @@ func (v view) agentInFull(a *agent) {
 
 // used is what a framework's executors and live tasks use.
 func (f *framework) used() resource.Resources {
-	var sum resource.Resources
+	var sum resource.Sum
 	for _, t := range sortedTasks(f.tasks) {
 		if !t.freed {
-			sum = sum.Add(t.resources)
+			sum.Add(t.resources)
 		}
 	}
 	for _, e := range f.sortedExecutors() {
-		sum = sum.Add(e.resources)
+		sum.Add(e.resources)
 	}
-	return sum
+	return sum.Total()
 }
 
 // used is what runs on an agent uses.
 func (a *agent) used() resource.Resources {
-	var sum resource.Resources
+	var sum resource.Sum
 	for _, tasks := range a.tasks {
 		for _, t := range sortedTasks(tasks) {
 			if !t.freed {
-				sum = sum.Add(t.resources)
+				sum.Add(t.resources)
 			}
 		}
 	}
 	for _, executors := range a.executors {
 		for _, e := range executors {
-			sum = sum.Add(e.resources)
+			sum.Add(e.resources)
 		}
 	}
-	return sum
+	return sum.Total()
 }
 
 func offered(offers map[offerID]*offer) resource.Resources {

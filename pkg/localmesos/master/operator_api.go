@@ -128,7 +128,7 @@ func nanoseconds(t time.Time) *mesos.TimeInfo {
 }
 
 func (c *core) getAgents() *mesosmaster.Response_GetAgents {
-	out := new(mesosmaster.Response_GetAgents)
+	out := &mesosmaster.Response_GetAgents{RecoveredAgents: c.sortedRecovered()}
 	for _, a := range c.sortedAgents() {
 		out.Agents = append(out.Agents, c.showAgent(a))
 	}

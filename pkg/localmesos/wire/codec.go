@@ -2,7 +2,7 @@ package wire
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 )
 
@@ -24,11 +24,27 @@ type Presence struct {
 }
 
 // Has tells whether the field at the end of the path of field names is set; an
-// enum whose value is unknown is not. An element of a list is written with its
-// index: operations[0].
+// enum whose value is unknown is not.
 func (p Presence) Has(path ...string) bool {
 	_, ok := p.find(path)
 	return ok
+}
+
+// List returns the messages of the repeated field at the end of the path.
+func (p Presence) List(path ...string) []Presence {
+	last := len(path) - 1
+	if last > 0 {
+		f, ok := p.find(path[:last])
+		if !ok {
+			return nil
+		}
+		p = Presence{f.plan.message, f.bytes}
+	}
+	var list []Presence
+	for _, f := range p.fields(path[last]) {
+		list = append(list, Presence{f.plan.message, f.bytes})
+	}
+	return list
 }
 
 // WriteJSON writes the message at the end of the path, or an empty object when
@@ -43,52 +59,30 @@ func (p Presence) WriteJSON(w *Writer, path ...string) error {
 	return f.plan.message.write(w, f.bytes)
 }
 
-func (p Presence) find(path []string) (rawField, bool) {
-	plan, raw := p.plan, p.raw
-	for i, name := range path {
-		if plan == nil {
+func (p Presence) find(path []string) (found rawField, ok bool) {
+	for _, name := range path {
+		fields := p.fields(name)
+		if len(fields) == 0 {
 			return rawField{}, false
 		}
-		fields, err := scan(plan, raw, false)
-		if err != nil {
-			return rawField{}, false
-		}
-		name, index := splitIndex(name)
-		want := plan.byName[name]
-		found := rawField{}
-		for _, f := range fields {
-			if f.plan == want {
-				found = f
-				if index--; index == -1 {
-					break
-				}
-			}
-		}
-		if index >= 0 {
-			return rawField{}, false
-		}
-		if want == nil || found.plan == nil {
-			return rawField{}, false
-		}
-		if i == len(path)-1 {
-			return found, true
-		}
-		plan, raw = want.message, found.bytes
+		found = fields[len(fields)-1]
+		p = Presence{found.plan.message, found.bytes}
 	}
-	return rawField{}, false
+	return found, len(path) > 0
 }
 
-// splitIndex takes apart operations[0]; the index is negative if there is none.
-func splitIndex(name string) (string, int) {
-	name, index, ok := strings.Cut(name, "[")
-	if !ok {
-		return name, -1
+// fields returns the fields of that name. Of a message that cannot be read, or
+// of a field that is none, there are none.
+func (p Presence) fields(name string) []rawField {
+	if p.plan == nil {
+		return nil
 	}
-	n, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
+	fields, err := scan(p.plan, p.raw, false)
 	if err != nil {
-		return "", -1
+		return nil
 	}
-	return name, n
+	want := p.plan.byName[name]
+	return slices.DeleteFunc(fields, func(f rawField) bool { return f.plan != want })
 }
 
 // Decode fills in a message from a body. Its errors are the texts of a 400

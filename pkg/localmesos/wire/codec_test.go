@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,10 +112,15 @@ func TestPresenceLooksIntoLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for operation, want := range map[string]bool{"operations[0]": false, "operations[1]": true, "operations[2]": false, "operations[3]": false} {
-		if got := presence.Has("accept", operation, "launch_group", "executor", "type"); got != want {
-			t.Errorf("%s: got %v", operation, got)
-		}
+	var got []bool
+	for _, operation := range presence.List("accept", "operations") {
+		got = append(got, operation.Has("launch_group", "executor", "type"))
+	}
+	if want := []bool{false, true, false}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := presence.List("decline", "offer_ids"); got != nil {
+		t.Errorf("a list that is not there: %v", got)
 	}
 }
 
