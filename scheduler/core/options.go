@@ -41,7 +41,8 @@ type Config struct {
 	// Default: 10m.
 	ReconcileInterval time.Duration
 	// ReconcileBatch is how many tasks one call of RECONCILE names, and
-	// ReconcilePace the time between two such calls. Defaults: 1000 and 10ms.
+	// ReconcilePace the time between two such calls where the first one is not
+	// answered. Defaults: 1000 and 100ms.
 	ReconcileBatch int
 	ReconcilePace  time.Duration
 	// AnswerTimeout is how long the master may take to answer for a task that
@@ -106,7 +107,7 @@ func (c *Config) withDefaults() Config {
 	def(&d.Refuse, time.Hour)
 	def(&d.ReviveInterval, time.Second)
 	def(&d.ReconcileInterval, 10*time.Minute)
-	def(&d.ReconcilePace, 10*time.Millisecond)
+	def(&d.ReconcilePace, 100*time.Millisecond)
 	def(&d.AnswerTimeout, 30*time.Second)
 	def(&d.KillRetry, 10*time.Second)
 	def(&d.CallRetry, time.Second)

@@ -16,6 +16,9 @@ type reconcileState struct {
 	implicit bool       // the question that names no task is still to come
 	timer    timer      // for the next call, or the next reconciliation
 	asking   []scheduler.Call_Reconcile_Task
+	// owed are the tasks that were asked about and not yet answered for, unless
+	// they were given up waiting for.
+	owed int
 }
 
 func (c *Core) onSubscribed(s Subscribed) {
@@ -75,7 +78,7 @@ func (c *Core) onDisconnected() {
 // the master knows, so that both sides learn of tasks that only one knows.
 func (c *Core) reconcileAll() {
 	r := &c.reconcile
-	r.queue, r.implicit = nil, true
+	r.queue, r.implicit, r.owed = nil, true, 0
 	for _, j := range c.jobsInOrder() {
 		for _, in := range j.instances {
 			if in == nil {
@@ -97,6 +100,9 @@ func (c *Core) reconcileDue() {
 		c.reconcileAll()
 		return
 	}
+	if r.owed > c.cfg.ReconcileBatch/2 {
+		r.owed = 0 // the rest comes late, or never
+	}
 	asked := 0
 	for len(r.queue) > 0 && asked < c.cfg.ReconcileBatch {
 		a := r.queue[0]
@@ -114,6 +120,7 @@ func (c *Core) reconcileDue() {
 		c.ask(a)
 		c.arm(a)
 	}
+	r.owed += asked
 	if len(r.queue) > 0 {
 		c.timers.set(&r.timer, c.now.Add(c.cfg.ReconcilePace))
 		return
@@ -148,14 +155,21 @@ func (c *Core) ask(a *attempt) {
 	a.askAt = c.now.Add(c.jitter(wait)).UnixNano()
 }
 
-// answered notes that word of a task has come.
+// answered notes that word of a task has come. The next questions of a
+// reconciliation go out once most of the latest have been answered: a master is
+// asked as fast as it answers, and never has a heap of them before it.
 func (c *Core) answered(a *attempt, i int) {
-	if a.unanswered == 0 {
+	if a.unanswered&(1<<i) == 0 {
 		return
 	}
 	if a.unanswered &^= 1 << i; a.unanswered == 0 {
 		a.askAt, a.asks = 0, 0
 		c.arm(a)
+	}
+	if r := &c.reconcile; r.owed > 0 {
+		if r.owed--; r.owed == c.cfg.ReconcileBatch/2 && len(r.queue) > 0 {
+			c.timers.set(&r.timer, c.now)
+		}
 	}
 }
 
