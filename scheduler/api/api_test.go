@@ -87,6 +87,17 @@ func (r *reader) Versions(id string) []*tandemv1.VersionRecord {
 
 func (r *reader) Framework() *tandemv1.FrameworkView { return r.framework }
 
+func (r *reader) Counts() loop.Counts {
+	c := loop.Counts{Jobs: map[tandemv1.JobPhase]int{}, Instances: map[tandemv1.InstancePhase]int{}, Agents: len(r.jobs)}
+	for _, j := range r.jobs {
+		c.Jobs[j.Job.Phase]++
+		for _, i := range j.Instances {
+			c.Instances[i.Instance.Phase]++
+		}
+	}
+	return c
+}
+
 func (r *reader) Agents() map[string]*tandemv1.AgentRecord { return r.agents }
 
 func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {

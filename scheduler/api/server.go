@@ -39,6 +39,7 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/audit"
 	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/loop"
 	"github.com/tandem-mesos/tandem/scheduler/sandbox"
 	"github.com/tandem-mesos/tandem/scheduler/ui"
 )
@@ -60,6 +61,7 @@ type Reader interface {
 	// Versions returns the versions of a job that are kept, the newest first.
 	Versions(job string) []*tandemv1.VersionRecord
 	Framework() *tandemv1.FrameworkView
+	Counts() loop.Counts
 	// Agents returns the agents that are to be left, with the reasons, by ID.
 	Agents() map[string]*tandemv1.AgentRecord
 	// Watch yields what is, or what has changed since, a response with

@@ -25,8 +25,9 @@ import (
 
 // BenchmarkRestart is what a team waits for when its scheduler starts again with
 // 100,000 tasks: to be subscribed, and to have had the master's word on each of
-// them, asked by name and with all others. Master, agents and executors, which
-// run nothing, share the process and its processors with the scheduler.
+// them, asked by name and with all others; and then how long a scrape of its
+// metrics takes. Master, agents and executors, which run nothing, share the
+// process and its processors with the scheduler.
 func BenchmarkRestart(b *testing.B) {
 	const tasks, agents, each = 100_000, 1000, 10_000
 	cluster, err := localmesos.Start(b.Context(), localmesos.Options{
@@ -61,10 +62,12 @@ workloads: [{name: web, cmd: serve, resources: {cpus: 0.01, mem: 16}}]
 			b.Fatal(err)
 		}
 	}
-	until(b, at, `tandem_mesos_calls_total{type="ACKNOWLEDGE"}`, tasks)
+	until(b, at, `tandem_instances{phase="running"}`, func(n float64) bool { return n == tasks })
+	until(b, at, "tandem_mesos_calls_waiting", func(n float64) bool { return n == 0 })
 	stop()
 
-	var subscribed, reconciled time.Duration
+	const scrapes = 20
+	var subscribed, reconciled, scraped time.Duration
 	for b.Loop() {
 		began := time.Now()
 		at, stop := begin(b, opt)
@@ -80,14 +83,20 @@ workloads: [{name: web, cmd: serve, resources: {cpus: 0.01, mem: 16}}]
 			time.Sleep(5 * time.Millisecond)
 		}
 		subscribed += time.Since(began)
-		until(b, at, `tandem_loop_inputs_total{type="updated"}`, 2*tasks)
+		until(b, at, `tandem_loop_inputs_total{type="updated"}`, func(n float64) bool { return n >= 2*tasks })
 		reconciled += time.Since(began)
 		b.StopTimer()
+		began = time.Now()
+		for range scrapes {
+			metric(b, at, "tandem_agents")
+		}
+		scraped += time.Since(began)
 		stop()
 		b.StartTimer()
 	}
 	b.ReportMetric(subscribed.Seconds()/float64(b.N), "s-subscribed")
 	b.ReportMetric(reconciled.Seconds()/float64(b.N), "s-reconciled")
+	b.ReportMetric(float64(scraped.Microseconds())/1000/float64(scrapes*b.N), "ms-scrape")
 }
 
 // begin runs a scheduler until the returned function has stopped it, and returns
@@ -113,29 +122,29 @@ func begin(b *testing.B, opt app.Options) (at string, stop func()) {
 	}
 }
 
-// until waits until a metric of the scheduler has a value or a greater one.
-func until(b *testing.B, at, metric string, value float64) {
+// until waits until a metric of the scheduler has come to a value.
+func until(b *testing.B, at, name string, reached func(float64) bool) {
 	b.Helper()
-	for {
-		r, err := http.Get(at + "/metrics")
-		if err != nil {
-			b.Fatal(err)
-		}
-		reached := false
-		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-			if text, ok := strings.CutPrefix(lines.Text(), metric+" "); ok {
-				is, err := strconv.ParseFloat(text, 64)
-				if err != nil {
-					b.Fatal(err)
-				}
-				reached = is >= value
+	for !reached(metric(b, at, name)) {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// metric returns what the scheduler says of itself, and 0 where it says nothing.
+func metric(b *testing.B, at, name string) float64 {
+	b.Helper()
+	r, err := http.Get(at + "/metrics")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Body.Close()
+	value := 0.0
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			if value, err = strconv.ParseFloat(text, 64); err != nil {
+				b.Fatal(err)
 			}
 		}
-		r.Body.Close()
-		if reached {
-			return
-		}
-		// The metrics count all instances each time.
-		time.Sleep(200 * time.Millisecond)
 	}
+	return value
 }

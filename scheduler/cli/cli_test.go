@@ -222,6 +222,8 @@ func (f *fake) Versions(id string) []*tandemv1.VersionRecord {
 	return f.specs[id]
 }
 
+func (f *fake) Counts() loop.Counts { return loop.Counts{} }
+
 func (f *fake) Agents() map[string]*tandemv1.AgentRecord {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -39,6 +39,9 @@ func (c *Copy) Agents() map[string]*tandemv1.AgentRecord { return c.view.Agents(
 // Framework is View.Framework.
 func (c *Copy) Framework() *tandemv1.FrameworkView { return c.view.Framework() }
 
+// Counts is View.Counts.
+func (c *Copy) Counts() Counts { return c.view.Counts() }
+
 // Do carries nothing out.
 func (c *Copy) Do(context.Context, core.Command) (core.Reply, error) {
 	return core.Reply{}, ErrNoLeader

@@ -187,6 +187,8 @@ func New(opt Options) (*Loop, error) {
 		Problem:     "not subscribed yet",
 	})
 	l.view = newView(opt.Saved, l.standing.view, max(1, opt.FirstSequence))
+	// Records that others have replaced must not be kept.
+	l.opt.Saved = state.Snapshot{Framework: opt.Saved.Framework}
 	var err error
 	l.metrics, err = newMetrics(opt.Metrics, func() int { return len(l.inputs) }, l.sender.waiting)
 	if err != nil {

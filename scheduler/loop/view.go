@@ -29,6 +29,7 @@ type View struct {
 	jobs      map[string]*jobEntry
 	agents    map[string]*tandemv1.AgentRecord
 	watches   map[*watch]struct{}
+	tally     tally
 	ended     bool
 
 	// usage has a lock of its own.
@@ -61,6 +62,7 @@ func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint
 		jobs:      map[string]*jobEntry{},
 		agents:    map[string]*tandemv1.AgentRecord{},
 		watches:   map[*watch]struct{}{},
+		tally:     newTally(),
 	}
 	for _, r := range saved.Jobs {
 		v.place(state.PutJob(r))
@@ -223,17 +225,22 @@ func (v *View) place(c state.Change) {
 		return
 	case state.KindJob:
 		j := v.job(job)
-		j.record, _ = c.Record.(*tandemv1.JobRecord)
+		r, _ := c.Record.(*tandemv1.JobRecord)
+		v.tally.job(j.record, r)
+		j.record = r
 	case state.KindVersion:
 		j := v.job(job)
 		r, _ := c.Record.(*tandemv1.VersionRecord)
 		j.versions = withVersion(j.versions, state.VersionOf(c.Key), r)
 	case state.KindInstance:
 		i := v.job(job).instance(slot)
-		i.record, _ = c.Record.(*tandemv1.InstanceRecord)
+		r, _ := c.Record.(*tandemv1.InstanceRecord)
+		v.tally.instance(i.record, r)
+		i.record = r
 	case state.KindAttempt:
 		i := v.job(job).instance(slot)
 		r, _ := c.Record.(*tandemv1.AttemptRecord)
+		v.tally.attempt(i.attempt(attempt), r)
 		i.attempts = withAttempt(i.attempts, attempt, r)
 	default:
 		return
@@ -247,9 +254,7 @@ func (v *View) place(c state.Change) {
 // number replaced, added or, when r is nil, left out. The slice that is given
 // may be in the hands of readers and stays as it is.
 func withAttempt(attempts []*tandemv1.AttemptRecord, number uint64, r *tandemv1.AttemptRecord) []*tandemv1.AttemptRecord {
-	at, found := slices.BinarySearchFunc(attempts, number, func(a *tandemv1.AttemptRecord, n uint64) int {
-		return cmp.Compare(n, a.Attempt)
-	})
+	at, found := findAttempt(attempts, number)
 	rest := attempts[at:]
 	if found {
 		rest = rest[1:]
@@ -258,6 +263,20 @@ func withAttempt(attempts []*tandemv1.AttemptRecord, number uint64, r *tandemv1.
 		return slices.Concat(attempts[:at], rest)
 	}
 	return slices.Concat(attempts[:at], []*tandemv1.AttemptRecord{r}, rest)
+}
+
+func findAttempt(attempts []*tandemv1.AttemptRecord, number uint64) (at int, found bool) {
+	return slices.BinarySearchFunc(attempts, number, func(a *tandemv1.AttemptRecord, n uint64) int {
+		return cmp.Compare(n, a.Attempt)
+	})
+}
+
+// attempt returns the attempt of that number, or nil.
+func (i *instanceEntry) attempt(number uint64) *tandemv1.AttemptRecord {
+	if at, found := findAttempt(i.attempts, number); found {
+		return i.attempts[at]
+	}
+	return nil
 }
 
 // withVersion is withAttempt for versions.

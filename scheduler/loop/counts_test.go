@@ -1,0 +1,65 @@
+package loop_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/loop"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// TestCounts: what was saved before the start is counted, and what comes, changes
+// and goes after it.
+func TestCounts(t *testing.T) {
+	on := func(slot int32, number uint64, agent string, over bool) *tandemv1.AttemptRecord {
+		a := attempt("/a", slot, number)
+		if a.AgentId = agent; over {
+			a.Ended = timestamppb.Now()
+		}
+		return a
+	}
+	in := func(phase tandemv1.JobPhase) *tandemv1.JobRecord {
+		j := job("/a", 1)
+		j.Phase = phase
+		return j
+	}
+	const pending, deployed = tandemv1.JobPhase_JOB_PHASE_PENDING, tandemv1.JobPhase_JOB_PHASE_RUNNING
+	synctest.Test(t, func(t *testing.T) {
+		l, save := saves(t, state.Snapshot{
+			Jobs:      []*tandemv1.JobRecord{in(pending)},
+			Instances: []*tandemv1.InstanceRecord{instance("/a", 0, runs), instance("/a", 1, waiting)},
+			Attempts:  []*tandemv1.AttemptRecord{on(0, 1, "S0", true), on(0, 2, "S1", false)},
+		})
+		expect := func(what string, jobs map[tandemv1.JobPhase]int, instances map[tandemv1.InstancePhase]int, agents int) {
+			t.Helper()
+			got := l.View().Counts()
+			for phase, n := range got.Jobs {
+				if n == 0 {
+					delete(got.Jobs, phase)
+				}
+			}
+			for phase, n := range got.Instances {
+				if n == 0 {
+					delete(got.Instances, phase)
+				}
+			}
+			if d := cmp.Diff(loop.Counts{Jobs: jobs, Instances: instances, Agents: agents}, got); d != "" {
+				t.Errorf("%s (-want +got):\n%s", what, d)
+			}
+		}
+		expect("after the start", map[tandemv1.JobPhase]int{pending: 1}, map[tandemv1.InstancePhase]int{runs: 1, waiting: 1}, 1)
+		save(state.PutAttempt(on(1, 1, "S2", false)), state.PutInstance(instance("/a", 1, runs)), state.PutJob(in(deployed)))
+		expect("a launch", map[tandemv1.JobPhase]int{deployed: 1}, map[tandemv1.InstancePhase]int{runs: 2}, 2)
+		save(state.PutAttempt(on(1, 1, "S2", true)), state.PutAttempt(on(1, 2, "S1", false)))
+		expect("a move", map[tandemv1.JobPhase]int{deployed: 1}, map[tandemv1.InstancePhase]int{runs: 2}, 1)
+		save(state.PutAttempt(on(0, 1, "S0", true)).Removal(), state.PutAttempt(on(0, 2, "S1", false)).Removal(), state.PutInstance(instance("/a", 0, runs)).Removal())
+		expect("one less", map[tandemv1.JobPhase]int{deployed: 1}, map[tandemv1.InstancePhase]int{runs: 1}, 1)
+		save(state.PutAttempt(on(1, 1, "S2", true)).Removal(), state.PutAttempt(on(1, 2, "S1", false)).Removal(),
+			state.PutInstance(instance("/a", 1, runs)).Removal(), state.PutJob(in(deployed)).Removal())
+		expect("purged", map[tandemv1.JobPhase]int{}, map[tandemv1.InstancePhase]int{}, 0)
+	})
+}
