@@ -19,7 +19,9 @@
 // costs no thread. The process is made a subreaper: what a workload leaves behind
 // becomes a child of the executor and is reaped here. Children that other code of
 // the program has started are left to that code, as long as they stay in the
-// program's own session.
+// program's own session. Where there are no cgroups, the processes of a workload
+// are those of its session, and those adopted ones that have its mark, the
+// variable TANDEM_WORKLOAD, in their environment.
 //
 // # What it must never do
 //

@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,11 +160,8 @@ func (p *Process) killMarked(group *cgroup.Group) int {
 		if err != nil {
 			continue // It has ended.
 		}
-		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err == nil && pid != p.pid && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return string(e) == p.mark }) {
-			if h.signal(syscall.SIGKILL) == nil {
-				n++
-			}
+		if pid != p.pid && marked(pid, p.mark) && h.signal(syscall.SIGKILL) == nil {
+			n++
 		}
 		h.release()
 	}

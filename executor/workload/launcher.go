@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,7 +62,7 @@ func New(o Options) (*Launcher, error) {
 		if l.none == nil {
 			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
 		}
-		l.log.Warnf("Workloads run without cgroups: %v. Their limits are not enforced; their processes are ended by session.", l.none)
+		l.log.Warnf("Workloads run without cgroups: %v. Their limits are not enforced; their processes are ended by session and by a mark in their environment.", l.none)
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
@@ -150,6 +151,10 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 	}
 	if err := p.makeGroup(s); err != nil {
 		return err
+	}
+	if p.group == nil {
+		p.mark = strayMark + "=" + s.ID
+		s.Env = append(slices.Clone(s.Env), p.mark)
 	}
 	files, err := p.stdio(s, user)
 	if err != nil {

@@ -26,7 +26,7 @@ type Process struct {
 	pid      int
 	group    *cgroup.Group // nil for none
 	host     *Process      // whose cgroup it is a guest in; nil for a workload
-	mark     string        // of a guest: what its environment has
+	mark     string        // what its environment has: of a guest, and without a cgroup
 	born     bool          // in its group, and not moved there
 	started  time.Time
 	skipped  []error

@@ -1,18 +1,25 @@
 package workload
 
 import (
+	"bytes"
+	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
+// strayMark is the variable by which the processes of a workload without a cgroup
+// are known when they have left its session and lost their parents.
+const strayMark = "TANDEM_WORKLOAD"
+
 // killSession ends what can be found of a workload without a cgroup: the
-// processes of its session, and their descendants in sessions of their own as
-// long as the chain of parents holds. It says how many there were beside the
-// main process. A program that detaches itself from both gets away, which is
-// why there are cgroups.
+// processes of its session, those that this executor has adopted and that have
+// the workload's mark in their environment, and the descendants of all of them.
+// It says how many there were beside the main process. A program that detaches
+// itself and takes the mark off gets away, which is why there are cgroups.
 func (p *Process) killSession() int {
 	const rounds = 50
 	seen := make(map[int]bool)
@@ -22,7 +29,8 @@ func (p *Process) killSession() int {
 			p.mu.Unlock()
 			break
 		}
-		members := sessionMembers(processTable(), p.pid)
+		table := processTable()
+		members := sessionMembers(table, append(p.strays(table), p.pid)...)
 		for _, pid := range members {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -45,14 +53,34 @@ type process struct {
 	zombie               bool
 }
 
-// sessionMembers lists those that live and belong to the session, or descend
-// from one that does.
-func sessionMembers(table []process, session int) []int {
+// strays are those of a workload without a cgroup that this process has adopted.
+func (p *Process) strays(table []process) (pids []int) {
+	if p.group != nil || p.mark == "" {
+		return nil
+	}
+	own := os.Getpid()
+	for _, q := range table {
+		if q.parent == own && q.pid != p.pid && marked(q.pid, p.mark) {
+			pids = append(pids, q.pid)
+		}
+	}
+	return pids
+}
+
+// marked says whether a process was started with the mark in its environment.
+func marked(pid int, mark string) bool {
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return string(e) == mark })
+}
+
+// sessionMembers lists those that live and belong to one of the sessions, or lead
+// or descend from one that does.
+func sessionMembers(table []process, sessions ...int) []int {
 	members := make(map[int]bool)
 	for grown := true; grown; {
 		grown = false
 		for _, p := range table {
-			if !members[p.pid] && (p.session == session || p.pid == session || members[p.parent]) {
+			if !members[p.pid] && (slices.Contains(sessions, p.session) || slices.Contains(sessions, p.pid) || members[p.parent]) {
 				members[p.pid], grown = true, true
 			}
 		}

@@ -99,6 +99,9 @@ func TestWhatAWorkloadGets(t *testing.T) {
 			"stderr": "err\n",
 			"score":  "0\n",
 		}
+		if e.container == nil {
+			want["env"] += "TANDEM_WORKLOAD=" + s.ID + "\n" // nothing else tells its processes
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
