@@ -75,7 +75,7 @@ func benchCore(b *testing.B, tasks int, now time.Time) (*Core, []mesos.TaskStatu
 		b.Fatalf("%d of %d tasks were launched", len(launched), tasks)
 	}
 	for _, s := range launched {
-		c.Step(now, Updated{s})
+		c.Step(now, Updated{&s})
 	}
 	return c, launched
 }
@@ -142,7 +142,7 @@ func BenchmarkEvent(b *testing.B) {
 				if i/len(statuses)%2 == 1 {
 					s.Healthy = &no
 				}
-				c.Step(epoch, Updated{s})
+				c.Step(epoch, Updated{&s})
 				i++
 			}
 		})

@@ -115,7 +115,7 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 	case Rescinded:
 		// No offer is ever held, so that none can be taken back.
 	case Updated:
-		c.onUpdate(&in.Status)
+		c.onUpdate(in.Status)
 	case Failed:
 		c.onFailed(in)
 	case CallFailed:

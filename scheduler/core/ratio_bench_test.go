@@ -30,7 +30,7 @@ func BenchmarkGrowth(b *testing.B) {
 		step func(c *Core, statuses []mesos.TaskStatus, i int)
 	}{
 		{"update", func(c *Core, statuses []mesos.TaskStatus, i int) {
-			c.Step(epoch, Updated{statuses[i]})
+			c.Step(epoch, Updated{&statuses[i]})
 		}},
 		{"offer", func(c *Core, _ []mesos.TaskStatus, i int) { c.Step(epoch, Offers{benchOffers(1, i)}) }},
 		{"command", func(c *Core, _ []mesos.TaskStatus, i int) {
@@ -102,12 +102,12 @@ func BenchmarkUpdateShare(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	decode := func(i int) mesos.TaskStatus {
+	decode := func(i int) *mesos.TaskStatus {
 		var e scheduler.Event
 		if err := e.Unmarshal(events[i%len(events)]); err != nil {
 			b.Fatal(err)
 		}
-		return e.Update.Status
+		return &e.Update.Status
 	}
 	var alone, all time.Duration
 	i := 0

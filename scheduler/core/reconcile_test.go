@@ -26,7 +26,7 @@ func TestReconciliationWaitsForAnswers(t *testing.T) {
 		for _, op := range call.GetAccept().GetOperations() {
 			id := op.LaunchGroup.TaskGroup.Tasks[0].TaskID
 			tasks = append(tasks, id.Value)
-			c.Step(epoch, Updated{mesos.TaskStatus{TaskID: id, AgentID: &mesos.AgentID{Value: "S0"}, State: &running, Source: &executor, UUID: []byte("u")}})
+			c.Step(epoch, Updated{&mesos.TaskStatus{TaskID: id, AgentID: &mesos.AgentID{Value: "S0"}, State: &running, Source: &executor, UUID: []byte("u")}})
 		}
 	}
 	if len(tasks) != 12 {
@@ -34,7 +34,7 @@ func TestReconciliationWaitsForAnswers(t *testing.T) {
 	}
 	answer := func(task string) Input {
 		reason := mesos.REASON_RECONCILIATION
-		return Updated{mesos.TaskStatus{TaskID: mesos.TaskID{Value: task}, AgentID: &mesos.AgentID{Value: "S0"}, State: &running, Source: &master, Reason: &reason}}
+		return Updated{&mesos.TaskStatus{TaskID: mesos.TaskID{Value: task}, AgentID: &mesos.AgentID{Value: "S0"}, State: &running, Source: &master, Reason: &reason}}
 	}
 	now := epoch.Add(time.Minute)
 	c.Step(now, Disconnected{})

@@ -196,7 +196,8 @@ func (s *script) play(words []string) {
 		}
 		s.step(Offers{offers})
 	case "update":
-		s.step(Updated{s.status(words[1], words[2], options(3))})
+		status := s.status(words[1], words[2], options(3))
+		s.step(Updated{&status})
 	case "call-failed":
 		call := s.last[scheduler.Call_Type(scheduler.Call_Type_value[words[1]])]
 		if call == nil {

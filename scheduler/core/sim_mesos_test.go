@@ -245,7 +245,7 @@ func (m *simMaster) status(task, agent string, st mesos.TaskState, reason mesos.
 	if agent != "" {
 		s.AgentID = &mesos.AgentID{Value: agent}
 	}
-	m.send(core.Updated{Status: s})
+	m.send(core.Updated{Status: &s})
 }
 
 // call carries out what the scheduler asks for; constraints go with a call of
@@ -465,7 +465,7 @@ func (m *simMaster) update(a *simAgent, s mesos.TaskStatus) {
 	if t := known.tasks[s.TaskID.Value]; t != nil && !terminal(t.state) {
 		t.state = s.GetState()
 	}
-	m.send(core.Updated{Status: s})
+	m.send(core.Updated{Status: &s})
 }
 
 // registers is called when an agent comes, or returns.

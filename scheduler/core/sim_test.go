@@ -162,7 +162,7 @@ func describeInput(in core.Input) string {
 		}
 		return "offers " + strings.Join(parts, " ")
 	case core.Updated:
-		s := &in.Status
+		s := in.Status
 		return fmt.Sprintf("update %s %s %s %s %s", s.TaskID.Value, short(s.GetState().String()), s.GetSource(), s.GetReason(), s.GetMessage())
 	case core.Command:
 		if in.Submit != nil {

@@ -58,8 +58,8 @@ type (
 	InverseRescinded struct{ OfferID mesos.OfferID }
 	// Rescinded is event RESCIND.
 	Rescinded struct{ OfferID mesos.OfferID }
-	// Updated is event UPDATE.
-	Updated struct{ Status mesos.TaskStatus }
+	// Updated is event UPDATE. Nobody changes the status any more.
+	Updated struct{ Status *mesos.TaskStatus }
 	// Failed is event FAILURE, of an executor or, without ExecutorID, an agent.
 	Failed struct {
 		AgentID    *mesos.AgentID

@@ -123,7 +123,7 @@ func FuzzTold(f *testing.F) {
 		step(Command{ID: 1, Submit: &Submit{Job: parseJob(t, []string{"/web", "service", "1"})}})
 		step(Offers{[]mesos.Offer{parseOffer(t, epoch, "o1", "S1:cpus=4,mem=1024,disk=1000")}})
 		running := mesos.TASK_RUNNING
-		step(Updated{mesos.TaskStatus{TaskID: mesos.TaskID{Value: "web.0.1.web"}, AgentID: &mesos.AgentID{Value: "S1"}, State: &running, UUID: []byte{1}}})
+		step(Updated{&mesos.TaskStatus{TaskID: mesos.TaskID{Value: "web.0.1.web"}, AgentID: &mesos.AgentID{Value: "S1"}, State: &running, UUID: []byte{1}}})
 		if e := step(Command{ID: 2, SignalTask: &SignalTask{TaskID: "web.0.1.web", Signal: "SIGHUP"}}); len(e.Calls) != 1 {
 			t.Fatalf("the task does not run: %v", describe(e, now))
 		}

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"strings"
@@ -191,8 +190,7 @@ func reasonName(r mesos.TaskStatus_Reason) string {
 // readReport returns nil for data that is not a report.
 func readReport(data []byte) *tandemv1.TaskReport {
 	// Field 1 is a fixed32, so that a report starts with its tag and the magic.
-	magic := binary.LittleEndian.AppendUint32([]byte{1<<3 | 5}, reportMagic)
-	if !bytes.HasPrefix(data, magic) {
+	if len(data) < 5 || data[0] != 1<<3|5 || binary.LittleEndian.Uint32(data[1:]) != reportMagic {
 		return nil
 	}
 	r := &tandemv1.TaskReport{}

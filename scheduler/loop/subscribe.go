@@ -235,7 +235,7 @@ func inputOf(e *scheduler.Event) core.Input {
 		}
 	case scheduler.Event_UPDATE:
 		if e.Update != nil {
-			return core.Updated{Status: e.Update.Status}
+			return core.Updated{Status: &e.Update.Status}
 		}
 	case scheduler.Event_MESSAGE:
 		if m := e.Message; m != nil {
