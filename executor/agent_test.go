@@ -39,11 +39,14 @@ type agent struct {
 	// tls is nil for an agent without; token is what calls need, if any.
 	tls   *tls.Config
 	token string
+	// binary is the executor; empty for this test's binary.
+	binary string
 
 	mu         sync.Mutex // guards what follows
 	stream     chan *executor.Event
 	subscribes []*executor.Call_Subscribe
 	updates    []mesos.TaskStatus
+	messages   [][]byte
 	changed    chan struct{}
 }
 
@@ -105,11 +108,14 @@ func (a *agent) startExecutor(more []string) {
 			script = fmt.Sprintf("echo $$ > %s/cgroup.procs; %s", d.Path, script)
 		}
 	}
-	binary, err := os.Executable()
-	if err != nil {
-		a.t.Fatal(err)
+	if a.binary == "" {
+		own, err := os.Executable()
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		a.binary = own
 	}
-	a.process = exec.Command("/bin/sh", "-c", script, binary)
+	a.process = exec.Command("/bin/sh", "-c", script, a.binary)
 	a.process.Dir = a.sandbox
 	a.process.Env = append([]string{
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", asExecutor + "=1",
@@ -181,6 +187,11 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.subscribe(w, r, call.Subscribe)
 	case executor.Call_UPDATE:
 		a.take(*call.Update)
+		w.WriteHeader(http.StatusAccepted)
+	case executor.Call_MESSAGE:
+		a.mu.Lock()
+		a.messages = append(a.messages, call.Message.Data)
+		a.mu.Unlock()
 		w.WriteHeader(http.StatusAccepted)
 	}
 }

@@ -34,9 +34,18 @@ func run() int {
 	subtree := flags.String("cgroup", "", "`path` of a cgroup v2 subtree that is delegated to executors, such as /tandem")
 	verbose := flags.Bool("verbose", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
+	adopt := flags.Int("adopt", 0, "`descriptor` of the state of the executor that this one has replaced")
+	canAdopt := flags.Int("can-adopt", 0, "say whether a state of this `format` can be read, and the one on standard input if there is one")
 	_ = flags.Parse(os.Args[1:]) // It exits on errors.
 	if *showVersion {
 		fmt.Println("tandem-executor", version.Version)
+		return 0
+	}
+	if *canAdopt != 0 {
+		if err := app.CanAdopt(*canAdopt, os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return 0
 	}
 	if flags.NArg() > 0 {
@@ -54,7 +63,8 @@ func run() int {
 	if *verbose {
 		log.SetLevel(logrus.DebugLevel)
 	}
-	options, err := app.FromEnvironment(os.Environ())
+	environment := os.Environ()
+	options, err := app.FromEnvironment(environment)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "tandem-executor: %v\n", err)
 		return 2
@@ -64,7 +74,15 @@ func run() int {
 		return 1
 	}
 	options.Linger, options.Cache, options.Subtree = *linger, *cache, *subtree
-	options.Log = log
+	options.Log, options.Version = log, version.Version
+	options.Replace = func(program string, state int) error {
+		journal.Flush()
+		return replace(program, state, environment)
+	}
+	if *adopt > 0 {
+		syscall.CloseOnExec(*adopt)
+		options.Adopt = os.NewFile(uintptr(*adopt), "state")
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -90,4 +108,24 @@ func forget(token bool) error {
 		return nil
 	}
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
+// replace executes another program with this one's arguments and environment. It
+// returns only when that fails.
+func replace(program string, state int, environment []string) error {
+	args := []string{os.Args[0], fmt.Sprintf("-adopt=%d", state)}
+	for _, arg := range os.Args[1:] {
+		if !strings.HasPrefix(arg, "-adopt=") {
+			args = append(args, arg)
+		}
+	}
+	// The library takes back what it has raised, and does not raise it again when
+	// the kernel refuses.
+	var files syscall.Rlimit
+	raised := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
+	err := syscall.Exec(program, args, environment)
+	if raised == nil {
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
+	}
+	return fmt.Errorf("cannot execute %s: %w", program, err)
 }

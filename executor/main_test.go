@@ -22,7 +22,9 @@ func TestMain(m *testing.M) {
 		os.Args = os.Args[:1]
 		os.Exit(run())
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(builds.dir)
+	os.Exit(code)
 }
 
 func TestTwoTasksAndTheEnd(t *testing.T) {

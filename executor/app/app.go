@@ -32,6 +32,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/core"
+	"github.com/tandem-mesos/tandem/executor/handover"
 	"github.com/tandem-mesos/tandem/executor/loop"
 	"github.com/tandem-mesos/tandem/executor/task"
 	"github.com/tandem-mesos/tandem/executor/workload"
@@ -58,22 +59,43 @@ func Run(ctx context.Context, o Options) error {
 	defer client.Close()
 	m := &machine{options: o}
 	defer m.close()
+	var adopted *loop.Adopted
+	if o.Adopt != nil {
+		state, err := handover.Read(o.Adopt)
+		_ = o.Adopt.Close() // It is in memory.
+		if err != nil {
+			return err
+		}
+		clock, err := handover.Now()
+		if err != nil {
+			return err
+		}
+		adopted = m.adopt(state)
+		adopted.Written = state.Written(time.Now(), clock)
+	}
 	o.Log.Infof("Executor %s of framework %s, with the agent at %s", o.ExecutorID, o.FrameworkID, client.URL())
 	return loop.Run(ctx, loop.Options{
-		Core: core.Config{
-			ExecutorID:      mesos.ExecutorID{Value: o.ExecutorID},
-			FrameworkID:     mesos.FrameworkID{Value: o.FrameworkID},
-			Checkpoint:      o.Checkpoint,
-			RecoveryTimeout: o.RecoveryTimeout,
-			ShutdownGrace:   o.ShutdownGrace,
-			Linger:          o.Linger,
-			NewUUID:         func() [16]byte { return uuid.New() },
-		},
-		Agent:   agent{client},
-		Open:    m.open,
-		Backoff: o.Backoff,
-		Log:     o.Log,
+		Core:     o.core(),
+		Agent:    agent{client},
+		Open:     m.open,
+		Upgrader: &upgrader{machine: m},
+		Adopted:  adopted,
+		Backoff:  o.Backoff,
+		Log:      o.Log,
 	})
+}
+
+func (o Options) core() core.Config {
+	return core.Config{
+		ExecutorID:      mesos.ExecutorID{Value: o.ExecutorID},
+		FrameworkID:     mesos.FrameworkID{Value: o.FrameworkID},
+		Checkpoint:      o.Checkpoint,
+		RecoveryTimeout: o.RecoveryTimeout,
+		ShutdownGrace:   o.ShutdownGrace,
+		Linger:          o.Linger,
+		Version:         o.Version,
+		NewUUID:         func() [16]byte { return uuid.New() },
+	}
 }
 
 // closeTimeout is how long the end waits for the last check commands to be
@@ -86,36 +108,50 @@ type machine struct {
 	options   Options
 	container *cgroup.Container
 	launcher  *workload.Launcher
+	place     place
 }
+
+// place is what an agent says of where its executor is.
+type place struct{ ContainerID, Hostname, User string }
 
 // open finds the container that the agent has put the executor into, and runs
 // tasks in it.
 func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
+	tasks, err := m.start(place{where.ContainerID.GetValue(), where.AgentInfo.Hostname, where.FrameworkInfo.User}, 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	return tasks, nil
+}
+
+// start runs tasks at a place, those of the program before this one to begin with,
+// which held the directory in a delegated subtree by a descriptor.
+func (m *machine) start(where place, held int, adopt []workload.State) (*runner, error) {
 	o := m.options
-	container, none := openContainer(where.ContainerID.GetValue(), o.Subtree)
+	container, none := openContainer(where.ContainerID, o.Subtree, held)
 	kernel := task.Kernel{Memory: machineMemory()}
 	if container != nil {
 		kernel.Version, kernel.BoundsSwap = container.Version(), container.BoundsSwap()
 		o.Log.Infof("Tasks get cgroups (%s) below %s", kernel.Version, container)
 	}
-	launcher, err := workload.New(workload.Options{Container: container, NoContainer: none, Log: o.Log})
+	launcher, err := workload.New(workload.Options{Container: container, NoContainer: none, Adopt: adopt, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
-	m.container, m.launcher = container, launcher
+	m.container, m.launcher, m.place = container, launcher, where
 	tasks, err := task.New(task.Options{
 		Sandbox:     o.Sandbox,
 		Cache:       o.Cache,
 		FrameworkID: o.FrameworkID,
-		Hostname:    where.AgentInfo.Hostname,
-		User:        where.FrameworkInfo.User,
+		Hostname:    where.Hostname,
+		User:        where.User,
 		Launcher:    launcher,
 		Kernel:      kernel,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return runner{tasks}, nil
+	return &runner{tasks}, nil
 }
 
 // machineMemory returns the machine's memory in bytes, or 0.
@@ -127,7 +163,7 @@ func machineMemory() uint64 {
 	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
-func openContainer(id, subtree string) (*cgroup.Container, error) {
+func openContainer(id, subtree string, held int) (*cgroup.Container, error) {
 	host, err := cgroup.ReadHost()
 	if err != nil {
 		return nil, err
@@ -136,7 +172,7 @@ func openContainer(id, subtree string) (*cgroup.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cgroup.OpenContainer(cgroup.ContainerOptions{Host: host, Self: self, ID: id, Subtree: subtree})
+	return cgroup.OpenContainer(cgroup.ContainerOptions{Host: host, Self: self, ID: id, Subtree: subtree, Held: held})
 }
 
 // close removes what is left on the machine. A workload that cannot be killed

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,6 +43,16 @@ type Options struct {
 	// to executors, such as /tandem, for agents that give them none of their
 	// own (cgroup v2 with Mesos 1.11). Empty for none.
 	Subtree string
+
+	// Version is that of this program.
+	Version string
+	// Replace executes another program in this process, and has it read the state
+	// from a descriptor. It returns only when it fails. Nil for an executor that
+	// cannot be replaced.
+	Replace func(program string, state int) error
+	// Adopt is the state of the program whose place this one has taken; nil for a
+	// start. It is closed once it has been read.
+	Adopt io.ReadCloser
 
 	// Log is required.
 	Log logrus.FieldLogger

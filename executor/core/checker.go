@@ -72,7 +72,7 @@ func (c *Core) beginChecks(t *task) {
 		if k.kind == Status {
 			t.checkStatus = k.spec.emptyStatus()
 		}
-		if c.connected {
+		if c.connected && !c.holding() {
 			k.next = c.now.Add(k.delay)
 		}
 	}

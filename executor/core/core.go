@@ -40,6 +40,8 @@ type Config struct {
 	// Starts is how many tasks of those that are queued may be in phase
 	// starting at once. Default: 8.
 	Starts int
+	// Version is that of the program, for an UpgradeExecutor's Answer.
+	Version string
 	// NewUUID gives a new random UUID of RFC 4122 version 4: an agent refuses
 	// any other. Required.
 	NewUUID func() [16]byte
@@ -99,6 +101,8 @@ type Core struct {
 	timers   timers
 
 	talking talking
+	upgrade *upgrade
+	answers []answer // that wait for the agent
 
 	// The end.
 	hadTasks bool
@@ -171,6 +175,10 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.done(in)
 	case Closed:
 		c.closed(in)
+	case Prepared:
+		c.prepared(in)
+	case NotReplaced:
+		c.keep(in.Err)
 	case Ticked:
 		c.ticked()
 	default:
@@ -187,7 +195,7 @@ func (c *Core) Next() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	next, ok := c.timers.next()
-	if at := earlier(c.endsAt(), c.samplesAt()); !at.IsZero() && (!ok || at.Before(next)) {
+	if at := earlier(earlier(c.endsAt(), c.samplesAt()), c.upgradeDue()); !at.IsZero() && (!ok || at.Before(next)) {
 		next, ok = at, true
 	}
 	return next, ok
@@ -206,20 +214,28 @@ func (c *Core) subscribed(in Subscribed) {
 		c.quiet = c.now
 	}
 	c.sendUnsent()
-	for _, t := range c.tasks {
-		t.resumeChecks(c.now)
-		c.arm(t)
+	if !c.holding() {
+		c.releaseChecks()
 	}
+	c.answerAll()
 	c.note(Info, nil, "subscribed with the agent")
 }
 
 func (c *Core) disconnected(in Disconnected) {
+	if in.Given {
+		c.connected, c.disconnectedAt = false, c.now
+		c.markUnsent()
+		return
+	}
 	if !c.connected {
 		level := Debug
 		if !c.complained {
 			level, c.complained = Info, true
 		}
 		c.note(level, nil, "cannot subscribe: %s; trying again", in.Reason)
+		if c.everSubscribed && !c.config.Checkpoint {
+			c.close("the agent is gone ("+in.Reason+"), and the framework does not checkpoint", true)
+		}
 		return
 	}
 	c.connected = false
@@ -239,6 +255,13 @@ func (c *Core) disconnected(in Disconnected) {
 // ticked does what has fallen due.
 func (c *Core) ticked() {
 	c.sampleIfDue()
+	if due(c.upgradeDue(), c.now) {
+		why := c.halfDone()
+		if why == "" {
+			why = "the agent is away, or tasks are ending"
+		}
+		c.keep("there was no moment for it within " + quietTime.String() + ": " + why)
+	}
 	for {
 		run, ok := c.timers.due(c.now)
 		if !ok {

@@ -44,6 +44,8 @@ type Effects struct {
 	// Says are calls of MESSAGE. Each is made once, and whether it arrives is
 	// nobody's business.
 	Says []*executor.Call
+	// Prepare, when it is not nil, is about this executor's own program.
+	Prepare *Prepare
 	// Notices are facts for the log.
 	Notices []Notice
 	// End, when it is not nil, ends the executor. It is the last effect that

@@ -23,7 +23,11 @@ type (
 	Subscribed struct{ Event *executor.Event_Subscribed }
 	// Disconnected says that the subscription has ended or could not be made;
 	// calls fail until the next Subscribed.
-	Disconnected struct{ Reason string }
+	Disconnected struct {
+		Reason string
+		// Given says that the executor itself has given it up, for a moment.
+		Given bool
+	}
 	// Rejected says that the agent will never take this executor's
 	// subscription.
 	Rejected struct{ Reason string }

@@ -130,6 +130,8 @@ func (w *world) anything() {
 		if rapid.IntRange(0, 20).Draw(w.t, "shutdown") == 0 {
 			w.shutdown = true
 			w.step(Shutdown{Reason: "the agent asked for it"})
+		} else {
+			w.replace()
 		}
 	default:
 		w.kernel()

@@ -68,6 +68,9 @@ type talking struct {
 	until, next time.Time
 	// measuring says that a Measure is under way.
 	measuring bool
+	// asked counts the deliveries, and the sessions that are being opened, of
+	// which there is no news yet.
+	asked int
 	// sessions counts those that are open, or being opened.
 	sessions int
 }
@@ -91,6 +94,8 @@ func (c *Core) heard(data []byte) {
 		c.sendSignal(m.Request, m.GetSendSignal())
 	case m.GetOpenSession() != nil:
 		c.openSession(m.Request, m.GetOpenSession())
+	case m.GetUpgradeExecutor() != nil:
+		c.upgradeAsked(m.Request, m.GetUpgradeExecutor())
 	}
 }
 
@@ -123,6 +128,10 @@ func (c *Core) sampleIfDue() {
 	}
 	if !c.connected || s.until.Before(c.now) {
 		s.next = time.Time{}
+		return
+	}
+	if c.holding() {
+		s.next = c.now.Add(s.interval)
 		return
 	}
 	s.next = c.now.Add(s.interval)
@@ -158,11 +167,16 @@ func (c *Core) say(m *tandemv1.FromExecutor) {
 
 // answer says what became of a request.
 func (c *Core) answer(request uint64, problem string) {
-	if request == 0 {
+	c.answerWith(answer{request: request, problem: problem})
+}
+
+func (c *Core) answerWith(a answer) {
+	if a.request == 0 {
 		return
 	}
-	problem = strings.ToValidUTF8(problem, "\uFFFD")
-	c.say(&tandemv1.FromExecutor{Word: &tandemv1.FromExecutor_Answer{Answer: &tandemv1.Answer{Request: request, Problem: problem}}})
+	c.say(&tandemv1.FromExecutor{Word: &tandemv1.FromExecutor_Answer{Answer: &tandemv1.Answer{
+		Request: a.request, Problem: strings.ToValidUTF8(a.problem, "\uFFFD"), Version: a.version,
+	}}})
 }
 
 // runningTask returns a task that runs, or answers why there is none.
@@ -190,6 +204,7 @@ func (c *Core) sendSignal(request uint64, ask *tandemv1.SendSignal) {
 		return
 	}
 	if t := c.runningTask(request, ask.TaskId); t != nil {
+		c.talking.asked++
 		c.out.Deliveries = append(c.out.Deliveries, Deliver{Request: request, Run: t.run, Signal: signal, All: ask.All})
 	}
 }
@@ -202,6 +217,9 @@ func (c *Core) openSession(request uint64, ask *tandemv1.OpenSession) {
 	case c.closing != nil:
 		c.answer(request, "the executor ends")
 		return
+	case c.holding():
+		c.answer(request, "the executor is being replaced; try again in a moment")
+		return
 	case t.kill != nil:
 		c.answer(request, "task "+t.id+" is being ended")
 		return
@@ -210,11 +228,13 @@ func (c *Core) openSession(request uint64, ask *tandemv1.OpenSession) {
 		return
 	}
 	c.talking.sessions++
+	c.talking.asked++
 	c.out.Opens = append(c.out.Opens, Open{Request: request, Run: t.run, Task: t.id, Address: ask.Address, Token: ask.Token})
 }
 
 // done passes on what became of a Deliver or an Open.
 func (c *Core) done(in Done) {
+	c.talking.asked--
 	t := c.tasks[in.Task]
 	if in.Err != "" {
 		c.note(Warn, t, "%s, as the scheduler asked: %s", in.What, in.Err)

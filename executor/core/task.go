@@ -116,7 +116,7 @@ func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
 // admit takes tasks from the queue, as long as not too many are starting.
 func (c *Core) admit() {
-	for c.starting < c.config.Starts && len(c.queue) > 0 {
+	for c.starting < c.config.Starts && len(c.queue) > 0 && !c.holding() {
 		t := c.queue[0]
 		c.queue = c.queue[1:]
 		if t.phase == queued { // Otherwise it was killed in the queue.

@@ -82,6 +82,10 @@ type Options struct {
 	// Open is called once, at the first subscription, whose event says where
 	// the executor is. An error ends the executor. Required.
 	Open func(*executor.Event_Subscribed) (Tasks, error)
+	// Upgrader replaces this program by another; nil for what cannot be replaced.
+	Upgrader Upgrader
+	// Adopted is what the program before this one has passed on; nil for a start.
+	Adopted *Adopted
 	// Backoff bounds the random wait between attempts to subscribe, as
 	// MESOS_SUBSCRIPTION_BACKOFF_MAX says it. Agents wait for no longer than
 	// that for an executor to come back, so that a quarter of it is used, and
@@ -118,6 +122,7 @@ type loop struct {
 	options Options
 	core    *core.Core
 	tasks   Tasks
+	stream  Stream  // of the present subscription; nil without one
 	sender  *sender // of the present subscription; nil without one
 
 	processes map[core.Run]Process
@@ -153,14 +158,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	c, err := core.New(time.Now(), o.Core)
-	if err != nil {
-		return err
-	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	l := &loop{
-		options: o, core: c,
+		options:   o,
 		processes: make(map[core.Run]Process),
 		fetches:   make(map[core.Run]context.CancelFunc),
 		checks:    make(map[core.Run]checking),
@@ -172,6 +173,14 @@ func Run(ctx context.Context, o Options) error {
 		slots:      make(chan struct{}, o.Fetches),
 		saying:     make(chan struct{}, maxSaying),
 	}
+	if o.Adopted != nil {
+		err = l.adopt(o.Adopted)
+	} else {
+		l.core, err = core.New(time.Now(), o.Core)
+	}
+	if err != nil {
+		return err
+	}
 	go l.connect()
 	return l.run(ctx)
 }
@@ -181,6 +190,10 @@ func (l *loop) run(ctx context.Context) error {
 	defer timer.Stop()
 	asked := ctx.Done()
 	for {
+		var moment <-chan time.Time
+		if l.core.Replaceable() {
+			moment = time.After(momentTime)
+		}
 		if next, ok := l.core.Next(); ok {
 			timer.Reset(time.Until(next))
 		} else {
@@ -197,11 +210,16 @@ func (l *loop) run(ctx context.Context) error {
 			case in = <-l.inputs:
 			default:
 			}
+		case <-moment:
+			in.Input = core.Ticked{}
 		case <-asked:
 			asked = nil
 			in.Input = core.Shutdown{Reason: context.Cause(ctx).Error()}
 		}
 		end, err := l.step(in)
+		if end == nil && err == nil {
+			end, err = l.replace()
+		}
 		if err != nil {
 			return err
 		}
@@ -229,8 +247,10 @@ func (l *loop) step(in input) (*core.End, error) {
 		l.stopSending()
 		// An agent that does not know of the subscription has to be asked
 		// for a new one.
+		l.stream = in.stream
 		l.sender = newSender(l.life, l.options.Agent, l.options.Log, in.stream.Close)
 	case core.Disconnected, core.Rejected:
+		l.stream = nil
 		l.stopSending()
 	case core.Started:
 		if in.process != nil {

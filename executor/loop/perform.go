@@ -57,6 +57,9 @@ func (l *loop) perform(e core.Effects) {
 		l.open(o)
 	}
 	l.say(e.Says)
+	if e.Prepare != nil {
+		l.prepare(*e.Prepare)
+	}
 }
 
 // fetch brings a task's files in the background.
@@ -89,7 +92,12 @@ func (l *loop) start(s core.Start) {
 	}
 	// This stack has grown with the start; who waits, maybe for months, gets a
 	// fresh one.
-	go func() { l.post(core.Exited{Run: s.Run, Exit: p.Wait()}) }()
+	l.await(s.Run, p)
+}
+
+// await sees a workload to its end.
+func (l *loop) await(run core.Run, p Process) {
+	go func() { l.post(core.Exited{Run: run, Exit: p.Wait()}) }()
 }
 
 func (l *loop) signal(s core.Signal) {

@@ -21,6 +21,7 @@ const (
 type Journal struct {
 	to    io.Writer
 	lines chan []byte
+	marks chan chan struct{} // of those who flush
 	done  chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -31,7 +32,7 @@ type Journal struct {
 // NewJournal returns a Journal that writes to another writer, whose errors it
 // ignores: there is nobody to tell.
 func NewJournal(to io.Writer) *Journal {
-	j := &Journal{to: to, lines: make(chan []byte, journalLines), done: make(chan struct{})}
+	j := &Journal{to: to, lines: make(chan []byte, journalLines), marks: make(chan chan struct{}), done: make(chan struct{})}
 	go j.run()
 	return j
 }
@@ -55,6 +56,25 @@ func (j *Journal) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// Flush waits until what was written by now has been taken, for a second at the
+// most.
+func (j *Journal) Flush() {
+	mark := make(chan struct{})
+	timer := time.NewTimer(journalPatience)
+	defer timer.Stop()
+	select {
+	case j.marks <- mark:
+	case <-j.done:
+		return
+	case <-timer.C:
+		return
+	}
+	select {
+	case <-mark:
+	case <-timer.C:
+	}
+}
+
 // Close writes what is left, for a second at the most.
 func (j *Journal) Close() {
 	j.mu.Lock()
@@ -73,7 +93,18 @@ func (j *Journal) Close() {
 
 func (j *Journal) run() {
 	defer close(j.done)
-	for line := range j.lines {
-		_, _ = j.to.Write(line)
+	for {
+		select {
+		case line, ok := <-j.lines:
+			if !ok {
+				return
+			}
+			_, _ = j.to.Write(line)
+		case mark := <-j.marks:
+			for n := len(j.lines); n > 0; n-- {
+				_, _ = j.to.Write(<-j.lines)
+			}
+			close(mark)
+		}
 	}
 }

@@ -152,9 +152,11 @@ type Stream struct {
 	log    logrus.FieldLogger
 	done   chan struct{} // closed when all is written that will be
 
-	mu      sync.Mutex // guards what follows
-	lost    Loss
-	writing int // bytes that are read and on their way to the disk
+	mu        sync.Mutex // guards what follows
+	lost      Loss
+	finishing bool
+	writing   int           // bytes that are read and on their way to the disk
+	parked    chan struct{} // closed when run has stopped for a Suspend; nil without one
 }
 
 // Name is the live file's, without its directory.
@@ -165,6 +167,9 @@ func (s *Stream) Name() string { return s.name }
 // still holds the pipe, finds nobody at its other end. It blocks while the disk
 // works, and for 5 seconds at the most.
 func (s *Stream) Finish() Loss {
+	s.mu.Lock()
+	s.finishing = true
+	s.mu.Unlock()
 	// It ends the wait for more. What has been written by now is still read.
 	_ = s.in.SetReadDeadline(time.Unix(1, 0)) // fails when the stream has ended by itself
 	timer := time.NewTimer(s.keeper.patience)
@@ -213,25 +218,44 @@ func (s *Stream) lose(l Loss) {
 // run writes the stream until its end, or until Finish, and then what the pipe
 // holds at that time.
 func (s *Stream) run() {
-	defer close(s.done)
-	defer s.files.close()
-	defer s.in.Close()
+	if s.write() {
+		return
+	}
+	_ = s.in.Close()
+	s.files.close()
+	close(s.done)
+}
+
+// write does so, and says whether it stopped for a Suspend.
+func (s *Stream) write() (suspended bool) {
 	conn, err := s.in.SyscallConn()
 	if err != nil {
-		return // cannot be: nobody else closes it
+		return false // cannot be: nobody else closes it
 	}
-	for conn.Read(readable) == nil {
-		if s.turn(conn, piece) == 0 {
-			return
+	for {
+		err := conn.Read(readable)
+		if s.park() {
+			return true
 		}
+		if err == nil {
+			if s.turn(conn, piece) == 0 {
+				return false
+			}
+			continue
+		}
+		if s.ending() {
+			break
+		}
+		// A Suspend has come and gone.
 	}
 	for left := waiting(conn); left > 0; {
 		n := s.turn(conn, min(left, piece))
 		if n == 0 {
-			return
+			break
 		}
 		left -= n
 	}
+	return false
 }
 
 // turn moves up to so many bytes to the files, when it is this stream's turn. It

@@ -131,9 +131,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{launcher: s.options.Launcher, spec: spec, process: process, warnings: limits.Skipped, turns: map[core.CheckKind]chan struct{}{
-		core.Health: make(chan struct{}, 1), core.Status: make(chan struct{}, 1), core.Hook: make(chan struct{}, 1),
-	}}
+	p := s.process(spec, process, limits.Skipped)
 	for _, skipped := range process.Skipped() {
 		p.warnings = append(p.warnings, skipped.Error())
 	}

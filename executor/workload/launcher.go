@@ -26,6 +26,9 @@ type Options struct {
 	// case NoContainer should say why.
 	Container   *cgroup.Container
 	NoContainer error
+	// Adopt are the workloads of the program whose place this one has taken, in
+	// the same process. [Launcher.Adopted] returns them.
+	Adopt []State
 	// Log is told what nobody waits for; nil for silence.
 	Log logrus.FieldLogger
 }
@@ -41,7 +44,8 @@ type Launcher struct {
 	tether    tether
 	spawn     func(spawn.Program, spawn.Options) (*spawn.Child, error) // a test's, or spawn.Start
 	nofile    func() *spawn.Rlimit                                     // that the executor was started with; nil for unknown
-	oomScore  int                                                      // the executor's own oom_score_adj
+	adopted   []*Process
+	oomScore  int // the executor's own oom_score_adj
 
 	mu      sync.Mutex // guards what follows
 	ids     map[string]bool
@@ -67,8 +71,14 @@ func New(o Options) (*Launcher, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
 	}
-	l.reaper = startReaper(o.Log)
 	l.output = output.NewKeeper(o.Log)
+	l.reaper = newReaper(o.Log)
+	for _, s := range o.Adopt {
+		if err := l.adopt(s); err != nil {
+			return nil, fmt.Errorf("cannot go on with workload %s: %w", s.ID, err)
+		}
+	}
+	l.reaper.start()
 	return l, nil
 }
 

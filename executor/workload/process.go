@@ -41,6 +41,8 @@ type Process struct {
 	reaped   bool          // pid is no longer its own
 	killed   bool          // Kill is at work, or was
 	settling bool          // supervise is at work, and nobody else may kill
+	held     chan struct{} // open while it is suspended; nil when it is not
+	wanted   bool          // Kill was called meanwhile
 	watch    *cgroup.Watch // of its memory; nil for none
 	guests   []*Process    // that have not ended
 }
@@ -75,6 +77,10 @@ func (p *Process) Signal(sig syscall.Signal) error {
 func (p *Process) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.held != nil {
+		p.wanted = true
+		return
+	}
 	if p.killed || p.settling {
 		return
 	}
@@ -132,6 +138,11 @@ func (p *Process) supervise(pidfd *os.File) {
 	}
 	ended := time.Now()
 	p.mu.Lock()
+	for held := p.held; held != nil; held = p.held {
+		p.mu.Unlock()
+		<-held
+		p.mu.Lock()
+	}
 	p.settling = true
 	guests := p.guests
 	p.mu.Unlock()

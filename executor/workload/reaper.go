@@ -34,8 +34,8 @@ type reaper struct {
 // it, before looking again.
 const foreignWait = 50 * time.Millisecond
 
-func startReaper(log logrus.FieldLogger) *reaper {
-	r := &reaper{
+func newReaper(log logrus.FieldLogger) *reaper {
+	return &reaper{
 		managed: make(map[int]*Process),
 		log:     log,
 		signals: make(chan os.Signal, 1),
@@ -43,9 +43,12 @@ func startReaper(log logrus.FieldLogger) *reaper {
 		done:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+}
+
+// start begins to reap. Main processes that there are already must be managed.
+func (r *reaper) start() {
 	signal.Notify(r.signals, syscall.SIGCHLD)
 	go r.run()
-	return r
 }
 
 func (r *reaper) stop() {

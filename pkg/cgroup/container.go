@@ -52,6 +52,9 @@ type ContainerOptions struct {
 	// lives no more is ended and removed by the next.
 	// It is not used on v1, where the agent's own cgroup serves.
 	Subtree string
+	// Held is the descriptor by which the program whose place this one takes held
+	// its directory there; 0 for none. See [Container.Held].
+	Held int
 	// Depth bounds the chain on v2; 0 means [DefaultDepth].
 	Depth int
 }
@@ -178,7 +181,12 @@ func openSubtree(o ContainerOptions) (*Container, error) {
 		return nil, err
 	}
 	dir := filepath.Join(subtree, o.ID)
-	held, err := claim(subtree, o.ID)
+	held := o.Held
+	if held > 0 {
+		err = hold(held, dir)
+	} else {
+		held, err = claim(subtree, o.ID)
+	}
 	if err != nil {
 		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
 	}

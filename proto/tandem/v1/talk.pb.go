@@ -38,6 +38,7 @@ type ToExecutor struct {
 	//	*ToExecutor_SampleUsage
 	//	*ToExecutor_SendSignal
 	//	*ToExecutor_OpenSession
+	//	*ToExecutor_UpgradeExecutor
 	Ask           isToExecutor_Ask `protobuf_oneof:"ask"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -128,6 +129,15 @@ func (x *ToExecutor) GetOpenSession() *OpenSession {
 	return nil
 }
 
+func (x *ToExecutor) GetUpgradeExecutor() *UpgradeExecutor {
+	if x != nil {
+		if x, ok := x.Ask.(*ToExecutor_UpgradeExecutor); ok {
+			return x.UpgradeExecutor
+		}
+	}
+	return nil
+}
+
 type isToExecutor_Ask interface {
 	isToExecutor_Ask()
 }
@@ -144,11 +154,17 @@ type ToExecutor_OpenSession struct {
 	OpenSession *OpenSession `protobuf:"bytes,6,opt,name=open_session,json=openSession,proto3,oneof"`
 }
 
+type ToExecutor_UpgradeExecutor struct {
+	UpgradeExecutor *UpgradeExecutor `protobuf:"bytes,7,opt,name=upgrade_executor,json=upgradeExecutor,proto3,oneof"`
+}
+
 func (*ToExecutor_SampleUsage) isToExecutor_Ask() {}
 
 func (*ToExecutor_SendSignal) isToExecutor_Ask() {}
 
 func (*ToExecutor_OpenSession) isToExecutor_Ask() {}
+
+func (*ToExecutor_UpgradeExecutor) isToExecutor_Ask() {}
 
 // SampleUsage asks for UsageSamples of all running tasks at an interval, for a
 // while. Asked again it replaces what was asked for before; whoever still wants
@@ -338,6 +354,66 @@ func (x *OpenSession) GetToken() string {
 	return ""
 }
 
+// UpgradeExecutor asks the executor to replace itself by another program, in the
+// same process, while its tasks run on. The Answer comes from the new program
+// once it has subscribed, or from the old one with the reason why it stays. It
+// may take two minutes: the program is fetched, checked and tried first, and
+// tasks that are being started are waited for.
+type UpgradeExecutor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the program is: an address that tasks could fetch it from. The agent's
+	// machine must be able to run it.
+	Uri string `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	// Of the program's bytes, in hexadecimal digits. It must be given.
+	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpgradeExecutor) Reset() {
+	*x = UpgradeExecutor{}
+	mi := &file_tandem_v1_talk_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpgradeExecutor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpgradeExecutor) ProtoMessage() {}
+
+func (x *UpgradeExecutor) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_talk_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpgradeExecutor.ProtoReflect.Descriptor instead.
+func (*UpgradeExecutor) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UpgradeExecutor) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *UpgradeExecutor) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
 // FromExecutor is what an executor says to its scheduler.
 type FromExecutor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -356,7 +432,7 @@ type FromExecutor struct {
 
 func (x *FromExecutor) Reset() {
 	*x = FromExecutor{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[4]
+	mi := &file_tandem_v1_talk_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +444,7 @@ func (x *FromExecutor) String() string {
 func (*FromExecutor) ProtoMessage() {}
 
 func (x *FromExecutor) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[4]
+	mi := &file_tandem_v1_talk_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +457,7 @@ func (x *FromExecutor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromExecutor.ProtoReflect.Descriptor instead.
 func (*FromExecutor) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FromExecutor) GetMagic() uint32 {
@@ -445,14 +521,16 @@ type Answer struct {
 	// That of the ToExecutor.
 	Request uint64 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
 	// Why it was not done, for a person; empty when it was.
-	Problem       string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The version of the program that answers, in answer to an UpgradeExecutor.
+	Version       string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[5]
+	mi := &file_tandem_v1_talk_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +542,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[5]
+	mi := &file_tandem_v1_talk_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +555,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Answer) GetRequest() uint64 {
@@ -494,6 +572,13 @@ func (x *Answer) GetProblem() string {
 	return ""
 }
 
+func (x *Answer) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 // UsageSamples are those of all tasks of an executor that run. Where they do not
 // fit into one message there are several.
 type UsageSamples struct {
@@ -505,7 +590,7 @@ type UsageSamples struct {
 
 func (x *UsageSamples) Reset() {
 	*x = UsageSamples{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[6]
+	mi := &file_tandem_v1_talk_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +602,7 @@ func (x *UsageSamples) String() string {
 func (*UsageSamples) ProtoMessage() {}
 
 func (x *UsageSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[6]
+	mi := &file_tandem_v1_talk_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +615,7 @@ func (x *UsageSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageSamples.ProtoReflect.Descriptor instead.
 func (*UsageSamples) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{6}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UsageSamples) GetSamples() []*UsageSample {
@@ -565,7 +650,7 @@ type UsageSample struct {
 
 func (x *UsageSample) Reset() {
 	*x = UsageSample{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[7]
+	mi := &file_tandem_v1_talk_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +662,7 @@ func (x *UsageSample) String() string {
 func (*UsageSample) ProtoMessage() {}
 
 func (x *UsageSample) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[7]
+	mi := &file_tandem_v1_talk_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +675,7 @@ func (x *UsageSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageSample.ProtoReflect.Descriptor instead.
 func (*UsageSample) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{7}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UsageSample) GetTaskId() string {
@@ -679,7 +764,7 @@ type Pressure struct {
 
 func (x *Pressure) Reset() {
 	*x = Pressure{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[8]
+	mi := &file_tandem_v1_talk_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +776,7 @@ func (x *Pressure) String() string {
 func (*Pressure) ProtoMessage() {}
 
 func (x *Pressure) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[8]
+	mi := &file_tandem_v1_talk_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +789,7 @@ func (x *Pressure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pressure.ProtoReflect.Descriptor instead.
 func (*Pressure) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Pressure) GetSome() float64 {
@@ -747,7 +832,7 @@ type ExecInput struct {
 
 func (x *ExecInput) Reset() {
 	*x = ExecInput{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[9]
+	mi := &file_tandem_v1_talk_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +844,7 @@ func (x *ExecInput) String() string {
 func (*ExecInput) ProtoMessage() {}
 
 func (x *ExecInput) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[9]
+	mi := &file_tandem_v1_talk_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +857,7 @@ func (x *ExecInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInput.ProtoReflect.Descriptor instead.
 func (*ExecInput) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExecInput) GetInput() isExecInput_Input {
@@ -899,7 +984,7 @@ type ExecCommand struct {
 
 func (x *ExecCommand) Reset() {
 	*x = ExecCommand{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[10]
+	mi := &file_tandem_v1_talk_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +996,7 @@ func (x *ExecCommand) String() string {
 func (*ExecCommand) ProtoMessage() {}
 
 func (x *ExecCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[10]
+	mi := &file_tandem_v1_talk_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1009,7 @@ func (x *ExecCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCommand.ProtoReflect.Descriptor instead.
 func (*ExecCommand) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecCommand) GetArgs() []string {
@@ -973,7 +1058,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[11]
+	mi := &file_tandem_v1_talk_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1070,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[11]
+	mi := &file_tandem_v1_talk_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1083,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TerminalSize) GetWidth() uint32 {
@@ -1034,7 +1119,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[12]
+	mi := &file_tandem_v1_talk_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1131,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[12]
+	mi := &file_tandem_v1_talk_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1144,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecOutput) GetOutput() isExecOutput_Output {
@@ -1178,7 +1263,7 @@ type ExecEnd struct {
 
 func (x *ExecEnd) Reset() {
 	*x = ExecEnd{}
-	mi := &file_tandem_v1_talk_proto_msgTypes[13]
+	mi := &file_tandem_v1_talk_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1275,7 @@ func (x *ExecEnd) String() string {
 func (*ExecEnd) ProtoMessage() {}
 
 func (x *ExecEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_talk_proto_msgTypes[13]
+	mi := &file_tandem_v1_talk_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1288,7 @@ func (x *ExecEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnd.ProtoReflect.Descriptor instead.
 func (*ExecEnd) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_talk_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecEnd) GetExitCode() int32 {
@@ -1224,7 +1309,7 @@ var File_tandem_v1_talk_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_talk_proto_rawDesc = "" +
 	"\n" +
-	"\x14tandem/v1/talk.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tandem/v1/task.proto\"\x91\x02\n" +
+	"\x14tandem/v1/talk.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tandem/v1/task.proto\"\xda\x02\n" +
 	"\n" +
 	"ToExecutor\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12\x18\n" +
@@ -1233,7 +1318,8 @@ const file_tandem_v1_talk_proto_rawDesc = "" +
 	"\fsample_usage\x18\x04 \x01(\v2\x16.tandem.v1.SampleUsageH\x00R\vsampleUsage\x128\n" +
 	"\vsend_signal\x18\x05 \x01(\v2\x15.tandem.v1.SendSignalH\x00R\n" +
 	"sendSignal\x12;\n" +
-	"\fopen_session\x18\x06 \x01(\v2\x16.tandem.v1.OpenSessionH\x00R\vopenSessionB\x05\n" +
+	"\fopen_session\x18\x06 \x01(\v2\x16.tandem.v1.OpenSessionH\x00R\vopenSession\x12G\n" +
+	"\x10upgrade_executor\x18\a \x01(\v2\x1a.tandem.v1.UpgradeExecutorH\x00R\x0fupgradeExecutorB\x05\n" +
 	"\x03ask\"u\n" +
 	"\vSampleUsage\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
@@ -1246,16 +1332,20 @@ const file_tandem_v1_talk_proto_rawDesc = "" +
 	"\vOpenSession\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\tR\x05token\"\xa8\x01\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\";\n" +
+	"\x0fUpgradeExecutor\x12\x10\n" +
+	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"\xa8\x01\n" +
 	"\fFromExecutor\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x123\n" +
 	"\asamples\x18\x03 \x01(\v2\x17.tandem.v1.UsageSamplesH\x00R\asamples\x12+\n" +
 	"\x06answer\x18\x04 \x01(\v2\x11.tandem.v1.AnswerH\x00R\x06answerB\x06\n" +
-	"\x04word\"<\n" +
+	"\x04word\"V\n" +
 	"\x06Answer\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\tR\aproblem\"@\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"@\n" +
 	"\fUsageSamples\x120\n" +
 	"\asamples\x18\x01 \x03(\v2\x16.tandem.v1.UsageSampleR\asamples\"\xfe\x03\n" +
 	"\vUsageSample\x12\x17\n" +
@@ -1323,50 +1413,52 @@ func file_tandem_v1_talk_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_talk_proto_rawDescData
 }
 
-var file_tandem_v1_talk_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_tandem_v1_talk_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tandem_v1_talk_proto_goTypes = []any{
 	(*ToExecutor)(nil),            // 0: tandem.v1.ToExecutor
 	(*SampleUsage)(nil),           // 1: tandem.v1.SampleUsage
 	(*SendSignal)(nil),            // 2: tandem.v1.SendSignal
 	(*OpenSession)(nil),           // 3: tandem.v1.OpenSession
-	(*FromExecutor)(nil),          // 4: tandem.v1.FromExecutor
-	(*Answer)(nil),                // 5: tandem.v1.Answer
-	(*UsageSamples)(nil),          // 6: tandem.v1.UsageSamples
-	(*UsageSample)(nil),           // 7: tandem.v1.UsageSample
-	(*Pressure)(nil),              // 8: tandem.v1.Pressure
-	(*ExecInput)(nil),             // 9: tandem.v1.ExecInput
-	(*ExecCommand)(nil),           // 10: tandem.v1.ExecCommand
-	(*TerminalSize)(nil),          // 11: tandem.v1.TerminalSize
-	(*ExecOutput)(nil),            // 12: tandem.v1.ExecOutput
-	(*ExecEnd)(nil),               // 13: tandem.v1.ExecEnd
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*Usage)(nil),                 // 16: tandem.v1.Usage
+	(*UpgradeExecutor)(nil),       // 4: tandem.v1.UpgradeExecutor
+	(*FromExecutor)(nil),          // 5: tandem.v1.FromExecutor
+	(*Answer)(nil),                // 6: tandem.v1.Answer
+	(*UsageSamples)(nil),          // 7: tandem.v1.UsageSamples
+	(*UsageSample)(nil),           // 8: tandem.v1.UsageSample
+	(*Pressure)(nil),              // 9: tandem.v1.Pressure
+	(*ExecInput)(nil),             // 10: tandem.v1.ExecInput
+	(*ExecCommand)(nil),           // 11: tandem.v1.ExecCommand
+	(*TerminalSize)(nil),          // 12: tandem.v1.TerminalSize
+	(*ExecOutput)(nil),            // 13: tandem.v1.ExecOutput
+	(*ExecEnd)(nil),               // 14: tandem.v1.ExecEnd
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*Usage)(nil),                 // 17: tandem.v1.Usage
 }
 var file_tandem_v1_talk_proto_depIdxs = []int32{
 	1,  // 0: tandem.v1.ToExecutor.sample_usage:type_name -> tandem.v1.SampleUsage
 	2,  // 1: tandem.v1.ToExecutor.send_signal:type_name -> tandem.v1.SendSignal
 	3,  // 2: tandem.v1.ToExecutor.open_session:type_name -> tandem.v1.OpenSession
-	14, // 3: tandem.v1.SampleUsage.interval:type_name -> google.protobuf.Duration
-	14, // 4: tandem.v1.SampleUsage.lease:type_name -> google.protobuf.Duration
-	6,  // 5: tandem.v1.FromExecutor.samples:type_name -> tandem.v1.UsageSamples
-	5,  // 6: tandem.v1.FromExecutor.answer:type_name -> tandem.v1.Answer
-	7,  // 7: tandem.v1.UsageSamples.samples:type_name -> tandem.v1.UsageSample
-	15, // 8: tandem.v1.UsageSample.time:type_name -> google.protobuf.Timestamp
-	16, // 9: tandem.v1.UsageSample.usage:type_name -> tandem.v1.Usage
-	8,  // 10: tandem.v1.UsageSample.cpu_pressure:type_name -> tandem.v1.Pressure
-	8,  // 11: tandem.v1.UsageSample.memory_pressure:type_name -> tandem.v1.Pressure
-	8,  // 12: tandem.v1.UsageSample.io_pressure:type_name -> tandem.v1.Pressure
-	14, // 13: tandem.v1.Pressure.some_total:type_name -> google.protobuf.Duration
-	10, // 14: tandem.v1.ExecInput.command:type_name -> tandem.v1.ExecCommand
-	11, // 15: tandem.v1.ExecInput.size:type_name -> tandem.v1.TerminalSize
-	11, // 16: tandem.v1.ExecCommand.size:type_name -> tandem.v1.TerminalSize
-	13, // 17: tandem.v1.ExecOutput.end:type_name -> tandem.v1.ExecEnd
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	4,  // 3: tandem.v1.ToExecutor.upgrade_executor:type_name -> tandem.v1.UpgradeExecutor
+	15, // 4: tandem.v1.SampleUsage.interval:type_name -> google.protobuf.Duration
+	15, // 5: tandem.v1.SampleUsage.lease:type_name -> google.protobuf.Duration
+	7,  // 6: tandem.v1.FromExecutor.samples:type_name -> tandem.v1.UsageSamples
+	6,  // 7: tandem.v1.FromExecutor.answer:type_name -> tandem.v1.Answer
+	8,  // 8: tandem.v1.UsageSamples.samples:type_name -> tandem.v1.UsageSample
+	16, // 9: tandem.v1.UsageSample.time:type_name -> google.protobuf.Timestamp
+	17, // 10: tandem.v1.UsageSample.usage:type_name -> tandem.v1.Usage
+	9,  // 11: tandem.v1.UsageSample.cpu_pressure:type_name -> tandem.v1.Pressure
+	9,  // 12: tandem.v1.UsageSample.memory_pressure:type_name -> tandem.v1.Pressure
+	9,  // 13: tandem.v1.UsageSample.io_pressure:type_name -> tandem.v1.Pressure
+	15, // 14: tandem.v1.Pressure.some_total:type_name -> google.protobuf.Duration
+	11, // 15: tandem.v1.ExecInput.command:type_name -> tandem.v1.ExecCommand
+	12, // 16: tandem.v1.ExecInput.size:type_name -> tandem.v1.TerminalSize
+	12, // 17: tandem.v1.ExecCommand.size:type_name -> tandem.v1.TerminalSize
+	14, // 18: tandem.v1.ExecOutput.end:type_name -> tandem.v1.ExecEnd
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_talk_proto_init() }
@@ -1379,13 +1471,14 @@ func file_tandem_v1_talk_proto_init() {
 		(*ToExecutor_SampleUsage)(nil),
 		(*ToExecutor_SendSignal)(nil),
 		(*ToExecutor_OpenSession)(nil),
+		(*ToExecutor_UpgradeExecutor)(nil),
 	}
-	file_tandem_v1_talk_proto_msgTypes[4].OneofWrappers = []any{
+	file_tandem_v1_talk_proto_msgTypes[5].OneofWrappers = []any{
 		(*FromExecutor_Samples)(nil),
 		(*FromExecutor_Answer)(nil),
 	}
-	file_tandem_v1_talk_proto_msgTypes[7].OneofWrappers = []any{}
-	file_tandem_v1_talk_proto_msgTypes[9].OneofWrappers = []any{
+	file_tandem_v1_talk_proto_msgTypes[8].OneofWrappers = []any{}
+	file_tandem_v1_talk_proto_msgTypes[10].OneofWrappers = []any{
 		(*ExecInput_Command)(nil),
 		(*ExecInput_Stdin)(nil),
 		(*ExecInput_StdinEnd)(nil),
@@ -1393,7 +1486,7 @@ func file_tandem_v1_talk_proto_init() {
 		(*ExecInput_Signal)(nil),
 		(*ExecInput_Alive)(nil),
 	}
-	file_tandem_v1_talk_proto_msgTypes[12].OneofWrappers = []any{
+	file_tandem_v1_talk_proto_msgTypes[13].OneofWrappers = []any{
 		(*ExecOutput_Started)(nil),
 		(*ExecOutput_Stdout)(nil),
 		(*ExecOutput_Stderr)(nil),
@@ -1407,7 +1500,7 @@ func file_tandem_v1_talk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_talk_proto_rawDesc), len(file_tandem_v1_talk_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
