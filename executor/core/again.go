@@ -110,7 +110,7 @@ func (c *Core) wakeResting(t *task) {
 		})
 		return
 	}
-	if !due(t.restarts.at, c.now) {
+	if !due(t.restarts.at, c.now) || c.holding() {
 		return
 	}
 	// A run of its own: what still comes of the one before means nothing to it.

@@ -215,7 +215,7 @@ func (c *Core) subscribed(in Subscribed) {
 	}
 	c.sendUnsent()
 	if !c.holding() {
-		c.releaseChecks()
+		c.release()
 	}
 	c.answerAll()
 	c.note(Info, nil, "subscribed with the agent")
@@ -282,6 +282,9 @@ func (c *Core) ticked() {
 // arm sets the timer of a task to the first thing that it waits for.
 func (c *Core) arm(t *task) {
 	at := t.wakeAt()
+	if t.phase == resting && c.holding() {
+		at = t.expires
+	}
 	if at.Equal(t.armed) {
 		return
 	}

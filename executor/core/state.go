@@ -7,6 +7,8 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	"google.golang.org/protobuf/proto"
+
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -50,6 +52,8 @@ type GroupState struct {
 // TaskState is one task.
 type TaskState struct {
 	Run Run
+	// Order is its first run, which is its place among all.
+	Order Run
 	// Info is the TaskInfo in protobuf's binary form.
 	Info         []byte
 	Phase        string // as String of it says: never fetching or starting
@@ -60,14 +64,28 @@ type TaskState struct {
 	Healthy      *bool
 	CheckStatus  []byte // CheckStatusInfo in protobuf's binary form
 	Checkers     []CheckerState
+	Restarts     *RestartState // nil before the first start
+}
+
+// RestartState is what is known of a task whose workload is started again in place.
+type RestartState struct {
+	Total  uint32
+	Latest []Moment
+	Row    int
+	// Began is when the present run did, and At when the next does.
+	Began Moment
+	At    *Moment
+	Usage []byte // tandem.v1.Usage of earlier runs, in binary form
 }
 
 // KillState is a task's end under way.
 type KillState struct {
 	// Cause is the number of one: 0 the scheduler, 1 its group, 2 the mains of its
 	// group, 3 health, 4 max_completion_time, 5 the executor's end.
-	Cause    int
-	Why      string
+	Cause int
+	Why   string
+	// Again says that the workload is to be started again afterwards.
+	Again    bool
 	Deadline Moment
 	Next     *Moment
 }
@@ -91,7 +109,7 @@ type UpdateState struct {
 }
 
 // phaseOf is the inverse of phase.String, for those phases that can be passed on.
-var phaseOf = map[string]phase{"queued": queued, "waiting": waiting, "running": running, "ended": ended}
+var phaseOf = map[string]phase{"queued": queued, "waiting": waiting, "running": running, "resting": resting, "ended": ended}
 
 // State returns the core's state. HalfDone must return nothing.
 func (c *Core) State(now time.Time) (State, error) {
@@ -129,14 +147,19 @@ func (c *Core) State(now time.Time) (State, error) {
 			return State{}, fmt.Errorf("cannot pass on task %s: %w", t.id, err)
 		}
 		ts := TaskState{
-			Run: t.run, Info: info, Phase: t.phase.String(), Acknowledged: t.acknowledged, Warnings: t.warnings,
+			Run: t.run, Order: t.order, Info: info, Phase: t.phase.String(), Acknowledged: t.acknowledged, Warnings: t.warnings,
 			Expires: maybe(t.expires), Healthy: t.healthy,
 		}
 		if k := t.kill; k != nil {
-			ts.Kill = &KillState{Cause: int(k.cause), Why: k.why, Deadline: since(k.deadline), Next: maybe(k.next)}
+			ts.Kill = &KillState{Cause: int(k.cause), Why: k.why, Again: k.again, Deadline: since(k.deadline), Next: maybe(k.next)}
 		}
 		if t.checkStatus != nil {
 			if ts.CheckStatus, err = t.checkStatus.Marshal(); err != nil {
+				return State{}, fmt.Errorf("cannot pass on task %s: %w", t.id, err)
+			}
+		}
+		if r := &t.restarts; r.total > 0 || !r.began.IsZero() {
+			if ts.Restarts, err = r.state(since, maybe); err != nil {
 				return State{}, fmt.Errorf("cannot pass on task %s: %w", t.id, err)
 			}
 		}
@@ -164,6 +187,32 @@ func (c *Core) State(now time.Time) (State, error) {
 		return State{}, fmt.Errorf("cannot pass on an update: %w", err)
 	}
 	return s, nil
+}
+
+func (r *restarts) state(since func(time.Time) Moment, maybe func(time.Time) *Moment) (*RestartState, error) {
+	s := &RestartState{Total: r.total, Row: r.row, Began: since(r.began), At: maybe(r.at)}
+	for _, at := range r.latest {
+		s.Latest = append(s.Latest, since(at))
+	}
+	if r.usage == nil {
+		return s, nil
+	}
+	var err error
+	s.Usage, err = proto.Marshal(r.usage)
+	return s, err
+}
+
+// restarts is the inverse of state.
+func (s *RestartState) restarts(at func(Moment) time.Time, maybe func(*Moment) time.Time) (restarts, error) {
+	r := restarts{total: s.Total, row: s.Row, began: at(s.Began), at: maybe(s.At)}
+	for _, m := range s.Latest {
+		r.latest = append(r.latest, at(m))
+	}
+	if len(s.Usage) == 0 {
+		return r, nil
+	}
+	r.usage = &tandemv1.Usage{}
+	return r, proto.Unmarshal(s.Usage, r.usage)
 }
 
 // Running is a task whose workload runs.
@@ -218,16 +267,21 @@ func (c *Core) restore(now, written time.Time, s State) error {
 		if err != nil {
 			return err
 		}
-		if t.run == 0 || t.run > c.lastRun || c.runs[t.run] != nil || c.tasks[t.id] != nil {
+		if t.run == 0 || t.run > c.lastRun || t.order == 0 || t.order > t.run || c.runs[t.run] != nil || c.tasks[t.id] != nil {
 			return fmt.Errorf("task %q, run %d, is there twice, or never was", t.id, t.run)
 		}
 		c.runs[t.run], c.tasks[t.id] = t, t
+		if r := ts.Restarts; r != nil {
+			if t.restarts, err = r.restarts(at, maybe); err != nil {
+				return fmt.Errorf("the restarts of task %q: %w", t.id, err)
+			}
+		}
 		if !t.ended() {
 			c.live++
 		}
 		t.expires = maybe(ts.Expires)
 		if k := ts.Kill; k != nil {
-			t.kill = &kill{cause: cause(k.Cause), why: k.Why, deadline: at(k.Deadline), next: maybe(k.Next)}
+			t.kill = &kill{cause: cause(k.Cause), why: k.Why, again: k.Again, deadline: at(k.Deadline), next: maybe(k.Next)}
 			if t.phase == running && !t.kill.deadline.After(now) {
 				t.kill.next = now // Nobody may have been left to carry it out.
 			}
@@ -259,7 +313,7 @@ func (ts *TaskState) task() (*task, error) {
 		return nil, fmt.Errorf("the TaskInfo of run %d: %w", ts.Run, err)
 	}
 	t := newTask(info)
-	t.run, t.acknowledged, t.warnings, t.healthy = ts.Run, ts.Acknowledged, ts.Warnings, ts.Healthy
+	t.run, t.order, t.acknowledged, t.warnings, t.healthy = ts.Run, ts.Order, ts.Acknowledged, ts.Warnings, ts.Healthy
 	known := false
 	if t.phase, known = phaseOf[ts.Phase]; !known {
 		return nil, fmt.Errorf("task %q is %q, which cannot be passed on", t.id, ts.Phase)

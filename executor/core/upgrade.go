@@ -73,7 +73,7 @@ func (c *Core) prepared(in Prepared) {
 		c.answerAll()
 	default:
 		c.upgrade.prepared, c.upgrade.giveUp = true, c.now.Add(quietTime)
-		c.holdChecks()
+		c.hold()
 	}
 }
 
@@ -90,8 +90,8 @@ func (c *Core) keep(why string) {
 	held := c.upgrade.prepared
 	c.upgrade = nil
 	c.answerAll()
-	if held && c.connected {
-		c.releaseChecks()
+	if held {
+		c.release()
 	}
 }
 
@@ -114,16 +114,20 @@ func (c *Core) answerAll() {
 	c.answers = nil
 }
 
-func (c *Core) holdChecks() {
+// hold puts off what can wait: checks and restarts.
+func (c *Core) hold() {
 	for _, t := range c.tasks {
 		c.pauseChecks(t)
 		c.arm(t)
 	}
 }
 
-func (c *Core) releaseChecks() {
+// release is the end of hold, and of the time without an agent.
+func (c *Core) release() {
 	for _, t := range c.tasks {
-		t.resumeChecks(c.now)
+		if c.connected {
+			t.resumeChecks(c.now)
+		}
 		c.arm(t)
 	}
 }
