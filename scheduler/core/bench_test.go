@@ -7,6 +7,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -80,10 +81,15 @@ func benchCore(b *testing.B, tasks int, now time.Time) (*Core, []mesos.TaskStatu
 	return c, launched
 }
 
-// BenchmarkOffers is one event of 10,000 offers with instances waiting: matched,
-// launched and answered.
+// BenchmarkOffers is one event of 10,000 offers with instances waiting: decoded,
+// matched, and all that follows encoded.
 func BenchmarkOffers(b *testing.B) {
-	for _, waiting := range []int{0, 10000, 100000} {
+	event := scheduler.Event{Type: scheduler.Event_OFFERS, Offers: &scheduler.Event_Offers{Offers: benchOffers(10000, 0)}}
+	wire, err := event.Marshal()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, waiting := range []int{0, 1000, 10000, 100000} {
 		b.Run(fmt.Sprintf("waiting-%d", waiting), func(b *testing.B) {
 			placed := 0
 			for b.Loop() {
@@ -93,10 +99,15 @@ func BenchmarkOffers(b *testing.B) {
 				for n := range waiting / 1000 {
 					c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: benchJob(fmt.Sprintf("/job%d", n), 1000)}})
 				}
-				offers := benchOffers(10000, 0)
 				b.StartTimer()
-				e := c.Step(epoch, Offers{offers})
-				for _, call := range e.Calls {
+				var e scheduler.Event
+				if err := e.Unmarshal(wire); err != nil {
+					b.Fatal(err)
+				}
+				for _, call := range c.Step(epoch, Offers{e.Offers.Offers}).Calls {
+					if _, err := call.Marshal(); err != nil {
+						b.Fatal(err)
+					}
 					if call.Accept != nil {
 						placed += len(call.Accept.Operations)
 					}
@@ -105,6 +116,7 @@ func BenchmarkOffers(b *testing.B) {
 			if placed != waiting*b.N {
 				b.Fatalf("%d placed", placed)
 			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms")
 			b.ReportMetric(float64(placed)/b.Elapsed().Seconds(), "placements/s")
 		})
 	}
