@@ -150,7 +150,7 @@ func (c *Core) HalfDone() string {
 func (c *Core) halfDone() string {
 	switch s := &c.talking; {
 	case s.sessions > 0:
-		return fmt.Sprintf("%d commands of people run beside tasks", s.sessions)
+		return fmt.Sprintf("commands of people run beside tasks (%d)", s.sessions)
 	case s.asked > 0 || s.measuring:
 		return "tasks are being measured or signalled"
 	}

@@ -178,7 +178,7 @@ func TestUpgradeThatIsNotToBe(t *testing.T) {
 			c.talking.sessions = 1
 			c.Step(now, Prepared{})
 			return c.Step(now.Add(quietTime), Ticked{})
-		}, "within 1m0s: 1 commands of people run beside tasks"},
+		}, "within 1m0s: commands of people run beside tasks (1)"},
 		"the kernel refuses": {func(c *Core, now time.Time) Effects {
 			c.Step(now, Prepared{})
 			c.Step(now, Disconnected{Given: true})

@@ -229,6 +229,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 			_, err := c.SignalTask(ctx, &tandemv1.SignalTaskRequest{TaskId: "team_words.0.1.count", Signal: "SIGHUP"})
 			return err
 		}},
+		"UpgradeExecutor": {"writer", false, func(c client) error {
+			_, err := c.UpgradeExecutor(ctx, &tandemv1.UpgradeExecutorRequest{TaskId: "team_words.0.1.count"})
+			return err
+		}},
 		"ExecTask": {"writer", false, func(c client) error {
 			s, err := c.ExecTask(ctx)
 			if err != nil {

@@ -50,6 +50,19 @@ func (s *service) SignalTask(ctx context.Context, req *tandemv1.SignalTaskReques
 	return &tandemv1.SignalTaskResponse{}, nil
 }
 
+func (s *service) UpgradeExecutor(ctx context.Context, req *tandemv1.UpgradeExecutorRequest) (*tandemv1.UpgradeExecutorResponse, error) {
+	if err := taskGiven(req.GetTaskId()); err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Upgrade: &core.UpgradeExecutor{TaskID: req.GetTaskId()}})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.UpgradeExecutorResponse{
+		Version: reply.Program, Changed: reply.Changed, Digest: s.server.opt.Reader.Framework().GetExecutorDigest(),
+	}, nil
+}
+
 // measureAgain is how often a call that watches usage asks for it. The core asks
 // executors much less often.
 const measureAgain = talk.DefaultLease / 3

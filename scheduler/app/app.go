@@ -100,7 +100,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	executor, err := executorAddress(opt, files)
+	executor, digest, err := executorAddress(opt, files)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
-	config := opt.coreConfig(executor, files.Base(), rand.Uint64())
+	config := opt.coreConfig(executor, digest, files.Base(), rand.Uint64())
 	if err := config.Validate(); err != nil {
 		return err
 	}
@@ -177,6 +177,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		},
 		Secrets:           secrets,
 		Framework:         opt.framework(advertised),
+		ExecutorDigest:    config.Executor.Digest(),
 		FirstSequence:     uint64(time.Now().UnixMicro()),
 		FirstSubscription: opt.MasterTimeout,
 		Log:               log.WithField("component", "loop"),
@@ -266,21 +267,20 @@ func newDetector(m detect.Masters) (detector, error) {
 	return detect.NewList(m.List), nil
 }
 
-// executorAddress is where agents fetch the executor's binary.
-func executorAddress(opt Options, files *artifact.Artifacts) (string, error) {
+// executorAddress is where agents fetch the executor's binary, and its SHA-256 where
+// that is known.
+func executorAddress(opt Options, files *artifact.Artifacts) (address, digest string, err error) {
 	if opt.ExecutorURI != "" {
-		return opt.ExecutorURI, nil
+		return opt.ExecutorURI, "", nil
 	}
 	path := opt.Executor
 	if path == "" {
-		var err error
 		if path, err = artifact.ExecutorPath(); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
-	address, err := files.PutExecutor(path)
-	if err != nil {
-		return "", fmt.Errorf("%w (--executor names another file, --executor-uri an address)", err)
+	if address, digest, err = files.PutExecutor(path); err != nil {
+		return "", "", fmt.Errorf("%w (--executor names another file, --executor-uri an address)", err)
 	}
-	return address, nil
+	return address, digest, nil
 }

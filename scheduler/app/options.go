@@ -243,7 +243,7 @@ func (o *Options) framework(advertised *url.URL) mesos.FrameworkInfo {
 
 // coreConfig is what the core is told, with the address that agents fetch the
 // executor from.
-func (o *Options) coreConfig(executor, artifacts string, seed uint64) core.Config {
+func (o *Options) coreConfig(executor, digest, artifacts string, seed uint64) core.Config {
 	yes, no, name := true, false, artifact.ExecutorName
 	c := o.Core
 	c.Roles, c.Artifacts = o.Roles, artifacts
@@ -252,6 +252,7 @@ func (o *Options) coreConfig(executor, artifacts string, seed uint64) core.Confi
 	}
 	// The agent runs it by a shell, which need not stay.
 	c.Executor.Command = "exec ./" + artifact.ExecutorName
+	c.Executor.SHA256 = digest
 	c.Executor.URIs = []mesos.CommandInfo_URI{{
 		Value: executor, Executable: &yes, Extract: &no, Cache: &yes, OutputFile: &name,
 	}}

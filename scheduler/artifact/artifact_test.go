@@ -155,11 +155,11 @@ func TestExecutor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := a.PutExecutor(self)
+	first, digest, err := a.PutExecutor(self)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := a.PutExecutor(self); err != nil || again != first {
+	if again, same, err := a.PutExecutor(self); err != nil || again != first || same != digest || !strings.Contains(first, digest) {
 		t.Errorf("the second time: %s, %v, want %s", again, err, first)
 	}
 	binary, err := os.ReadFile(self)
@@ -193,7 +193,7 @@ func TestWhatCannotBeAnExecutor(t *testing.T) {
 		{"a program of another system", file("macho", "\xcf\xfa\xed\xfe\x07\x00\x00\x01", 0o700), "it is not an ELF program for Linux"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := a.PutExecutor(c.path); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			if _, _, err := a.PutExecutor(c.path); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want one line with %q", err, c.want)
 			}
 		})

@@ -31,33 +31,33 @@ func ExecutorPath() (string, error) {
 }
 
 // PutExecutor keeps the executor's binary, so that it stays what it is when the
-// file at path is replaced, and returns its address. The error is one line that
+// file at path is replaced, and returns its address and its SHA-256. The error is one line that
 // says what to do when the file is missing or cannot be an executor.
-func (a *Artifacts) PutExecutor(path string) (address string, err error) {
+func (a *Artifacts) PutExecutor(path string) (address, digest string, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("the executor's binary is missing: there is no %s; put it there, or say where it is", path)
+		return "", "", fmt.Errorf("the executor's binary is missing: there is no %s; put it there, or say where it is", path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot read the executor's binary: %w", err)
+		return "", "", fmt.Errorf("cannot read the executor's binary: %w", err)
 	}
 	defer f.Close()
 	if err := checkExecutable(f); err != nil {
-		return "", fmt.Errorf("%s cannot be the executor's binary: %w", path, err)
+		return "", "", fmt.Errorf("%s cannot be the executor's binary: %w", path, err)
 	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
-		return "", fmt.Errorf("cannot read the executor's binary: %w", err)
+		return "", "", fmt.Errorf("cannot read the executor's binary: %w", err)
 	}
-	digest := hex.EncodeToString(sum.Sum(nil))
+	digest = hex.EncodeToString(sum.Sum(nil))
 	if uri, ok := a.Find(digest, ExecutorName); ok {
-		return jobspec.AddressOf(uri, a.Base()), nil
+		return jobspec.AddressOf(uri, a.Base()), digest, nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return "", fmt.Errorf("cannot read the executor's binary: %w", err)
+		return "", "", fmt.Errorf("cannot read the executor's binary: %w", err)
 	}
 	uri, err := a.Put(digest, ExecutorName, f)
-	return jobspec.AddressOf(uri, a.Base()), err
+	return jobspec.AddressOf(uri, a.Base()), digest, err
 }
 
 // checkExecutable finds what agents could not run. Their architecture is not

@@ -164,7 +164,8 @@ func (f *fake) done(job *tandemv1.Job, version uint64) *tandemv1.JobView {
 		phase, state = tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING, tandemv1.TaskState_TASK_RUNNING
 	}
 	for slot := range job.GetInstances() {
-		a := &tandemv1.AttemptRecord{JobId: job.Id, Slot: slot, Attempt: 1, JobVersion: version, Hostname: "agent1", Created: at}
+		a := &tandemv1.AttemptRecord{JobId: job.Id, Slot: slot, Attempt: 1, JobVersion: version, Hostname: "agent1", Created: at,
+			ExecutorId: fmt.Sprintf("%s.%d.1", strings.ReplaceAll(job.Id[1:], "/", "_"), slot), ExecutorDigest: "0123456789ab"}
 		for _, w := range job.Workloads {
 			task := &tandemv1.TaskRecord{
 				TaskId:   fmt.Sprintf("%s.%d.1.%s", strings.ReplaceAll(job.Id[1:], "/", "_"), slot, w.Name),
@@ -250,6 +251,7 @@ func (f *fake) Framework() *tandemv1.FrameworkView {
 		Name: "tandem", FrameworkId: "4e3e-0000", Roles: []string{"web"}, Master: "127.0.0.1:5050", Subscribed: true,
 		SubscribedSince: timestamppb.New(noon.Add(-2 * time.Hour)), Suppressed: true,
 		OffersReceived: 12, OffersUsed: 2, OffersDeclined: 10, MesosFrameworksUrl: "http://127.0.0.1:5050/#/frameworks",
+		ExecutorDigest: "fedcba987654",
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *Core) onCommand(cmd Command) {
 		c.reconcileNow(&r)
 	case cmd.Teardown:
 		c.teardown(&r)
-	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil:
+	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil, cmd.Upgrade != nil:
 		if !c.converse(cmd, &r) {
 			return
 		}

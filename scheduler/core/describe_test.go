@@ -61,6 +61,9 @@ func describe(e Effects, now time.Time) []string {
 				tasks = append(tasks, t.Workload+"="+strings.TrimPrefix(t.State.String(), "TASK_"))
 			}
 			text := fmt.Sprintf("save attempt %s#%d#%d v%d on %s [%s]", r.JobId, r.Slot, r.Attempt, r.JobVersion, r.AgentId, strings.Join(tasks, " "))
+			if r.ExecutorDigest != "" {
+				text += " program=" + r.ExecutorDigest
+			}
 			if r.Unreachable != nil {
 				text += " unreachable"
 			}
@@ -97,6 +100,8 @@ func describe(e Effects, now time.Time) []string {
 			}
 		} else if r.Refused != nil {
 			add("reply %d refused: %s", r.ID, r.Refused.Reason)
+		} else if r.Program != "" {
+			add("reply %d executor version=%s changed=%t", r.ID, r.Program, r.Changed)
 		} else if a := r.Agent; a != nil {
 			add("reply %d agent %s %s attempts=%d changed=%t", r.ID, a.AgentId, a.Hostname, a.Attempts, r.Changed)
 		} else {

@@ -42,6 +42,8 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		Tasks:      make([]*tandemv1.TaskRecord, len(plan.tasks)),
 		Attributes: ruledAttributes(v, p.agent),
 		AgentUrl:   agentURL(p.offers[0]),
+
+		ExecutorDigest: c.digestOf(p.agent.id, executor.ExecutorID.Value, executorID),
 	}
 	group := &mesos.Offer_Operation_LaunchGroup{
 		Executor:  executor,

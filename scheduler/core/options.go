@@ -68,8 +68,11 @@ type Executor struct {
 	// Command is what the agent's shell runs in the sandbox, such as
 	// "exec ./tandem-executor". Required.
 	Command string
-	// URIs are fetched into the sandbox before.
+	// URIs are fetched into the sandbox before, the first of them the program.
 	URIs []mesos.CommandInfo_URI
+	// SHA256 is that of the program, in hexadecimal digits. Without it running
+	// executors are not replaced by the program.
+	SHA256 string
 	// User is the user that the executor runs as. Empty means the framework's.
 	User string
 	// Environment is added to what the agent sets.

@@ -123,6 +123,7 @@ func playScript(t *testing.T, text string) string {
 //
 //	subscribed [version=V] [suppressed] [gpus]
 //	disconnected | tick DURATION | crash [DURATION]
+//	program [SHA256]   what executors are from the next crash on
 //	submit /JOB TYPE COUNT [option=value...] [workload:name=web,cpus=1...]  (see parseJob)
 //	stop /JOB [purge] [version=N]
 //	update-job /JOB pause|resume|promote|abort
@@ -164,6 +165,8 @@ func (s *script) play(words []string) {
 	case "tick":
 		s.now = s.now.Add(s.duration(words[1]))
 		s.step(Ticked{})
+	case "program":
+		s.cfg.Executor.SHA256 = strings.Join(words[1:], "")
 	case "crash":
 		if len(words) > 1 {
 			s.now = s.now.Add(s.duration(words[1]))

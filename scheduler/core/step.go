@@ -98,6 +98,7 @@ type (
 		KillTask    *KillTask
 		SignalTask  *SignalTask
 		OpenSession *OpenSession
+		Upgrade     *UpgradeExecutor
 		Measure     *Measure
 		Drain       *Drain
 	}
@@ -205,6 +206,9 @@ type Reply struct {
 	// LeftOut is how many tasks a Measure does not measure, for there are too
 	// many.
 	LeftOut int32
+	// Program is what the executor says of its version, in answer to an
+	// UpgradeExecutor.
+	Program string
 	// Tasks is how many tasks a Reconcile asks about by name, or a Teardown ends.
 	Tasks int32
 }

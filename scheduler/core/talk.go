@@ -44,8 +44,11 @@ type OpenSession struct{ TaskID, Address, Token string }
 type Measure struct{ TaskID, JobID string }
 
 const (
-	// answerTimeout is how long an executor may take over an Answer.
-	answerTimeout = 10 * time.Second
+	// answerTimeout is how long an executor may take over an Answer, and
+	// upgradeTimeout how long when it replaces itself before: the program is fetched
+	// and tried, and a moment waited for, a minute each at the most.
+	answerTimeout  = 10 * time.Second
+	upgradeTimeout = 150 * time.Second
 	// maxMeasured bounds how many executors one Measure asks: each costs the
 	// master a call and a message every few seconds.
 	maxMeasured = 500
@@ -60,38 +63,48 @@ type asking struct {
 	// agent and executor are who may answer.
 	agent, executor string
 	task            string
+	patience        time.Duration
 	timer           timer
+	// done is called with the answer when the executor has done it; nil for nothing
+	// to do.
+	done func(*tandemv1.Answer, *Reply)
 }
 
 // fired gives up waiting.
 func (a *asking) fired(c *Core) {
 	c.refuse(a, fmt.Sprintf("the executor of task %s has not answered within %s: either its agent cannot be reached, "+
-		"or the executor is older than this scheduler", a.task, answerTimeout))
+		"or the executor is older than this scheduler", a.task, a.patience))
 }
 
 func (c *Core) refuse(a *asking, reason string) {
-	c.answerWith(a, &Refused{Conflict, reason})
+	c.reply(a, Reply{Refused: &Refused{Conflict, reason}})
 }
 
-func (c *Core) answerWith(a *asking, refused *Refused) {
+func (c *Core) reply(a *asking, r Reply) {
 	c.timers.unset(&a.timer)
 	delete(c.askings, a.request)
-	c.replies = append(c.replies, Reply{ID: a.command, Refused: refused})
+	r.ID = a.command
+	c.replies = append(c.replies, r)
 }
 
 // askExecutor sends an executor a question, whose answer is the command's reply.
 func (c *Core) askExecutor(command uint64, ref taskRef, m *tandemv1.ToExecutor) *Refused {
-	a := &asking{
-		request: c.random.Uint64() | 1, command: command,
-		agent: ref.attempt.rec.AgentId, executor: ref.attempt.rec.ExecutorId, task: ref.attempt.rec.Tasks[ref.index].TaskId,
-	}
+	return c.askPatiently(&asking{command: command, patience: answerTimeout}, ref, m)
+}
+
+// askPatiently is askExecutor for a question that says itself who has asked, and
+// how long the answer may take.
+func (c *Core) askPatiently(a *asking, ref taskRef, m *tandemv1.ToExecutor) *Refused {
+	a.request = c.random.Uint64() | 1
+	a.agent, a.executor = ref.attempt.rec.AgentId, ref.attempt.rec.ExecutorId
+	a.task = ref.attempt.rec.Tasks[ref.index].TaskId
 	m.Request = a.request
 	if refused := c.tell(ref.attempt, m); refused != nil {
 		return refused
 	}
 	a.timer.owner = a
 	c.askings[a.request] = a
-	c.timers.set(&a.timer, c.now.Add(answerTimeout))
+	c.timers.set(&a.timer, c.now.Add(a.patience))
 	return nil
 }
 
@@ -146,6 +159,8 @@ func (c *Core) converse(cmd Command, r *Reply) bool {
 		r.Refused = c.killTask(cmd.KillTask)
 	case cmd.Measure != nil:
 		c.measure(cmd.Measure, r)
+	case cmd.Upgrade != nil:
+		return c.upgradeExecutor(cmd.ID, cmd.Upgrade, r)
 	case cmd.SignalTask != nil:
 		s := cmd.SignalTask
 		ref, refused := c.runningTask(s.TaskID)
@@ -317,7 +332,11 @@ func (c *Core) onAnswer(in Told, answer *tandemv1.Answer) {
 		return
 	}
 	if answer.Problem == "" {
-		c.answerWith(a, nil)
+		var r Reply
+		if a.done != nil {
+			a.done(answer, &r)
+		}
+		c.reply(a, r)
 		return
 	}
 	const most = 1000

@@ -17,8 +17,8 @@ import (
 // talk carries out the lines about single tasks and MESSAGE:
 //
 //	kill-task TASK | signal-task TASK SIGNAL [all] | open-session TASK
-//	measure TASK|/JOB
-//	answer AGENT EXECUTOR [problem=P] [request=N]   to the last question
+//	measure TASK|/JOB | upgrade-executor TASK
+//	answer AGENT EXECUTOR [problem=P] [version=V] [request=N]   to the last question
 //	samples AGENT EXECUTOR TASK...
 //	said AGENT EXECUTOR TEXT
 func (s *script) talk(words []string, options func(int) map[string]string) {
@@ -45,6 +45,8 @@ func (s *script) talk(words []string, options func(int) map[string]string) {
 		command(Command{KillTask: &KillTask{TaskID: word(1)}})
 	case "signal-task":
 		command(Command{SignalTask: &SignalTask{TaskID: word(1), Signal: word(2), All: word(3) == "all"}})
+	case "upgrade-executor":
+		command(Command{Upgrade: &UpgradeExecutor{TaskID: word(1)}})
 	case "open-session":
 		command(Command{OpenSession: &OpenSession{TaskID: word(1), Address: "http://here/sessions/1", Token: "secret"}})
 	case "measure":
@@ -62,7 +64,7 @@ func (s *script) talk(words []string, options func(int) map[string]string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		a := &tandemv1.Answer{Request: asked.Request, Problem: strings.ReplaceAll(options(3)["problem"], "_", " ")}
+		a := &tandemv1.Answer{Request: asked.Request, Problem: strings.ReplaceAll(options(3)["problem"], "_", " "), Version: options(3)["version"]}
 		if options(3)["request"] != "" {
 			a.Request++
 		}
@@ -92,6 +94,8 @@ func describeMessage(add func(string, ...any), m *scheduler.Call_Message) {
 		add("MESSAGE to %s: samples every %s for %s", where, to.GetSampleUsage().Interval.AsDuration(), to.GetSampleUsage().Lease.AsDuration())
 	case to.GetSendSignal() != nil:
 		add("MESSAGE to %s: signal %s to %s all=%t", where, to.GetSendSignal().Signal, to.GetSendSignal().TaskId, to.GetSendSignal().All)
+	case to.GetUpgradeExecutor() != nil:
+		add("MESSAGE to %s: be %.12s from %s", where, to.GetUpgradeExecutor().Sha256, to.GetUpgradeExecutor().Uri)
 	case to.GetOpenSession() != nil:
 		add("MESSAGE to %s: open %s beside %s", where, to.GetOpenSession().Address, to.GetOpenSession().TaskId)
 	}

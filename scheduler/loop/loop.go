@@ -84,6 +84,9 @@ type Options struct {
 	Secrets Secrets
 	// Framework is who the scheduler is to Mesos. Its ID is filled in.
 	Framework mesos.FrameworkInfo
+	// ExecutorDigest names the program of new executors, to be shown; empty when
+	// that is not known.
+	ExecutorDigest string
 	// FirstSequence numbers the changes that watches are told of. It must be
 	// larger than any number that an earlier run of the same scheduler gave out,
 	// so that a watch is never resumed in the wrong place. Default: 1.
@@ -185,6 +188,8 @@ func New(opt Options) (*Loop, error) {
 		Roles:       opt.Framework.Roles,
 		Principal:   opt.Framework.GetPrincipal(),
 		Problem:     "not subscribed yet",
+
+		ExecutorDigest: opt.ExecutorDigest,
 	})
 	l.view = newView(opt.Saved, l.standing.view, max(1, opt.FirstSequence))
 	// Records that others have replaced must not be kept.

@@ -127,6 +127,7 @@ func (s *standing) news() (view *tandemv1.FrameworkView, told, changed bool) {
 		Name:           s.view.Name,
 		Roles:          s.view.Roles,
 		Principal:      s.view.Principal,
+		ExecutorDigest: s.view.ExecutorDigest,
 		Master:         s.master,
 		Subscribed:     s.master != "",
 		Problem:        s.problem,

@@ -59,6 +59,7 @@ func setAttempt(to, r *tandemv1.AttemptRecord, tasks []*tandemv1.TaskRecord) {
 	to.AgentId, to.Hostname, to.ExecutorId, to.Created = r.AgentId, r.Hostname, r.ExecutorId, r.Created
 	to.Tasks, to.KillReason, to.Ended, to.Attributes = tasks, r.KillReason, r.Ended, r.Attributes
 	to.Running, to.Unreachable, to.AgentUrl, to.Executor = r.Running, r.Unreachable, r.AgentUrl, r.Executor
+	to.ExecutorDigest = r.ExecutorDigest
 }
 
 // CopyAttemptOfOne returns a copy of an attempt that has one task, which is copied

@@ -933,8 +933,10 @@ type FrameworkView struct {
 	// For how long offers that were not used will not be made again, unless they
 	// are asked for: the mean over all, in seconds.
 	MeanRefuseSeconds float64 `protobuf:"fixed64,18,opt,name=mean_refuse_seconds,json=meanRefuseSeconds,proto3" json:"mean_refuse_seconds,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The program that new executors are, as AttemptRecord.executor_digest.
+	ExecutorDigest string `protobuf:"bytes,19,opt,name=executor_digest,json=executorDigest,proto3" json:"executor_digest,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *FrameworkView) Reset() {
@@ -1091,6 +1093,13 @@ func (x *FrameworkView) GetMeanRefuseSeconds() float64 {
 		return x.MeanRefuseSeconds
 	}
 	return 0
+}
+
+func (x *FrameworkView) GetExecutorDigest() string {
+	if x != nil {
+		return x.ExecutorDigest
+	}
+	return ""
 }
 
 type WatchRequest struct {
@@ -3047,6 +3056,114 @@ func (*KillTaskResponse) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
+type UpgradeExecutorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of the tasks that the executor runs.
+	TaskId        string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpgradeExecutorRequest) Reset() {
+	*x = UpgradeExecutorRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpgradeExecutorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpgradeExecutorRequest) ProtoMessage() {}
+
+func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpgradeExecutorRequest.ProtoReflect.Descriptor instead.
+func (*UpgradeExecutorRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *UpgradeExecutorRequest) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+type UpgradeExecutorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the program says of its version; empty when nothing had to be done.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// As AttemptRecord.executor_digest.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Whether the executor was another program before.
+	Changed       bool `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpgradeExecutorResponse) Reset() {
+	*x = UpgradeExecutorResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpgradeExecutorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpgradeExecutorResponse) ProtoMessage() {}
+
+func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpgradeExecutorResponse.ProtoReflect.Descriptor instead.
+func (*UpgradeExecutorResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *UpgradeExecutorResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *UpgradeExecutorResponse) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *UpgradeExecutorResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
 type SignalTaskRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
@@ -3060,7 +3177,7 @@ type SignalTaskRequest struct {
 
 func (x *SignalTaskRequest) Reset() {
 	*x = SignalTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3072,7 +3189,7 @@ func (x *SignalTaskRequest) String() string {
 func (*SignalTaskRequest) ProtoMessage() {}
 
 func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3085,7 +3202,7 @@ func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
 func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SignalTaskRequest) GetTaskId() string {
@@ -3117,7 +3234,7 @@ type SignalTaskResponse struct {
 
 func (x *SignalTaskResponse) Reset() {
 	*x = SignalTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3246,7 @@ func (x *SignalTaskResponse) String() string {
 func (*SignalTaskResponse) ProtoMessage() {}
 
 func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3259,7 @@ func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
 func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 type ExecTaskRequest struct {
@@ -3157,7 +3274,7 @@ type ExecTaskRequest struct {
 
 func (x *ExecTaskRequest) Reset() {
 	*x = ExecTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3169,7 +3286,7 @@ func (x *ExecTaskRequest) String() string {
 func (*ExecTaskRequest) ProtoMessage() {}
 
 func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3182,7 +3299,7 @@ func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExecTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ExecTaskRequest) GetTaskId() string {
@@ -3208,7 +3325,7 @@ type ExecTaskResponse struct {
 
 func (x *ExecTaskResponse) Reset() {
 	*x = ExecTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3220,7 +3337,7 @@ func (x *ExecTaskResponse) String() string {
 func (*ExecTaskResponse) ProtoMessage() {}
 
 func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3233,7 +3350,7 @@ func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExecTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExecTaskResponse) GetOutput() *ExecOutput {
@@ -3300,7 +3417,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\battempts\x18\x02 \x03(\v2\x18.tandem.v1.AttemptRecordR\battempts\"\x15\n" +
 	"\x13GetFrameworkRequest\"N\n" +
 	"\x14GetFrameworkResponse\x126\n" +
-	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\x9b\x05\n" +
+	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\xc4\x05\n" +
 	"\rFrameworkView\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3327,7 +3444,8 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x14mesos_frameworks_url\x18\x0f \x01(\tR\x12mesosFrameworksUrl\x12#\n" +
 	"\roffer_seconds\x18\x10 \x01(\x01R\fofferSeconds\x122\n" +
 	"\x15longest_offer_seconds\x18\x11 \x01(\x01R\x13longestOfferSeconds\x12.\n" +
-	"\x13mean_refuse_seconds\x18\x12 \x01(\x01R\x11meanRefuseSeconds\"u\n" +
+	"\x13mean_refuse_seconds\x18\x12 \x01(\x01R\x11meanRefuseSeconds\x12'\n" +
+	"\x0fexecutor_digest\x18\x13 \x01(\tR\x0eexecutorDigest\"u\n" +
 	"\fWatchRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n" +
 	"\x05since\x18\x02 \x01(\x04H\x00R\x05since\x88\x01\x01\x12)\n" +
@@ -3448,7 +3566,13 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\bleft_out\x18\x02 \x01(\x05R\aleftOut\"*\n" +
 	"\x0fKillTaskRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\"\x12\n" +
-	"\x10KillTaskResponse\"V\n" +
+	"\x10KillTaskResponse\"1\n" +
+	"\x16UpgradeExecutorRequest\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\"e\n" +
+	"\x17UpgradeExecutorResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x18\n" +
+	"\achanged\x18\x03 \x01(\bR\achanged\"V\n" +
 	"\x11SignalTaskRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x10\n" +
@@ -3464,7 +3588,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xa1\x0f\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\x85\x10\n" +
 	"\x10SchedulerService\x12P\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
@@ -3491,7 +3615,8 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12U\n" +
 	"\n" +
 	"WatchUsage\x12\x1c.tandem.v1.WatchUsageRequest\x1a\x1d.tandem.v1.WatchUsageResponse\"\b\xba\xce\x18\x04\b\x01\x10\x020\x01\x12M\n" +
-	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12S\n" +
+	"\bKillTask\x12\x1a.tandem.v1.KillTaskRequest\x1a\x1b.tandem.v1.KillTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12b\n" +
+	"\x0fUpgradeExecutor\x12!.tandem.v1.UpgradeExecutorRequest\x1a\".tandem.v1.UpgradeExecutorResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12S\n" +
 	"\n" +
 	"SignalTask\x12\x1c.tandem.v1.SignalTaskRequest\x1a\x1d.tandem.v1.SignalTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12Q\n" +
 	"\bExecTask\x12\x1a.tandem.v1.ExecTaskRequest\x1a\x1b.tandem.v1.ExecTaskResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01(\x010\x01B9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
@@ -3509,7 +3634,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),                 // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),                   // 1: tandem.v1.Refusal
@@ -3561,57 +3686,59 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*WatchUsageResponse)(nil),        // 47: tandem.v1.WatchUsageResponse
 	(*KillTaskRequest)(nil),           // 48: tandem.v1.KillTaskRequest
 	(*KillTaskResponse)(nil),          // 49: tandem.v1.KillTaskResponse
-	(*SignalTaskRequest)(nil),         // 50: tandem.v1.SignalTaskRequest
-	(*SignalTaskResponse)(nil),        // 51: tandem.v1.SignalTaskResponse
-	(*ExecTaskRequest)(nil),           // 52: tandem.v1.ExecTaskRequest
-	(*ExecTaskResponse)(nil),          // 53: tandem.v1.ExecTaskResponse
-	(*Job)(nil),                       // 54: tandem.v1.Job
-	(*fieldmaskpb.FieldMask)(nil),     // 55: google.protobuf.FieldMask
-	(*VersionRecord)(nil),             // 56: tandem.v1.VersionRecord
-	(*JobRecord)(nil),                 // 57: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),            // 58: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),             // 59: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil),     // 60: google.protobuf.Timestamp
-	(*Explanation)(nil),               // 61: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 62: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 63: google.protobuf.Duration
-	(*UsageSample)(nil),               // 64: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 65: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 66: tandem.v1.ExecOutput
+	(*UpgradeExecutorRequest)(nil),    // 50: tandem.v1.UpgradeExecutorRequest
+	(*UpgradeExecutorResponse)(nil),   // 51: tandem.v1.UpgradeExecutorResponse
+	(*SignalTaskRequest)(nil),         // 52: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),        // 53: tandem.v1.SignalTaskResponse
+	(*ExecTaskRequest)(nil),           // 54: tandem.v1.ExecTaskRequest
+	(*ExecTaskResponse)(nil),          // 55: tandem.v1.ExecTaskResponse
+	(*Job)(nil),                       // 56: tandem.v1.Job
+	(*fieldmaskpb.FieldMask)(nil),     // 57: google.protobuf.FieldMask
+	(*VersionRecord)(nil),             // 58: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 59: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 60: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 61: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
+	(*Explanation)(nil),               // 63: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 64: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 65: google.protobuf.Duration
+	(*UsageSample)(nil),               // 66: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 67: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 68: tandem.v1.ExecOutput
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	54, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	55, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
+	56, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	57, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
 	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	56, // 3: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	55, // 4: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	57, // 5: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	57, // 6: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	58, // 3: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	57, // 4: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	59, // 5: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	59, // 6: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 7: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	58, // 8: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	59, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	60, // 8: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	61, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 10: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	60, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	57, // 12: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	58, // 13: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	59, // 14: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	62, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	59, // 12: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	60, // 13: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	61, // 14: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 15: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 16: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	60, // 17: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	61, // 18: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	54, // 19: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	54, // 20: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	57, // 21: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	61, // 22: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	62, // 17: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	63, // 18: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	56, // 19: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	56, // 20: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	59, // 21: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	63, // 22: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 23: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
 	38, // 24: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	62, // 25: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	63, // 26: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	64, // 25: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	65, // 26: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
 	45, // 27: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	60, // 28: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	64, // 29: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	65, // 30: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	66, // 31: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	62, // 28: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	66, // 29: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	67, // 30: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	68, // 31: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
 	2,  // 32: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
 	4,  // 33: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
 	6,  // 34: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
@@ -3633,33 +3760,35 @@ var file_tandem_v1_api_proto_depIdxs = []int32{
 	43, // 50: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
 	46, // 51: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
 	48, // 52: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 53: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	52, // 54: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 55: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 56: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 57: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 58: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 59: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 60: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 61: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 62: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 63: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 64: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 65: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 66: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 67: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 68: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 69: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 70: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 71: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	42, // 72: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 73: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 74: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 75: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 76: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	53, // 77: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	55, // [55:78] is the sub-list for method output_type
-	32, // [32:55] is the sub-list for method input_type
+	50, // 53: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	52, // 54: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	54, // 55: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 56: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 57: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 58: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 59: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 60: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 61: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 62: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 63: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 64: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 65: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 66: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 67: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 68: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 69: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 70: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 71: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 72: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	42, // 73: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 74: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 75: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 76: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 77: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	53, // 78: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	55, // 79: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	56, // [56:80] is the sub-list for method output_type
+	32, // [32:56] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -3699,7 +3828,7 @@ func file_tandem_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   53,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1033,9 +1033,12 @@ type AttemptRecord struct {
 	// Of an executor that is shared: the ExecutorInfo that it was launched with
 	// (mesos.v1.ExecutorInfo in protobuf's binary form), which whatever is launched
 	// on it later has to repeat. Otherwise empty.
-	Executor      []byte `protobuf:"bytes,17,opt,name=executor,proto3" json:"executor,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Executor []byte `protobuf:"bytes,17,opt,name=executor,proto3" json:"executor,omitempty"`
+	// Which program its executor is: the first 12 hexadecimal digits of its SHA-256.
+	// Empty where that is not known, as with --executor-uri.
+	ExecutorDigest string `protobuf:"bytes,18,opt,name=executor_digest,json=executorDigest,proto3" json:"executor_digest,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AttemptRecord) Reset() {
@@ -1178,6 +1181,13 @@ func (x *AttemptRecord) GetExecutor() []byte {
 		return x.Executor
 	}
 	return nil
+}
+
+func (x *AttemptRecord) GetExecutorDigest() string {
+	if x != nil {
+		return x.ExecutorDigest
+	}
+	return ""
 }
 
 // TaskRecord is the Mesos task that carries one workload of one attempt.
@@ -1883,7 +1893,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
 	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\x12\x19\n" +
 	"\bagent_id\x18\r \x01(\tR\aagentId\x12!\n" +
-	"\flive_attempt\x18\x0e \x01(\x04R\vliveAttempt\"\xb9\x05\n" +
+	"\flive_attempt\x18\x0e \x01(\x04R\vliveAttempt\"\xe2\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1906,7 +1916,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\arunning\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\arunning\x12<\n" +
 	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x12\x1b\n" +
 	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x12\x1a\n" +
-	"\bexecutor\x18\x11 \x01(\fR\bexecutor\x1a=\n" +
+	"\bexecutor\x18\x11 \x01(\fR\bexecutor\x12'\n" +
+	"\x0fexecutor_digest\x18\x12 \x01(\tR\x0eexecutorDigest\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x04\n" +

@@ -93,6 +93,9 @@ const (
 	// SchedulerServiceKillTaskProcedure is the fully-qualified name of the SchedulerService's KillTask
 	// RPC.
 	SchedulerServiceKillTaskProcedure = "/tandem.v1.SchedulerService/KillTask"
+	// SchedulerServiceUpgradeExecutorProcedure is the fully-qualified name of the SchedulerService's
+	// UpgradeExecutor RPC.
+	SchedulerServiceUpgradeExecutorProcedure = "/tandem.v1.SchedulerService/UpgradeExecutor"
 	// SchedulerServiceSignalTaskProcedure is the fully-qualified name of the SchedulerService's
 	// SignalTask RPC.
 	SchedulerServiceSignalTaskProcedure = "/tandem.v1.SchedulerService/SignalTask"
@@ -154,6 +157,10 @@ type SchedulerServiceClient interface {
 	// Ends a task by its kill policy. What follows is for the job's restart
 	// policy: to it, the task was killed by somebody else.
 	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
+	// Has the executor of a running task replace itself by the scheduler's present
+	// one, while its tasks run on. Answered when the new program has taken over, or
+	// with why it has not, which may take two minutes.
+	UpgradeExecutor(context.Context, *v1.UpgradeExecutorRequest) (*v1.UpgradeExecutorResponse, error)
 	// Sends a signal to a task. Answered when the executor has sent it.
 	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
 	// Runs a command beside a running task: in its cgroup, as its user, in its
@@ -307,6 +314,12 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(schedulerServiceMethods.ByName("KillTask")),
 			connect.WithClientOptions(opts...),
 		),
+		upgradeExecutor: connect.NewClient[v1.UpgradeExecutorRequest, v1.UpgradeExecutorResponse](
+			httpClient,
+			baseURL+SchedulerServiceUpgradeExecutorProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("UpgradeExecutor")),
+			connect.WithClientOptions(opts...),
+		),
 		signalTask: connect.NewClient[v1.SignalTaskRequest, v1.SignalTaskResponse](
 			httpClient,
 			baseURL+SchedulerServiceSignalTaskProcedure,
@@ -345,6 +358,7 @@ type schedulerServiceClient struct {
 	listFiles         *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
 	watchUsage        *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
 	killTask          *connect.Client[v1.KillTaskRequest, v1.KillTaskResponse]
+	upgradeExecutor   *connect.Client[v1.UpgradeExecutorRequest, v1.UpgradeExecutorResponse]
 	signalTask        *connect.Client[v1.SignalTaskRequest, v1.SignalTaskResponse]
 	execTask          *connect.Client[v1.ExecTaskRequest, v1.ExecTaskResponse]
 }
@@ -526,6 +540,15 @@ func (c *schedulerServiceClient) KillTask(ctx context.Context, req *v1.KillTaskR
 	return nil, err
 }
 
+// UpgradeExecutor calls tandem.v1.SchedulerService.UpgradeExecutor.
+func (c *schedulerServiceClient) UpgradeExecutor(ctx context.Context, req *v1.UpgradeExecutorRequest) (*v1.UpgradeExecutorResponse, error) {
+	response, err := c.upgradeExecutor.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SignalTask calls tandem.v1.SchedulerService.SignalTask.
 func (c *schedulerServiceClient) SignalTask(ctx context.Context, req *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {
 	response, err := c.signalTask.CallUnary(ctx, connect.NewRequest(req))
@@ -593,6 +616,10 @@ type SchedulerServiceHandler interface {
 	// Ends a task by its kill policy. What follows is for the job's restart
 	// policy: to it, the task was killed by somebody else.
 	KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error)
+	// Has the executor of a running task replace itself by the scheduler's present
+	// one, while its tasks run on. Answered when the new program has taken over, or
+	// with why it has not, which may take two minutes.
+	UpgradeExecutor(context.Context, *v1.UpgradeExecutorRequest) (*v1.UpgradeExecutorResponse, error)
 	// Sends a signal to a task. Answered when the executor has sent it.
 	SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error)
 	// Runs a command beside a running task: in its cgroup, as its user, in its
@@ -742,6 +769,12 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithSchema(schedulerServiceMethods.ByName("KillTask")),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceUpgradeExecutorHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceUpgradeExecutorProcedure,
+		svc.UpgradeExecutor,
+		connect.WithSchema(schedulerServiceMethods.ByName("UpgradeExecutor")),
+		connect.WithHandlerOptions(opts...),
+	)
 	schedulerServiceSignalTaskHandler := connect.NewUnaryHandlerSimple(
 		SchedulerServiceSignalTaskProcedure,
 		svc.SignalTask,
@@ -798,6 +831,8 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceWatchUsageHandler.ServeHTTP(w, r)
 		case SchedulerServiceKillTaskProcedure:
 			schedulerServiceKillTaskHandler.ServeHTTP(w, r)
+		case SchedulerServiceUpgradeExecutorProcedure:
+			schedulerServiceUpgradeExecutorHandler.ServeHTTP(w, r)
 		case SchedulerServiceSignalTaskProcedure:
 			schedulerServiceSignalTaskHandler.ServeHTTP(w, r)
 		case SchedulerServiceExecTaskProcedure:
@@ -893,6 +928,10 @@ func (UnimplementedSchedulerServiceHandler) WatchUsage(context.Context, *v1.Watc
 
 func (UnimplementedSchedulerServiceHandler) KillTask(context.Context, *v1.KillTaskRequest) (*v1.KillTaskResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.KillTask is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) UpgradeExecutor(context.Context, *v1.UpgradeExecutorRequest) (*v1.UpgradeExecutorResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.UpgradeExecutor is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) SignalTask(context.Context, *v1.SignalTaskRequest) (*v1.SignalTaskResponse, error) {

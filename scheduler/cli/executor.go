@@ -1,0 +1,268 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
+)
+
+func newExecutor(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "executor list|upgrade",
+		Short: "Show which programs tasks run under, or replace them",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newExecutorList(sys), newExecutorUpgrade(sys))
+	return cmd
+}
+
+func newExecutorList(sys *System) *cobra.Command {
+	var scheduler connection
+	cmd := &cobra.Command{
+		Use:   "list [JOB]",
+		Short: "List the executors, and which program each of them is",
+		Long: `Lists the executors of a job, or of all, with the program that each of them is: the beginning
+of its SHA-256. New executors are the scheduler's present one.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			all, present, err := c.executors(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			printExecutors(sys, all, present)
+			return nil
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	return cmd
+}
+
+// runningExecutor is an executor that carries tasks.
+type runningExecutor struct {
+	id, host, digest string
+	jobs             []string
+	tasks            int
+	// task is one that runs; empty when none does.
+	task        string
+	unreachable bool
+}
+
+// executors returns those of a job or of all, and which program new ones are.
+func (c *client) executors(ctx context.Context, jobs []string) ([]*runningExecutor, string, error) {
+	framework, err := c.GetFramework(ctx, &tandemv1.GetFrameworkRequest{})
+	if err != nil {
+		return nil, "", c.explain(err)
+	}
+	if len(jobs) == 0 {
+		all, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{})
+		if err != nil {
+			return nil, "", c.explain(err)
+		}
+		for _, j := range all.GetJobs() {
+			jobs = append(jobs, j.GetSpec().GetId())
+		}
+	}
+	byID := map[string]*runningExecutor{}
+	for _, id := range jobs {
+		job, err := c.GetJob(ctx, &tandemv1.GetJobRequest{Id: id})
+		if err != nil {
+			return nil, "", c.explain(err)
+		}
+		for _, i := range job.GetJob().GetInstances() {
+			for _, a := range i.GetAttempts() {
+				if a.GetEnded() != nil {
+					continue
+				}
+				key := a.GetAgentId() + " " + a.GetExecutorId()
+				if byID[key] == nil {
+					byID[key] = &runningExecutor{id: a.GetExecutorId(), host: a.GetHostname()}
+				}
+				byID[key].carries(a)
+			}
+		}
+	}
+	all := slices.SortedFunc(maps.Values(byID), func(a, b *runningExecutor) int {
+		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.id, b.id))
+	})
+	return all, framework.GetFramework().GetExecutorDigest(), nil
+}
+
+func (e *runningExecutor) carries(a *tandemv1.AttemptRecord) {
+	if !slices.Contains(e.jobs, a.GetJobId()) {
+		e.jobs = append(e.jobs, a.GetJobId())
+	}
+	e.digest, e.unreachable = a.GetExecutorDigest(), e.unreachable || a.GetUnreachable() != nil
+	for _, t := range a.GetTasks() {
+		if present.Ended(t) {
+			continue
+		}
+		e.tasks++
+		if t.GetState() == tandemv1.TaskState_TASK_RUNNING {
+			e.task = t.GetTaskId()
+		}
+	}
+}
+
+// standing says what can be said of the program that an executor is.
+func (e *runningExecutor) standing(current string) string {
+	switch {
+	case e.unreachable:
+		return "unreachable"
+	case e.digest == "" || current == "":
+		return "unknown"
+	case e.digest == current:
+		return "current"
+	}
+	return "another"
+}
+
+func printExecutors(sys *System, all []*runningExecutor, current string) {
+	if len(all) == 0 {
+		fmt.Fprintln(sys.Stdout, "no executor runs")
+		return
+	}
+	t := &table{}
+	t.add("EXECUTOR", "AGENT", "PROGRAM", "STANDING", "TASKS", "JOBS")
+	for _, e := range all {
+		t.add(e.id, e.host, cmp.Or(e.digest, "?"), e.standing(current), strconv.Itoa(e.tasks), strings.Join(e.jobs, " "))
+	}
+	t.write(sys)
+}
+
+type upgradeFlags struct {
+	scheduler connection
+	parallel  int
+	keepGoing bool
+}
+
+func newExecutorUpgrade(sys *System) *cobra.Command {
+	f := &upgradeFlags{}
+	cmd := &cobra.Command{
+		Use:   "upgrade [JOB]",
+		Short: "Have running executors replace themselves by the scheduler's present one",
+		Long: `Has every executor of a job, or of all, that is another program than the scheduler's present one
+replace itself, while its tasks run on: none is restarted, and Mesos takes no notice. A few do
+so at a time. After the first that stays what it is no more are asked, unless --keep-going says
+so. Interrupted, it can be begun again: executors that are current are left alone.
+
+An executor replaces itself at a moment at which none of its tasks is being started or ended and
+nobody has a command running beside one. It stays what it is when there is no such moment within
+a minute, when its agent isolates without cgroups, or when the new program cannot go on with
+what the old one leaves it.`,
+		Example: `  tandem executor upgrade /payments/api
+  tandem executor upgrade --parallel 20 --keep-going`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.parallel < 1 {
+				return failed(exitUsage, "--parallel: %d is not a number of executors; at least 1 is asked for", f.parallel)
+			}
+			c, err := newClient(f.scheduler)
+			if err != nil {
+				return err
+			}
+			return c.upgrade(cmd.Context(), sys, args, f)
+		},
+	}
+	schedulerFlag(cmd, &f.scheduler)
+	cmd.Flags().IntVar(&f.parallel, "parallel", 4, "how many executors replace themselves at a time")
+	cmd.Flags().BoolVar(&f.keepGoing, "keep-going", false, "go on after one that stays what it is")
+	return cmd
+}
+
+// upgrade has executors replace themselves, and says what has become of each.
+func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upgradeFlags) error {
+	all, current, err := c.executors(ctx, jobs)
+	if err != nil {
+		return err
+	}
+	var old []*runningExecutor
+	for _, e := range all {
+		if e.standing(current) != "current" {
+			old = append(old, e)
+		}
+	}
+	u := upgrading{client: c, sys: sys, keepGoing: f.keepGoing}
+	slots := make(chan struct{}, f.parallel)
+	var wg sync.WaitGroup
+	for _, e := range old {
+		slots <- struct{}{}
+		if u.stop(ctx) {
+			break
+		}
+		wg.Go(func() {
+			u.one(ctx, e)
+			<-slots
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return failed(exitInterrupted, "interrupted")
+	}
+	left := len(old) - u.done - u.failed
+	fmt.Fprintf(sys.Stdout, "%d upgraded, %d not, %d not asked, %d current before\n", u.done, u.failed, left, len(all)-len(old))
+	if u.failed > 0 {
+		return failed(exitFailed, "%d of %d executors stay what they are", u.failed+left, len(all))
+	}
+	return nil
+}
+
+// upgrading is an upgrade of several executors under way.
+type upgrading struct {
+	client    *client
+	sys       *System
+	keepGoing bool
+
+	mu           sync.Mutex // guards what follows, and the output
+	done, failed int
+}
+
+// stop says that no more executors are to be asked.
+func (u *upgrading) stop(ctx context.Context) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return ctx.Err() != nil || u.failed > 0 && !u.keepGoing
+}
+
+func (u *upgrading) one(ctx context.Context, e *runningExecutor) {
+	said, ok := u.ask(ctx, e)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if ok {
+		u.done++
+	} else {
+		u.failed++
+	}
+	fmt.Fprintf(u.sys.Stdout, "%s on %s: %s\n", e.id, e.host, said)
+}
+
+func (u *upgrading) ask(ctx context.Context, e *runningExecutor) (said string, ok bool) {
+	switch {
+	case e.unreachable:
+		return "not upgraded: its agent cannot be reached", false
+	case e.task == "":
+		return "not upgraded: none of its tasks runs", false
+	}
+	res, err := u.client.UpgradeExecutor(ctx, &tandemv1.UpgradeExecutorRequest{TaskId: e.task})
+	if err != nil {
+		return "not upgraded: " + present.OneLine(u.client.explain(err).Error()), false
+	}
+	if !res.GetChanged() {
+		return "was current", true
+	}
+	return fmt.Sprintf("version %s, program %s", cmp.Or(present.OneLine(res.GetVersion()), "?"), res.GetDigest()), true
+}
