@@ -23,13 +23,15 @@ const (
 	StepReadonly // The root that it cannot write to.
 	StepMount    // Which is the index of the mount.
 	StepCapabilities
+	StepCgroup // Which is the index of the file.
 )
 
 // String names the step.
 func (s Step) String() string {
 	names := [...]string{"", "take its files", "make a session", "set a resource limit", "become its user",
 		"tie itself to its parent", "give up privileges", "enter its directory", "execute its program", "take over its terminal",
-		"make its namespaces", "make its root read-only", "mount a tmpfs", "set its capabilities"}
+		"make its namespaces", "make its root read-only", "mount a tmpfs", "set its capabilities",
+		"enter its cgroup"}
 	if int(s) < len(names) {
 		return names[s]
 	}

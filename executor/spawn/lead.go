@@ -95,8 +95,13 @@ func (c *Child) hear() (word, error) {
 	var r report
 	message := (*[unsafe.Sizeof(r)]byte)(unsafe.Pointer(&r))[:]
 	n, err := c.socket.Read(message)
+	if errors.Is(err, syscall.ECONNRESET) {
+		// It has ended without reading what it was told. The kernel says so once,
+		// and that before what the child has said.
+		n, err = c.socket.Read(message)
+	}
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF):
 		return word{ended: true}, nil
 	case err != nil:
 		return word{}, fmt.Errorf("cannot talk to the process: %w", err)

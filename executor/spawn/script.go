@@ -54,6 +54,7 @@ type script struct {
 
 	told   [1]byte
 	ready  [1]byte
+	itself [1]byte
 	action [64]byte // larger than the kernel's structure on any machine; zero means default
 	none   [8]byte  // a signal mask
 	keep   []any    // what the operations point to
@@ -76,11 +77,13 @@ const (
 	// child that was killed before could not be told from one that has become
 	// its program: both close the socket.
 	ready = 'R'
+	// itself is the writer's own number, for the files of a cgroup.
+	itself = '0'
 )
 
 // scriptOf does all that takes memory. The socket is the child's.
-func scriptOf(p Program, socket int) (*script, error) {
-	s := &script{ready: [1]byte{ready}, flags: p.View.Namespaces & unix.CLONE_NEWPID}
+func scriptOf(p Program, enter []string, socket int) (*script, error) {
+	s := &script{ready: [1]byte{ready}, itself: [1]byte{itself}, flags: p.View.Namespaces & unix.CLONE_NEWPID}
 	for i, f := range p.Files {
 		s.add(StepFiles, i, ruleMust, unix.SYS_DUP3, f.Fd(), uintptr(i), 0)
 	}
@@ -90,6 +93,9 @@ func scriptOf(p Program, socket int) (*script, error) {
 	// What there is of the parent's files goes at once: a copy of another
 	// child's socket would keep its parent waiting.
 	s.closeFrom(childSocket + 1)
+	if err := s.enter(enter); err != nil {
+		return nil, err
+	}
 	s.add(StepSession, 0, ruleMust, unix.SYS_SETSID)
 	if p.Terminal {
 		s.add(StepTerminal, 0, ruleMust, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
@@ -134,6 +140,24 @@ func scriptOf(p Program, socket int) (*script, error) {
 	}
 	s.add(StepExec, 0, ruleAny, unix.SYS_EXIT_GROUP, failedStatus)
 	return s, nil
+}
+
+// enter moves the process. What it opens gets the lowest number that is free: the
+// one after its socket's, which it closes first, as an old kernel may have left
+// another thread's file there.
+func (s *script) enter(files []string) error {
+	const here, next = ^uintptr(99), childSocket + 1 // AT_FDCWD
+	for i, name := range files {
+		file, err := syscall.BytePtrFromString(name)
+		if err != nil {
+			return fmt.Errorf("cannot use the file %q: %w", name, err)
+		}
+		s.keep = append(s.keep, file)
+		s.add(StepCgroup, i, ruleAny, unix.SYS_CLOSE, next)
+		s.add(StepCgroup, i, ruleMust, unix.SYS_OPENAT, here, address(file), unix.O_WRONLY|unix.O_CLOEXEC)
+		s.add(StepCgroup, i, ruleMust, unix.SYS_WRITE, next, address(&s.itself), 1)
+	}
+	return nil
 }
 
 func (s *script) add(of Step, which int, rule, trap uintptr, args ...uintptr) {

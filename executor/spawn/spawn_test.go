@@ -3,6 +3,7 @@ package spawn_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -152,6 +153,53 @@ func TestChildSaysWhatFails(t *testing.T) {
 			}
 			if status := wait(t, child); status.ExitStatus() != 127 {
 				t.Errorf("%s: status = %v", c.name, status)
+			}
+		}
+	})
+}
+
+func TestChildMovesItself(t *testing.T) {
+	both(t, func(t *testing.T, o spawn.Options) {
+		here := func(name string) string {
+			file := filepath.Join(t.TempDir(), name)
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return file
+		}
+		p, out := program(t, "ls /proc/$$/fd")
+		o.Enter = []string{here("one"), here("two")}
+		c := start(t, p, o)
+		if err := c.Become(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, c)
+		for _, file := range o.Enter {
+			if text, err := os.ReadFile(file); err != nil || string(text) != "0" {
+				t.Errorf("%s has %q (%v)", file, text, err)
+			}
+		}
+		if text, err := os.ReadFile(out.Name()); err != nil || strings.Replace(string(text), "10\n", "", 1) != "0\n1\n2\n" {
+			t.Errorf("its program has the descriptors %q (%v)", text, err)
+		}
+
+	})
+}
+
+// It is told to become its program before it fails, or after.
+func TestChildThatCannotMoveSaysSo(t *testing.T) {
+	both(t, func(t *testing.T, o spawn.Options) {
+		p, out := program(t, "true")
+		o.Enter = []string{out.Name(), "/no/such/tasks"}
+		for range 50 {
+			c := start(t, p, o)
+			err := c.Become(t.Context())
+			var failure *spawn.Failure
+			if want := (spawn.Failure{Step: spawn.StepCgroup, Which: 1, Errno: syscall.ENOENT}); !errors.As(err, &failure) || *failure != want {
+				t.Fatalf("%v, want %v", err, &want)
+			}
+			if status := wait(t, c); status.ExitStatus() != 127 {
+				t.Errorf("status = %v", status)
 			}
 		}
 	})

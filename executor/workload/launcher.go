@@ -120,7 +120,9 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 	if p.pid == 0 {
 		err = errors.Join(err, p.discard())
 	} else {
-		// There is a process that did not become the workload.
+		// There is a process that should not become the workload any more. It may
+		// not have come into the cgroup yet, where Kill would find it.
+		_ = p.Signal(syscall.SIGKILL)
 		p.Kill()
 		exit := <-p.exits
 		if exit.OOMKills > 0 && ctx.Err() == nil && smallMemory(s.Limits) {
@@ -192,14 +194,9 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 	return nil
 }
 
-// confine puts the process into the cgroup, where it was not born there, and the
-// limits in force.
+// confine puts the limits in force, while the process may be on its way into the
+// cgroup still.
 func (p *Process) confine(s *Spec) error {
-	if !p.born {
-		if err := p.group.Add(p.pid); err != nil {
-			return err
-		}
-	}
 	skipped, err := p.group.Limit(s.Limits, s.Policy)
 	if errors.As(err, new(*cgroup.AbsentError)) {
 		return fmt.Errorf("a limit of it cannot be enforced: %w; leave it out, or say limits.policy: prefer", err)
@@ -240,41 +237,38 @@ func (p *Process) makeGroup(s *Spec) error {
 }
 
 // spawn makes the process that is to become the workload, and puts it under the
-// reaper's protection. On v2 it is born in its cgroup, if it may be.
+// reaper's protection. On v2 it is born in its cgroup, if it may be; otherwise it
+// enters that by itself, first of all.
 func (p *Process) spawn(s *Spec, program spawn.Program) error {
 	l := p.launcher
 	// A guest comes up outside: the workload may have no memory left, and the
 	// kernel may kill in its cgroup, which would take all that share the memory.
-	birthplace, guest := p.group, p.host != nil
+	group, guest := p.group, p.host != nil
 	if guest {
-		birthplace = nil
+		group = nil
 	}
-	apart := guest || smallMemory(s.Limits) || l.oomScore != wantedScore(s.OOMScoreAdj)
-	start := func(group *cgroup.Group) (*spawn.Child, bool, error) {
-		o := spawn.Options{Apart: apart}
-		if group == nil {
-			start := l.spawn
-			if program.DieWithParent {
-				start = l.spawnMortal
-			}
-			child, err := start(program, o)
-			return child, false, err
-		}
+	o := spawn.Options{Apart: guest || smallMemory(s.Limits) || l.oomScore != wantedScore(s.OOMScoreAdj)}
+	if group != nil {
 		var attr syscall.SysProcAttr
 		release, born, err := group.Prepare(&attr)
 		if err != nil {
-			return nil, false, err
+			return err
 		}
 		defer release()
-		o.Cgroup = attr.CgroupFD
-		child, err := l.spawn(program, o)
-		return child, born, err
+		if o.Cgroup = attr.CgroupFD; !born {
+			o.Enter = group.Entrances()
+		}
+	}
+	start := l.spawn
+	if program.DieWithParent {
+		start = l.spawnMortal
 	}
 	l.reaper.fork.Lock()
 	defer l.reaper.fork.Unlock()
-	child, born, err := start(birthplace)
-	if born && cannotBeBorn(err) {
-		child, born, err = start(nil)
+	child, err := start(program, o)
+	if o.Cgroup != 0 && cannotBeBorn(err) {
+		o.Cgroup, o.Enter = 0, group.Entrances()
+		child, err = start(program, o)
 	}
 	if errors.Is(err, syscall.EPERM) && program.View.Namespaces != 0 {
 		return errors.New("cannot start a process in namespaces of its own: that takes an executor that is root")
@@ -282,7 +276,7 @@ func (p *Process) spawn(s *Spec, program spawn.Program) error {
 	if err != nil {
 		return fmt.Errorf("cannot start a process: %w", err)
 	}
-	p.child, p.pid, p.born, p.started = child, child.Pid, born, time.Now()
+	p.child, p.pid, p.started = child, child.Pid, time.Now()
 	l.reaper.manage(p)
 	go p.supervise(pidFile(child.Pidfd))
 	return nil

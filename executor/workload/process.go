@@ -27,7 +27,6 @@ type Process struct {
 	group    *cgroup.Group // nil for none
 	host     *Process      // whose cgroup it is a guest in; nil for a workload
 	mark     string        // what its environment has: of a guest, and without a cgroup
-	born     bool          // in its group, and not moved there
 	started  time.Time
 	skipped  []error
 	exits    chan Exit

@@ -201,6 +201,8 @@ func explain(s *Spec, p spawn.Program, err error) error {
 		return f
 	case spawn.StepMount:
 		return fmt.Errorf("cannot mount a tmpfs on %s: %w", p.View.Mounts[f.Which].Target, f.Errno)
+	case spawn.StepCgroup:
+		return fmt.Errorf("cannot enter its cgroup: %w", f.Errno)
 	case spawn.StepDir:
 		return fmt.Errorf("cannot enter the working directory %s: %w", s.Dir, f.Errno)
 	case spawn.StepExec:

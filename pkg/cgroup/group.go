@@ -267,7 +267,8 @@ func swapless() bool {
 
 // Prepare makes a process that is started with attr begin its life in the
 // group. It works on v2 only and returns false on v1, where the process has to
-// be moved with [Group.Add] before it does anything of its own. release must be
+// be moved before it does anything of its own, by itself through
+// [Group.Entrances] or by another with [Group.Add]. release must be
 // called when the process has been started or could not be.
 func (g *Group) Prepare(attr *syscall.SysProcAttr) (release func(), ok bool, err error) {
 	if g.version != V2 {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -159,6 +160,26 @@ func TestFirstInstructionIsInsideWhereTheKernelOffersIt(t *testing.T) {
 		if want := "0::" + g.String() + "\n"; !strings.HasSuffix(out.String(), want) {
 			t.Errorf("born in %q, want %q", out.String(), want)
 		}
+	})
+}
+
+func TestProcessMovesItselfIn(t *testing.T) {
+	onEach(t, func(t *testing.T, h cgroup.Host) {
+		g := newGroup(t, h, "mover")
+		script := `for file; do echo 0 > "$file" || exit 1; done; exec sleep 1000`
+		mover := start(t, "sh", append([]string{"-c", script, "sh"}, g.Entrances()...)...)
+		until(t, "its move", func() bool {
+			for _, d := range g.Dirs() {
+				pids, err := os.ReadFile(filepath.Join(d.Path, "cgroup.procs"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.TrimSpace(string(pids)) != strconv.Itoa(mover.Process.Pid) {
+					return false
+				}
+			}
+			return true
+		})
 	})
 }
 
