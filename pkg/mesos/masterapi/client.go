@@ -1,7 +1,7 @@
 // Package masterapi is a client of what a Mesos master shows of its cluster to
 // everybody who may look: which agents and frameworks it knows. It speaks the v1
 // operator API, whose answers, unlike those of /slaves and /frameworks, do not
-// list every task.
+// list every task, and asks for these where a master keeps that API to itself.
 //
 // It must never change anything, nor decide when to try again.
 package masterapi
@@ -10,11 +10,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +74,9 @@ func New(opt Options) *Client {
 // ErrForbidden when it may not ask.
 func (c *Client) Frameworks(ctx context.Context, at string) ([]string, error) {
 	r, err := c.call(ctx, at, master.Call_GET_FRAMEWORKS)
+	if errors.Is(err, ErrForbidden) {
+		return c.page(ctx, at, "/frameworks")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +94,9 @@ func (c *Client) Frameworks(ctx context.Context, at string) ([]string, error) {
 // since it began to lead. One that was marked unreachable is among neither.
 func (c *Client) Agents(ctx context.Context, at string) ([]string, error) {
 	r, err := c.call(ctx, at, master.Call_GET_AGENTS)
+	if errors.Is(err, ErrForbidden) {
+		return c.page(ctx, at, "/slaves")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +110,6 @@ func (c *Client) Agents(ctx context.Context, at string) ([]string, error) {
 	return ids, nil
 }
 
-func (c *Client) scheme() string {
-	if c.opt.TLS != nil {
-		return "https://"
-	}
-	return "http://"
-}
-
 func (c *Client) call(ctx context.Context, at string, what master.Call_Type) (*master.Response, error) {
 	fail := func(err error) (*master.Response, error) {
 		return nil, fmt.Errorf("cannot make the call %s to the master at %s: %w", what, at, err)
@@ -117,31 +118,7 @@ func (c *Client) call(ctx context.Context, at string, what master.Call_Type) (*m
 	if err != nil {
 		return fail(err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.scheme()+at+"/api/v1", bytes.NewReader(body))
-	if err != nil {
-		return fail(err)
-	}
-	req.Header.Set("Content-Type", mediaType)
-	req.Header.Set("Accept", mediaType)
-	if c.opt.Credential != nil {
-		if principal, secret := c.opt.Credential(); secret != "" {
-			req.SetBasicAuth(principal, secret)
-		}
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return fail(err)
-	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fail(ErrForbidden)
-	case http.StatusOK:
-	default:
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
-		return fail(fmt.Errorf("it answered %s: %s", resp.Status, strings.TrimSpace(string(text))))
-	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := c.ask(ctx, http.MethodPost, at+"/api/v1", body)
 	if err != nil {
 		return fail(err)
 	}
@@ -150,4 +127,66 @@ func (c *Client) call(ctx context.Context, at string, what master.Call_Type) (*m
 		return fail(err)
 	}
 	return r, nil
+}
+
+// page returns the IDs that stand on an older page. A master may keep the v1
+// API to itself, for clusters are changed by it, and show these.
+func (c *Client) page(ctx context.Context, at, path string) ([]string, error) {
+	fail := func(err error) ([]string, error) {
+		return nil, fmt.Errorf("cannot ask the master at %s for %s: %w", at, path, err)
+	}
+	answer, err := c.ask(ctx, http.MethodGet, at+path, nil)
+	if err != nil {
+		return fail(err)
+	}
+	type id struct{ ID string }
+	var shown struct {
+		Frameworks          []id
+		CompletedFrameworks []id `json:"completed_frameworks"`
+		Slaves              []id
+		RecoveredSlaves     []id `json:"recovered_slaves"`
+	}
+	if err := json.Unmarshal(answer, &shown); err != nil {
+		return fail(err)
+	}
+	var ids []string
+	for _, entry := range slices.Concat(shown.Frameworks, shown.CompletedFrameworks, shown.Slaves, shown.RecoveredSlaves) {
+		ids = append(ids, entry.ID)
+	}
+	return ids, nil
+}
+
+// ask returns the body of a good answer.
+func (c *Client) ask(ctx context.Context, method, where string, body []byte) ([]byte, error) {
+	scheme := "http://"
+	if c.opt.TLS != nil {
+		scheme = "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, method, scheme+where, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", mediaType)
+		req.Header.Set("Accept", mediaType)
+	}
+	if c.opt.Credential != nil {
+		if principal, secret := c.opt.Credential(); secret != "" {
+			req.SetBasicAuth(principal, secret)
+		}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return nil, ErrForbidden
+	case http.StatusOK:
+	default:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+		return nil, fmt.Errorf("it answered %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 }

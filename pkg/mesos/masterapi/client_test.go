@@ -74,6 +74,31 @@ func TestKnown(t *testing.T) {
 	}
 }
 
+// TestAnAPIThatIsKeptBack: a master whose v1 API takes credentials, and whose
+// pages do not, is asked for these.
+func TestAnAPIThatIsKeptBack(t *testing.T) {
+	m := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slaves":
+			_, _ = w.Write([]byte(`{"slaves":[{"id":"a-S0","hostname":"h"}],"recovered_slaves":[{"id":"a-S1"}]}`))
+		case "/frameworks":
+			_, _ = w.Write([]byte(`{"frameworks":[{"id":"a-0000","tasks":[{"id":"t"}]}],"completed_frameworks":[{"id":"b-0001"}],"unregistered_frameworks":[]}`))
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer m.Close()
+	client, address := masterapi.New(masterapi.Options{}), strings.TrimPrefix(m.URL, "http://")
+	frameworks, err := client.Frameworks(t.Context(), address)
+	if want := []string{"a-0000", "b-0001"}; err != nil || !slices.Equal(frameworks, want) {
+		t.Errorf("frameworks: %v, %v", frameworks, err)
+	}
+	agents, err := client.Agents(t.Context(), address)
+	if want := []string{"a-S0", "a-S1"}; err != nil || !slices.Equal(agents, want) {
+		t.Errorf("agents: %v, %v", agents, err)
+	}
+}
+
 func TestAMasterThatIsNotReady(t *testing.T) {
 	master := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "No leader elected", http.StatusServiceUnavailable)
