@@ -79,7 +79,7 @@ func (s *Tasks) user(task *mesos.TaskInfo) string {
 // Fetch makes a task's directory and brings its files. It blocks until they are
 // there, or one cannot be had; the error names it.
 func (s *Tasks) Fetch(ctx context.Context, f core.Fetch) error {
-	dir, owner, err := s.prepare(f.Task)
+	dir, owner, err := s.prepare(f.Task, f.Settings)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,9 @@ func (s *Tasks) Fetch(ctx context.Context, f core.Fetch) error {
 	return nil
 }
 
-// prepare makes a task's directory if it is not there yet.
-func (s *Tasks) prepare(task *mesos.TaskInfo) (dir string, owner *workload.Numbers, err error) {
+// prepare makes a task's directory, with its volumes in it, if it is not there
+// yet.
+func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (dir string, owner *workload.Numbers, err error) {
 	dir, err = directory(s.options.Sandbox, task.TaskID.Value)
 	if err != nil {
 		return "", nil, err
@@ -105,12 +106,15 @@ func (s *Tasks) prepare(task *mesos.TaskInfo) (dir string, owner *workload.Numbe
 	if err != nil {
 		return "", nil, err
 	}
-	return dir, owner, makeDirectory(s.options.Sandbox, dir, owner)
+	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
+		return dir, owner, err
+	}
+	return dir, owner, linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner)
 }
 
 // Start runs a task's workload and returns when its program is being executed.
 func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
-	dir, _, err := s.prepare(t.Task)
+	dir, _, err := s.prepare(t.Task, t.Settings)
 	if err != nil {
 		return nil, err
 	}

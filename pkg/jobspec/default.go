@@ -48,6 +48,11 @@ func Default(job *tandemv1.Job) {
 	if executor.Share == tandemv1.ExecutorShare_EXECUTOR_SHARE_UNSPECIFIED {
 		executor.Share = tandemv1.ExecutorShare_EXECUTOR_SHARE_INSTANCE
 	}
+	for _, v := range job.Volumes {
+		if v.WhenLost == tandemv1.WhenLost_WHEN_LOST_UNSPECIFIED {
+			v.WhenLost = tandemv1.WhenLost_WHEN_LOST_WAIT
+		}
+	}
 	for _, w := range job.Workloads {
 		defaultWorkload(w, job.User)
 	}

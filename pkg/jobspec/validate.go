@@ -82,6 +82,7 @@ func (c *checker) job(job *tandemv1.Job) {
 	c.schedule(job)
 	c.executor(job.GetExecutor())
 	c.workloads(job)
+	c.volumes(job)
 }
 
 var (

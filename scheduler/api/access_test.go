@@ -205,6 +205,17 @@ func TestWhoMayCallWhat(t *testing.T) {
 			_, err := c.DrainAgent(ctx, &tandemv1.DrainAgentRequest{Agent: "agent1"})
 			return err
 		}},
+		"ListVolumes": {"reader", false, func(c client) error {
+			res, err := c.ListVolumes(ctx, &tandemv1.ListVolumesRequest{})
+			if err == nil && len(res.GetVolumes()) != 1 {
+				return fmt.Errorf("%d volumes are shown", len(res.GetVolumes()))
+			}
+			return err
+		}},
+		"PurgeVolume": {"nobody", false, func(c client) error {
+			_, err := c.PurgeVolume(ctx, &tandemv1.PurgeVolumeRequest{Id: "team_words.0.1.data.fw"})
+			return err
+		}},
 		"Reconcile": {"nobody", false, func(c client) error {
 			_, err := c.Reconcile(ctx, &tandemv1.ReconcileRequest{})
 			return err

@@ -100,6 +100,10 @@ func (r *reader) Counts() loop.Counts {
 
 func (r *reader) Agents() map[string]*tandemv1.AgentRecord { return r.agents }
 
+func (r *reader) Volumes() []*tandemv1.VolumeRecord {
+	return []*tandemv1.VolumeRecord{{Id: "team_words.0.1.data.fw", JobId: "/team/words", Name: "data"}, {Id: "other.0.1.data.fw", JobId: "/other", Name: "data"}}
+}
+
 func (r *reader) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
 		for _, j := range r.jobs {

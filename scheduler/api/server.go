@@ -64,6 +64,8 @@ type Reader interface {
 	Counts() loop.Counts
 	// Agents returns the agents that are to be left, with the reasons, by ID.
 	Agents() map[string]*tandemv1.AgentRecord
+	// Volumes returns the persistent volumes, by job, instance, name and age.
+	Volumes() []*tandemv1.VolumeRecord
 	// Watch yields what is, or what has changed since, a response with
 	// snapshot_end, and then every later change in order. It ends with one error.
 	Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error]

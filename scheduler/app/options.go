@@ -246,7 +246,7 @@ func (o *Options) framework(advertised *url.URL) mesos.FrameworkInfo {
 func (o *Options) coreConfig(executor, digest, artifacts string, seed uint64) core.Config {
 	yes, no, name := true, false, artifact.ExecutorName
 	c := o.Core
-	c.Roles, c.Artifacts = o.Roles, artifacts
+	c.Roles, c.Artifacts, c.Principal = o.Roles, artifacts, o.Principal
 	if c.Seed == 0 {
 		c.Seed = seed
 	}

@@ -231,6 +231,17 @@ func (f *fake) Agents() map[string]*tandemv1.AgentRecord {
 	return maps.Clone(f.left)
 }
 
+// Volumes are one that a running instance has, and one that is purged.
+func (f *fake) Volumes() []*tandemv1.VolumeRecord {
+	return []*tandemv1.VolumeRecord{{
+		Id: "web.0.1.data.4e3e-0000", JobId: "/web", Name: "data", Attempt: 1, AgentId: "S1", Hostname: "agent1",
+		Size: 1024, State: tandemv1.VolumeState_VOLUME_STATE_READY,
+	}, {
+		Id: "web.1.2.data.4e3e-0000", JobId: "/web", Slot: 1, Name: "data", Attempt: 2, AgentId: "S2", Hostname: "agent2",
+		Size: 1024, State: tandemv1.VolumeState_VOLUME_STATE_PURGING, Reason: "waiting for an offer of agent agent2",
+	}}
+}
+
 // drain knows one agent, which nothing runs on.
 func (f *fake) drain(d *core.Drain) (core.Reply, error) {
 	f.mu.Lock()

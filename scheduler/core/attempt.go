@@ -86,6 +86,7 @@ func (c *Core) close(a *attempt) {
 	c.timers.unset(&a.timer)
 	c.leave(a)
 	c.vacate(a)
+	c.volumesLeft(a)
 	in.uncount(a)
 	switch {
 	case in.live == a:
@@ -225,9 +226,10 @@ func (a *attempt) fired(c *Core) {
 }
 
 // replaceable reports whether the instance may be started anew while the
-// attempt's agent is out of reach. One of a daemon job belongs on that agent.
+// attempt's agent is out of reach. One of a daemon job belongs on that agent, and
+// so does one whose volumes are there.
 func (a *attempt) replaceable() bool {
-	return a.instance.live == a && a.rec.KillReason == "" && !a.instance.job.daemon()
+	return a.instance.live == a && a.rec.KillReason == "" && !a.instance.job.daemon() && len(a.rec.Volumes) == 0
 }
 
 // replace lets the instance start anew while nobody knows whether the attempt

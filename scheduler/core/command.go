@@ -29,6 +29,8 @@ func (c *Core) onCommand(cmd Command) {
 		c.explain(cmd.Explain, &r)
 	case cmd.Drain != nil:
 		c.drain(cmd.Drain, &r)
+	case cmd.PurgeVolume != nil:
+		c.purgeVolume(cmd.PurgeVolume, &r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, &r)
 	case cmd.Reconcile:
@@ -259,7 +261,7 @@ func sameGroup(a, b *tandemv1.Job) bool {
 func groupOf(spec *tandemv1.Job) *tandemv1.Job {
 	return &tandemv1.Job{
 		Id: spec.Id, Type: spec.Type, User: spec.User, Labels: spec.Labels, Constraints: spec.Constraints,
-		Executor: spec.Executor, Workloads: spec.Workloads,
+		Executor: spec.Executor, Workloads: spec.Workloads, Volumes: spec.Volumes,
 	}
 }
 

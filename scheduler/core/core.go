@@ -42,6 +42,7 @@ type Core struct {
 	hosts        map[string]*host   // by agent
 	left         []*host            // that are to be left
 	gpus         bool               // some job asks for graphics processors
+	volumes      volumes
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -77,6 +78,7 @@ func New(cfg Config, saved state.Snapshot) *Core {
 
 		askings: map[uint64]*asking{},
 		hosts:   map[string]*host{},
+		volumes: newVolumes(),
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.offers.shape.timer.owner = fireFunc((*Core).reviveDue)
@@ -116,6 +118,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		// No offer is ever held, so that none can be taken back.
 	case Updated:
 		c.onUpdate(in.Status)
+	case OperationUpdated:
+		c.onOperation(&in.Status)
 	case Failed:
 		c.onFailed(in)
 	case CallFailed:
@@ -159,6 +163,7 @@ func (c *Core) effects() Effects {
 		i++
 	}
 	c.saveHosts()
+	c.saveVolumes()
 	c.demand()
 	e := Effects{Replies: c.replies, Show: c.show, Samples: c.samples}
 	if c.frameworkEdited {

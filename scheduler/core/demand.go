@@ -45,6 +45,9 @@ func (c *Core) enqueue(in *instance) {
 		c.timers.set(&in.timer, c.now.Add(in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration()))
 		return
 	}
+	if c.tie(in, v) {
+		return
+	}
 	v.waiting.push(in)
 	c.offers.waiting++
 	if !v.queued {
@@ -59,6 +62,8 @@ func (c *Core) dequeue(in *instance) {
 	case in.waitsIn == nil:
 	case in.job.daemon():
 		in.waitsIn = nil
+	case in.tied != "":
+		c.untie(in)
 	default:
 		in.waitsIn.waiting.remove(in)
 		in.waitsIn = nil
@@ -66,8 +71,14 @@ func (c *Core) dequeue(in *instance) {
 	}
 }
 
+// wantsOffers reports whether some offer may be of use.
+func (c *Core) wantsOffers() bool {
+	return c.offers.waiting > 0 || len(c.daemons) > 0 || c.volumes.purging > 0
+}
+
 // demand tells the master, at the end of a step, whether offers are wanted:
-// SUPPRESS when nothing waits and no daemon job looks out for agents, REVIVE
+// SUPPRESS when nothing waits, no volume is to be purged and no daemon job looks
+// out for agents, REVIVE
 // when there is new work that refused offers may be good for, and neither
 // otherwise.
 func (c *Core) demand() {
@@ -77,7 +88,7 @@ func (c *Core) demand() {
 	}
 	switch {
 	case !c.subscribed:
-	case o.waiting == 0 && len(c.daemons) == 0:
+	case !c.wantsOffers():
 		o.newWork = false
 		switch {
 		case o.suppressed:

@@ -154,7 +154,7 @@ func (c *Core) reviewHost(h *host) {
 		c.notice(Info, nil, "agent %s is no longer to be left", c.nameOf(h)).Agent = h.id
 		c.left = slices.DeleteFunc(c.left, func(other *host) bool { return other == h })
 		c.agents.generation++ // for spreads count on no agent that is left
-		if c.offers.waiting > 0 || len(c.daemons) > 0 {
+		if c.wantsOffers() {
 			c.offers.newWork = true // it was turned down meanwhile
 		}
 	default:
@@ -237,9 +237,9 @@ func (c *Core) depart(in *instance, a *attempt, h *host, n int) {
 	case c.overdue(in, a, h):
 		c.kill(a, "the time to leave agent "+a.rec.Hostname+" has run out")
 		c.settle(in)
-	case in.job.daemon():
-		// It serves its agent, and is the last to leave.
-		if h.rec.Drain != nil && n == h.daemons() {
+	case a.rooted():
+		// It serves its agent, or can be nowhere else, and is the last to leave.
+		if h.rec.Drain != nil && n == h.rooted() {
 			c.kill(a, "agent "+a.rec.Hostname+": "+h.why)
 			c.settle(in)
 		}
@@ -249,11 +249,11 @@ func (c *Core) depart(in *instance, a *attempt, h *host, n int) {
 	}
 }
 
-// daemons counts the attempts of daemon jobs.
-func (h *host) daemons() int {
+// rooted counts the attempts that are the last to leave.
+func (h *host) rooted() int {
 	n := 0
 	for _, a := range h.attempts {
-		if a.instance.job.daemon() {
+		if a.rooted() {
 			n++
 		}
 	}

@@ -147,6 +147,9 @@ func (c *Core) await(in *instance, reason string) {
 	if lacking := c.lacking(v); lacking != "" {
 		reason, v.why = lacking, lacking
 	}
+	if why := c.awaits(in, v); why != "" {
+		reason = why
+	}
 	c.setPhase(in, waiting, reason)
 	c.enqueue(in)
 }

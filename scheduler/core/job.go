@@ -70,6 +70,13 @@ func (j *job) phase() (tandemv1.JobPhase, string) {
 		}
 		return tandemv1.JobPhase_JOB_PHASE_RUNNING, ""
 	}
+	if len(j.rec.Spec.Volumes) > 0 {
+		for _, in := range j.instances {
+			if in != nil && in.tied != "" {
+				return tandemv1.JobPhase_JOB_PHASE_PENDING, fmt.Sprintf("instance %d: %s", in.slot, in.rec.PhaseReason)
+			}
+		}
+	}
 	if v := j.current(); v.waiting.count > 0 {
 		return tandemv1.JobPhase_JOB_PHASE_PENDING, v.why
 	}

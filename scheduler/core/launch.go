@@ -15,12 +15,12 @@ import (
 )
 
 // launch makes the next attempt of an instance, which Match has placed, and the
-// operation that launches it. It returns what is left of what was free. After
+// operations that make its volumes and launch it. It returns what is left of what was free. After
 // an error nothing has changed.
-func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) (mesos.Offer_Operation, resource.Resources, error) {
+func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) ([]mesos.Offer_Operation, resource.Resources, error) {
 	v := in.job.version(in.rec.JobVersion)
-	fail := func(err error) (mesos.Offer_Operation, resource.Resources, error) {
-		return mesos.Offer_Operation{}, resource.Resources{}, err
+	fail := func(err error) ([]mesos.Offer_Operation, resource.Resources, error) {
+		return nil, resource.Resources{}, err
 	}
 	if v == nil {
 		return fail(errors.New("its version is not kept"))
@@ -36,6 +36,11 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 	if err != nil {
 		return fail(err)
 	}
+	volumes, free, err := c.mountVolumes(in, v, p, free, number)
+	if err != nil {
+		return fail(err)
+	}
+	executor.Resources = append(executor.Resources, volumes.resources...)
 	rec := &tandemv1.AttemptRecord{
 		JobId: in.job.id(), Slot: in.slot, Attempt: number, JobVersion: v.number,
 		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executor.ExecutorID.Value, Executor: shared, Created: c.stamp,
@@ -44,6 +49,7 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		AgentUrl:   agentURL(p.offers[0]),
 
 		ExecutorDigest: c.digestOf(p.agent.id, executor.ExecutorID.Value, executorID),
+		Volumes:        volumes.ids,
 	}
 	group := &mesos.Offer_Operation_LaunchGroup{
 		Executor:  executor,
@@ -75,8 +81,11 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 			Updated: c.stamp, Ports: namedPorts(t.workload, own),
 		}
 	}
+	for _, made := range volumes.made {
+		c.newVolume(made)
+	}
 	c.begin(in, v, rec)
-	return mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: group}, free, nil
+	return append(volumes.operations, mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: group}), free, nil
 }
 
 // begin makes an attempt the instance's live one.

@@ -163,12 +163,12 @@ func (c *Core) answerInverse(h *host) {
 }
 
 // againstMaintenance says what of ours would be lost on the agent if its
-// maintenance began at a time, or nothing. Instances of daemon jobs live and end
-// with their agent.
+// maintenance began at a time, or nothing. Instances of daemon jobs, and
+// services with volumes there, live and end with their agent.
 func (c *Core) againstMaintenance(h *host, start time.Time) string {
 	text, n := "", 0
 	for _, a := range h.attempts {
-		if a.instance.job.daemon() || a.endsBefore(start, c.now) {
+		if a.rooted() || a.endsBefore(start, c.now) {
 			continue
 		}
 		if text == "" {

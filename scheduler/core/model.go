@@ -142,6 +142,7 @@ type instance struct {
 	// waitsIn is the version in whose list it waits, at waitsAt.
 	waitsIn *version
 	waitsAt int
+	tied    string // the agent that it waits for, where its volumes are
 }
 
 // attempt is one launch of an instance.

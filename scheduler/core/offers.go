@@ -21,6 +21,11 @@ type pool struct {
 	// placed are the instances that go there, and ports those of each.
 	placed []*instance
 	ports  [][]uint64
+	// volumes are those offered, and leftovers what was reserved for one that is
+	// not there, both by ID; operations are what is done about them.
+	volumes    map[string]*mesos.Resource
+	leftovers  map[string][]mesos.Resource
+	operations []mesos.Offer_Operation
 }
 
 // onOffers uses what fits and declines the rest at once. No offer outlives the
@@ -35,6 +40,8 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	}
 	c.reviewHosts() // what waits, and where it may go, follows from that
 	pools, candidates := c.pools(offers)
+	c.reviewVolumes(pools)
+	c.placeTied(pools, candidates)
 	c.placeDaemons(pools, candidates)
 	versions, requests := c.requests()
 	if len(requests) > 0 {
@@ -46,9 +53,9 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	var unused []mesos.OfferID
 	for i := range pools {
 		p := &pools[i]
-		var operations []mesos.Offer_Operation
+		operations := p.operations
 		if len(p.placed) > 0 {
-			operations = c.launches(p)
+			operations = append(operations, c.launches(p)...)
 		}
 		ids := make([]mesos.OfferID, len(p.offers))
 		for n, o := range p.offers {
@@ -100,6 +107,11 @@ func (c *Core) pools(offers []mesos.Offer) ([]pool, []match.Agent) {
 			if !pools[at].ours {
 				candidates[at].Refused = "role " + k.role + " is not ours"
 			}
+		}
+		if free := c.sift(&pools[at], o.Resources); len(free) < len(o.Resources) {
+			rest := *o
+			rest.Resources = free
+			o = &rest
 		}
 		pools[at].offers = append(pools[at].offers, o)
 		candidates[at].Offer(o.Resources)
@@ -157,13 +169,13 @@ func (c *Core) launches(p *pool) []mesos.Offer_Operation {
 	}
 	operations := make([]mesos.Offer_Operation, 0, len(p.placed))
 	for i, in := range p.placed {
-		op, rest, err := c.launch(in, p, free, p.ports[i])
+		ops, rest, err := c.launch(in, p, free, p.ports[i])
 		if err != nil {
 			c.notLaunched(in, p, err)
 			continue
 		}
 		free = rest
-		operations = append(operations, op)
+		operations = append(operations, ops...)
 	}
 	return operations
 }

@@ -21,6 +21,9 @@ type Config struct {
 	Artifacts string
 	// Executor is the program that carries every group.
 	Executor Executor
+	// Principal is the framework's, which reservations and volumes have to name;
+	// empty when it has none.
+	Principal string
 	// User is the user of workloads whose job and workload name none. Empty
 	// leaves the choice to the executor, which then uses its own.
 	User string

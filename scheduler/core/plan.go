@@ -49,6 +49,9 @@ type taskPlan struct {
 func (c *Core) needOf(spec *tandemv1.Job) match.Need {
 	var n match.Need
 	n.Amount = amountOf(c.executorResources(spec)).Plus(workloadsAmount(spec))
+	for _, v := range spec.Volumes {
+		n.Disk += volumeSize(v)
+	}
 	for _, w := range spec.Workloads {
 		for _, p := range w.Ports {
 			if p.HostPort != 0 {
@@ -226,6 +229,9 @@ func (c *Core) taskSettings(spec *tandemv1.Job, w *tandemv1.Workload) *tandemv1.
 		Logs:           w.Logs,
 		Fetch:          c.fetches(w),
 		ReadinessCheck: w.ReadinessCheck,
+	}
+	for _, v := range spec.Volumes {
+		s.Volumes = append(s.Volumes, v.Name)
 	}
 	if w.Restart != nil {
 		s.Restart = w.Restart

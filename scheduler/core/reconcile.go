@@ -40,6 +40,7 @@ func (c *Core) onSubscribed(s Subscribed) {
 	o := &c.offers
 	o.suppressed, o.filtered, o.newWork, o.lastRevive = s.Suppressed, again, again || s.Suppressed, time.Time{}
 	o.shape.subscribed(s)
+	c.volumes.feedback = answers(s.Master.GetVersion())
 	o.asked = c.now
 	c.timers.unset(&o.timer)
 	c.rehost()

@@ -35,6 +35,9 @@ func (c *Core) restore(saved state.Snapshot) {
 			j.add(newInstance(j, r))
 		}
 	}
+	for _, r := range saved.Volumes {
+		c.addVolume(r)
+	}
 	for _, r := range saved.Agents {
 		h := c.host(r.AgentId)
 		h.rec = r

@@ -51,7 +51,7 @@ type Wanted struct {
 // and offers are wanted.
 func (c *Core) Wanted() Wanted {
 	return Wanted{
-		None: c.step > 0 && c.offers.waiting == 0 && len(c.daemons) == 0,
+		None: c.step > 0 && !c.wantsOffers(),
 		GPUs: c.gpus, Constraints: c.offers.shape.constraints,
 	}
 }
@@ -63,21 +63,28 @@ func (s *shape) subscribed(in Subscribed) {
 }
 
 // judges reports whether a master of this version knows offer constraints.
-func judges(version string) bool {
+func judges(version string) bool { return atLeast(version, 11) }
+
+// answers reports whether a master of this version, and agents of the version
+// before, tell what becomes of an operation that has an ID.
+func answers(version string) bool { return atLeast(version, 9) }
+
+// atLeast compares a version with 1.minor.
+func atLeast(version string, least int) bool {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 {
 		return false
 	}
 	major, err1 := strconv.Atoi(parts[0])
 	minor, err2 := strconv.Atoi(parts[1])
-	return err1 == nil && err2 == nil && (major > 1 || major == 1 && minor >= 11)
+	return err1 == nil && err2 == nil && (major > 1 || major == 1 && minor >= least)
 }
 
 // shapeOffers tells the master of what agents offers are wanted, where that has
 // changed. While nothing waits it stays as it is, for no offers come.
 func (c *Core) shapeOffers() {
 	s := &c.offers.shape
-	if !s.stale && s.gpus == c.gpus || c.offers.waiting == 0 && len(c.daemons) == 0 || !s.retry.IsZero() && c.now.Before(s.retry) {
+	if !s.stale && s.gpus == c.gpus || !c.wantsOffers() || !s.retry.IsZero() && c.now.Before(s.retry) {
 		return
 	}
 	s.stale = false
@@ -99,7 +106,8 @@ func (c *Core) shapeOffers() {
 // to. There are none as soon as something may go anywhere.
 func (c *Core) constraints() constraint.Offers {
 	s := &c.offers.shape
-	if !s.able || s.refused {
+	if !s.able || s.refused || c.volumes.purging > 0 || len(c.volumes.tied) > 0 {
+		// Volumes are where they are, whatever a job's rules say by now.
 		return nil
 	}
 	var groups []constraint.Group

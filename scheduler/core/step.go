@@ -60,6 +60,8 @@ type (
 	Rescinded struct{ OfferID mesos.OfferID }
 	// Updated is event UPDATE. Nobody changes the status any more.
 	Updated struct{ Status *mesos.TaskStatus }
+	// OperationUpdated is event UPDATE_OPERATION_STATUS.
+	OperationUpdated struct{ Status mesos.OperationStatus }
 	// Failed is event FAILURE, of an executor or, without ExecutorID, an agent.
 	Failed struct {
 		AgentID    *mesos.AgentID
@@ -101,6 +103,7 @@ type (
 		Upgrade     *UpgradeExecutor
 		Measure     *Measure
 		Drain       *Drain
+		PurgeVolume *PurgeVolume
 	}
 )
 
@@ -192,6 +195,13 @@ type Drain struct {
 	Deadline time.Duration
 }
 
+// PurgeVolume has a persistent volume destroyed.
+type PurgeVolume struct {
+	ID string
+	// Forget it without waiting for its agent, which will not come back.
+	Forget bool
+}
+
 // Reply answers a Command, with its ID.
 type Reply struct {
 	ID uint64
@@ -199,6 +209,8 @@ type Reply struct {
 	Explanation *tandemv1.Explanation
 	// Agent answers Drain.
 	Agent *tandemv1.DrainAgentResponse
+	// Volume answers PurgeVolume.
+	Volume *tandemv1.VolumeRecord
 	// Refused is nil when the command was carried out.
 	Refused *Refused
 	Version uint64
@@ -263,6 +275,7 @@ func (InverseOffers) isInput()    {}
 func (InverseRescinded) isInput() {}
 func (Rescinded) isInput()        {}
 func (Updated) isInput()          {}
+func (OperationUpdated) isInput() {}
 func (Failed) isInput()           {}
 func (CallFailed) isInput()       {}
 func (Ticked) isInput()           {}

@@ -36,6 +36,9 @@ func (c *Copy) Versions(job string) []*tandemv1.VersionRecord { return c.view.Ve
 // Agents is View.Agents.
 func (c *Copy) Agents() map[string]*tandemv1.AgentRecord { return c.view.Agents() }
 
+// Volumes is View.Volumes.
+func (c *Copy) Volumes() []*tandemv1.VolumeRecord { return c.view.Volumes() }
+
 // Framework is View.Framework.
 func (c *Copy) Framework() *tandemv1.FrameworkView { return c.view.Framework() }
 

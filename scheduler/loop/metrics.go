@@ -134,6 +134,8 @@ func inputType(in core.Input) string {
 		return "rescinded"
 	case core.Updated:
 		return "updated"
+	case core.OperationUpdated:
+		return "operation_updated"
 	case core.Failed:
 		return "failed"
 	case core.CallFailed:

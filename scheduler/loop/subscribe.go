@@ -237,6 +237,10 @@ func inputOf(e *scheduler.Event) core.Input {
 		if e.Update != nil {
 			return core.Updated{Status: &e.Update.Status}
 		}
+	case scheduler.Event_UPDATE_OPERATION_STATUS:
+		if u := e.UpdateOperationStatus; u != nil {
+			return core.OperationUpdated{Status: u.Status}
+		}
 	case scheduler.Event_MESSAGE:
 		if m := e.Message; m != nil {
 			return core.Told{AgentID: m.AgentID, ExecutorID: m.ExecutorID, Data: m.Data}

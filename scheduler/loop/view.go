@@ -28,6 +28,7 @@ type View struct {
 	framework *tandemv1.FrameworkView
 	jobs      map[string]*jobEntry
 	agents    map[string]*tandemv1.AgentRecord
+	volumes   map[string]*tandemv1.VolumeRecord
 	watches   map[*watch]struct{}
 	tally     tally
 	ended     bool
@@ -61,6 +62,7 @@ func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint
 		framework: framework,
 		jobs:      map[string]*jobEntry{},
 		agents:    map[string]*tandemv1.AgentRecord{},
+		volumes:   map[string]*tandemv1.VolumeRecord{},
 		watches:   map[*watch]struct{}{},
 		tally:     newTally(),
 	}
@@ -78,6 +80,9 @@ func newView(saved state.Snapshot, framework *tandemv1.FrameworkView, first uint
 	}
 	for _, r := range saved.Agents {
 		v.place(state.PutAgent(r))
+	}
+	for _, r := range saved.Volumes {
+		v.place(state.PutVolume(r))
 	}
 	return v
 }
@@ -132,6 +137,16 @@ func (v *View) Agents() map[string]*tandemv1.AgentRecord {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return maps.Clone(v.agents)
+}
+
+// Volumes returns the persistent volumes, by job, instance, name and age.
+func (v *View) Volumes() []*tandemv1.VolumeRecord {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(v.volumes), func(a, b *tandemv1.VolumeRecord) int {
+		return cmp.Or(cmp.Compare(a.JobId, b.JobId), cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(a.Id, b.Id))
+	})
 }
 
 // Framework returns how the scheduler stands with Mesos.
@@ -221,6 +236,13 @@ func (v *View) place(c state.Change) {
 			v.agents[c.Key] = r
 		} else {
 			delete(v.agents, c.Key)
+		}
+		return
+	case state.KindVolume:
+		if r, ok := c.Record.(*tandemv1.VolumeRecord); ok {
+			v.volumes[c.Key] = r
+		} else {
+			delete(v.volumes, c.Key)
 		}
 		return
 	case state.KindJob:

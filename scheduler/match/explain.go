@@ -178,3 +178,23 @@ func plural(n int, one string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }
+
+// Against says what stands against a request on one agent, as the rest of a
+// sentence about it: lacks cpus (needs 1, has 0.5).
+func Against(a *Agent, r *Request) string {
+	var parts []string
+	for _, l := range Explain(a, r) {
+		switch {
+		case l.Need != "":
+			parts = append(parts, fmt.Sprintf("lacks %s (needs %s, has %s)", l.What, l.Need, l.Have))
+		case l.Have != "":
+			parts = append(parts, fmt.Sprintf("is not %s but %s", l.What, l.Have))
+		default:
+			parts = append(parts, "is refused: "+l.What)
+		}
+	}
+	if len(parts) == 0 {
+		return "fits, and will be tried again"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -44,6 +44,15 @@ func CopyAgent(r *tandemv1.AgentRecord) *tandemv1.AgentRecord {
 	}
 }
 
+// CopyVolume returns a shallow copy.
+func CopyVolume(r *tandemv1.VolumeRecord) *tandemv1.VolumeRecord {
+	return &tandemv1.VolumeRecord{
+		Id: r.Id, JobId: r.JobId, Slot: r.Slot, Name: r.Name, Attempt: r.Attempt,
+		AgentId: r.AgentId, Hostname: r.Hostname, Role: r.Role, Size: r.Size, State: r.State, Reason: r.Reason,
+		Created: r.Created, Reserved: r.Reserved, Purges: r.Purges, Purged: r.Purged, Seen: r.Seen,
+	}
+}
+
 // CopyAttempt returns a shallow copy. Its list of tasks is new, so that one of
 // them can be replaced.
 func CopyAttempt(r *tandemv1.AttemptRecord) *tandemv1.AttemptRecord {
@@ -60,6 +69,7 @@ func setAttempt(to, r *tandemv1.AttemptRecord, tasks []*tandemv1.TaskRecord) {
 	to.Tasks, to.KillReason, to.Ended, to.Attributes = tasks, r.KillReason, r.Ended, r.Attributes
 	to.Running, to.Unreachable, to.AgentUrl, to.Executor = r.Running, r.Unreachable, r.AgentUrl, r.Executor
 	to.ExecutorDigest = r.ExecutorDigest
+	to.Volumes = r.Volumes
 }
 
 // CopyAttemptOfOne returns a copy of an attempt that has one task, which is copied

@@ -31,10 +31,11 @@ const (
 	KindInstance  Kind = "instance"
 	KindAttempt   Kind = "attempt"
 	KindAgent     Kind = "agent"
+	KindVolume    Kind = "volume"
 )
 
 // Kinds are all kinds, in the order in which records refer to each other.
-var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt, KindAgent}
+var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt, KindAgent, KindVolume}
 
 // New returns an empty record of the kind, for decoding into.
 func (k Kind) New() (proto.Message, error) {
@@ -51,6 +52,8 @@ func (k Kind) New() (proto.Message, error) {
 		return &tandemv1.AttemptRecord{}, nil
 	case KindAgent:
 		return &tandemv1.AgentRecord{}, nil
+	case KindVolume:
+		return &tandemv1.VolumeRecord{}, nil
 	}
 	return nil, fmt.Errorf("unknown kind of record %q", string(k))
 }
@@ -147,6 +150,9 @@ func PutAttempt(r *tandemv1.AttemptRecord) Change {
 // PutAgent saves why an agent is to be left, under the agent's ID.
 func PutAgent(r *tandemv1.AgentRecord) Change { return Change{KindAgent, r.AgentId, r} }
 
+// PutVolume saves a persistent volume, under its ID.
+func PutVolume(r *tandemv1.VolumeRecord) Change { return Change{KindVolume, r.Id, r} }
+
 // Removal removes the record under the same key as c.
 func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
 
@@ -159,6 +165,7 @@ type Snapshot struct {
 	Instances []*tandemv1.InstanceRecord
 	Attempts  []*tandemv1.AttemptRecord
 	Agents    []*tandemv1.AgentRecord
+	Volumes   []*tandemv1.VolumeRecord
 }
 
 // Add puts a record that a store has decoded into the snapshot. Records of one
@@ -177,6 +184,8 @@ func (s *Snapshot) Add(m proto.Message) {
 		s.Attempts = append(s.Attempts, r)
 	case *tandemv1.AgentRecord:
 		s.Agents = append(s.Agents, r)
+	case *tandemv1.VolumeRecord:
+		s.Volumes = append(s.Volumes, r)
 	}
 }
 
@@ -272,7 +281,7 @@ func (s Snapshot) Changes() iter.Seq[Change] {
 		}
 		_ = each(s.Jobs, PutJob, yield) && each(s.Versions, PutVersion, yield) &&
 			each(s.Instances, PutInstance, yield) && each(s.Attempts, PutAttempt, yield) &&
-			each(s.Agents, PutAgent, yield)
+			each(s.Agents, PutAgent, yield) && each(s.Volumes, PutVolume, yield)
 	}
 }
 

@@ -3360,6 +3360,196 @@ func (x *ExecTaskResponse) GetOutput() *ExecOutput {
 	return nil
 }
 
+type ListVolumesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of this job only; empty for all.
+	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVolumesRequest) Reset() {
+	*x = ListVolumesRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVolumesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVolumesRequest) ProtoMessage() {}
+
+func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVolumesRequest.ProtoReflect.Descriptor instead.
+func (*ListVolumesRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListVolumesRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+type ListVolumesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volumes       []*VolumeRecord        `protobuf:"bytes,1,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListVolumesResponse) Reset() {
+	*x = ListVolumesResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListVolumesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListVolumesResponse) ProtoMessage() {}
+
+func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListVolumesResponse.ProtoReflect.Descriptor instead.
+func (*ListVolumesResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ListVolumesResponse) GetVolumes() []*VolumeRecord {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+type PurgeVolumeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The volume's ID.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Forget it, whether or not it is there: its agent will not come back. Should
+	// it do so, the volume is listed again.
+	Forget        bool `protobuf:"varint,2,opt,name=forget,proto3" json:"forget,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeVolumeRequest) Reset() {
+	*x = PurgeVolumeRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeVolumeRequest) ProtoMessage() {}
+
+func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeVolumeRequest.ProtoReflect.Descriptor instead.
+func (*PurgeVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *PurgeVolumeRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PurgeVolumeRequest) GetForget() bool {
+	if x != nil {
+		return x.Forget
+	}
+	return false
+}
+
+type PurgeVolumeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The volume as it stands now: its state is PURGING until its agent has
+	// offered it.
+	Volume        *VolumeRecord `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeVolumeResponse) Reset() {
+	*x = PurgeVolumeResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeVolumeResponse) ProtoMessage() {}
+
+func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeVolumeResponse.ProtoReflect.Descriptor instead.
+func (*PurgeVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *PurgeVolumeResponse) GetVolume() *VolumeRecord {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
 var File_tandem_v1_api_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_api_proto_rawDesc = "" +
@@ -3582,13 +3772,22 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12*\n" +
 	"\x05input\x18\x02 \x01(\v2\x14.tandem.v1.ExecInputR\x05input\"A\n" +
 	"\x10ExecTaskResponse\x12-\n" +
-	"\x06output\x18\x01 \x01(\v2\x15.tandem.v1.ExecOutputR\x06output*\x94\x01\n" +
+	"\x06output\x18\x01 \x01(\v2\x15.tandem.v1.ExecOutputR\x06output\"+\n" +
+	"\x12ListVolumesRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"H\n" +
+	"\x13ListVolumesResponse\x121\n" +
+	"\avolumes\x18\x01 \x03(\v2\x17.tandem.v1.VolumeRecordR\avolumes\"<\n" +
+	"\x12PurgeVolumeRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06forget\x18\x02 \x01(\bR\x06forget\"F\n" +
+	"\x13PurgeVolumeResponse\x12/\n" +
+	"\x06volume\x18\x01 \x01(\v2\x17.tandem.v1.VolumeRecordR\x06volume*\x94\x01\n" +
 	"\fUpdateAction\x12\x1d\n" +
 	"\x19UPDATE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\x85\x10\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\xb8\x11\n" +
 	"\x10SchedulerService\x12P\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
@@ -3610,7 +3809,9 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12S\n" +
 	"\n" +
-	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12L\n" +
+	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12Y\n" +
+	"\vListVolumes\x12\x1d.tandem.v1.ListVolumesRequest\x1a\x1e.tandem.v1.ListVolumesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12V\n" +
+	"\vPurgeVolume\x12\x1d.tandem.v1.PurgeVolumeRequest\x1a\x1e.tandem.v1.PurgeVolumeResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12L\n" +
 	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse\"\b\xba\xce\x18\x04\b\x01\x10\x010\x01\x12S\n" +
 	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12U\n" +
 	"\n" +
@@ -3634,7 +3835,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),                 // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),                   // 1: tandem.v1.Refusal
@@ -3692,106 +3893,117 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*SignalTaskResponse)(nil),        // 53: tandem.v1.SignalTaskResponse
 	(*ExecTaskRequest)(nil),           // 54: tandem.v1.ExecTaskRequest
 	(*ExecTaskResponse)(nil),          // 55: tandem.v1.ExecTaskResponse
-	(*Job)(nil),                       // 56: tandem.v1.Job
-	(*fieldmaskpb.FieldMask)(nil),     // 57: google.protobuf.FieldMask
-	(*VersionRecord)(nil),             // 58: tandem.v1.VersionRecord
-	(*JobRecord)(nil),                 // 59: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),            // 60: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),             // 61: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
-	(*Explanation)(nil),               // 63: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 64: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 65: google.protobuf.Duration
-	(*UsageSample)(nil),               // 66: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 67: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 68: tandem.v1.ExecOutput
+	(*ListVolumesRequest)(nil),        // 56: tandem.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),       // 57: tandem.v1.ListVolumesResponse
+	(*PurgeVolumeRequest)(nil),        // 58: tandem.v1.PurgeVolumeRequest
+	(*PurgeVolumeResponse)(nil),       // 59: tandem.v1.PurgeVolumeResponse
+	(*Job)(nil),                       // 60: tandem.v1.Job
+	(*fieldmaskpb.FieldMask)(nil),     // 61: google.protobuf.FieldMask
+	(*VersionRecord)(nil),             // 62: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 63: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 64: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 65: tandem.v1.AttemptRecord
+	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
+	(*Explanation)(nil),               // 67: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 68: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 69: google.protobuf.Duration
+	(*UsageSample)(nil),               // 70: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 71: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 72: tandem.v1.ExecOutput
+	(*VolumeRecord)(nil),              // 73: tandem.v1.VolumeRecord
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	56, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	57, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
+	60, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	61, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
 	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	58, // 3: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	57, // 4: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	59, // 5: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	59, // 6: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	62, // 3: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	61, // 4: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	63, // 5: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	63, // 6: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 7: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	60, // 8: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	61, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	64, // 8: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	65, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 10: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	62, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	59, // 12: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	60, // 13: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	61, // 14: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	66, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	63, // 12: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	64, // 13: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	65, // 14: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 15: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 16: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	62, // 17: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	63, // 18: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	56, // 19: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	56, // 20: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	59, // 21: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	63, // 22: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	66, // 17: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	67, // 18: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	60, // 19: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	60, // 20: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	63, // 21: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	67, // 22: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 23: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
 	38, // 24: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	64, // 25: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	65, // 26: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	68, // 25: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	69, // 26: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
 	45, // 27: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	62, // 28: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	66, // 29: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	67, // 30: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	68, // 31: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	2,  // 32: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 33: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 34: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 35: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 36: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 37: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 38: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 39: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 40: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 41: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 42: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 43: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 44: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 45: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 46: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 47: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 48: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	41, // 49: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	43, // 50: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	46, // 51: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	48, // 52: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 53: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	52, // 54: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	54, // 55: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 56: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 57: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 58: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 59: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 60: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 61: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 62: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 63: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 64: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 65: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 66: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 67: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 68: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 69: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 70: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 71: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 72: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	42, // 73: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 74: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 75: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 76: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 77: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	53, // 78: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	55, // 79: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	56, // [56:80] is the sub-list for method output_type
-	32, // [32:56] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	66, // 28: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	70, // 29: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	71, // 30: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	72, // 31: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	73, // 32: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	73, // 33: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 34: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 35: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 36: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 37: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 38: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 39: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 40: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 41: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 42: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 43: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 44: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 45: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 46: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 47: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 48: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 49: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 50: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	56, // 51: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	58, // 52: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	41, // 53: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	43, // 54: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	46, // 55: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	48, // 56: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	50, // 57: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	52, // 58: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	54, // 59: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 60: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 61: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 62: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 63: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 64: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 65: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 66: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 67: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 68: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 69: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 70: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 71: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 72: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 73: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 74: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 75: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 76: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	57, // 77: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	59, // 78: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	42, // 79: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 80: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 81: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 82: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 83: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	53, // 84: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	55, // 85: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	60, // [60:86] is the sub-list for method output_type
+	34, // [34:60] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -3828,7 +4040,7 @@ func file_tandem_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   55,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

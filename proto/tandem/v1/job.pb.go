@@ -95,6 +95,59 @@ func (JobType) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_v1_job_proto_rawDescGZIP(), []int{0}
 }
 
+// WhenLost is what an instance does without its volume. In a file: wait or
+// replace.
+type WhenLost int32
+
+const (
+	WhenLost_WHEN_LOST_UNSPECIFIED WhenLost = 0
+	// It waits until somebody purges the volume.
+	WhenLost_WHEN_LOST_WAIT WhenLost = 1
+	// It starts elsewhere with a new, empty volume.
+	WhenLost_WHEN_LOST_REPLACE WhenLost = 2
+)
+
+// Enum value maps for WhenLost.
+var (
+	WhenLost_name = map[int32]string{
+		0: "WHEN_LOST_UNSPECIFIED",
+		1: "WHEN_LOST_WAIT",
+		2: "WHEN_LOST_REPLACE",
+	}
+	WhenLost_value = map[string]int32{
+		"WHEN_LOST_UNSPECIFIED": 0,
+		"WHEN_LOST_WAIT":        1,
+		"WHEN_LOST_REPLACE":     2,
+	}
+)
+
+func (x WhenLost) Enum() *WhenLost {
+	p := new(WhenLost)
+	*p = x
+	return p
+}
+
+func (x WhenLost) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WhenLost) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_job_proto_enumTypes[1].Descriptor()
+}
+
+func (WhenLost) Type() protoreflect.EnumType {
+	return &file_tandem_v1_job_proto_enumTypes[1]
+}
+
+func (x WhenLost) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WhenLost.Descriptor instead.
+func (WhenLost) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
 // ConstraintOperator is how an attribute is judged. In a file the bare names
 // are used: UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS.
 type ConstraintOperator int32
@@ -154,11 +207,11 @@ func (x ConstraintOperator) String() string {
 }
 
 func (ConstraintOperator) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[1].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[2].Descriptor()
 }
 
 func (ConstraintOperator) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[1]
+	return &file_tandem_v1_job_proto_enumTypes[2]
 }
 
 func (x ConstraintOperator) Number() protoreflect.EnumNumber {
@@ -167,7 +220,7 @@ func (x ConstraintOperator) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConstraintOperator.Descriptor instead.
 func (ConstraintOperator) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 // Overlap is what happens when a start falls due while the last run is not
@@ -211,11 +264,11 @@ func (x Overlap) String() string {
 }
 
 func (Overlap) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[2].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[3].Descriptor()
 }
 
 func (Overlap) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[2]
+	return &file_tandem_v1_job_proto_enumTypes[3]
 }
 
 func (x Overlap) Number() protoreflect.EnumNumber {
@@ -224,7 +277,7 @@ func (x Overlap) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Overlap.Descriptor instead.
 func (Overlap) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 // ExecutorShare is how widely one executor is shared. In a file: instance, job
@@ -271,11 +324,11 @@ func (x ExecutorShare) String() string {
 }
 
 func (ExecutorShare) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[3].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[4].Descriptor()
 }
 
 func (ExecutorShare) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[3]
+	return &file_tandem_v1_job_proto_enumTypes[4]
 }
 
 func (x ExecutorShare) Number() protoreflect.EnumNumber {
@@ -284,7 +337,7 @@ func (x ExecutorShare) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExecutorShare.Descriptor instead.
 func (ExecutorShare) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 // Lifecycle is a workload's place in its group's life. In a file: init, main,
@@ -332,11 +385,11 @@ func (x Lifecycle) String() string {
 }
 
 func (Lifecycle) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[4].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[5].Descriptor()
 }
 
 func (Lifecycle) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[4]
+	return &file_tandem_v1_job_proto_enumTypes[5]
 }
 
 func (x Lifecycle) Number() protoreflect.EnumNumber {
@@ -345,7 +398,7 @@ func (x Lifecycle) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lifecycle.Descriptor instead.
 func (Lifecycle) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 // LimitsPolicy decides what a limit is worth where it cannot be enforced. In a
@@ -385,11 +438,11 @@ func (x LimitsPolicy) String() string {
 }
 
 func (LimitsPolicy) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[5].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[6].Descriptor()
 }
 
 func (LimitsPolicy) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[5]
+	return &file_tandem_v1_job_proto_enumTypes[6]
 }
 
 func (x LimitsPolicy) Number() protoreflect.EnumNumber {
@@ -398,7 +451,7 @@ func (x LimitsPolicy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LimitsPolicy.Descriptor instead.
 func (LimitsPolicy) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 // Job is what a team submits: a group of workloads, how many copies of it, and
@@ -436,7 +489,10 @@ type Job struct {
 	Executor *ExecutorSettings `protobuf:"bytes,12,opt,name=executor,proto3" json:"executor,omitempty"`
 	// The group: programs that are placed on one agent together, all or nothing.
 	// At least one, at most 64; names are unique.
-	Workloads     []*Workload `protobuf:"bytes,13,rep,name=workloads,proto3" json:"workloads,omitempty"`
+	Workloads []*Workload `protobuf:"bytes,13,rep,name=workloads,proto3" json:"workloads,omitempty"`
+	// Persistent volumes of each instance, at most 16; names are unique. Services
+	// and batch jobs only, and not with a shared executor.
+	Volumes       []*Volume `protobuf:"bytes,14,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +618,83 @@ func (x *Job) GetWorkloads() []*Workload {
 	return nil
 }
 
+func (x *Job) GetVolumes() []*Volume {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+// Volume is disk that an instance keeps over restarts and updates: a persistent
+// volume of Mesos, made where the instance is placed first. It ties the instance
+// to that agent, and outlives the instance and the job until it is purged
+// (`tandem volume purge`).
+type Volume struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lower-case letters, digits and hyphens, at most 63 characters. Each workload
+	// finds the volume under this name in its own directory. Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// In MiB, in a file also a size: 512Mi, 10Gi. A volume that is there keeps the
+	// size that it was made with. Required.
+	Size float64 `protobuf:"fixed64,2,opt,name=size,proto3" json:"size,omitempty"`
+	// What becomes of the instance when its agent is known to be gone for good,
+	// and the volume with it. Default: wait.
+	WhenLost      WhenLost `protobuf:"varint,3,opt,name=when_lost,json=whenLost,proto3,enum=tandem.v1.WhenLost" json:"when_lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Volume) Reset() {
+	*x = Volume{}
+	mi := &file_tandem_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Volume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Volume) ProtoMessage() {}
+
+func (x *Volume) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Volume.ProtoReflect.Descriptor instead.
+func (*Volume) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Volume) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Volume) GetSize() float64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Volume) GetWhenLost() WhenLost {
+	if x != nil {
+		return x.WhenLost
+	}
+	return WhenLost_WHEN_LOST_UNSPECIFIED
+}
+
 // Constraint is a hard rule for placement, with Marathon's operators. In a file
 // it is a tuple: ["rack", "GROUP_BY", "3"].
 type Constraint struct {
@@ -578,7 +711,7 @@ type Constraint struct {
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_tandem_v1_job_proto_msgTypes[1]
+	mi := &file_tandem_v1_job_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +723,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[1]
+	mi := &file_tandem_v1_job_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +736,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -643,7 +776,7 @@ type Preference struct {
 
 func (x *Preference) Reset() {
 	*x = Preference{}
-	mi := &file_tandem_v1_job_proto_msgTypes[2]
+	mi := &file_tandem_v1_job_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +788,7 @@ func (x *Preference) String() string {
 func (*Preference) ProtoMessage() {}
 
 func (x *Preference) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[2]
+	mi := &file_tandem_v1_job_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +801,7 @@ func (x *Preference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preference.ProtoReflect.Descriptor instead.
 func (*Preference) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Preference) GetAttribute() string {
@@ -724,7 +857,7 @@ type UpdatePolicy struct {
 
 func (x *UpdatePolicy) Reset() {
 	*x = UpdatePolicy{}
-	mi := &file_tandem_v1_job_proto_msgTypes[3]
+	mi := &file_tandem_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +869,7 @@ func (x *UpdatePolicy) String() string {
 func (*UpdatePolicy) ProtoMessage() {}
 
 func (x *UpdatePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[3]
+	mi := &file_tandem_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +882,7 @@ func (x *UpdatePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePolicy.ProtoReflect.Descriptor instead.
 func (*UpdatePolicy) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *UpdatePolicy) GetMaxParallel() int32 {
@@ -818,7 +951,7 @@ type RestartPolicy struct {
 
 func (x *RestartPolicy) Reset() {
 	*x = RestartPolicy{}
-	mi := &file_tandem_v1_job_proto_msgTypes[4]
+	mi := &file_tandem_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +963,7 @@ func (x *RestartPolicy) String() string {
 func (*RestartPolicy) ProtoMessage() {}
 
 func (x *RestartPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[4]
+	mi := &file_tandem_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +976,7 @@ func (x *RestartPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPolicy.ProtoReflect.Descriptor instead.
 func (*RestartPolicy) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RestartPolicy) GetAttempts() int32 {
@@ -895,7 +1028,7 @@ type UnreachablePolicy struct {
 
 func (x *UnreachablePolicy) Reset() {
 	*x = UnreachablePolicy{}
-	mi := &file_tandem_v1_job_proto_msgTypes[5]
+	mi := &file_tandem_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1040,7 @@ func (x *UnreachablePolicy) String() string {
 func (*UnreachablePolicy) ProtoMessage() {}
 
 func (x *UnreachablePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[5]
+	mi := &file_tandem_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1053,7 @@ func (x *UnreachablePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnreachablePolicy.ProtoReflect.Descriptor instead.
 func (*UnreachablePolicy) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UnreachablePolicy) GetInactiveAfter() *durationpb.Duration {
@@ -956,7 +1089,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_tandem_v1_job_proto_msgTypes[6]
+	mi := &file_tandem_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1101,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[6]
+	mi := &file_tandem_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1114,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Schedule) GetCron() string {
@@ -1027,7 +1160,7 @@ type ExecutorSettings struct {
 
 func (x *ExecutorSettings) Reset() {
 	*x = ExecutorSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[7]
+	mi := &file_tandem_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1172,7 @@ func (x *ExecutorSettings) String() string {
 func (*ExecutorSettings) ProtoMessage() {}
 
 func (x *ExecutorSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[7]
+	mi := &file_tandem_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1185,7 @@ func (x *ExecutorSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSettings.ProtoReflect.Descriptor instead.
 func (*ExecutorSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExecutorSettings) GetResources() *Resources {
@@ -1124,7 +1257,7 @@ type Workload struct {
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_tandem_v1_job_proto_msgTypes[8]
+	mi := &file_tandem_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1269,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[8]
+	mi := &file_tandem_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1282,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Workload) GetName() string {
@@ -1304,7 +1437,7 @@ type WorkloadRestart struct {
 
 func (x *WorkloadRestart) Reset() {
 	*x = WorkloadRestart{}
-	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	mi := &file_tandem_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1449,7 @@ func (x *WorkloadRestart) String() string {
 func (*WorkloadRestart) ProtoMessage() {}
 
 func (x *WorkloadRestart) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	mi := &file_tandem_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1462,7 @@ func (x *WorkloadRestart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadRestart.ProtoReflect.Descriptor instead.
 func (*WorkloadRestart) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WorkloadRestart) GetAttempts() int32 {
@@ -1385,7 +1518,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_tandem_v1_job_proto_msgTypes[10]
+	mi := &file_tandem_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1530,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[10]
+	mi := &file_tandem_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1543,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Resources) GetCpus() float64 {
@@ -1473,7 +1606,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_tandem_v1_job_proto_msgTypes[11]
+	mi := &file_tandem_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1618,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[11]
+	mi := &file_tandem_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1631,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limits) GetCpus() float64 {
@@ -1568,7 +1701,7 @@ type IoLimits struct {
 
 func (x *IoLimits) Reset() {
 	*x = IoLimits{}
-	mi := &file_tandem_v1_job_proto_msgTypes[12]
+	mi := &file_tandem_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1580,7 +1713,7 @@ func (x *IoLimits) String() string {
 func (*IoLimits) ProtoMessage() {}
 
 func (x *IoLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[12]
+	mi := &file_tandem_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1593,7 +1726,7 @@ func (x *IoLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IoLimits.ProtoReflect.Descriptor instead.
 func (*IoLimits) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *IoLimits) GetWeight() uint32 {
@@ -1632,7 +1765,7 @@ type Linux struct {
 
 func (x *Linux) Reset() {
 	*x = Linux{}
-	mi := &file_tandem_v1_job_proto_msgTypes[13]
+	mi := &file_tandem_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1777,7 @@ func (x *Linux) String() string {
 func (*Linux) ProtoMessage() {}
 
 func (x *Linux) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[13]
+	mi := &file_tandem_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1790,7 @@ func (x *Linux) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Linux.ProtoReflect.Descriptor instead.
 func (*Linux) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Linux) GetResources() *structpb.Struct {
@@ -1708,7 +1841,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_tandem_v1_job_proto_msgTypes[14]
+	mi := &file_tandem_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1853,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[14]
+	mi := &file_tandem_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1866,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Port) GetName() string {
@@ -1775,7 +1908,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_tandem_v1_job_proto_msgTypes[15]
+	mi := &file_tandem_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1920,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[15]
+	mi := &file_tandem_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1933,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Fetch) GetUri() string {
@@ -1859,7 +1992,7 @@ type EnvValue struct {
 
 func (x *EnvValue) Reset() {
 	*x = EnvValue{}
-	mi := &file_tandem_v1_job_proto_msgTypes[16]
+	mi := &file_tandem_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2004,7 @@ func (x *EnvValue) String() string {
 func (*EnvValue) ProtoMessage() {}
 
 func (x *EnvValue) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[16]
+	mi := &file_tandem_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2017,7 @@ func (x *EnvValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvValue.ProtoReflect.Descriptor instead.
 func (*EnvValue) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EnvValue) GetSource() isEnvValue_Source {
@@ -1959,7 +2092,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[17]
+	mi := &file_tandem_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1971,7 +2104,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[17]
+	mi := &file_tandem_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1984,7 +2117,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HealthCheck) GetKind() isHealthCheck_Kind {
@@ -2094,7 +2227,7 @@ type HttpCheck struct {
 
 func (x *HttpCheck) Reset() {
 	*x = HttpCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[18]
+	mi := &file_tandem_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2239,7 @@ func (x *HttpCheck) String() string {
 func (*HttpCheck) ProtoMessage() {}
 
 func (x *HttpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[18]
+	mi := &file_tandem_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2252,7 @@ func (x *HttpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HttpCheck.ProtoReflect.Descriptor instead.
 func (*HttpCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HttpCheck) GetPort() string {
@@ -2154,7 +2287,7 @@ type TcpCheck struct {
 
 func (x *TcpCheck) Reset() {
 	*x = TcpCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[19]
+	mi := &file_tandem_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2299,7 @@ func (x *TcpCheck) String() string {
 func (*TcpCheck) ProtoMessage() {}
 
 func (x *TcpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[19]
+	mi := &file_tandem_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2312,7 @@ func (x *TcpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TcpCheck.ProtoReflect.Descriptor instead.
 func (*TcpCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TcpCheck) GetPort() string {
@@ -2201,7 +2334,7 @@ type CommandCheck struct {
 
 func (x *CommandCheck) Reset() {
 	*x = CommandCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[20]
+	mi := &file_tandem_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2346,7 @@ func (x *CommandCheck) String() string {
 func (*CommandCheck) ProtoMessage() {}
 
 func (x *CommandCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[20]
+	mi := &file_tandem_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2359,7 @@ func (x *CommandCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandCheck.ProtoReflect.Descriptor instead.
 func (*CommandCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CommandCheck) GetCmd() string {
@@ -2255,7 +2388,7 @@ type KillSettings struct {
 
 func (x *KillSettings) Reset() {
 	*x = KillSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[21]
+	mi := &file_tandem_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2267,7 +2400,7 @@ func (x *KillSettings) String() string {
 func (*KillSettings) ProtoMessage() {}
 
 func (x *KillSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[21]
+	mi := &file_tandem_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2280,7 +2413,7 @@ func (x *KillSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSettings.ProtoReflect.Descriptor instead.
 func (*KillSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KillSettings) GetSignal() string {
@@ -2332,7 +2465,7 @@ type LogSettings struct {
 
 func (x *LogSettings) Reset() {
 	*x = LogSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[22]
+	mi := &file_tandem_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2477,7 @@ func (x *LogSettings) String() string {
 func (*LogSettings) ProtoMessage() {}
 
 func (x *LogSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[22]
+	mi := &file_tandem_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2490,7 @@ func (x *LogSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogSettings.ProtoReflect.Descriptor instead.
 func (*LogSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogSettings) GetMaxFiles() int32 {
@@ -2378,7 +2511,7 @@ var File_tandem_v1_job_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x13tandem/v1/job.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x9b\x05\n" +
+	"\x13tandem/v1/job.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xc8\x05\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12&\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x12.tandem.v1.JobTypeR\x04type\x12!\n" +
@@ -2393,12 +2526,17 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	" \x01(\v2\x1c.tandem.v1.UnreachablePolicyR\vunreachable\x12/\n" +
 	"\bschedule\x18\v \x01(\v2\x13.tandem.v1.ScheduleR\bschedule\x127\n" +
 	"\bexecutor\x18\f \x01(\v2\x1b.tandem.v1.ExecutorSettingsR\bexecutor\x121\n" +
-	"\tworkloads\x18\r \x03(\v2\x13.tandem.v1.WorkloadR\tworkloads\x1a9\n" +
+	"\tworkloads\x18\r \x03(\v2\x13.tandem.v1.WorkloadR\tworkloads\x12+\n" +
+	"\avolumes\x18\x0e \x03(\v2\x11.tandem.v1.VolumeR\avolumes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
 	"\n" +
-	"_instances\"{\n" +
+	"_instances\"b\n" +
+	"\x06Volume\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x01R\x04size\x120\n" +
+	"\twhen_lost\x18\x03 \x01(\x0e2\x13.tandem.v1.WhenLostR\bwhenLost\"{\n" +
 	"\n" +
 	"Constraint\x12\x1c\n" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x129\n" +
@@ -2550,7 +2688,11 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x10JOB_TYPE_SERVICE\x10\x01\x12\x12\n" +
 	"\x0eJOB_TYPE_BATCH\x10\x02\x12\x11\n" +
 	"\rJOB_TYPE_CRON\x10\x03\x12\x13\n" +
-	"\x0fJOB_TYPE_DAEMON\x10\x04*\x97\x02\n" +
+	"\x0fJOB_TYPE_DAEMON\x10\x04*P\n" +
+	"\bWhenLost\x12\x19\n" +
+	"\x15WHEN_LOST_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eWHEN_LOST_WAIT\x10\x01\x12\x15\n" +
+	"\x11WHEN_LOST_REPLACE\x10\x02*\x97\x02\n" +
 	"\x12ConstraintOperator\x12#\n" +
 	"\x1fCONSTRAINT_OPERATOR_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCONSTRAINT_OPERATOR_UNIQUE\x10\x01\x12\x1f\n" +
@@ -2593,106 +2735,110 @@ func file_tandem_v1_job_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_job_proto_rawDescData
 }
 
-var file_tandem_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_tandem_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_tandem_v1_job_proto_goTypes = []any{
 	(JobType)(0),                // 0: tandem.v1.JobType
-	(ConstraintOperator)(0),     // 1: tandem.v1.ConstraintOperator
-	(Overlap)(0),                // 2: tandem.v1.Overlap
-	(ExecutorShare)(0),          // 3: tandem.v1.ExecutorShare
-	(Lifecycle)(0),              // 4: tandem.v1.Lifecycle
-	(LimitsPolicy)(0),           // 5: tandem.v1.LimitsPolicy
-	(*Job)(nil),                 // 6: tandem.v1.Job
-	(*Constraint)(nil),          // 7: tandem.v1.Constraint
-	(*Preference)(nil),          // 8: tandem.v1.Preference
-	(*UpdatePolicy)(nil),        // 9: tandem.v1.UpdatePolicy
-	(*RestartPolicy)(nil),       // 10: tandem.v1.RestartPolicy
-	(*UnreachablePolicy)(nil),   // 11: tandem.v1.UnreachablePolicy
-	(*Schedule)(nil),            // 12: tandem.v1.Schedule
-	(*ExecutorSettings)(nil),    // 13: tandem.v1.ExecutorSettings
-	(*Workload)(nil),            // 14: tandem.v1.Workload
-	(*WorkloadRestart)(nil),     // 15: tandem.v1.WorkloadRestart
-	(*Resources)(nil),           // 16: tandem.v1.Resources
-	(*Limits)(nil),              // 17: tandem.v1.Limits
-	(*IoLimits)(nil),            // 18: tandem.v1.IoLimits
-	(*Linux)(nil),               // 19: tandem.v1.Linux
-	(*Port)(nil),                // 20: tandem.v1.Port
-	(*Fetch)(nil),               // 21: tandem.v1.Fetch
-	(*EnvValue)(nil),            // 22: tandem.v1.EnvValue
-	(*HealthCheck)(nil),         // 23: tandem.v1.HealthCheck
-	(*HttpCheck)(nil),           // 24: tandem.v1.HttpCheck
-	(*TcpCheck)(nil),            // 25: tandem.v1.TcpCheck
-	(*CommandCheck)(nil),        // 26: tandem.v1.CommandCheck
-	(*KillSettings)(nil),        // 27: tandem.v1.KillSettings
-	(*LogSettings)(nil),         // 28: tandem.v1.LogSettings
-	nil,                         // 29: tandem.v1.Job.LabelsEntry
-	nil,                         // 30: tandem.v1.Workload.EnvEntry
-	(*durationpb.Duration)(nil), // 31: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 32: google.protobuf.Struct
+	(WhenLost)(0),               // 1: tandem.v1.WhenLost
+	(ConstraintOperator)(0),     // 2: tandem.v1.ConstraintOperator
+	(Overlap)(0),                // 3: tandem.v1.Overlap
+	(ExecutorShare)(0),          // 4: tandem.v1.ExecutorShare
+	(Lifecycle)(0),              // 5: tandem.v1.Lifecycle
+	(LimitsPolicy)(0),           // 6: tandem.v1.LimitsPolicy
+	(*Job)(nil),                 // 7: tandem.v1.Job
+	(*Volume)(nil),              // 8: tandem.v1.Volume
+	(*Constraint)(nil),          // 9: tandem.v1.Constraint
+	(*Preference)(nil),          // 10: tandem.v1.Preference
+	(*UpdatePolicy)(nil),        // 11: tandem.v1.UpdatePolicy
+	(*RestartPolicy)(nil),       // 12: tandem.v1.RestartPolicy
+	(*UnreachablePolicy)(nil),   // 13: tandem.v1.UnreachablePolicy
+	(*Schedule)(nil),            // 14: tandem.v1.Schedule
+	(*ExecutorSettings)(nil),    // 15: tandem.v1.ExecutorSettings
+	(*Workload)(nil),            // 16: tandem.v1.Workload
+	(*WorkloadRestart)(nil),     // 17: tandem.v1.WorkloadRestart
+	(*Resources)(nil),           // 18: tandem.v1.Resources
+	(*Limits)(nil),              // 19: tandem.v1.Limits
+	(*IoLimits)(nil),            // 20: tandem.v1.IoLimits
+	(*Linux)(nil),               // 21: tandem.v1.Linux
+	(*Port)(nil),                // 22: tandem.v1.Port
+	(*Fetch)(nil),               // 23: tandem.v1.Fetch
+	(*EnvValue)(nil),            // 24: tandem.v1.EnvValue
+	(*HealthCheck)(nil),         // 25: tandem.v1.HealthCheck
+	(*HttpCheck)(nil),           // 26: tandem.v1.HttpCheck
+	(*TcpCheck)(nil),            // 27: tandem.v1.TcpCheck
+	(*CommandCheck)(nil),        // 28: tandem.v1.CommandCheck
+	(*KillSettings)(nil),        // 29: tandem.v1.KillSettings
+	(*LogSettings)(nil),         // 30: tandem.v1.LogSettings
+	nil,                         // 31: tandem.v1.Job.LabelsEntry
+	nil,                         // 32: tandem.v1.Workload.EnvEntry
+	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 34: google.protobuf.Struct
 }
 var file_tandem_v1_job_proto_depIdxs = []int32{
 	0,  // 0: tandem.v1.Job.type:type_name -> tandem.v1.JobType
-	29, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
-	7,  // 2: tandem.v1.Job.constraints:type_name -> tandem.v1.Constraint
-	8,  // 3: tandem.v1.Job.prefer:type_name -> tandem.v1.Preference
-	9,  // 4: tandem.v1.Job.update:type_name -> tandem.v1.UpdatePolicy
-	10, // 5: tandem.v1.Job.restart:type_name -> tandem.v1.RestartPolicy
-	11, // 6: tandem.v1.Job.unreachable:type_name -> tandem.v1.UnreachablePolicy
-	12, // 7: tandem.v1.Job.schedule:type_name -> tandem.v1.Schedule
-	13, // 8: tandem.v1.Job.executor:type_name -> tandem.v1.ExecutorSettings
-	14, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
-	1,  // 10: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
-	1,  // 11: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
-	31, // 12: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
-	31, // 13: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
-	31, // 14: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
-	31, // 15: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
-	31, // 16: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
-	31, // 17: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
-	31, // 18: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
-	2,  // 19: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
-	31, // 20: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
-	16, // 21: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
-	3,  // 22: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
-	4,  // 23: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
-	16, // 24: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
-	17, // 25: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
-	19, // 26: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
-	20, // 27: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
-	21, // 28: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
-	30, // 29: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
-	23, // 30: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
-	23, // 31: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
-	27, // 32: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
-	28, // 33: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
-	31, // 34: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
-	15, // 35: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
-	31, // 36: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
-	31, // 37: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
-	31, // 38: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
-	18, // 39: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
-	5,  // 40: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
-	32, // 41: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
-	32, // 42: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
-	32, // 43: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
-	32, // 44: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
-	32, // 45: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
-	24, // 46: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
-	25, // 47: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
-	26, // 48: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
-	31, // 49: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
-	31, // 50: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
-	31, // 51: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	31, // 52: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	31, // 53: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
-	24, // 54: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	26, // 55: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	22, // 56: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	31, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
+	9,  // 2: tandem.v1.Job.constraints:type_name -> tandem.v1.Constraint
+	10, // 3: tandem.v1.Job.prefer:type_name -> tandem.v1.Preference
+	11, // 4: tandem.v1.Job.update:type_name -> tandem.v1.UpdatePolicy
+	12, // 5: tandem.v1.Job.restart:type_name -> tandem.v1.RestartPolicy
+	13, // 6: tandem.v1.Job.unreachable:type_name -> tandem.v1.UnreachablePolicy
+	14, // 7: tandem.v1.Job.schedule:type_name -> tandem.v1.Schedule
+	15, // 8: tandem.v1.Job.executor:type_name -> tandem.v1.ExecutorSettings
+	16, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
+	8,  // 10: tandem.v1.Job.volumes:type_name -> tandem.v1.Volume
+	1,  // 11: tandem.v1.Volume.when_lost:type_name -> tandem.v1.WhenLost
+	2,  // 12: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
+	2,  // 13: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
+	33, // 14: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
+	33, // 15: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
+	33, // 16: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
+	33, // 17: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
+	33, // 18: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
+	33, // 19: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
+	33, // 20: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
+	3,  // 21: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
+	33, // 22: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
+	18, // 23: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
+	4,  // 24: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
+	5,  // 25: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
+	18, // 26: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
+	19, // 27: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
+	21, // 28: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
+	22, // 29: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
+	23, // 30: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
+	32, // 31: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
+	25, // 32: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
+	25, // 33: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
+	29, // 34: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
+	30, // 35: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
+	33, // 36: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
+	17, // 37: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
+	33, // 38: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
+	33, // 39: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
+	33, // 40: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
+	20, // 41: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
+	6,  // 42: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
+	34, // 43: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
+	34, // 44: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
+	34, // 45: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
+	34, // 46: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
+	34, // 47: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
+	26, // 48: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
+	27, // 49: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
+	28, // 50: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
+	33, // 51: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
+	33, // 52: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
+	33, // 53: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	33, // 54: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	33, // 55: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
+	26, // 56: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
+	28, // 57: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	24, // 58: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }
@@ -2701,17 +2847,17 @@ func file_tandem_v1_job_proto_init() {
 		return
 	}
 	file_tandem_v1_job_proto_msgTypes[0].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[3].OneofWrappers = []any{}
 	file_tandem_v1_job_proto_msgTypes[4].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[8].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[5].OneofWrappers = []any{}
 	file_tandem_v1_job_proto_msgTypes[9].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[11].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[15].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[16].OneofWrappers = []any{
+	file_tandem_v1_job_proto_msgTypes[10].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[12].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[16].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[17].OneofWrappers = []any{
 		(*EnvValue_Value)(nil),
 		(*EnvValue_Secret)(nil),
 	}
-	file_tandem_v1_job_proto_msgTypes[17].OneofWrappers = []any{
+	file_tandem_v1_job_proto_msgTypes[18].OneofWrappers = []any{
 		(*HealthCheck_Http)(nil),
 		(*HealthCheck_Tcp)(nil),
 		(*HealthCheck_Command)(nil),
@@ -2721,8 +2867,8 @@ func file_tandem_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_job_proto_rawDesc), len(file_tandem_v1_job_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   25,
+			NumEnums:      7,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

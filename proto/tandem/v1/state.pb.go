@@ -243,6 +243,66 @@ func (InstancePhase) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
+// VolumeState is where a persistent volume stands.
+type VolumeState int32
+
+const (
+	VolumeState_VOLUME_STATE_UNSPECIFIED VolumeState = 0
+	// Its making was sent, and nothing has been heard of it.
+	VolumeState_VOLUME_STATE_CREATING VolumeState = 1
+	// It is there, used or not.
+	VolumeState_VOLUME_STATE_READY VolumeState = 2
+	// It is destroyed, and its disk given back, when its agent offers it.
+	VolumeState_VOLUME_STATE_PURGING VolumeState = 3
+	// Its agent is known to be gone for good.
+	VolumeState_VOLUME_STATE_LOST VolumeState = 4
+)
+
+// Enum value maps for VolumeState.
+var (
+	VolumeState_name = map[int32]string{
+		0: "VOLUME_STATE_UNSPECIFIED",
+		1: "VOLUME_STATE_CREATING",
+		2: "VOLUME_STATE_READY",
+		3: "VOLUME_STATE_PURGING",
+		4: "VOLUME_STATE_LOST",
+	}
+	VolumeState_value = map[string]int32{
+		"VOLUME_STATE_UNSPECIFIED": 0,
+		"VOLUME_STATE_CREATING":    1,
+		"VOLUME_STATE_READY":       2,
+		"VOLUME_STATE_PURGING":     3,
+		"VOLUME_STATE_LOST":        4,
+	}
+)
+
+func (x VolumeState) Enum() *VolumeState {
+	p := new(VolumeState)
+	*p = x
+	return p
+}
+
+func (x VolumeState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VolumeState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_state_proto_enumTypes[3].Descriptor()
+}
+
+func (VolumeState) Type() protoreflect.EnumType {
+	return &file_tandem_v1_state_proto_enumTypes[3]
+}
+
+func (x VolumeState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VolumeState.Descriptor instead.
+func (VolumeState) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
+}
+
 // TaskState is Mesos's TaskState (mesos.v1.TaskState), with the same numbers.
 type TaskState int32
 
@@ -310,11 +370,11 @@ func (x TaskState) String() string {
 }
 
 func (TaskState) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_state_proto_enumTypes[3].Descriptor()
+	return file_tandem_v1_state_proto_enumTypes[4].Descriptor()
 }
 
 func (TaskState) Type() protoreflect.EnumType {
-	return &file_tandem_v1_state_proto_enumTypes[3]
+	return &file_tandem_v1_state_proto_enumTypes[4]
 }
 
 func (x TaskState) Number() protoreflect.EnumNumber {
@@ -323,7 +383,7 @@ func (x TaskState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskState.Descriptor instead.
 func (TaskState) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 // FrameworkRecord is who this scheduler is to Mesos. It is stored before the
@@ -1037,8 +1097,10 @@ type AttemptRecord struct {
 	// Which program its executor is: the first 12 hexadecimal digits of its SHA-256.
 	// Empty where that is not known, as with --executor-uri.
 	ExecutorDigest string `protobuf:"bytes,18,opt,name=executor_digest,json=executorDigest,proto3" json:"executor_digest,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// IDs of the persistent volumes that it was launched with.
+	Volumes       []string `protobuf:"bytes,19,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AttemptRecord) Reset() {
@@ -1190,6 +1252,190 @@ func (x *AttemptRecord) GetExecutorDigest() string {
 	return ""
 }
 
+func (x *AttemptRecord) GetVolumes() []string {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+// VolumeRecord is one persistent volume. It is stored before its making is sent,
+// and kept until the volume is known not to be there.
+type VolumeRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its persistence ID, never used twice.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The instance that it belongs to, and its name there. The job need not be
+	// there any more: one of the same ID gets the volume back.
+	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Slot  int32  `protobuf:"varint,3,opt,name=slot,proto3" json:"slot,omitempty"`
+	Name  string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// The attempt that it was made for.
+	Attempt  uint64 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	AgentId  string `protobuf:"bytes,6,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Hostname string `protobuf:"bytes,7,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	// The role that its disk is reserved for.
+	Role string `protobuf:"bytes,8,opt,name=role,proto3" json:"role,omitempty"`
+	// In MiB.
+	Size  float64     `protobuf:"fixed64,9,opt,name=size,proto3" json:"size,omitempty"`
+	State VolumeState `protobuf:"varint,10,opt,name=state,proto3,enum=tandem.v1.VolumeState" json:"state,omitempty"`
+	// What is to be known of the state, for a person.
+	Reason  string                 `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created,proto3" json:"created,omitempty"`
+	// The disk was reserved for it, and is given back with it; otherwise it was
+	// reserved by somebody else.
+	Reserved bool `protobuf:"varint,13,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	// How often its end was asked for, and when last.
+	Purges uint32                 `protobuf:"varint,14,opt,name=purges,proto3" json:"purges,omitempty"`
+	Purged *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=purged,proto3" json:"purged,omitempty"`
+	// It is known to have been there, so that there may be data in it.
+	Seen          bool `protobuf:"varint,16,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VolumeRecord) Reset() {
+	*x = VolumeRecord{}
+	mi := &file_tandem_v1_state_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VolumeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VolumeRecord) ProtoMessage() {}
+
+func (x *VolumeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VolumeRecord.ProtoReflect.Descriptor instead.
+func (*VolumeRecord) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *VolumeRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetSlot() int32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *VolumeRecord) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetAttempt() uint64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *VolumeRecord) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetSize() float64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *VolumeRecord) GetState() VolumeState {
+	if x != nil {
+		return x.State
+	}
+	return VolumeState_VOLUME_STATE_UNSPECIFIED
+}
+
+func (x *VolumeRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *VolumeRecord) GetReserved() bool {
+	if x != nil {
+		return x.Reserved
+	}
+	return false
+}
+
+func (x *VolumeRecord) GetPurges() uint32 {
+	if x != nil {
+		return x.Purges
+	}
+	return 0
+}
+
+func (x *VolumeRecord) GetPurged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Purged
+	}
+	return nil
+}
+
+func (x *VolumeRecord) GetSeen() bool {
+	if x != nil {
+		return x.Seen
+	}
+	return false
+}
+
 // TaskRecord is the Mesos task that carries one workload of one attempt.
 type TaskRecord struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1222,7 +1468,7 @@ type TaskRecord struct {
 
 func (x *TaskRecord) Reset() {
 	*x = TaskRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[7]
+	mi := &file_tandem_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1480,7 @@ func (x *TaskRecord) String() string {
 func (*TaskRecord) ProtoMessage() {}
 
 func (x *TaskRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[7]
+	mi := &file_tandem_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1493,7 @@ func (x *TaskRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRecord.ProtoReflect.Descriptor instead.
 func (*TaskRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TaskRecord) GetTaskId() string {
@@ -1360,7 +1606,7 @@ type AgentRecord struct {
 
 func (x *AgentRecord) Reset() {
 	*x = AgentRecord{}
-	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	mi := &file_tandem_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1618,7 @@ func (x *AgentRecord) String() string {
 func (*AgentRecord) ProtoMessage() {}
 
 func (x *AgentRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[8]
+	mi := &file_tandem_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1631,7 @@ func (x *AgentRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentRecord.ProtoReflect.Descriptor instead.
 func (*AgentRecord) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentRecord) GetAgentId() string {
@@ -1436,7 +1682,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	mi := &file_tandem_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1694,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[9]
+	mi := &file_tandem_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1707,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Drain) GetStarted() *timestamppb.Timestamp {
@@ -1490,7 +1736,7 @@ type Maintenance struct {
 
 func (x *Maintenance) Reset() {
 	*x = Maintenance{}
-	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	mi := &file_tandem_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1748,7 @@ func (x *Maintenance) String() string {
 func (*Maintenance) ProtoMessage() {}
 
 func (x *Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[10]
+	mi := &file_tandem_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1761,7 @@ func (x *Maintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
 func (*Maintenance) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Maintenance) GetStart() *timestamppb.Timestamp {
@@ -1572,7 +1818,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_tandem_v1_state_proto_msgTypes[11]
+	mi := &file_tandem_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1830,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[11]
+	mi := &file_tandem_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1843,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Explanation) GetJobId() string {
@@ -1705,7 +1951,7 @@ type AgentExplanation struct {
 
 func (x *AgentExplanation) Reset() {
 	*x = AgentExplanation{}
-	mi := &file_tandem_v1_state_proto_msgTypes[12]
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1963,7 @@ func (x *AgentExplanation) String() string {
 func (*AgentExplanation) ProtoMessage() {}
 
 func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[12]
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1976,7 @@ func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentExplanation.ProtoReflect.Descriptor instead.
 func (*AgentExplanation) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AgentExplanation) GetAgentId() string {
@@ -1776,7 +2022,7 @@ type Obstacle struct {
 
 func (x *Obstacle) Reset() {
 	*x = Obstacle{}
-	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	mi := &file_tandem_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +2034,7 @@ func (x *Obstacle) String() string {
 func (*Obstacle) ProtoMessage() {}
 
 func (x *Obstacle) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	mi := &file_tandem_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +2047,7 @@ func (x *Obstacle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
 func (*Obstacle) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Obstacle) GetWhat() string {
@@ -1893,7 +2139,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x06losses\x18\v \x01(\rR\x06losses\x12'\n" +
 	"\x0frestart_through\x18\f \x01(\x04R\x0erestartThrough\x12\x19\n" +
 	"\bagent_id\x18\r \x01(\tR\aagentId\x12!\n" +
-	"\flive_attempt\x18\x0e \x01(\x04R\vliveAttempt\"\xe2\x05\n" +
+	"\flive_attempt\x18\x0e \x01(\x04R\vliveAttempt\"\xfc\x05\n" +
 	"\rAttemptRecord\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x05R\x04slot\x12\x18\n" +
@@ -1917,10 +2163,29 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\vunreachable\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x12\x1b\n" +
 	"\tagent_url\x18\x0f \x01(\tR\bagentUrl\x12\x1a\n" +
 	"\bexecutor\x18\x11 \x01(\fR\bexecutor\x12'\n" +
-	"\x0fexecutor_digest\x18\x12 \x01(\tR\x0eexecutorDigest\x1a=\n" +
+	"\x0fexecutor_digest\x18\x12 \x01(\tR\x0eexecutorDigest\x12\x18\n" +
+	"\avolumes\x18\x13 \x03(\tR\avolumes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xce\x03\n" +
+	"\fVolumeRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
+	"\x04slot\x18\x03 \x01(\x05R\x04slot\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n" +
+	"\aattempt\x18\x05 \x01(\x04R\aattempt\x12\x19\n" +
+	"\bagent_id\x18\x06 \x01(\tR\aagentId\x12\x1a\n" +
+	"\bhostname\x18\a \x01(\tR\bhostname\x12\x12\n" +
+	"\x04role\x18\b \x01(\tR\x04role\x12\x12\n" +
+	"\x04size\x18\t \x01(\x01R\x04size\x12,\n" +
+	"\x05state\x18\n" +
+	" \x01(\x0e2\x16.tandem.v1.VolumeStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x124\n" +
+	"\acreated\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x1a\n" +
+	"\breserved\x18\r \x01(\bR\breserved\x12\x16\n" +
+	"\x06purges\x18\x0e \x01(\rR\x06purges\x122\n" +
+	"\x06purged\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06purged\x12\x12\n" +
+	"\x04seen\x18\x10 \x01(\bR\x04seen\"\xb7\x04\n" +
 	"\n" +
 	"TaskRecord\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1a\n" +
@@ -2014,7 +2279,13 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x1aINSTANCE_PHASE_UNREACHABLE\x10\b\x12\x1a\n" +
 	"\x16INSTANCE_PHASE_STOPPED\x10\t\x12 \n" +
 	"\x1cINSTANCE_PHASE_CRASH_LOOPING\x10\n" +
-	"*\x8c\x02\n" +
+	"*\x8f\x01\n" +
+	"\vVolumeState\x12\x1c\n" +
+	"\x18VOLUME_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15VOLUME_STATE_CREATING\x10\x01\x12\x16\n" +
+	"\x12VOLUME_STATE_READY\x10\x02\x12\x18\n" +
+	"\x14VOLUME_STATE_PURGING\x10\x03\x12\x15\n" +
+	"\x11VOLUME_STATE_LOST\x10\x04*\x8c\x02\n" +
 	"\tTaskState\x12\x11\n" +
 	"\rTASK_STARTING\x10\x00\x12\x10\n" +
 	"\fTASK_RUNNING\x10\x01\x12\x11\n" +
@@ -2045,82 +2316,87 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_state_proto_rawDescData
 }
 
-var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
 	(InstancePhase)(0),            // 2: tandem.v1.InstancePhase
-	(TaskState)(0),                // 3: tandem.v1.TaskState
-	(*FrameworkRecord)(nil),       // 4: tandem.v1.FrameworkRecord
-	(*JobRecord)(nil),             // 5: tandem.v1.JobRecord
-	(*CronRecord)(nil),            // 6: tandem.v1.CronRecord
-	(*UpdateRecord)(nil),          // 7: tandem.v1.UpdateRecord
-	(*VersionRecord)(nil),         // 8: tandem.v1.VersionRecord
-	(*InstanceRecord)(nil),        // 9: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),         // 10: tandem.v1.AttemptRecord
-	(*TaskRecord)(nil),            // 11: tandem.v1.TaskRecord
-	(*AgentRecord)(nil),           // 12: tandem.v1.AgentRecord
-	(*Drain)(nil),                 // 13: tandem.v1.Drain
-	(*Maintenance)(nil),           // 14: tandem.v1.Maintenance
-	(*Explanation)(nil),           // 15: tandem.v1.Explanation
-	(*AgentExplanation)(nil),      // 16: tandem.v1.AgentExplanation
-	(*Obstacle)(nil),              // 17: tandem.v1.Obstacle
-	nil,                           // 18: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 19: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*Job)(nil),                   // 21: tandem.v1.Job
-	(*TaskReport)(nil),            // 22: tandem.v1.TaskReport
+	(VolumeState)(0),              // 3: tandem.v1.VolumeState
+	(TaskState)(0),                // 4: tandem.v1.TaskState
+	(*FrameworkRecord)(nil),       // 5: tandem.v1.FrameworkRecord
+	(*JobRecord)(nil),             // 6: tandem.v1.JobRecord
+	(*CronRecord)(nil),            // 7: tandem.v1.CronRecord
+	(*UpdateRecord)(nil),          // 8: tandem.v1.UpdateRecord
+	(*VersionRecord)(nil),         // 9: tandem.v1.VersionRecord
+	(*InstanceRecord)(nil),        // 10: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),         // 11: tandem.v1.AttemptRecord
+	(*VolumeRecord)(nil),          // 12: tandem.v1.VolumeRecord
+	(*TaskRecord)(nil),            // 13: tandem.v1.TaskRecord
+	(*AgentRecord)(nil),           // 14: tandem.v1.AgentRecord
+	(*Drain)(nil),                 // 15: tandem.v1.Drain
+	(*Maintenance)(nil),           // 16: tandem.v1.Maintenance
+	(*Explanation)(nil),           // 17: tandem.v1.Explanation
+	(*AgentExplanation)(nil),      // 18: tandem.v1.AgentExplanation
+	(*Obstacle)(nil),              // 19: tandem.v1.Obstacle
+	nil,                           // 20: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 21: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*Job)(nil),                   // 23: tandem.v1.Job
+	(*TaskReport)(nil),            // 24: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	20, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	21, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	20, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	20, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	22, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	23, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	22, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	22, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
-	7,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
-	6,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
-	20, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
-	20, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
-	20, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	8,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
+	7,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
+	22, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	22, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	22, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
 	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	20, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	20, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	20, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	21, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	20, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	22, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	22, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	22, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	23, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	22, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
 	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	20, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	20, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	20, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	20, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
-	11, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	20, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	18, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	20, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	20, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
-	3,  // 26: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	20, // 27: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	20, // 28: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	19, // 29: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	22, // 30: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	13, // 31: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
-	14, // 32: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
-	20, // 33: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
-	20, // 34: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
-	20, // 35: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
-	20, // 36: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
-	20, // 37: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
-	16, // 38: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
-	20, // 39: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	20, // 40: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
-	20, // 41: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	17, // 42: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	22, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	22, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	22, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	22, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	13, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
+	22, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	20, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	22, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	22, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	3,  // 26: tandem.v1.VolumeRecord.state:type_name -> tandem.v1.VolumeState
+	22, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
+	22, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
+	4,  // 29: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
+	22, // 30: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	22, // 31: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	21, // 32: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	24, // 33: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	15, // 34: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
+	16, // 35: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
+	22, // 36: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
+	22, // 37: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
+	22, // 38: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
+	22, // 39: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
+	22, // 40: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
+	18, // 41: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
+	22, // 42: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	22, // 43: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
+	22, // 44: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	19, // 45: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -2130,14 +2406,14 @@ func file_tandem_v1_state_proto_init() {
 	}
 	file_tandem_v1_job_proto_init()
 	file_tandem_v1_task_proto_init()
-	file_tandem_v1_state_proto_msgTypes[7].OneofWrappers = []any{}
+	file_tandem_v1_state_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   16,
+			NumEnums:      5,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

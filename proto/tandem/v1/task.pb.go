@@ -61,8 +61,11 @@ type TaskSettings struct {
 	Restart *WorkloadRestart `protobuf:"bytes,15,opt,name=restart,proto3" json:"restart,omitempty"`
 	// Whether it is started again when it has finished well, too.
 	RestartFinished bool `protobuf:"varint,16,opt,name=restart_finished,json=restartFinished,proto3" json:"restart_finished,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Names of persistent volumes, to be found in the task's directory. Each is
+	// mounted in the executor's sandbox as volume-NAME.
+	Volumes       []string `protobuf:"bytes,18,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskSettings) Reset() {
@@ -205,6 +208,13 @@ func (x *TaskSettings) GetRestartFinished() bool {
 		return x.RestartFinished
 	}
 	return false
+}
+
+func (x *TaskSettings) GetVolumes() []string {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
 }
 
 // TaskReport is what the executor says of a task beyond what Mesos's own
@@ -424,7 +434,7 @@ var File_tandem_v1_task_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xce\x05\n" +
+	"\x14tandem/v1/task.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x13tandem/v1/job.proto\"\xe8\x05\n" +
 	"\fTaskSettings\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12)\n" +
 	"\x06limits\x18\x02 \x01(\v2\x11.tandem.v1.LimitsR\x06limits\x12#\n" +
@@ -443,7 +453,8 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	"\x10pre_stop_command\x18\r \x01(\v2\x17.tandem.v1.CommandCheckR\x0epreStopCommand\x12'\n" +
 	"\x0foci_confinement\x18\x0e \x01(\fR\x0eociConfinement\x124\n" +
 	"\arestart\x18\x0f \x01(\v2\x1a.tandem.v1.WorkloadRestartR\arestart\x12)\n" +
-	"\x10restart_finished\x18\x10 \x01(\bR\x0frestartFinished\"\xfb\x01\n" +
+	"\x10restart_finished\x18\x10 \x01(\bR\x0frestartFinished\x12\x18\n" +
+	"\avolumes\x18\x12 \x03(\tR\avolumes\"\xfb\x01\n" +
 	"\n" +
 	"TaskReport\x12\x14\n" +
 	"\x05magic\x18\x01 \x01(\aR\x05magic\x12 \n" +

@@ -81,6 +81,12 @@ const (
 	// SchedulerServiceDrainAgentProcedure is the fully-qualified name of the SchedulerService's
 	// DrainAgent RPC.
 	SchedulerServiceDrainAgentProcedure = "/tandem.v1.SchedulerService/DrainAgent"
+	// SchedulerServiceListVolumesProcedure is the fully-qualified name of the SchedulerService's
+	// ListVolumes RPC.
+	SchedulerServiceListVolumesProcedure = "/tandem.v1.SchedulerService/ListVolumes"
+	// SchedulerServicePurgeVolumeProcedure is the fully-qualified name of the SchedulerService's
+	// PurgeVolume RPC.
+	SchedulerServicePurgeVolumeProcedure = "/tandem.v1.SchedulerService/PurgeVolume"
 	// SchedulerServiceReadLogProcedure is the fully-qualified name of the SchedulerService's ReadLog
 	// RPC.
 	SchedulerServiceReadLogProcedure = "/tandem.v1.SchedulerService/ReadLog"
@@ -146,6 +152,11 @@ type SchedulerServiceClient interface {
 	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
 	// It needs no rights with the master, and concerns no other framework.
 	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
+	// Persistent volumes, by job, instance and name.
+	ListVolumes(context.Context, *v1.ListVolumesRequest) (*v1.ListVolumesResponse, error)
+	// Destroys a persistent volume with all that is in it, and gives its disk back.
+	// One that an instance runs with is refused.
+	PurgeVolume(context.Context, *v1.PurgeVolumeRequest) (*v1.PurgeVolumeResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
 	ReadLog(context.Context, *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error)
@@ -289,6 +300,19 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(schedulerServiceMethods.ByName("DrainAgent")),
 			connect.WithClientOptions(opts...),
 		),
+		listVolumes: connect.NewClient[v1.ListVolumesRequest, v1.ListVolumesResponse](
+			httpClient,
+			baseURL+SchedulerServiceListVolumesProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ListVolumes")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		purgeVolume: connect.NewClient[v1.PurgeVolumeRequest, v1.PurgeVolumeResponse](
+			httpClient,
+			baseURL+SchedulerServicePurgeVolumeProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("PurgeVolume")),
+			connect.WithClientOptions(opts...),
+		),
 		readLog: connect.NewClient[v1.ReadLogRequest, v1.ReadLogResponse](
 			httpClient,
 			baseURL+SchedulerServiceReadLogProcedure,
@@ -354,6 +378,8 @@ type schedulerServiceClient struct {
 	teardownFramework *connect.Client[v1.TeardownFrameworkRequest, v1.TeardownFrameworkResponse]
 	listAgents        *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
 	drainAgent        *connect.Client[v1.DrainAgentRequest, v1.DrainAgentResponse]
+	listVolumes       *connect.Client[v1.ListVolumesRequest, v1.ListVolumesResponse]
+	purgeVolume       *connect.Client[v1.PurgeVolumeRequest, v1.PurgeVolumeResponse]
 	readLog           *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
 	listFiles         *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
 	watchUsage        *connect.Client[v1.WatchUsageRequest, v1.WatchUsageResponse]
@@ -512,6 +538,24 @@ func (c *schedulerServiceClient) DrainAgent(ctx context.Context, req *v1.DrainAg
 	return nil, err
 }
 
+// ListVolumes calls tandem.v1.SchedulerService.ListVolumes.
+func (c *schedulerServiceClient) ListVolumes(ctx context.Context, req *v1.ListVolumesRequest) (*v1.ListVolumesResponse, error) {
+	response, err := c.listVolumes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PurgeVolume calls tandem.v1.SchedulerService.PurgeVolume.
+func (c *schedulerServiceClient) PurgeVolume(ctx context.Context, req *v1.PurgeVolumeRequest) (*v1.PurgeVolumeResponse, error) {
+	response, err := c.purgeVolume.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ReadLog calls tandem.v1.SchedulerService.ReadLog.
 func (c *schedulerServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error) {
 	return c.readLog.CallServerStream(ctx, connect.NewRequest(req))
@@ -605,6 +649,11 @@ type SchedulerServiceHandler interface {
 	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
 	// It needs no rights with the master, and concerns no other framework.
 	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
+	// Persistent volumes, by job, instance and name.
+	ListVolumes(context.Context, *v1.ListVolumesRequest) (*v1.ListVolumesResponse, error)
+	// Destroys a persistent volume with all that is in it, and gives its disk back.
+	// One that an instance runs with is refused.
+	PurgeVolume(context.Context, *v1.PurgeVolumeRequest) (*v1.PurgeVolumeResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
 	ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error
@@ -744,6 +793,19 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithSchema(schedulerServiceMethods.ByName("DrainAgent")),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceListVolumesHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceListVolumesProcedure,
+		svc.ListVolumes,
+		connect.WithSchema(schedulerServiceMethods.ByName("ListVolumes")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	schedulerServicePurgeVolumeHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServicePurgeVolumeProcedure,
+		svc.PurgeVolume,
+		connect.WithSchema(schedulerServiceMethods.ByName("PurgeVolume")),
+		connect.WithHandlerOptions(opts...),
+	)
 	schedulerServiceReadLogHandler := connect.NewServerStreamHandlerSimple(
 		SchedulerServiceReadLogProcedure,
 		svc.ReadLog,
@@ -823,6 +885,10 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceListAgentsHandler.ServeHTTP(w, r)
 		case SchedulerServiceDrainAgentProcedure:
 			schedulerServiceDrainAgentHandler.ServeHTTP(w, r)
+		case SchedulerServiceListVolumesProcedure:
+			schedulerServiceListVolumesHandler.ServeHTTP(w, r)
+		case SchedulerServicePurgeVolumeProcedure:
+			schedulerServicePurgeVolumeHandler.ServeHTTP(w, r)
 		case SchedulerServiceReadLogProcedure:
 			schedulerServiceReadLogHandler.ServeHTTP(w, r)
 		case SchedulerServiceListFilesProcedure:
@@ -912,6 +978,14 @@ func (UnimplementedSchedulerServiceHandler) ListAgents(context.Context, *v1.List
 
 func (UnimplementedSchedulerServiceHandler) DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.DrainAgent is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ListVolumes(context.Context, *v1.ListVolumesRequest) (*v1.ListVolumesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListVolumes is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) PurgeVolume(context.Context, *v1.PurgeVolumeRequest) (*v1.PurgeVolumeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.PurgeVolume is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error {

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+func newVolumes(sys *System) *cobra.Command {
+	var scheduler connection
+	var out output
+	cmd := &cobra.Command{
+		Use:   "volumes [JOB]",
+		Short: "List persistent volumes",
+		Long: `Lists the persistent volumes that instances have, or had: a volume outlives its instance and its
+job until it is purged.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			req := &tandemv1.ListVolumesRequest{}
+			if len(args) > 0 {
+				req.JobId = args[0]
+			}
+			res, err := c.ListVolumes(cmd.Context(), req)
+			if err != nil {
+				return c.explain(err)
+			}
+			if out != asText {
+				return out.print(sys.Stdout, res)
+			}
+			printVolumes(sys, res.GetVolumes())
+			return nil
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
+	return cmd
+}
+
+func printVolumes(sys *System, volumes []*tandemv1.VolumeRecord) {
+	if len(volumes) == 0 {
+		fmt.Fprintln(sys.Stdout, "there are no volumes")
+		return
+	}
+	t := &table{}
+	t.add("JOB", "INSTANCE", "VOLUME", "MIB", "AGENT", "STATE", "ID")
+	for _, v := range volumes {
+		state := v.GetState().String()[len("VOLUME_STATE_"):]
+		if v.GetReason() != "" {
+			state += ": " + v.GetReason()
+		}
+		t.add(v.GetJobId(), strconv.Itoa(int(v.GetSlot())), v.GetName(), strconv.FormatFloat(v.GetSize(), 'f', -1, 64),
+			v.GetHostname(), state, v.GetId())
+	}
+	t.write(sys)
+}
+
+func newVolume(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "volume",
+		Short: "Purge persistent volumes",
+	}
+	cmd.AddCommand(newVolumePurge(sys))
+	return cmd
+}
+
+func newVolumePurge(sys *System) *cobra.Command {
+	var scheduler connection
+	var out output
+	var forget bool
+	cmd := &cobra.Command{
+		Use:   "purge ID...",
+		Short: "Destroy persistent volumes with all that is in them",
+		Long: `Destroys persistent volumes, with all that is in them, and gives their disk back as soon as their
+agents offer it. An instance that asks for such a volume gets a new, empty one. A volume that an
+instance runs with is refused: stop the job first.
+
+ID is a volume's ID, as "tandem volumes" shows it.`,
+		Example: `  tandem volume purge web.0.1.data.6a5c2f64-0e52-4c6e-8f0e-6a1b0c1d2e3f-0000
+  tandem volume purge --forget web.0.1.data.6a5c2f64-0e52-4c6e-8f0e-6a1b0c1d2e3f-0000`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(scheduler)
+			if err != nil {
+				return err
+			}
+			for _, id := range args {
+				res, err := c.PurgeVolume(cmd.Context(), &tandemv1.PurgeVolumeRequest{Id: id, Forget: forget})
+				switch {
+				case err != nil:
+					return c.explain(err)
+				case out != asText:
+					if err := out.print(sys.Stdout, res); err != nil {
+						return err
+					}
+				default:
+					v := res.GetVolume()
+					fmt.Fprintf(sys.Stdout, "volume %s: %s\n", v.GetId(), v.GetReason())
+				}
+			}
+			return nil
+		},
+	}
+	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
+	cmd.Flags().BoolVar(&forget, "forget", false, "forget them without waiting for their agents, which will not come back")
+	return cmd
+}

@@ -1,0 +1,344 @@
+package core
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// volumeLabel marks what was reserved for a volume, with the volume's ID, so that
+// it is told from what others have reserved, and is never taken for anything
+// else.
+const volumeLabel = "tandem.volume"
+
+// purgeLimit is how often a volume's end is asked for in vain: a master judges
+// the same operation the same way every time.
+const purgeLimit = 3
+
+// VolumeDirectory is how an executor's sandbox names a volume. Mesos's isolators
+// take no path with a slash for it.
+func volumeDirectory(name string) string { return "volume-" + name }
+
+func volumeSize(v *tandemv1.Volume) resource.Milli { return resource.Thousandths(v.Size) }
+
+// volumeID names a volume for good: no other attempt of this framework has its
+// number, and no other framework this one's ID.
+func (c *Core) volumeID(in *instance, attempt uint64, name string) string {
+	return state.TaskName{Job: in.job.id(), Slot: in.slot, Attempt: attempt, Workload: name}.String() + "." + c.framework.GetFrameworkId()
+}
+
+// parseVolumeID takes an ID of volumeID's apart, and reports false for those of
+// others.
+func (c *Core) parseVolumeID(id string) (state.TaskName, bool) {
+	name, ours := strings.CutSuffix(id, "."+c.framework.GetFrameworkId())
+	if !ours {
+		return state.TaskName{}, false
+	}
+	return state.ParseTaskName(name)
+}
+
+// sift takes what belongs to volumes out of the resources of an offer, and notes
+// it in the agent's pool. What it returns may be launched with.
+func (c *Core) sift(p *pool, resources []mesos.Resource) []mesos.Resource {
+	of := func(r *mesos.Resource) string {
+		if r.Name != "disk" || len(r.Reservations) == 0 {
+			return ""
+		}
+		if persistence := r.GetDisk().GetPersistence(); persistence != nil {
+			return persistence.ID
+		}
+		for _, l := range r.Reservations[len(r.Reservations)-1].GetLabels().GetLabels() {
+			if l.Key == volumeLabel {
+				return l.GetValue()
+			}
+		}
+		return ""
+	}
+	if !slices.ContainsFunc(resources, func(r mesos.Resource) bool { return of(&r) != "" }) {
+		return resources
+	}
+	rest := make([]mesos.Resource, 0, len(resources))
+	for i := range resources {
+		r := &resources[i]
+		switch id := of(r); {
+		case id == "":
+			rest = append(rest, *r)
+		case r.GetDisk().GetPersistence() != nil:
+			if p.volumes == nil {
+				p.volumes = map[string]*mesos.Resource{}
+			}
+			p.volumes[id] = r
+		default:
+			if p.leftovers == nil {
+				p.leftovers = map[string][]mesos.Resource{}
+			}
+			p.leftovers[id] = append(p.leftovers[id], *r)
+		}
+	}
+	return rest
+}
+
+// reviewVolumes compares what agents offer with what is known of their volumes,
+// and puts an end to those that are to be purged.
+func (c *Core) reviewVolumes(pools []pool) {
+	if len(c.volumes.byID) == 0 && !slices.ContainsFunc(pools, func(p pool) bool { return p.volumes != nil || p.leftovers != nil }) {
+		return
+	}
+	for i := range pools {
+		p := &pools[i]
+		if !p.ours {
+			continue
+		}
+		for _, v := range slices.Clone(c.volumes.on[p.agent.id]) {
+			if v.rec.Role == p.role && c.user(v) == nil {
+				c.reviewVolume(v, p)
+			}
+		}
+		for _, id := range sortedKeys(p.volumes) {
+			c.adopt(id, p)
+		}
+		for _, id := range sortedKeys(p.leftovers) {
+			if _, ours := c.parseVolumeID(id); ours && c.volumes.byID[id] == nil {
+				// Nothing is lost with disk that holds no volume.
+				p.operations = append(p.operations, unreserve(nil, p.leftovers[id]...))
+			}
+		}
+	}
+}
+
+// reviewVolume looks at a volume that nothing uses, whose agent has made an
+// offer.
+func (c *Core) reviewVolume(v *volume, p *pool) {
+	there, leftover := p.volumes[v.rec.Id], p.leftovers[v.rec.Id]
+	switch s := v.rec.State; {
+	case there != nil && (s == creatingVolume || s == lostVolume):
+		c.setVolume(v, readyVolume, "")
+		c.retie(v)
+	case there != nil && s == purgingVolume && !c.volumes.feedback && v.rec.Purges >= purgeLimit:
+		c.setVolume(v, readyVolume, "the master does not destroy it: its log says why")
+	case there != nil && s == purgingVolume:
+		c.destroy(v, p, *there)
+	case there != nil:
+	case s == readyVolume, s == lostVolume:
+		// Another framework of the role may have been offered it.
+	case len(leftover) > 0:
+		if s == creatingVolume {
+			c.setVolume(v, purgingVolume, "it was not made")
+			c.retie(v)
+		}
+		c.asked(v)
+		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v), leftover...))
+	case s == purgingVolume && v.rec.Seen && v.rec.Purges == 0:
+	case s == purgingVolume && v.rec.Purges > 0 && c.volumes.feedback && c.now.Before(v.rec.Purged.AsTime().Add(c.cfg.AnswerTimeout)):
+		// The answer says whether it is gone.
+	default:
+		c.forgetVolume(v)
+	}
+}
+
+func (c *Core) asked(v *volume) {
+	r := c.editVolume(v)
+	r.Purges++
+	r.Purged = c.stamp
+}
+
+// destroy ends a volume and gives back its disk if it was reserved for it.
+func (c *Core) destroy(v *volume, p *pool, there mesos.Resource) {
+	c.asked(v)
+	p.operations = append(p.operations, mesos.Offer_Operation{
+		Type: mesos.Offer_Operation_DESTROY, ID: c.operationID("destroy", v),
+		Destroy: &mesos.Offer_Operation_Destroy{Volumes: []mesos.Resource{there}},
+	})
+	if v.rec.Reserved {
+		there.Disk = nil
+		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v), there))
+	}
+}
+
+func unreserve(id *mesos.OperationID, resources ...mesos.Resource) mesos.Offer_Operation {
+	return mesos.Offer_Operation{
+		Type: mesos.Offer_Operation_UNRESERVE, ID: id,
+		Unreserve: &mesos.Offer_Operation_Unreserve{Resources: resources},
+	}
+}
+
+// adopt takes in a volume that this framework has made and does not know any
+// more, as after an older copy of its state was put back. It is never destroyed
+// unasked.
+func (c *Core) adopt(id string, p *pool) {
+	name, ours := c.parseVolumeID(id)
+	if !ours || c.volumes.byID[id] != nil {
+		return
+	}
+	there := p.volumes[id]
+	reserved := there.Reservations[len(there.Reservations)-1]
+	v := c.newVolume(&tandemv1.VolumeRecord{
+		Id: id, JobId: name.Job, Slot: name.Slot, Name: name.Workload, Attempt: name.Attempt,
+		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: there.GetScalar().GetValue(),
+		State: readyVolume, Seen: true, Reason: "found on its agent", Created: c.stamp,
+		Reserved: len(reserved.GetLabels().GetLabels()) > 0 && reserved.GetLabels().GetLabels()[0].Key == volumeLabel,
+	})
+	n := c.notice(Warn, nil, "found volume %s, which was not known", id)
+	n.Job, n.Slot, n.Agent = name.Job, name.Slot, p.agent.id
+	c.retie(v)
+}
+
+// operationID is one that this volume's operations have not had.
+func (c *Core) operationID(what string, v *volume) *mesos.OperationID {
+	if !c.volumes.feedback {
+		return nil
+	}
+	return operationID(what, v.rec)
+}
+
+func operationID(what string, r *tandemv1.VolumeRecord) *mesos.OperationID {
+	return &mesos.OperationID{Value: what + "." + strconv.Itoa(int(r.Purges)) + "." + r.Id}
+}
+
+// volumeLaunch is what an attempt's launch needs for its volumes.
+type volumeLaunch struct {
+	resources  []mesos.Resource
+	ids        []string
+	made       []*tandemv1.VolumeRecord
+	operations []mesos.Offer_Operation
+}
+
+// mountVolumes finds or makes the volumes of an attempt in what is free. After an
+// error nothing has changed.
+func (c *Core) mountVolumes(in *instance, v *version, p *pool, free resource.Resources, attempt uint64) (volumeLaunch, resource.Resources, error) {
+	var l volumeLaunch
+	for _, want := range v.spec.Volumes {
+		if b := c.bound(in, want); b != nil {
+			there := p.volumes[b.rec.Id]
+			if there == nil {
+				return l, free, fmt.Errorf("its volume %s is not offered", b.rec.Id)
+			}
+			l.resources = append(l.resources, *there)
+			l.ids = append(l.ids, b.rec.Id)
+			continue
+		}
+		disk, rest, err := free.TakeDisk(volumeSize(want))
+		if err != nil {
+			var short *resource.Shortage
+			if errors.As(err, &short) {
+				err = fmt.Errorf("volume %s takes disk of one kind: %w", want.Name, err)
+			}
+			return l, free, err
+		}
+		free = rest
+		c.makeVolume(in, want, p, disk, attempt, &l)
+	}
+	return l, free, nil
+}
+
+func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mesos.Resource, attempt uint64, l *volumeLaunch) {
+	rec := &tandemv1.VolumeRecord{
+		Id: c.volumeID(in, attempt, want.Name), JobId: in.job.id(), Slot: in.slot, Name: want.Name, Attempt: attempt,
+		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: want.Size,
+		State: creatingVolume, Created: c.stamp, Reserved: len(disk.Reservations) == 0,
+	}
+	var principal *string
+	if c.cfg.Principal != "" {
+		principal = &c.cfg.Principal
+	}
+	id := func(what string) *mesos.OperationID {
+		if !c.volumes.feedback {
+			return nil
+		}
+		return operationID(what, rec)
+	}
+	if rec.Reserved {
+		disk.Reservations = []mesos.Resource_ReservationInfo{{
+			Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: &rec.Role, Principal: principal,
+			Labels: &mesos.Labels{Labels: []mesos.Label{{Key: volumeLabel, Value: &rec.Id}}},
+		}}
+		l.operations = append(l.operations, mesos.Offer_Operation{
+			Type: mesos.Offer_Operation_RESERVE, ID: id("reserve"),
+			Reserve: &mesos.Offer_Operation_Reserve{Resources: []mesos.Resource{disk}},
+		})
+	}
+	mode := mesos.RW
+	disk.Disk = &mesos.Resource_DiskInfo{
+		Persistence: &mesos.Resource_DiskInfo_Persistence{ID: rec.Id, Principal: principal},
+		Volume:      &mesos.Volume{Mode: &mode, ContainerPath: volumeDirectory(want.Name)},
+	}
+	l.operations = append(l.operations, mesos.Offer_Operation{
+		Type: mesos.Offer_Operation_CREATE, ID: id("create"),
+		Create: &mesos.Offer_Operation_Create{Volumes: []mesos.Resource{disk}},
+	})
+	l.resources = append(l.resources, disk)
+	l.ids = append(l.ids, rec.Id)
+	l.made = append(l.made, rec)
+}
+
+// onOperation takes in what became of an operation.
+func (c *Core) onOperation(s *mesos.OperationStatus) {
+	if s.UUID != nil && s.OperationID != nil && c.subscribed {
+		c.calls.acknowledge = append(c.calls.acknowledge, &scheduler.Call{
+			Type: scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS,
+			AcknowledgeOperationStatus: &scheduler.Call_AcknowledgeOperationStatus{
+				AgentID: s.AgentID, ResourceProviderID: s.ResourceProviderID, UUID: s.UUID.Value, OperationID: *s.OperationID,
+			},
+		})
+	}
+	what, rest, _ := strings.Cut(s.GetOperationID().GetValue(), ".")
+	_, id, _ := strings.Cut(rest, ".")
+	v := c.volumes.byID[id]
+	if v == nil {
+		return
+	}
+	switch s.State {
+	case mesos.OPERATION_FINISHED:
+		switch {
+		case what == "create" && v.rec.State == creatingVolume:
+			c.editVolume(v).Reason = ""
+		case v.rec.State == purgingVolume && (what == "unreserve" || what == "destroy" && !v.rec.Reserved):
+			n := c.notice(Info, nil, "volume %s is purged", id)
+			n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+			c.forgetVolume(v)
+		}
+	case mesos.OPERATION_ERROR, mesos.OPERATION_FAILED, mesos.OPERATION_DROPPED:
+		c.operationRefused(what, v, s.GetMessage())
+	}
+}
+
+func (c *Core) operationRefused(what string, v *volume, message string) {
+	why := "the master refuses to " + what + " it: " + cmp.Or(message, "it does not say why")
+	switch {
+	case (what == "reserve" || what == "create") && v.rec.State == creatingVolume && v.rec.Reason == "":
+		c.editVolume(v).Reason = why
+		n := c.notice(Warn, nil, "volume %s: %s", v.rec.Id, why)
+		n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+	case (what == "destroy" || what == "unreserve") && v.rec.State == purgingVolume:
+		if v.rec.Reason != why {
+			n := c.notice(Warn, nil, "volume %s: %s", v.rec.Id, why)
+			n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+		}
+		if what == "destroy" && v.rec.Purges >= purgeLimit {
+			c.setVolume(v, readyVolume, why)
+			return
+		}
+		c.setVolume(v, purgingVolume, why)
+	}
+}
+
+// refusedVolume is why the volumes of a launch that the master refused were not
+// made, or nothing.
+func (c *Core) refusedVolume(a *attempt) string {
+	for _, id := range a.rec.Volumes {
+		if v := c.volumes.byID[id]; v != nil && v.rec.State == creatingVolume && v.rec.Reason != "" {
+			return "volume " + v.rec.Name + ": " + v.rec.Reason
+		}
+	}
+	return ""
+}
