@@ -43,7 +43,7 @@ var breakages = []struct{ name, file, from, to string }{
 	{"offers are not revived for new work", "demand.go",
 		"case !o.newWork:", "case true:"},
 	{"offers are never suppressed", "demand.go",
-		"case o.waiting == 0 && len(c.daemons) == 0:", "case false:"},
+		"case !c.wantsOffers():", "case false:"},
 	{"the attempt on an agent that returns is not ended", "attempt.go",
 		`c.kill(a, "replaced while its agent could not be reached")`, ""},
 	{"the restart delay is not waited for", "instance.go",

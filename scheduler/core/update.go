@@ -57,14 +57,14 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 		return
 	}
 	c.record(a, i, s)
+	if s.GetReason() == reasonAgentDraining {
+		c.operatorDrains(a.rec.AgentId)
+	}
 	if len(a.rec.Volumes) > 0 {
 		c.volumesStarted(a, s)
 		if why := c.refusedVolume(a); why != "" && st == tandemv1.TaskState_TASK_ERROR {
 			c.editTask(a, i).Message = why // it is the cause of what the status says
 		}
-	}
-	if s.GetReason() == reasonAgentDraining {
-		c.operatorDrains(a.rec.AgentId)
 	}
 	c.changed(a)
 }

@@ -227,6 +227,9 @@ func (c *Core) mountVolumes(in *instance, v *version, p *pool, free resource.Res
 			l.ids = append(l.ids, b.rec.Id)
 			continue
 		}
+		if p.role == resource.AnyRole {
+			return l, free, fmt.Errorf("volume %s takes disk that is reserved for a role, and for role * nothing can be: give the scheduler a role of its own (--role)", want.Name)
+		}
 		disk, rest, err := free.TakeDisk(volumeSize(want))
 		if err != nil {
 			var short *resource.Shortage
