@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // What a job file asks for of a process, in the words of the OCI runtime
@@ -52,5 +54,43 @@ workloads:
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("it does not say %q: %s", want, r)
 		}
+	}
+}
+
+// Commands beside a task that has namespaces of its own are in them: those of
+// people, of checks, and before its end.
+func TestCommandsBesideAConfinedTask(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: makes namespaces")
+	}
+	s := startScheduler(t, startMesos(t))
+	s.run(`
+id: /inside
+workloads:
+- name: web
+  linux:
+    namespaces: [{type: pid}, {type: mount}, {type: uts}]
+    mounts: [{destination: /mnt, type: tmpfs, options: [size=1m]}]
+  cmd: |
+    hostname inside; echo here >/mnt/file
+    trap 'cat /mnt/hook; exit 7' TERM
+    while :; do sleep 0.1; done
+  healthCheck: {command: {cmd: "grep here /mnt/file && [ $(hostname) = inside ]"}, interval: 1s, gracePeriod: 20s}
+  kill: {preStopCommand: {cmd: "echo the hook was $(hostname) >/mnt/hook"}}
+`)
+	const task = "inside.0.1.web"
+	s.awaitTask(task, func(task *tandemv1.TaskRecord) bool { return task.GetHealthy() })
+	r := s.exec("", task, "sh", "-c", `hostname; cat /mnt/file; [ $$ != 1 ] && echo "not the first"; kill -9 $$`)
+	if want := "inside\nhere\nnot the first\n"; r.stdout != want || r.status != 128+9 {
+		t.Errorf("tandem exec: %swant %q and status 137", r, want)
+	}
+	if r := s.tandem("stop", "--wait", "/inside"); r.status != 0 {
+		t.Fatalf("tandem stop: %s", r)
+	}
+	if ended := s.awaitTask(task, terminal); ended.GetReport().GetExitCode() != 7 {
+		t.Errorf("the task ended with %v", ended)
+	}
+	if r := s.tandem("logs", task); !strings.Contains(r.stdout, "the hook was inside\n") {
+		t.Errorf("the task does not see what its hook has written: %s", r)
 	}
 }

@@ -50,7 +50,8 @@ type script struct {
 	steps []step // of each operation
 	args  cloneArgs
 	pidfd int32
-	flags uintptr // of clone, for namespaces that a process is born in
+	flags uintptr  // of clone, for namespaces that a process is born in
+	among *os.File // the namespace of processes to be born in; nil for the caller's
 
 	told   [1]byte
 	ready  [1]byte
@@ -90,12 +91,15 @@ func scriptOf(p Program, enter []string, socket int) (*script, error) {
 	if socket != childSocket {
 		s.add(StepFiles, childSocket, ruleMust, unix.SYS_DUP3, uintptr(socket), childSocket, unix.O_CLOEXEC)
 	}
+	joined := s.keepOpen(p.Join, childSocket+1)
+	next := childSocket + 1 + uintptr(len(joined))
 	// What there is of the parent's files goes at once: a copy of another
 	// child's socket would keep its parent waiting.
-	s.closeFrom(childSocket + 1)
-	if err := s.enter(enter); err != nil {
+	s.closeFrom(next)
+	if err := s.enter(enter, next); err != nil {
 		return nil, err
 	}
+	s.join(joined)
 	s.add(StepSession, 0, ruleMust, unix.SYS_SETSID)
 	if p.Terminal {
 		s.add(StepTerminal, 0, ruleMust, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
@@ -120,7 +124,7 @@ func scriptOf(p Program, enter []string, socket int) (*script, error) {
 	if p.DieWithParent { // The kernel forgets this at every change of credentials.
 		s.add(StepParent, 0, ruleMust, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
 		s.add(StepParent, 0, ruleEqual, unix.SYS_GETPPID)
-		if p.View.Namespaces&unix.CLONE_NEWPID == 0 { // Its parent has the number 0 there.
+		if p.View.Namespaces&unix.CLONE_NEWPID == 0 && s.among == nil { // Its parent has the number 0 there.
 			s.ops[len(s.ops)-1].want = uintptr(syscall.Getpid())
 		}
 	}
@@ -142,11 +146,11 @@ func scriptOf(p Program, enter []string, socket int) (*script, error) {
 	return s, nil
 }
 
-// enter moves the process. What it opens gets the lowest number that is free: the
-// one after its socket's, which it closes first, as an old kernel may have left
-// another thread's file there.
-func (s *script) enter(files []string) error {
-	const here, next = ^uintptr(99), childSocket + 1 // AT_FDCWD
+// enter moves the process. What it opens gets the lowest number that is free,
+// next, which it closes first, as an old kernel may have left another thread's file
+// there.
+func (s *script) enter(files []string, next uintptr) error {
+	const here = ^uintptr(99) // AT_FDCWD
 	for i, name := range files {
 		file, err := syscall.BytePtrFromString(name)
 		if err != nil {

@@ -37,8 +37,10 @@ type Program struct {
 	User *User
 	// Capabilities are what the program begins with; nil leaves them to User.
 	Capabilities *Capabilities
-	// View is what it sees of the machine.
+	// View is what it sees of the machine, and Join says with whom: a namespace is
+	// in one of both at the most.
 	View View
+	Join Joined
 	// NoNewPrivileges sets no_new_privs.
 	NoNewPrivileges bool
 	// DieWithParent has the kernel kill the program when the thread that called
@@ -106,10 +108,19 @@ func Start(p Program, o Options) (*Child, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fds[0]))
 	}
-	pid, errno := s.bear(o)
+	var pid int
+	if s.among == nil {
+		var errno syscall.Errno
+		if pid, errno = s.bear(o); errno != 0 {
+			err = errno
+		}
+	} else {
+		pid, err = s.bearAmong(o)
+	}
 	runtime.KeepAlive(p.Files)
-	if errno != 0 {
-		return nil, errors.Join(errno, unix.Close(fds[0]))
+	runtime.KeepAlive(p.Join)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fds[0]))
 	}
 	pidfd := int(s.pidfd)
 	if pidfd == 0 { // A kernel that does not know the flag leaves it alone.

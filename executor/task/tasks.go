@@ -236,7 +236,7 @@ func (p *Process) Check(ctx context.Context, k core.Check) core.CheckResult {
 }
 
 // run runs the command of a check or hook as a workload of its own: as the task's user, in its
-// environment and directory, confined as the task is, in a cgroup beside the task's, so that it can be
+// environment, directory and namespaces, confined as the task is, in a cgroup beside the task's, so that it can be
 // ended with all that it has started, and its memory is not held against the
 // task.
 func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
@@ -252,7 +252,7 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 		Policy: cgroup.Prefer,
 
 		Umask: p.spec.Umask, Groups: p.spec.Groups, Capabilities: p.spec.Capabilities,
-		NoNewPrivileges: p.spec.NoNewPrivileges, View: p.spec.View,
+		NoNewPrivileges: p.spec.NoNewPrivileges, View: p.spec.View, With: p.process,
 	}
 	setCommand(&spec, k.Spec.Command)
 	turn := p.turns[k.Kind]

@@ -28,8 +28,9 @@ type Guest struct {
 // found again when one has left its session.
 const guestMark = "TANDEM_SESSION"
 
-// Join runs a guest in the workload's cgroup. Its first instruction runs there,
-// and the workload's limits hold for both together. The workload takes no notice
+// Join runs a guest in the workload's cgroup, and in those of its namespaces that
+// the guest's View names. Its first instruction runs there, and the workload's
+// limits hold for both together. The workload takes no notice
 // of a guest: it ends as if there were none, and the guest with it.
 //
 // The guest's Exit comes when its main process has ended and what is left of it
@@ -47,6 +48,7 @@ func (p *Process) join(ctx context.Context, g Guest) (*Process, error) {
 	s := g.Spec
 	mark := guestMark + "=" + s.ID
 	s.Env = append(slices.Clone(s.Env), mark)
+	s.With = p
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
@@ -77,7 +79,12 @@ func (p *Process) join(ctx context.Context, g Guest) (*Process, error) {
 func (p *Process) visit(ctx context.Context, g Guest, s *Spec, user *Numbers) error {
 	program := p.launcher.programOf(s, user, g.Files, p.group == nil)
 	program.Terminal = g.Terminal
-	if err := p.spawn(s, program); err != nil {
+	release, err := s.see(&program)
+	if err == nil {
+		err = p.spawn(s, program)
+	}
+	release()
+	if err != nil {
 		return err
 	}
 	defer p.child.Close()

@@ -173,7 +173,11 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 		return err
 	}
 	program := p.launcher.programOf(s, user, [3]*os.File(files), p.group == nil)
-	err = p.spawn(s, program)
+	release, err := s.see(&program)
+	if err == nil {
+		err = p.spawn(s, program)
+	}
+	release()
 	closeAll(files)
 	if err != nil {
 		return err

@@ -30,7 +30,6 @@ func (l *Launcher) programOf(s *Spec, user *Numbers, files [3]*os.File, mortal b
 		Files:           files,
 		Umask:           0o022,
 		Capabilities:    capabilitiesOf(s.Capabilities),
-		View:            viewOf(s.View),
 		NoNewPrivileges: s.NoNewPrivileges,
 		DieWithParent:   mortal,
 	}

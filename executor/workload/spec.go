@@ -65,6 +65,9 @@ type Spec struct {
 	Capabilities *specs.LinuxCapabilities
 	// View is what the program sees of the machine.
 	View View
+	// With is a workload of the same View that runs, whose namespaces are used; nil
+	// for new ones.
+	With *Process
 }
 
 // View is what a program sees of the machine that others do not. Anything of it
