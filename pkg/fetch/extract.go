@@ -194,7 +194,7 @@ func within(dir, name string) (string, error) {
 		return dir, nil
 	}
 	if !filepath.IsLocal(local) || strings.ContainsRune(local, 0) {
-		return "", fmt.Errorf("the entry %q leaves the directory", name)
+		return "", &LeavingError{Entry: name}
 	}
 	return path.Join(dir, local), nil
 }
@@ -204,7 +204,7 @@ func (w writer) makeDir(name string, mode fs.FileMode) error {
 		return err
 	}
 	// The owner must be able to put files into it, whatever the archive says.
-	return w.root.Chmod(name, mode.Perm()|0o700)
+	return w.root.Chmod(name, mode.Perm()&^w.mask|0o700)
 }
 
 // makeFile ends with its context even where a few bytes of an archive stand for
@@ -225,7 +225,7 @@ func (w writer) makeFile(ctx context.Context, name string, mode fs.FileMode, con
 		err = w.own(name)
 	}
 	if err == nil {
-		err = f.Chmod(mode.Perm()) // Without set-user-ID and the like.
+		err = f.Chmod(mode.Perm() &^ w.mask) // Without set-user-ID and the like.
 	}
 	if err := errors.Join(err, f.Close()); err != nil || mode&0o111 == 0 {
 		return err

@@ -14,6 +14,8 @@ import (
 type writer struct {
 	root  *os.Root
 	owner *Owner
+	// mask has the bits of a mode that what an archive holds does not get.
+	mask fs.FileMode
 }
 
 func (w writer) own(name string) error {

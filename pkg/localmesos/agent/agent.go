@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
@@ -35,6 +36,7 @@ type Agent struct {
 	started time.Time
 
 	runtime *container.Runtime
+	fetcher *fetcher.Fetcher
 	files   *files.Files
 	router  *wire.Router
 
@@ -128,6 +130,7 @@ func (a *Agent) prepare(p parsed) error {
 	if a.runtime, err = a.newRuntime(); err != nil {
 		return err
 	}
+	a.fetcher = a.newFetcher()
 	listener, err := listen(o.Listen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot listen on %s: %w", o.Listen, err), a.runtime.Close())

@@ -47,6 +47,7 @@ func (a *Agent) Recover() error {
 	}
 	a.inputs.post(func(now time.Time) {
 		a.core.Restart(now)
+		a.fetcher.Clear()
 		a.perform()
 		a.down = false
 		held := a.held

@@ -255,9 +255,8 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 	r.spec.Dir, r.spec.Credential, r.spec.Stdout, r.spec.Stderr = dir, owner.Credential, stdout, stderr
 	own["MESOS_CONTAINER_IP"], own["MESOS_SANDBOX"] = h.agent.ip, dir
 	r.spec.Env = withVariables([]string{"PATH=" + defaultPath}, &p.Command, own)
-	if err := h.agent.fetchAll(h.worker.ctx, p.Command.URIs, dir, owner, stderr); err != nil {
-		text := fmt.Sprintf("Failed to fetch all URIs for container '%s.%s': exited with status 1", h.worker.id(), p.Container)
-		return done, &native.LaunchError{Text: text, Made: true}
+	if err := h.agent.fetchAll(h.worker.ctx, h.worker.id()+"."+p.Container, p.Command.URIs, dir, owner, stderr); err != nil {
+		return done, &native.LaunchError{Text: err.Error(), Made: true}
 	}
 	if p.TTY == nil {
 		return done, nil

@@ -309,12 +309,7 @@ func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.Command
 		"MESOS_CONTAINER_IP": a.ip, "MESOS_SANDBOX": dir,
 	})
 	setCommand(&s, command)
-	if err := a.fetchAll(p.worker.ctx, command.URIs, dir, owner, stderr); err != nil {
-		//lint:ignore ST1005 the words of a real agent, which travel on the wire
-		err = fmt.Errorf("Failed to fetch all URIs for container '%s': exited with status 1", dotted(id))
-		return s, done, err
-	}
-	return s, done, nil
+	return s, done, a.fetchAll(p.worker.ctx, dotted(id), command.URIs, dir, owner, stderr)
 }
 
 // startNested starts a nested container's process; done is called at its end.

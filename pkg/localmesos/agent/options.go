@@ -96,6 +96,12 @@ type Options struct {
 	// GCDelay is how long sandboxes stay when nothing is left of their
 	// executors. (--gc_delay, default 1 week)
 	GCDelay time.Duration
+	// FetcherCacheBytes bounds the cache for URIs that ask for it; it is emptied
+	// when the agent starts. (--fetcher_cache_size, default 2 GB)
+	FetcherCacheBytes int64
+	// FrameworksHome is where URIs begin that are relative paths; empty means
+	// that there are none. (--frameworks_home)
+	FrameworksHome string
 	// FetcherStallTimeout ends a download that receives nothing.
 	// (default 1 minute)
 	FetcherStallTimeout time.Duration
@@ -170,6 +176,12 @@ func (o *Options) validate() (parsed, error) {
 		if *d.value == 0 {
 			*d.value = d.usual
 		}
+	}
+	if o.FetcherCacheBytes < 0 {
+		return parsed{}, fmt.Errorf("the size of the fetcher's cache is negative: %d", o.FetcherCacheBytes)
+	}
+	if o.FetcherCacheBytes == 0 {
+		o.FetcherCacheBytes = 2 << 30
 	}
 	var p parsed
 	if p.resources, err = parseResources(o.Resources); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
 )
@@ -94,14 +95,14 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	}
 	defer stdout.Close()
 	defer stderr.Close()
-	if err := w.agent.fetchAll(w.ctx, w.launch.Executor.Command.GetURIs(), dir, owner, stderr); err != nil {
-		// A real agent fetches with a program of its own, which exits with 1
-		// or is killed; and then its launch helper ends likewise.
-		how, status := "exited with status 1", int32(1<<8)
-		if w.ctx.Err() != nil {
-			how, status = "terminated with signal Killed", int32(syscall.SIGKILL)
+	if err := w.agent.fetchAll(w.ctx, w.id(), w.launch.Executor.Command.GetURIs(), dir, owner, stderr); err != nil {
+		// A real agent's launch helper ends as its fetcher does.
+		status := int32(1 << 8)
+		var killed *fetcher.KilledError
+		if errors.As(err, &killed) {
+			status = int32(syscall.SIGKILL)
 		}
-		return w.failed(fmt.Sprintf("Failed to fetch all URIs for container '%s': %s", w.id(), how), status)
+		return w.failed(err.Error(), status)
 	}
 	if w.ctx.Err() != nil {
 		return w.failed("Container destroyed while preparing isolators", int32(container.StatusNone))
