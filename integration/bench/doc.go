@@ -8,6 +8,9 @@
 //   - the bare loop, a process that makes the same system calls for each task
 //     and speaks no protocol.
 //
+// Where TANDEM_TEST_MASTER names a real Mesos, executor and null executor are
+// compared there as well, through its master and agent.
+//
 // The workloads are two static programs of a few instructions each, so that
 // nothing of what is measured is theirs. Where n tasks are measured, times are
 // medians over the rounds; give `-benchtime 10x` for ten of them.
