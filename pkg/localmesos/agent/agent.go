@@ -23,6 +23,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/process"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -39,6 +40,7 @@ type Agent struct {
 	fetcher *fetcher.Fetcher
 	files   *files.Files
 	router  *wire.Router
+	process *process.Process
 
 	// inputs are what happened, for the loop.
 	inputs  *mailbox[func(now time.Time)]
@@ -137,6 +139,11 @@ func (a *Agent) prepare(p parsed) error {
 	}
 	address := listener.Addr().(*net.TCPAddr)
 	a.ip, a.port = address.IP.String(), address.Port
+	a.process = process.New(process.Options{
+		Clock: a.options.Clock, Guard: a.readwrite,
+		Processes: []string{"files", "slave(1)", "version"},
+		Help:      []string{"files", "logging", "metrics", "profiler", "slave(1)", "system", "version"},
+	})
 	a.router = a.routes()
 	a.server = a.newServer(listener)
 	if err := a.listenSocket(); err != nil {

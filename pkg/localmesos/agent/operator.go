@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/process"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -12,25 +13,38 @@ import (
 func (a *Agent) routes() *wire.Router {
 	rt := wire.NewRouter("slave(1)")
 	rt.Handle("/api/v1/executor", a.executorAPI)
-	rt.Handle("/api/v1", a.operatorAPI)
+	rt.Handle("/api/v1", a.readwrite(a.operatorAPI))
 	rt.Handle("/health", func(w http.ResponseWriter, _ *http.Request) error {
 		wire.WriteEmpty(w, http.StatusOK)
 		return nil
 	})
 	rt.Handle("/version", a.json(a.writeVersion))
-	rt.Handle("/flags", a.json(func(out *wire.Writer) error {
-		out.BeginObject()
-		out.Key("flags")
-		a.writeFlags(out)
-		out.EndObject()
-		return nil
-	}))
-	rt.Handle("/state", a.json(a.writeState))
-	rt.Handle("/containers", a.json(func(out *wire.Writer) error { return a.writeContainers(out, true) }))
-	rt.Handle("/monitor/statistics", a.json(func(out *wire.Writer) error { return a.writeContainers(out, false) }))
-	rt.Handle("/metrics/snapshot", a.json(a.writeMetrics))
-	a.files.Register(rt)
+	for path, h := range map[string]wire.Handler{
+		"/flags": a.json(func(out *wire.Writer) error {
+			out.BeginObject()
+			out.Key("flags")
+			a.writeFlags(out)
+			out.EndObject()
+			return nil
+		}),
+		"/state":              a.json(a.writeState),
+		"/containers":         a.json(func(out *wire.Writer) error { return a.writeContainers(out, true) }),
+		"/monitor/statistics": a.json(func(out *wire.Writer) error { return a.writeContainers(out, false) }),
+		"/metrics/snapshot":   a.serveMetrics,
+	} {
+		rt.Handle(path, a.readonly(h))
+	}
+	a.files.Register(rt, a.readonly, func(_ string, h wire.Handler) wire.Handler { return h })
+	a.process.Register(rt)
 	return rt
+}
+
+// serveMetrics serves /metrics/snapshot.
+func (a *Agent) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	if err := process.Timeout(r); err != nil {
+		return err
+	}
+	return a.json(a.writeMetrics)(w, r)
 }
 
 // json makes a handler of what writes the answer.

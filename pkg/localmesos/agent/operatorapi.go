@@ -62,7 +62,7 @@ func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
 		return &mesosagent.Response{Type: mesosagent.Response_GET_FLAGS, GetFlags: a.getFlags()}, nil
 	case mesosagent.Call_GET_LOGGING_LEVEL:
 		return &mesosagent.Response{
-			Type: mesosagent.Response_GET_LOGGING_LEVEL, GetLoggingLevel: &mesosagent.Response_GetLoggingLevel{},
+			Type: mesosagent.Response_GET_LOGGING_LEVEL, GetLoggingLevel: &mesosagent.Response_GetLoggingLevel{Level: uint32(a.process.Level())},
 		}, nil
 	case mesosagent.Call_GET_OPERATIONS:
 		return &mesosagent.Response{

@@ -81,6 +81,14 @@ type Options struct {
 	// --jwt_secret_key)
 	ExecutorSecret []byte
 
+	// OperatorCredentials are the secrets of the principals that operators may
+	// authenticate as, wherever AuthenticateReadonly (what only looks) or
+	// AuthenticateReadwrite (the v1 API) wants them to. Executors have nothing to
+	// do with them. (--http_credentials, --authenticate_http_readonly,
+	// --authenticate_http_readwrite)
+	OperatorCredentials                         map[string]string
+	AuthenticateReadonly, AuthenticateReadwrite bool
+
 	// ExecutorRegistrationTimeout is how long an executor may take from its
 	// launch to its subscription. (default 1 minute)
 	ExecutorRegistrationTimeout time.Duration
@@ -149,6 +157,9 @@ func (o *Options) validate() (parsed, error) {
 	}
 	if o.CgroupsRoot == "" {
 		o.CgroupsRoot = "mesos"
+	}
+	if err := o.validateRealms(); err != nil {
+		return parsed{}, err
 	}
 	if o.Clock == nil {
 		o.Clock = clock.Real{}

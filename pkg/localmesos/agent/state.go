@@ -9,7 +9,6 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -247,49 +246,6 @@ func writeAttribute(o object, a mesos.Attribute) {
 	case mesos.SET:
 		o.text(a.Name, "{"+strings.Join(a.Set.GetItem(), ", ")+"}")
 	}
-}
-
-// flags are the options under the names of a real agent's flags.
-func (a *Agent) flags() map[string]string {
-	isolation, launcher := "posix/cpu,posix/mem", "posix"
-	if a.Cgroups() != cgroup.None {
-		isolation, launcher = "cgroups/cpu,cgroups/mem,cgroups/pids", "linux"
-	}
-	flags := map[string]string{
-		"attributes":                      a.options.Attributes,
-		"cgroups_enable_cfs":              strconv.FormatBool(a.options.CgroupsEnableCFS),
-		"cgroups_root":                    a.options.CgroupsRoot,
-		"executor_registration_timeout":   core.FormatDuration(a.options.ExecutorRegistrationTimeout),
-		"executor_reregistration_timeout": core.FormatDuration(a.options.ExecutorReregistrationTimeout),
-		"executor_shutdown_grace_period":  core.FormatDuration(a.options.ExecutorShutdownGracePeriod),
-		"fetcher_cache_dir":               a.cacheDir(),
-		"fetcher_cache_size":              strconv.FormatInt(a.options.FetcherCacheBytes, 10) + "B",
-		"fetcher_stall_timeout":           core.FormatDuration(a.options.FetcherStallTimeout),
-		"frameworks_home":                 a.options.FrameworksHome,
-		"gc_delay":                        core.FormatDuration(a.options.GCDelay),
-		"hostname":                        a.options.Hostname,
-		"ip":                              a.ip,
-		"isolation":                       isolation,
-		"launcher":                        launcher,
-		"port":                            strconv.Itoa(a.port),
-		"recover":                         "reconnect",
-		"recovery_timeout":                core.FormatDuration(a.options.RecoveryTimeout),
-		"resources":                       a.options.Resources,
-		"work_dir":                        a.options.WorkDir,
-	}
-	if path := a.options.ExecutorDomainSocket; path != "" {
-		flags["http_executor_domain_sockets"], flags["domain_socket_location"] = "true", path
-	}
-	return flags
-}
-
-func (a *Agent) writeFlags(out *wire.Writer) {
-	o, flags := object{out}, a.flags()
-	o.BeginObject()
-	for _, name := range sortedKeys(flags) {
-		o.text(name, flags[name])
-	}
-	o.EndObject()
 }
 
 func (a *Agent) writeFramework(o object, v core.View, f core.FrameworkView) error {

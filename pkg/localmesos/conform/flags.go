@@ -2,6 +2,7 @@ package conform
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
@@ -47,7 +49,7 @@ func options(s *Scenario) (localmesos.Options, error) {
 			if !strings.HasPrefix(flag, "--") {
 				continue // the words "common flags"
 			}
-			if err := setFlag(&o, s, flag); err != nil {
+			if err := setFlag(&o, s, who, flag); err != nil {
 				return o, err
 			}
 		}
@@ -55,7 +57,7 @@ func options(s *Scenario) (localmesos.Options, error) {
 	return o, nil
 }
 
-func setFlag(o *localmesos.Options, s *Scenario, flag string) error {
+func setFlag(o *localmesos.Options, s *Scenario, who, flag string) error {
 	name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
 	var err error
 	switch name {
@@ -77,11 +79,12 @@ func setFlag(o *localmesos.Options, s *Scenario, flag string) error {
 		o.Agent.CgroupsEnableCFS = true
 	case "authenticate_http_frameworks":
 		o.Master.FrameworkCredentials, err = credentials(s)
-	case "http_framework_authenticators", "credentials":
-		// What the flag before says.
-	case "authenticate_http_readonly", "authenticate_http_readwrite", "http_credentials":
-		// Operators are not asked who they are; the scenarios that are about
-		// that tell the difference.
+	case "http_framework_authenticators", "credentials", "http_credentials":
+		// What the flags about authentication say.
+	case "authenticate_http_readonly", "authenticate_http_readwrite":
+		err = realm(o, s, who, name)
+	case "acls":
+		o.Master.ACLs, err = rules(s)
 	case "http_executor_domain_sockets":
 		o.Agent.ExecutorDomainSocket = "agent.sock" // in the runtime directory
 	case "domain_socket_location":
@@ -95,6 +98,11 @@ func setFlag(o *localmesos.Options, s *Scenario, flag string) error {
 		return fmt.Errorf("cannot read flag %s: %w", flag, err)
 	}
 	return nil
+}
+
+// usual are the credentials of the scenarios that do not tell of any.
+var usual = map[string]string{
+	"fw-a": "test-secret-a", "fw-b": "test-secret-b", "op-rw": "test-secret-op", "op-ro": "test-secret-ro",
 }
 
 // credentials reads the credentials that a scenario tells of.
@@ -114,7 +122,39 @@ func credentials(s *Scenario) (map[string]string, error) {
 			secrets[c.Principal] = c.Secret
 		}
 	}
+	if len(secrets) == 0 {
+		return usual, nil
+	}
 	return secrets, nil
+}
+
+// realm has the operators of the master or of the agent authenticate.
+func realm(o *localmesos.Options, s *Scenario, who, flag string) error {
+	secrets, err := credentials(s)
+	if err != nil {
+		return err
+	}
+	readonly := flag == "authenticate_http_readonly"
+	if who == "master" {
+		o.Master.OperatorCredentials = secrets
+		o.Master.AuthenticateReadonly = o.Master.AuthenticateReadonly || readonly
+		o.Master.AuthenticateReadwrite = o.Master.AuthenticateReadwrite || !readonly
+		return nil
+	}
+	o.Agent.OperatorCredentials = secrets
+	o.Agent.AuthenticateReadonly = o.Agent.AuthenticateReadonly || readonly
+	o.Agent.AuthenticateReadwrite = o.Agent.AuthenticateReadwrite || !readonly
+	return nil
+}
+
+// rules reads the ACLs that a scenario tells of.
+func rules(s *Scenario) (*acl.Rules, error) {
+	for _, l := range s.Lines {
+		if l.Note == "content of acls.json" {
+			return acl.Parse(l.Info)
+		}
+	}
+	return nil, errors.New("the recording does not tell what is in them")
 }
 
 // duration reads a duration as Mesos writes it.

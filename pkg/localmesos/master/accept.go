@@ -144,9 +144,13 @@ func (acc *acceptance) fail(op *mesos.Offer_Operation, because error) {
 	if op.Type == mesos.Offer_Operation_LAUNCH_GROUP {
 		reason = mesos.REASON_TASK_GROUP_INVALID
 	}
+	acc.failFor(op, reason, because.Error())
+}
+
+func (acc *acceptance) failFor(op *mesos.Offer_Operation, reason mesos.TaskStatus_Reason, because string) {
 	tasks, _ := tasksOf(op)
 	for i := range tasks {
-		acc.core.tell(acc.f, &tasks[i], mesos.TASK_ERROR, reason, because.Error())
+		acc.core.tell(acc.f, &tasks[i], mesos.TASK_ERROR, reason, because)
 	}
 }
 
@@ -253,6 +257,11 @@ func (acc *acceptance) rules() *validation.Launch {
 
 // launch launches one task of a LAUNCH operation.
 func (acc *acceptance) launch(task *mesos.TaskInfo) {
+	if action := acc.unauthorized(task); action != "" {
+		acc.core.tell(acc.f, task, mesos.TASK_ERROR, mesos.REASON_TASK_UNAUTHORIZED,
+			fmt.Sprintf("Principal '%s' no authorized to %s", acc.f.info.GetPrincipal(), action))
+		return
+	}
 	task.Resources = acc.normalize(task.Resources)
 	if e := task.Executor; e != nil {
 		e.Resources = acc.normalize(e.Resources)
@@ -282,6 +291,13 @@ func (acc *acceptance) launchGroup(op *mesos.Offer_Operation, typed bool) {
 			t.Executor = executor
 		} else {
 			t.Executor.Resources = acc.normalize(t.Executor.Resources)
+		}
+	}
+	for i := len(group.Tasks) - 1; i >= 0; i-- {
+		// The last one that is refused is told of; its text lacks a blank.
+		if action := acc.unauthorized(&group.Tasks[i]); action != "" {
+			acc.failFor(op, mesos.REASON_TASK_GROUP_UNAUTHORIZED, fmt.Sprintf("Task '%s' is not authorized to%s", group.Tasks[i].TaskID.Value, action))
+			return
 		}
 	}
 	if err := acc.rules().Group(executor, typed, group); err != nil {

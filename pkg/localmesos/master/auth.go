@@ -1,38 +1,61 @@
 package master
 
 import (
-	"crypto/subtle"
-	"encoding/base64"
 	"net/http"
-	"strings"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// frameworkRealm is where schedulers authenticate.
-const frameworkRealm = "mesos-master-scheduler"
+// The realms in which a master's callers authenticate (src/master/constants.hpp).
+const (
+	frameworkRealm = "mesos-master-scheduler"
+	readonlyRealm  = "mesos-master-readonly"
+	readwriteRealm = "mesos-master-readwrite"
+)
 
-// authenticate returns the principal that makes a request, or none while the
-// master asks for none. Whatever is wrong with the credentials has one answer.
-// Like a real master, it wants the scheme spelled Basic and followed by a
-// single blank.
-func (m *Master) authenticate(r *http.Request) (principal string, err error) {
+// scheduler serves schedulers, which authenticate if there are any credentials
+// for them.
+func (m *Master) scheduler(h wire.Handler) wire.Handler {
 	if len(m.options.FrameworkCredentials) == 0 {
-		return "", nil
+		return h
 	}
-	refused := wire.Unauthorized(frameworkRealm)
-	encoded, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Basic ")
-	if !ok {
-		return "", refused
+	return wire.Authenticated(frameworkRealm, m.options.FrameworkCredentials, h)
+}
+
+// readonly serves operators who look at something.
+func (m *Master) readonly(h wire.Handler) wire.Handler {
+	if !m.options.AuthenticateReadonly {
+		return h
 	}
-	decoded, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return "", refused
+	return wire.Authenticated(readonlyRealm, m.options.OperatorCredentials, h)
+}
+
+// readwrite serves operators who may change something.
+func (m *Master) readwrite(h wire.Handler) wire.Handler {
+	if !m.options.AuthenticateReadwrite {
+		return h
 	}
-	principal, secret, ok := strings.Cut(string(decoded), ":")
-	known, exists := m.options.FrameworkCredentials[principal]
-	if !ok || !exists || subtle.ConstantTimeCompare([]byte(known), []byte(secret)) != 1 {
-		return "", refused
+	return wire.Authenticated(readwriteRealm, m.options.OperatorCredentials, h)
+}
+
+// endpoint serves what the ACLs can keep from operators as a whole, by its path.
+func (m *Master) endpoint(path string, h wire.Handler) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := m.viewer(r).allowed(acl.GetEndpoints, path); err != nil {
+			return err
+		}
+		return h(w, r)
 	}
-	return principal, nil
+}
+
+// flagsEndpoint serves /flags.
+func (m *Master) flagsEndpoint(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && m.options.ACLs != nil {
+		return wire.MethodNotAllowed(r.Method, http.MethodGet)
+	}
+	if !m.viewer(r).seesFlags() {
+		return errForbidden
+	}
+	return m.show(showFlags)(w, r)
 }

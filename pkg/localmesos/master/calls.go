@@ -22,10 +22,7 @@ var (
 
 // serveScheduler serves /api/v1/scheduler.
 func (m *Master) serveScheduler(w http.ResponseWriter, r *http.Request) error {
-	principal, err := m.authenticate(r)
-	if err != nil {
-		return err
-	}
+	principal := wire.Principal(r)
 	var call scheduler.Call
 	sent, err := m.options.Schema.ReadCall(r, &call)
 	if err != nil {
@@ -175,6 +172,9 @@ func (c *core) changeFramework(f *framework, call *scheduler.Call_UpdateFramewor
 	}
 	if err != nil {
 		return wire.BadRequest("'UpdateFramework' call is not valid: %s", err)
+	}
+	if err := c.registrable(&info); err != nil {
+		return wire.Forbidden(err.Error())
 	}
 	f.constraints = constraints
 	c.updateFramework(f, info)

@@ -17,7 +17,8 @@ import (
 // and nil, hold none.
 type constraints struct {
 	roles map[string][]group
-	shown []byte // as they are shown to operators
+	shown []byte // as they are shown to operators, in JSON
+	raw   []byte // and in protobuf
 }
 
 type group []func(*allocator.Agent) bool
@@ -60,7 +61,7 @@ func readConstraints(call wire.Presence, message string) (*constraints, error) {
 	if err := call.WriteJSON(shown, message, "offer_constraints"); err != nil {
 		return nil, err
 	}
-	c := &constraints{roles: make(map[string][]group), shown: shown.Bytes()}
+	c := &constraints{roles: make(map[string][]group), shown: shown.Bytes(), raw: call.Raw(message, "offer_constraints")}
 	for role, groups := range given {
 		if len(groups) == 0 {
 			return nil, fmt.Errorf("Offer constraints are not valid: 'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role %s", role)

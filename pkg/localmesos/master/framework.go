@@ -102,7 +102,10 @@ func (c *core) subscribable(s *subscription) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
-	return s.constraints.knownRoles(validation.Roles(&s.info))
+	if err := s.constraints.knownRoles(validation.Roles(&s.info)); err != nil {
+		return err
+	}
+	return c.registrable(&s.info)
 }
 
 func (c *core) addFramework(id frameworkID, info mesos.FrameworkInfo) *framework {

@@ -11,50 +11,64 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// routes lists the endpoints. None but the scheduler's needs credentials, as in
-// a real master by default.
+// routes lists the endpoints, each in the realm that it has in a real master; who
+// asks for nothing has to authenticate for none.
 func (m *Master) routes() http.Handler {
 	router := wire.NewRouter("master")
-	router.Handle("/api/v1/scheduler", m.serveScheduler)
-	router.Handle("/api/v1", m.serveOperator)
+	router.Handle("/api/v1/scheduler", m.scheduler(m.serveScheduler))
+	router.Handle("/api/v1", m.readwrite(m.serveOperator))
 	router.Handle("/", m.servePage)
 	router.Handle("/health", empty)
 	router.Handle("/redirect", func(http.ResponseWriter, *http.Request) error {
 		return wire.Redirect("//" + m.Address())
 	})
-	router.Handle("/teardown", m.serveTeardown)
-	router.Handle("/reserve", m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
-		return &mesosmaster.Call{Type: mesosmaster.Call_RESERVE_RESOURCES, ReserveResources: &mesosmaster.Call_ReserveResources{AgentID: on, Resources: list}}
-	}))
-	router.Handle("/unreserve", m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
-		return &mesosmaster.Call{Type: mesosmaster.Call_UNRESERVE_RESOURCES, UnreserveResources: &mesosmaster.Call_UnreserveResources{AgentID: on, Resources: list}}
-	}))
-	router.Handle("/create-volumes", m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
-		return &mesosmaster.Call{Type: mesosmaster.Call_CREATE_VOLUMES, CreateVolumes: &mesosmaster.Call_CreateVolumes{AgentID: on, Volumes: list}}
-	}))
-	router.Handle("/destroy-volumes", m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
-		return &mesosmaster.Call{Type: mesosmaster.Call_DESTROY_VOLUMES, DestroyVolumes: &mesosmaster.Call_DestroyVolumes{AgentID: on, Volumes: list}}
-	}))
 	router.Handle("/version", m.show(showVersion))
-	router.Handle("/flags", m.show(showFlags))
-	router.Handle("/frameworks", m.serveFrameworks(m.show(showFrameworks)))
-	router.Handle("/slaves", m.show(showSlaves))
-	router.Handle("/tasks", m.show(showTasks))
-	router.Handle("/roles", m.show(showRoles))
-	router.Handle("/quota", m.show(showQuota))
-	router.Handle("/weights", m.serveWeights)
-	for _, alias := range []string{"/state", "/state.json"} {
-		router.Handle(alias, m.show(showState))
+	m.routeChanges(router)
+	for path, h := range map[string]wire.Handler{
+		"/flags":                 m.flagsEndpoint,
+		"/frameworks":            m.serveFrameworks(m.show(showFrameworks)),
+		"/slaves":                m.show(showSlaves),
+		"/tasks":                 m.show(showTasks),
+		"/roles":                 m.show(showRoles),
+		"/state":                 m.show(showState),
+		"/state.json":            m.show(showState),
+		"/state-summary":         m.show(showStateSummary),
+		"/state-summary.json":    m.show(showStateSummary),
+		"/maintenance/status":    m.show(showMaintenance),
+		"/metrics/snapshot":      m.endpoint("/metrics/snapshot", m.serveMetrics),
+		"/registrar(1)/registry": m.show(showRegistry),
+	} {
+		router.Handle(path, m.readonly(h))
 	}
-	for _, alias := range []string{"/state-summary", "/state-summary.json"} {
-		router.Handle(alias, m.show(showStateSummary))
-	}
-	router.Handle("/maintenance/schedule", m.serveSchedule)
-	router.Handle("/maintenance/status", m.show(showMaintenance))
-	router.Handle("/machine/down", m.serveMachines(`{"type":"START_MAINTENANCE","start_maintenance":{"machines":`))
-	router.Handle("/machine/up", m.serveMachines(`{"type":"STOP_MAINTENANCE","stop_maintenance":{"machines":`))
-	router.Handle("/metrics/snapshot", m.show(showMetrics))
+	m.files.Register(router, m.readonly, m.endpoint)
+	m.process.Register(router)
 	return router
+}
+
+// routeChanges lists the endpoints that change something.
+func (m *Master) routeChanges(router *wire.Router) {
+	for path, h := range map[string]wire.Handler{
+		"/teardown": m.serveTeardown,
+		"/reserve": m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+			return &mesosmaster.Call{Type: mesosmaster.Call_RESERVE_RESOURCES, ReserveResources: &mesosmaster.Call_ReserveResources{AgentID: on, Resources: list}}
+		}),
+		"/unreserve": m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+			return &mesosmaster.Call{Type: mesosmaster.Call_UNRESERVE_RESOURCES, UnreserveResources: &mesosmaster.Call_UnreserveResources{AgentID: on, Resources: list}}
+		}),
+		"/create-volumes": m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+			return &mesosmaster.Call{Type: mesosmaster.Call_CREATE_VOLUMES, CreateVolumes: &mesosmaster.Call_CreateVolumes{AgentID: on, Volumes: list}}
+		}),
+		"/destroy-volumes": m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+			return &mesosmaster.Call{Type: mesosmaster.Call_DESTROY_VOLUMES, DestroyVolumes: &mesosmaster.Call_DestroyVolumes{AgentID: on, Volumes: list}}
+		}),
+		"/quota":                m.show(showQuota),
+		"/weights":              m.serveWeights,
+		"/maintenance/schedule": m.serveSchedule,
+		"/machine/down":         m.serveMachines(`{"type":"START_MAINTENANCE","start_maintenance":{"machines":`),
+		"/machine/up":           m.serveMachines(`{"type":"STOP_MAINTENANCE","stop_maintenance":{"machines":`),
+	} {
+		router.Handle(path, m.readwrite(h))
+	}
 }
 
 func empty(w http.ResponseWriter, _ *http.Request) error {

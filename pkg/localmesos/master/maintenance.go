@@ -12,6 +12,7 @@ import (
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
@@ -99,7 +100,7 @@ func (c *core) validMachine(id *mesos.MachineID, seen map[machine]bool) error {
 }
 
 // updateSchedule replaces what is planned. Machines that are down stay so.
-func (c *core) updateSchedule(s maintenance.Schedule) error {
+func (c *core) updateSchedule(s maintenance.Schedule, who viewer) error {
 	seen := make(map[machine]bool)
 	for i := range s.Windows {
 		w := &s.Windows[i]
@@ -118,6 +119,11 @@ func (c *core) updateSchedule(s maintenance.Schedule) error {
 	for m, id := range c.plan.down {
 		if !seen[m] {
 			return wire.BadRequest("Machine '%s' is deactivated and cannot be removed from the schedule", c.machineText(&id))
+		}
+	}
+	if len(s.Windows) > 0 {
+		if err := who.allowedAny(acl.UpdateMaintenanceSchedules); err != nil {
+			return err
 		}
 	}
 	before := c.plan.schedule
@@ -171,8 +177,9 @@ func (c *core) forgetInverseOf(f *framework) {
 	}
 }
 
-// planned tells whether all machines are in the schedule, and down or not.
-func (c *core) planned(ids []mesos.MachineID, down bool) error {
+// planned tells whether all machines are in the schedule, and down or not, and
+// whether the operator may change that.
+func (c *core) planned(ids []mesos.MachineID, down bool, allowed error) error {
 	if len(ids) == 0 {
 		return wire.BadRequest("List of machines is empty")
 	}
@@ -194,6 +201,8 @@ func (c *core) planned(ids []mesos.MachineID, down bool) error {
 			return wire.BadRequest("Machine '%s' is not in DOWN mode and cannot be brought up", c.machineText(&ids[i]))
 		case !down && (isDown || c.plan.unavailability(m) == nil):
 			return wire.BadRequest("Machine '%s' is not in DRAINING mode and cannot be brought down", c.machineText(&ids[i]))
+		case allowed != nil:
+			return allowed
 		}
 	}
 	return nil
@@ -202,8 +211,8 @@ func (c *core) planned(ids []mesos.MachineID, down bool) error {
 const downMessage = "Operator initiated 'Machine DOWN'"
 
 // startMaintenance removes the agents of machines, and lets none come.
-func (c *core) startMaintenance(ids []mesos.MachineID) error {
-	if err := c.planned(ids, false); err != nil {
+func (c *core) startMaintenance(ids []mesos.MachineID, who viewer) error {
+	if err := c.planned(ids, false, who.allowedAny(acl.StartMaintenances)); err != nil {
 		return err
 	}
 	for _, id := range ids {
@@ -219,8 +228,8 @@ func (c *core) startMaintenance(ids []mesos.MachineID) error {
 }
 
 // stopMaintenance lets agents come again, and takes the machines from the plan.
-func (c *core) stopMaintenance(ids []mesos.MachineID) error {
-	if err := c.planned(ids, true); err != nil {
+func (c *core) stopMaintenance(ids []mesos.MachineID, who viewer) error {
+	if err := c.planned(ids, true, who.allowedAny(acl.StopMaintenances)); err != nil {
 		return err
 	}
 	for _, id := range ids {
@@ -239,10 +248,21 @@ func (c *core) stopMaintenance(ids []mesos.MachineID) error {
 	return nil
 }
 
+// shownSchedule is what an operator may see of the schedule.
+func (c *core) shownSchedule(who viewer) maintenance.Schedule {
+	if who.allowedAny(acl.GetMaintenanceSchedules) != nil {
+		return maintenance.Schedule{}
+	}
+	return c.plan.schedule
+}
+
 // maintenanceStatus lists the machines of the plan, with what frameworks
 // answered.
-func (c *core) maintenanceStatus() maintenance.ClusterStatus {
+func (c *core) maintenanceStatus(who viewer) maintenance.ClusterStatus {
 	var status maintenance.ClusterStatus
+	if who.allowedAny(acl.GetMaintenanceStatuses) != nil {
+		return status
+	}
 	for _, w := range c.plan.schedule.Windows {
 		for _, id := range w.MachineIDs {
 			if _, down := c.plan.down[machineOf(id)]; down {
@@ -350,17 +370,17 @@ func (c *core) answerInverse(f *framework, ids []mesos.OfferID, filters *mesos.F
 
 // maintenanceChange returns what a call about maintenance changes; nil if it is
 // none.
-func maintenanceChange(call *mesosmaster.Call) *change {
+func maintenanceChange(call *mesosmaster.Call, who viewer) *change {
 	switch call.Type {
 	case mesosmaster.Call_UPDATE_MAINTENANCE_SCHEDULE:
 		sent := call.UpdateMaintenanceSchedule
-		return &change{"update_maintenance_schedule", sent != nil, 200, nil, func(c *core) error { return c.updateSchedule(sent.Schedule) }}
+		return &change{"update_maintenance_schedule", sent != nil, 200, nil, func(c *core) error { return c.updateSchedule(sent.Schedule, who) }}
 	case mesosmaster.Call_START_MAINTENANCE:
 		sent := call.StartMaintenance
-		return &change{"start_maintenance", sent != nil, 200, nil, func(c *core) error { return c.startMaintenance(sent.Machines) }}
+		return &change{"start_maintenance", sent != nil, 200, nil, func(c *core) error { return c.startMaintenance(sent.Machines, who) }}
 	case mesosmaster.Call_STOP_MAINTENANCE:
 		sent := call.StopMaintenance
-		return &change{"stop_maintenance", sent != nil, 200, nil, func(c *core) error { return c.stopMaintenance(sent.Machines) }}
+		return &change{"stop_maintenance", sent != nil, 200, nil, func(c *core) error { return c.stopMaintenance(sent.Machines, who) }}
 	}
 	return nil
 }

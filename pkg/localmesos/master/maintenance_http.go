@@ -11,10 +11,13 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-func showSchedule(v view, _ url.Values) { v.message(&v.core.plan.schedule) }
+func showSchedule(v view, _ url.Values) {
+	schedule := v.core.shownSchedule(v.viewer)
+	v.message(&schedule)
+}
 
 func showMaintenance(v view, _ url.Values) {
-	status := v.core.maintenanceStatus()
+	status := v.core.maintenanceStatus(v.viewer)
 	v.message(&status)
 }
 
@@ -50,5 +53,5 @@ func (m *Master) serveWrapped(w http.ResponseWriter, r *http.Request, before str
 	if _, err := m.options.Schema.Decode(wire.JSON, slices.Concat([]byte(before), body, []byte("}}")), &call, "request"); err != nil {
 		return wire.BadRequest("%s", err)
 	}
-	return m.serveChange(w, changeOf(&call, nil))
+	return m.serveChange(w, changeOf(&call, m.viewer(r)))
 }

@@ -11,7 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/process"
 )
 
 var _ link.Master = (*Master)(nil)
@@ -22,6 +24,8 @@ type Master struct {
 	core    *core // owned by the loop
 	pages   *template.Template
 	handler http.Handler
+	process *process.Process
+	files   *files.Files // a real master shows its log by them; here there is none
 	server  *http.Server
 
 	done chan struct{} // closed when the loop has ended
@@ -49,8 +53,14 @@ func New(options Options) (*Master, error) {
 		pages:   pages,
 		ready:   make(chan struct{}, 1),
 		done:    make(chan struct{}),
+		files:   files.New(),
 	}
 	m.core = newCore(&m.options, m.post)
+	m.process = process.New(process.Options{
+		Clock: m.options.Clock, Guard: m.readwrite, Authorize: m.endpoint,
+		Processes: []string{"allocator", "files", "master", "registrar(1)", "version"},
+		Help:      []string{"allocator", "files", "logging", "master", "metrics", "profiler", "registrar(1)", "system", "version"},
+	})
 	m.handler = m.routes()
 	m.server = &http.Server{
 		Handler:                      m.handler,

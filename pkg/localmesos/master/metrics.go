@@ -2,12 +2,15 @@ package master
 
 import (
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/process"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
@@ -31,10 +34,34 @@ func (m *metrics) init() {
 	m.states = make(map[mesos.TaskState]int)
 }
 
-// showMetrics shows the counters and gauges that a real master has by the same
-// names; it has many more.
-func showMetrics(v view, _ url.Values) {
-	c := v.core
+// serveMetrics serves /metrics/snapshot.
+func (m *Master) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	if err := process.Timeout(r); err != nil {
+		return err
+	}
+	return m.show(func(v view, _ url.Values) {
+		values := v.core.snapshot()
+		v.BeginObject()
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			v.double(name, values[name])
+		}
+		v.EndObject()
+	})(w, r)
+}
+
+// getMetrics is the answer to GET_METRICS.
+func (c *core) getMetrics() *mesosmaster.Response_GetMetrics {
+	values := c.snapshot()
+	out := new(mesosmaster.Response_GetMetrics)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		out.Metrics = append(out.Metrics, mesos.Metric{Name: name, Value: new(values[name])})
+	}
+	return out
+}
+
+// snapshot is what the counters and gauges are now, by the names of a real
+// master's, which has some more.
+func (c *core) snapshot() map[string]float64 {
 	values := map[string]float64{
 		"master/elected":                 1,
 		"master/uptime_secs":             c.now().Sub(c.started).Seconds(),
@@ -91,11 +118,8 @@ func showMetrics(v view, _ url.Values) {
 	for name, n := range c.metrics.messages {
 		values["master/messages_"+name] = float64(n)
 	}
-	v.BeginObject()
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		v.double(name, values[name])
-	}
-	v.EndObject()
+	maps.Copy(values, process.Metrics())
+	return values
 }
 
 func stateName(s mesos.TaskState) string {

@@ -17,7 +17,8 @@ import (
 // view writes the core's state as JSON. It runs in the loop.
 type view struct {
 	*wire.Writer
-	core *core
+	core   *core
+	viewer viewer
 }
 
 func (v view) message(m wire.Message) {
@@ -85,20 +86,28 @@ func (v view) amount(key, name string, r resource.Resources) {
 // full writes resources as messages, in the form that endpoints use.
 func (v view) full(key string, r resource.Resources) {
 	v.list(key, func() {
-		list := r.ToMesos()
+		list := v.viewer.resources(r)
 		for i := range list {
-			if n := len(list[i].Reservations); n == 1 {
-				// Endpoints show both forms of a single reservation.
-				list[i].Role = list[i].Reservations[0].Role
-				if reservation := list[i].Reservations[0]; reservation.GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
-					list[i].Reservation = &mesos.Resource_ReservationInfo{Principal: reservation.Principal, Labels: reservation.Labels}
-				}
-			} else if n == 0 {
-				list[i].Role = new(resource.AnyRole)
-			}
 			v.message(&list[i])
 		}
 	})
+}
+
+// endpointForm brings resources into the form that endpoints show
+// (convertResourceFormat of src/common/resources_utils.cpp), with both forms of a
+// single reservation.
+func endpointForm(list []mesos.Resource) []mesos.Resource {
+	for i := range list {
+		if n := len(list[i].Reservations); n == 1 {
+			list[i].Role = list[i].Reservations[0].Role
+			if reservation := list[i].Reservations[0]; reservation.GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
+				list[i].Reservation = &mesos.Resource_ReservationInfo{Principal: reservation.Principal, Labels: reservation.Labels}
+			}
+		} else if n == 0 {
+			list[i].Role = new(resource.AnyRole)
+		}
+	}
+	return list
 }
 
 func (v view) labels(l *mesos.Labels) {
@@ -177,9 +186,9 @@ func (v view) framework(f *framework) {
 	} else {
 		v.text("role", f.info.GetRole())
 	}
-	v.tasks("tasks", sortedTasks(f.tasks))
-	v.tasks("unreachable_tasks", f.unreachable)
-	v.tasks("completed_tasks", f.finished)
+	v.tasks("tasks", v.viewer.tasks(f, sortedTasks(f.tasks)))
+	v.tasks("unreachable_tasks", v.viewer.tasks(f, f.unreachable))
+	v.tasks("completed_tasks", v.viewer.tasks(f, f.finished))
 	v.list("offers", func() {
 		for _, o := range sortedOffers(f.offers) {
 			v.offer(o)
@@ -187,7 +196,12 @@ func (v view) framework(f *framework) {
 	})
 	v.list("executors", func() {
 		for _, e := range f.sortedExecutors() {
-			v.executor(e)
+			if v.viewer.seesExecutor(f, e) {
+				v.executor(e)
+			} else {
+				v.BeginObject()
+				v.EndObject()
+			}
 		}
 	})
 	v.labels(f.info.Labels)
@@ -329,9 +343,11 @@ func (v view) command(c *mesos.CommandInfo) {
 }
 
 // agentCapabilities are those of a real agent of this version.
-var agentCapabilities = []string{
-	"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "RESOURCE_PROVIDER",
-	"RESIZE_VOLUME", "AGENT_OPERATION_FEEDBACK", "AGENT_DRAINING", "TASK_RESOURCE_LIMITS",
+var agentCapabilities = []mesos.AgentInfo_Capability_Type{
+	mesos.AgentInfo_Capability_MULTI_ROLE, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE,
+	mesos.AgentInfo_Capability_RESERVATION_REFINEMENT, mesos.AgentInfo_Capability_RESOURCE_PROVIDER,
+	mesos.AgentInfo_Capability_RESIZE_VOLUME, mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK,
+	mesos.AgentInfo_Capability_AGENT_DRAINING, mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS,
 }
 
 // agent writes the members of an agent.
@@ -352,14 +368,20 @@ func (v view) agent(a *agent) {
 	v.Key("reserved_resources")
 	v.BeginObject()
 	for _, role := range a.total.Reservations() {
-		v.amounts(role, a.total.ReservedFor(role))
+		if v.viewer.seesRole(role) {
+			v.amounts(role, a.total.ReservedFor(role))
+		}
 	}
 	v.EndObject()
 	v.amounts("unreserved_resources", a.total.Unreserved())
 	v.flag("active", v.core.usable(a))
 	v.flag("deactivated", v.core.deactivated[a.id])
 	v.text("version", a.version)
-	v.texts("capabilities", agentCapabilities)
+	v.list("capabilities", func() {
+		for _, capability := range agentCapabilities {
+			v.String(capability.String())
+		}
+	})
 	if info := v.core.draining[a.id]; info != nil {
 		v.Key("drain_info")
 		v.message(info)
@@ -376,7 +398,9 @@ func (v view) agentInFull(a *agent) {
 	v.Key("reserved_resources_full")
 	v.BeginObject()
 	for _, role := range a.total.Reservations() {
-		v.full(role, a.total.ReservedFor(role))
+		if v.viewer.seesRole(role) {
+			v.full(role, a.total.ReservedFor(role))
+		}
 	}
 	v.EndObject()
 	v.full("unreserved_resources_full", a.total.Unreserved())

@@ -99,6 +99,10 @@ func (acc *acceptance) convert(op *mesos.Offer_Operation) {
 		c.drop(acc.f, op, fmt.Sprintf("%s; on agent %s", err, acc.a))
 		return
 	}
+	if denied := refused(c.options.ACLs, acc.f.info.GetPrincipal(), op); denied != nil {
+		c.drop(acc.f, op, fmt.Sprintf("Principal '%s' no authorized to %s", acc.f.info.GetPrincipal(), denied.text(c.options.Schema)))
+		return
+	}
 	conversions, err := conversion.Of(op)
 	if err == nil {
 		var rest resource.Resources
@@ -339,7 +343,7 @@ func (c *core) takeBackOperations(a *agent, list []mesos.Operation) {
 // operate makes an operation of an operator: with what is free, for which offers
 // are taken back (Master::Http::_operation). The answer to a conflict is the
 // allocator's.
-func (c *core) operate(on agentID, op *mesos.Offer_Operation, principal *string) error {
+func (c *core) operate(on agentID, op *mesos.Offer_Operation, who viewer) error {
 	a := c.agents[on]
 	if a == nil {
 		return wire.BadRequest("No agent found with specified ID")
@@ -347,12 +351,19 @@ func (c *core) operate(on agentID, op *mesos.Offer_Operation, principal *string)
 	if err := soundOperation(op); err != nil {
 		return wire.BadRequest("%s", err)
 	}
+	var principal *string
+	if who.principal != "" {
+		principal = &who.principal
+	}
 	if err := validateOperation(&validation.Operation{Principal: principal, Total: a.total, Used: a.used().Unallocate()}, op); err != nil {
 		where := ""
 		if op.Type == mesos.Offer_Operation_RESERVE || op.Type == mesos.Offer_Operation_CREATE {
 			where = " on agent " + a.String()
 		}
 		return wire.BadRequest("Invalid %s operation%s: %s", op.Type, where, err)
+	}
+	if refused(who.rules, who.principal, op) != nil {
+		return errForbidden
 	}
 	conversions, err := conversion.Of(op)
 	if err != nil {

@@ -31,7 +31,7 @@ func (m *Master) show(write func(v view, query url.Values)) wire.Handler {
 		query := r.URL.Query()
 		var text []byte
 		err := m.do(func() error {
-			v := view{new(wire.Writer), m.core}
+			v := view{new(wire.Writer), m.core, m.viewer(r)}
 			write(v, query)
 			text = v.Bytes()
 			return nil
@@ -61,7 +61,7 @@ func (m *Master) serveTeardown(w http.ResponseWriter, r *http.Request) error {
 		return wire.BadRequest("Missing 'frameworkId' query parameter in the request body")
 	}
 	err = m.do(func() error {
-		return m.core.teardown(frameworkID(values.Get("frameworkId")))
+		return m.core.teardown(frameworkID(values.Get("frameworkId")), m.viewer(r))
 	})
 	if err != nil {
 		return err
@@ -92,14 +92,14 @@ func showFrameworks(v view, query url.Values) {
 
 func (v view) frameworks(query url.Values) {
 	v.list("frameworks", func() {
-		for _, f := range v.core.sortedFrameworks() {
+		for _, f := range v.viewer.frameworks(v.core.sortedFrameworks()) {
 			if selects(query, "framework_id", string(f.id)) {
 				v.framework(f)
 			}
 		}
 	})
 	v.list("completed_frameworks", func() {
-		for _, f := range v.core.completed {
+		for _, f := range v.viewer.frameworks(v.core.completed) {
 			if selects(query, "framework_id", string(f.id)) {
 				v.framework(f)
 			}
@@ -124,11 +124,11 @@ func showSlaves(v view, query url.Values) {
 // is asc.
 func showTasks(v view, query url.Values) {
 	var tasks []*task
-	for _, f := range slices.Concat(v.core.sortedFrameworks(), v.core.completed) {
+	for _, f := range v.viewer.frameworks(slices.Concat(v.core.sortedFrameworks(), v.core.completed)) {
 		if !selects(query, "framework_id", string(f.id)) {
 			continue
 		}
-		for _, t := range slices.Concat(sortedTasks(f.tasks), f.unreachable, f.finished) {
+		for _, t := range v.viewer.tasks(f, f.allTasks()) {
 			if selects(query, "task_id", string(t.id())) {
 				tasks = append(tasks, t)
 			}
@@ -197,8 +197,10 @@ func showState(v view, _ url.Values) {
 	v.Int(int64(c.info.GetPort()))
 	v.text("hostname", c.info.GetHostname())
 	v.EndObject()
-	v.Key("flags")
-	v.flags()
+	if v.viewer.seesFlags() {
+		v.Key("flags")
+		v.flags()
+	}
 	v.list("slaves", func() {
 		for _, a := range c.sortedAgents() {
 			v.BeginObject()
@@ -221,32 +223,7 @@ func showFlags(v view, _ url.Values) {
 }
 
 func (v view) flags() {
-	o := v.core.options
-	all := map[string]string{
-		"agent_ping_timeout":                  mesosDuration(o.AgentPingTimeout),
-		"allocation_interval":                 mesosDuration(o.AllocationInterval),
-		"allocator":                           "hierarchical",
-		"authenticate_agents":                 "false",
-		"authenticate_frameworks":             "false",
-		"authenticate_http_frameworks":        strconv.FormatBool(len(o.FrameworkCredentials) > 0),
-		"authenticate_http_readonly":          "false",
-		"authenticate_http_readwrite":         "false",
-		"filter_gpu_resources":                "true",
-		"framework_sorter":                    "drf",
-		"hostname":                            o.Hostname,
-		"max_agent_ping_timeouts":             strconv.Itoa(o.MaxAgentPingTimeouts),
-		"max_completed_frameworks":            strconv.Itoa(maxCompletedFrameworks),
-		"max_completed_tasks_per_framework":   strconv.Itoa(maxCompletedTasks),
-		"max_unreachable_tasks_per_framework": strconv.Itoa(maxUnreachableTasks),
-		"min_allocatable_resources":           minAllocatable(o),
-		"port":                                strconv.Itoa(int(v.core.info.GetPort())),
-		"registry":                            "in_memory",
-		"role_sorter":                         "drf",
-	}
-	if o.OfferTimeout > 0 {
-		all["offer_timeout"] = mesosDuration(o.OfferTimeout)
-	}
-	maps.Copy(all, o.Flags)
+	all := v.core.flags()
 	v.BeginObject()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		v.text(name, all[name])
@@ -310,7 +287,7 @@ func showStateSummary(v view, _ url.Values) {
 		}
 	})
 	v.list("frameworks", func() {
-		for _, f := range c.sortedFrameworks() {
+		for _, f := range v.viewer.frameworks(c.sortedFrameworks()) {
 			var agents []string
 			for _, t := range f.allTasks() {
 				if id := string(t.agent()); !slices.Contains(agents, id) {
@@ -333,7 +310,9 @@ func showRoles(v view, _ url.Values) {
 	v.BeginObject()
 	v.list("roles", func() {
 		for _, role := range v.core.roles() {
-			v.role(role)
+			if v.viewer.seesRole(role) {
+				v.role(role)
+			}
 		}
 	})
 	v.EndObject()

@@ -28,16 +28,31 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	if call.Type == mesosmaster.Call_SUBSCRIBE {
 		return m.serveWatcher(w, r, media)
 	}
-	if changed := changeOf(&call, nil); changed != nil {
+	who := m.viewer(r)
+	if changed := changeOf(&call, who); changed != nil {
 		return m.serveChange(w, changed)
+	}
+	if call.Type == mesosmaster.Call_SET_LOGGING_LEVEL {
+		return m.setLoggingLevel(w, call.SetLoggingLevel, who)
+	}
+	response, err := m.answer(&call)
+	if err != nil {
+		return err
 	}
 	var body []byte
 	err = m.do(func() error {
-		response, err := m.core.answer(call.Type)
+		var err error
+		if response == nil {
+			response, err = m.core.answer(&call, who)
+		}
 		if err != nil {
 			return err
 		}
-		body, err = m.options.Schema.Encode(media, response)
+		shown, err := m.core.extend(call.Type, response, who)
+		if err != nil {
+			return err
+		}
+		body, err = m.options.Schema.Encode(media, shown)
 		return err
 	})
 	if err != nil {
@@ -48,8 +63,8 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 }
 
 // answer makes the response to a call.
-func (c *core) answer(call mesosmaster.Call_Type) (*mesosmaster.Response, error) {
-	switch call {
+func (c *core) answer(call *mesosmaster.Call, who viewer) (*mesosmaster.Response, error) {
+	switch call.Type {
 	case mesosmaster.Call_GET_HEALTH:
 		return &mesosmaster.Response{
 			Type:      mesosmaster.Response_GET_HEALTH,
@@ -72,50 +87,54 @@ func (c *core) answer(call mesosmaster.Call_Type) (*mesosmaster.Response, error)
 			},
 		}, nil
 	case mesosmaster.Call_GET_AGENTS:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_AGENTS, GetAgents: c.getAgents()}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_AGENTS, GetAgents: c.getAgents(who)}, nil
 	case mesosmaster.Call_GET_FRAMEWORKS:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_FRAMEWORKS, GetFrameworks: c.getFrameworks()}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_FRAMEWORKS, GetFrameworks: c.getFrameworks(who)}, nil
 	case mesosmaster.Call_GET_EXECUTORS:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_EXECUTORS, GetExecutors: c.getExecutors()}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_EXECUTORS, GetExecutors: c.getExecutors(who)}, nil
 	case mesosmaster.Call_GET_TASKS:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_TASKS, GetTasks: c.getTasks()}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_TASKS, GetTasks: c.getTasks(who)}, nil
 	case mesosmaster.Call_GET_STATE:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_STATE, GetState: c.getState()}, nil
-	case mesosmaster.Call_GET_LOGGING_LEVEL:
-		return &mesosmaster.Response{
-			Type:            mesosmaster.Response_GET_LOGGING_LEVEL,
-			GetLoggingLevel: &mesosmaster.Response_GetLoggingLevel{},
-		}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_STATE, GetState: c.getState(who)}, nil
+	case mesosmaster.Call_GET_FLAGS:
+		return c.getFlags(who)
+	case mesosmaster.Call_GET_METRICS:
+		if call.GetMetrics == nil {
+			return nil, missing("get_metrics")
+		}
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_METRICS, GetMetrics: c.getMetrics()}, nil
+	case mesosmaster.Call_GET_ROLES:
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_ROLES, GetRoles: c.getRoles(who)}, nil
 	case mesosmaster.Call_GET_OPERATIONS:
-		return &mesosmaster.Response{Type: mesosmaster.Response_GET_OPERATIONS, GetOperations: c.getOperations()}, nil
+		return &mesosmaster.Response{Type: mesosmaster.Response_GET_OPERATIONS, GetOperations: c.getOperations(who)}, nil
 	case mesosmaster.Call_GET_MAINTENANCE_SCHEDULE:
 		return &mesosmaster.Response{
 			Type:                   mesosmaster.Response_GET_MAINTENANCE_SCHEDULE,
-			GetMaintenanceSchedule: &mesosmaster.Response_GetMaintenanceSchedule{Schedule: c.plan.schedule},
+			GetMaintenanceSchedule: &mesosmaster.Response_GetMaintenanceSchedule{Schedule: c.shownSchedule(who)},
 		}, nil
 	case mesosmaster.Call_GET_MAINTENANCE_STATUS:
 		return &mesosmaster.Response{
 			Type:                 mesosmaster.Response_GET_MAINTENANCE_STATUS,
-			GetMaintenanceStatus: &mesosmaster.Response_GetMaintenanceStatus{Status: c.maintenanceStatus()},
+			GetMaintenanceStatus: &mesosmaster.Response_GetMaintenanceStatus{Status: c.maintenanceStatus(who)},
 		}, nil
 	case mesosmaster.Call_GET_WEIGHTS:
 		response := &mesosmaster.Response{Type: mesosmaster.Response_GET_WEIGHTS}
-		if infos := c.weightInfos(); len(infos) > 0 {
+		if infos := c.shownWeights(who); len(infos) > 0 {
 			response.GetWeights = &mesosmaster.Response_GetWeights{WeightInfos: infos}
 		}
 		return response, nil
 	case mesosmaster.Call_GET_QUOTA:
 		return &mesosmaster.Response{
 			Type:     mesosmaster.Response_GET_QUOTA,
-			GetQuota: &mesosmaster.Response_GetQuota{Status: c.quotaStatus()},
+			GetQuota: &mesosmaster.Response_GetQuota{Status: c.quotaStatus(who)},
 		}, nil
 	}
 	return nil, &wire.Error{Status: http.StatusNotImplemented, Text: "501 Not Implemented."}
 }
 
-func (c *core) getState() *mesosmaster.Response_GetState {
+func (c *core) getState(who viewer) *mesosmaster.Response_GetState {
 	return &mesosmaster.Response_GetState{
-		GetTasks: c.getTasks(), GetExecutors: c.getExecutors(), GetFrameworks: c.getFrameworks(), GetAgents: c.getAgents(),
+		GetTasks: c.getTasks(who), GetExecutors: c.getExecutors(who), GetFrameworks: c.getFrameworks(who), GetAgents: c.getAgents(who),
 	}
 }
 
@@ -127,15 +146,15 @@ func nanoseconds(t time.Time) *mesos.TimeInfo {
 	return &mesos.TimeInfo{Nanoseconds: t.UnixNano()}
 }
 
-func (c *core) getAgents() *mesosmaster.Response_GetAgents {
+func (c *core) getAgents(who viewer) *mesosmaster.Response_GetAgents {
 	out := &mesosmaster.Response_GetAgents{RecoveredAgents: c.sortedRecovered()}
 	for _, a := range c.sortedAgents() {
-		out.Agents = append(out.Agents, c.showAgent(a))
+		out.Agents = append(out.Agents, c.showAgent(a, who))
 	}
 	return out
 }
 
-func (c *core) showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
+func (c *core) showAgent(a *agent, who viewer) mesosmaster.Response_GetAgents_Agent {
 	shown := mesosmaster.Response_GetAgents_Agent{
 		AgentInfo:          a.info,
 		Active:             c.usable(a),
@@ -143,9 +162,12 @@ func (c *core) showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 		Version:            a.version,
 		PID:                new(a.pid),
 		RegisteredTime:     nanoseconds(a.registered),
-		TotalResources:     a.total.ToMesos(),
-		AllocatedResources: a.used().ToMesos(),
-		OfferedResources:   offered(a.offers).ToMesos(),
+		TotalResources:     who.resources(a.total),
+		AllocatedResources: who.resources(a.used()),
+		OfferedResources:   who.resources(offered(a.offers)),
+	}
+	for i := range agentCapabilities {
+		shown.Capabilities = append(shown.Capabilities, mesos.AgentInfo_Capability{Type: agentCapabilities[i]})
 	}
 	if !a.reregistered.IsZero() {
 		shown.ReregisteredTime = nanoseconds(a.reregistered)
@@ -159,33 +181,41 @@ func (c *core) showAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 	return shown
 }
 
-func (c *core) getFrameworks() *mesosmaster.Response_GetFrameworks {
+func (c *core) getFrameworks(who viewer) *mesosmaster.Response_GetFrameworks {
 	out := new(mesosmaster.Response_GetFrameworks)
-	for _, f := range c.sortedFrameworks() {
+	for _, f := range who.frameworks(c.sortedFrameworks()) {
 		out.Frameworks = append(out.Frameworks, c.showFramework(f))
 	}
-	for _, f := range c.completed {
+	for _, f := range who.frameworks(c.completed) {
 		out.CompletedFrameworks = append(out.CompletedFrameworks, c.showFramework(f))
 	}
 	return out
 }
 
-func (c *core) showFramework(f *framework) mesosmaster.Response_GetFrameworks_Framework {
+// announceFramework is what events show of a framework.
+func announceFramework(f *framework) mesosmaster.Response_GetFrameworks_Framework {
 	reregistered := f.reregistered
 	if reregistered.IsZero() {
 		reregistered = f.registered
 	}
-	shown := mesosmaster.Response_GetFrameworks_Framework{
-		FrameworkInfo:      f.info,
-		Active:             f.connected,
-		Connected:          f.connected,
-		Recovered:          f.recovered,
-		RegisteredTime:     nanoseconds(f.registered),
-		ReregisteredTime:   nanoseconds(reregistered),
-		UnregisteredTime:   nanoseconds(f.unregistered),
-		AllocatedResources: f.used().ToMesos(),
-		OfferedResources:   offered(f.offers).ToMesos(),
+	return mesosmaster.Response_GetFrameworks_Framework{
+		FrameworkInfo:    f.info,
+		Active:           f.connected,
+		Connected:        f.connected,
+		Recovered:        f.recovered,
+		RegisteredTime:   nanoseconds(f.registered),
+		ReregisteredTime: nanoseconds(reregistered),
+		UnregisteredTime: nanoseconds(f.unregistered),
 	}
+}
+
+func (c *core) showFramework(f *framework) mesosmaster.Response_GetFrameworks_Framework {
+	shown := announceFramework(f)
+	if f.unregistered.IsZero() {
+		shown.UnregisteredTime = nil
+	}
+	shown.AllocatedResources = endpointForm(f.used().ToMesos())
+	shown.OfferedResources = endpointForm(offered(f.offers).ToMesos())
 	for _, o := range sortedOffers(f.offers) {
 		if a := c.agents[o.agent]; a != nil {
 			shown.Offers = append(shown.Offers, c.describe(o, f, a))
@@ -194,10 +224,13 @@ func (c *core) showFramework(f *framework) mesosmaster.Response_GetFrameworks_Fr
 	return shown
 }
 
-func (c *core) getExecutors() *mesosmaster.Response_GetExecutors {
+func (c *core) getExecutors(who viewer) *mesosmaster.Response_GetExecutors {
 	out := new(mesosmaster.Response_GetExecutors)
-	for _, f := range c.sortedFrameworks() {
+	for _, f := range who.frameworks(c.sortedFrameworks()) {
 		for _, e := range f.sortedExecutors() {
+			if !who.seesExecutor(f, e) {
+				continue
+			}
 			out.Executors = append(out.Executors, mesosmaster.Response_GetExecutors_Executor{
 				ExecutorInfo: e.info, AgentID: mesos.AgentID{Value: string(e.agent)},
 			})
@@ -206,25 +239,29 @@ func (c *core) getExecutors() *mesosmaster.Response_GetExecutors {
 	return out
 }
 
-func (c *core) getTasks() *mesosmaster.Response_GetTasks {
+func (c *core) getTasks(who viewer) *mesosmaster.Response_GetTasks {
 	out := new(mesosmaster.Response_GetTasks)
 	add := func(to *[]mesos.Task, tasks []*task) {
 		for _, t := range tasks {
-			*to = append(*to, t.info)
+			shown := t.info
+			if len(t.updateUUID) > 0 {
+				shown.StatusUpdateState, shown.StatusUpdateUUID = t.updateState.Enum(), t.updateUUID
+			}
+			*to = append(*to, shown)
 		}
 	}
-	for _, f := range c.sortedFrameworks() {
-		add(&out.Tasks, sortedTasks(f.tasks))
-		add(&out.UnreachableTasks, f.unreachable)
-		add(&out.CompletedTasks, f.finished)
+	for _, f := range who.frameworks(c.sortedFrameworks()) {
+		add(&out.Tasks, who.tasks(f, sortedTasks(f.tasks)))
+		add(&out.UnreachableTasks, who.tasks(f, f.unreachable))
+		add(&out.CompletedTasks, who.tasks(f, f.finished))
 	}
-	for _, f := range c.completed {
-		add(&out.CompletedTasks, f.finished)
+	for _, f := range who.frameworks(c.completed) {
+		add(&out.CompletedTasks, who.tasks(f, f.finished))
 	}
 	return out
 }
 
-func (c *core) getOperations() *mesosmaster.Response_GetOperations {
+func (c *core) getOperations(who viewer) *mesosmaster.Response_GetOperations {
 	out := new(mesosmaster.Response_GetOperations)
 	for _, a := range c.sortedAgents() {
 		for _, o := range a.operations {

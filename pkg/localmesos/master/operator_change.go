@@ -11,6 +11,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
@@ -26,39 +27,61 @@ type change struct {
 	make      func(c *core) error
 }
 
-// changeOf returns what a call changes; nil if it changes nothing.
-func changeOf(call *mesosmaster.Call, principal *string) *change {
+// changeOf returns what a call of an operator changes; nil if it changes nothing.
+func changeOf(call *mesosmaster.Call, who viewer) *change {
 	operation := func(field string, present bool, on mesos.AgentID, op *mesos.Offer_Operation) *change {
 		return &change{field: field, present: present, status: http.StatusAccepted, make: func(c *core) error {
-			return c.operate(agentID(on.Value), op, principal)
+			return c.operate(agentID(on.Value), op, who)
 		}}
 	}
 	switch call.Type {
 	case mesosmaster.Call_UPDATE_QUOTA:
-		return &change{"update_quota", call.UpdateQuota != nil, http.StatusOK, nil, func(c *core) error { return c.updateQuota(call.UpdateQuota) }}
+		return &change{"update_quota", call.UpdateQuota != nil, http.StatusOK, nil, func(c *core) error { return c.updateQuota(call.UpdateQuota, who) }}
 	case mesosmaster.Call_UPDATE_WEIGHTS:
 		return &change{"update_weights", call.UpdateWeights != nil, http.StatusOK, nil, func(c *core) error {
-			return c.updateWeights(call.UpdateWeights.GetWeightInfos())
+			return c.updateWeights(call.UpdateWeights.GetWeightInfos(), who)
 		}}
 	case mesosmaster.Call_TEARDOWN:
 		return &change{"teardown", call.Teardown != nil, http.StatusOK, nil, func(c *core) error {
-			return c.teardown(frameworkID(call.Teardown.FrameworkID.Value))
+			return c.teardown(frameworkID(call.Teardown.FrameworkID.Value), who)
 		}}
 	case mesosmaster.Call_DRAIN_AGENT:
 		sent := call.GetDrainAgent()
 		id := sent.GetAgentID()
 		return &change{"drain_agent", sent != nil, http.StatusOK, nil, func(c *core) error {
+			err := who.allowedAny(acl.DrainAgents)
+			if err == nil && sent.GetMarkGone() {
+				err = who.allowedAny(acl.MarkAgentsGone)
+			}
+			if err != nil {
+				return err
+			}
 			return c.drainAgent(agentID(id.Value), drainConfig(sent))
 		}}
 	case mesosmaster.Call_DEACTIVATE_AGENT:
 		id := call.GetDeactivateAgent().GetAgentID()
-		return &change{"deactivate_agent", call.DeactivateAgent != nil, http.StatusOK, nil, func(c *core) error { return c.deactivateAgent(agentID(id.Value)) }}
+		return &change{"deactivate_agent", call.DeactivateAgent != nil, http.StatusOK, nil, func(c *core) error {
+			if err := who.allowedAny(acl.DeactivateAgents); err != nil {
+				return err
+			}
+			return c.deactivateAgent(agentID(id.Value))
+		}}
 	case mesosmaster.Call_REACTIVATE_AGENT:
 		id := call.GetReactivateAgent().GetAgentID()
-		return &change{"reactivate_agent", call.ReactivateAgent != nil, http.StatusOK, nil, func(c *core) error { return c.reactivateAgent(agentID(id.Value)) }}
+		return &change{"reactivate_agent", call.ReactivateAgent != nil, http.StatusOK, nil, func(c *core) error {
+			if err := who.allowedAny(acl.ReactivateAgents); err != nil {
+				return err
+			}
+			return c.reactivateAgent(agentID(id.Value))
+		}}
 	case mesosmaster.Call_MARK_AGENT_GONE:
 		id := call.GetMarkAgentGone().GetAgentID()
-		return &change{"mark_agent_gone", call.MarkAgentGone != nil, http.StatusOK, nil, func(c *core) error { return c.markGone(agentID(id.Value)) }}
+		return &change{"mark_agent_gone", call.MarkAgentGone != nil, http.StatusOK, nil, func(c *core) error {
+			if err := who.allowedAny(acl.MarkAgentsGone); err != nil {
+				return err
+			}
+			return c.markGone(agentID(id.Value))
+		}}
 	case mesosmaster.Call_RESERVE_RESOURCES:
 		sent := call.GetReserveResources()
 		made := operation("reserve_resources", sent != nil, sent.GetAgentID(), &mesos.Offer_Operation{
@@ -84,7 +107,7 @@ func changeOf(call *mesosmaster.Call, principal *string) *change {
 			Type: mesos.Offer_Operation_DESTROY, Destroy: &mesos.Offer_Operation_Destroy{Volumes: sent.GetVolumes()},
 		})
 	}
-	return maintenanceChange(call)
+	return maintenanceChange(call, who)
 }
 
 // serveChange makes a change and answers.
@@ -102,10 +125,18 @@ func (m *Master) serveChange(w http.ResponseWriter, changed *change) error {
 	return nil
 }
 
-func (c *core) teardown(id frameworkID) error {
+// teardown removes a framework. One without a principal is any principal's.
+func (c *core) teardown(id frameworkID, who viewer) error {
 	f := c.frameworks[id]
 	if f == nil {
 		return wire.BadRequest("No framework found with specified ID")
+	}
+	err := who.allowedAny(acl.TeardownFrameworks)
+	if principal := f.info.Principal; principal != nil {
+		err = who.allowed(acl.TeardownFrameworks, *principal)
+	}
+	if err != nil {
+		return err
 	}
 	c.removeFramework(f)
 	return nil
@@ -143,7 +174,7 @@ func (m *Master) serveOperation(parameter string, make func(agent mesos.AgentID,
 		if err != nil {
 			return wire.BadRequest("Error in parsing '%s' query parameter in the request body: %s", parameter, err)
 		}
-		return m.serveChange(w, changeOf(make(mesos.AgentID{Value: values.Get("slaveId")}, list.GetCreateVolumes().GetVolumes()), nil))
+		return m.serveChange(w, changeOf(make(mesos.AgentID{Value: values.Get("slaveId")}, list.GetCreateVolumes().GetVolumes()), m.viewer(r)))
 	}
 }
 

@@ -145,7 +145,7 @@ func TestAgentsThatAreYetToComeBack(t *testing.T) {
 	info.ID = &mesos.AgentID{Value: "old-S0"}
 	inWorld(t, Options{Registry: &Registry{Agents: []mesos.AgentInfo{info}}}, func(w *world) {
 		got := w.do("POST", "/api/v1", `{"type":"GET_AGENTS"}`, "Content-Type", "application/json").body
-		want := `{"type":"GET_AGENTS","get_agents":{"recovered_agents":[{"hostname":"127.0.0.1"`
+		want := `{"type":"GET_AGENTS","get_agents":{"agents":[],"recovered_agents":[{"hostname":"127.0.0.1"`
 		if !strings.HasPrefix(got, want) || !strings.Contains(got, `"id":{"value":"old-S0"}`) {
 			t.Errorf("got %s\nwant %s", got, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/clock"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -50,6 +51,15 @@ type Options struct {
 	// may authenticate as, with HTTP's Basic scheme. Without any, no scheduler
 	// has to, as with a real master by default.
 	FrameworkCredentials map[string]string
+	// OperatorCredentials are the secrets of the principals that operators may
+	// authenticate as, with HTTP's Basic scheme, wherever AuthenticateReadonly
+	// (what only looks) or AuthenticateReadwrite (what changes something, and all
+	// of the v1 API) wants them to.
+	OperatorCredentials                         map[string]string
+	AuthenticateReadonly, AuthenticateReadwrite bool
+	// ACLs say what principals may do and see; nil lets everybody do
+	// everything.
+	ACLs *acl.Rules
 	// Flags are shown at /flags beside those that the options imply.
 	Flags map[string]string
 	// Schema is shared with others to save time; by default a new one.
@@ -127,6 +137,10 @@ func (o *Options) validate() error {
 	}
 	if o.MinAllocatableResources == nil {
 		o.MinAllocatableResources = DefaultMinAllocatableResources()
+	}
+	if asked := o.AuthenticateReadonly || o.AuthenticateReadwrite; asked != (len(o.OperatorCredentials) > 0) {
+		return errors.New("operators' credentials and a realm to authenticate for need each other:" +
+			" give both OperatorCredentials and AuthenticateReadonly or AuthenticateReadwrite, or neither")
 	}
 	if o.Schema == nil {
 		if o.Schema, err = wire.NewSchema(); err != nil {

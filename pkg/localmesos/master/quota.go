@@ -14,6 +14,7 @@ import (
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 	"github.com/tandem-mesos/tandem/pkg/resource"
@@ -21,7 +22,7 @@ import (
 
 // updateQuota makes the call of that name, as src/master/quota_handler.cpp
 // does: all configurations or none.
-func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota) error {
+func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota, who viewer) error {
 	configs := call.GetQuotaConfigs()
 	for i := range configs {
 		if strings.Contains(configs[i].Role, "/") {
@@ -50,6 +51,11 @@ func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota) error {
 	if !call.GetForce() && !capacity.Contains(guaranteed) {
 		return wire.BadRequest("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s' (use 'force' flag to bypass this check)",
 			quantitiesText(guaranteed), quantitiesText(capacity))
+	}
+	for _, config := range configs {
+		if err := who.allowed(acl.UpdateQuotas, config.Role); err != nil {
+			return err
+		}
 	}
 	for _, config := range configs {
 		c.setQuota(config)
@@ -240,9 +246,12 @@ func quantitiesText(q allocator.Quantities) string {
 }
 
 // quotaStatus is the answer to GET_QUOTA, and of /quota.
-func (c *core) quotaStatus() quota.QuotaStatus {
+func (c *core) quotaStatus(who viewer) quota.QuotaStatus {
 	var status quota.QuotaStatus
 	for _, role := range slices.Sorted(maps.Keys(c.quotas)) {
+		if who.allowed(acl.GetQuotas, role) != nil {
+			continue
+		}
 		config := c.quotas[role]
 		info := quota.QuotaInfo{Role: new(role)}
 		for _, name := range slices.Sorted(maps.Keys(config.Guarantees)) {
@@ -257,7 +266,7 @@ func (c *core) quotaStatus() quota.QuotaStatus {
 }
 
 func showQuota(v view, _ url.Values) {
-	status := v.core.quotaStatus()
+	status := v.core.quotaStatus(v.viewer)
 	v.message(&status)
 }
 
@@ -283,7 +292,7 @@ func (v view) quantitiesByName(key string, q allocator.Quantities) {
 }
 
 // updateWeights makes the call of that name (src/master/weights_handler.cpp).
-func (c *core) updateWeights(infos []mesos.WeightInfo) error {
+func (c *core) updateWeights(infos []mesos.WeightInfo, who viewer) error {
 	for i := range infos {
 		role := strings.TrimSpace(infos[i].GetRole())
 		if err := resource.ValidateRole(role); err != nil {
@@ -294,6 +303,11 @@ func (c *core) updateWeights(infos []mesos.WeightInfo) error {
 				role, number6(infos[i].Weight))
 		}
 		infos[i].Role = &role
+	}
+	for _, info := range infos {
+		if err := who.allowed(acl.UpdateWeights, info.GetRole()); err != nil {
+			return err
+		}
 	}
 	var known bool
 	for _, info := range infos {
@@ -324,13 +338,18 @@ func (c *core) weightInfos() []mesos.WeightInfo {
 	return infos
 }
 
+// shownWeights are those that an operator may see.
+func (c *core) shownWeights(who viewer) []mesos.WeightInfo {
+	return slices.DeleteFunc(c.weightInfos(), func(info mesos.WeightInfo) bool { return !who.seesRole(info.GetRole()) })
+}
+
 // serveWeights serves /weights, which shows and sets weights of roles.
 func (m *Master) serveWeights(w http.ResponseWriter, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet:
 		return m.show(func(v view, _ url.Values) {
 			v.BeginArray()
-			for _, info := range v.core.weightInfos() {
+			for _, info := range v.core.shownWeights(v.viewer) {
 				v.message(&info)
 			}
 			v.EndArray()
@@ -349,7 +368,7 @@ func (m *Master) serveWeights(w http.ResponseWriter, r *http.Request) error {
 	if _, err := m.options.Schema.Decode(wire.JSON, wrapped, &call, "update weights request"); err != nil {
 		return wire.BadRequest("Failed to parse update weights request JSON '%s'", body)
 	}
-	if err := m.do(func() error { return m.core.updateWeights(call.GetUpdateWeights().GetWeightInfos()) }); err != nil {
+	if err := m.do(func() error { return m.core.updateWeights(call.GetUpdateWeights().GetWeightInfos(), m.viewer(r)) }); err != nil {
 		return err
 	}
 	return empty(w, r)

@@ -14,11 +14,12 @@ import (
 type watcher struct {
 	events    *wire.Events
 	heartbeat *timer
+	viewer    viewer
 }
 
 // serveWatcher serves SUBSCRIBE of the operator API. Its stream has no ID.
 func (m *Master) serveWatcher(w http.ResponseWriter, r *http.Request, media wire.MediaType) error {
-	watching := &watcher{events: new(wire.Events)}
+	watching := &watcher{events: new(wire.Events), viewer: m.viewer(r)}
 	if err := m.do(func() error { m.core.addWatcher(watching); return nil }); err != nil {
 		return wire.Unavailable(err.Error())
 	}
@@ -35,13 +36,19 @@ func (c *core) addWatcher(w *watcher) {
 		return
 	}
 	c.watchers[w] = true
-	w.events.Send(&mesosmaster.Event{
+	var first wire.Message = &mesosmaster.Event{
 		Type: mesosmaster.Event_SUBSCRIBED,
 		Subscribed: &mesosmaster.Event_Subscribed{
-			GetState:                 c.getState(),
+			GetState:                 c.getState(w.viewer),
 			HeartbeatIntervalSeconds: new(heartbeatInterval.Seconds()),
 		},
-	})
+	}
+	if extended, err := c.options.Schema.Extend(first, c.stateAdditions(w.viewer, "subscribed", "get_state")...); err != nil {
+		c.options.Logger.WithError(err).Error("cannot show the whole state")
+	} else {
+		first = extended
+	}
+	w.events.Send(first)
 	c.beatWatcher(w)
 }
 
@@ -56,37 +63,52 @@ func (c *core) removeWatcher(w *watcher) {
 	delete(c.watchers, w)
 }
 
-// tellWatchers sends an event, which is only made if anybody watches.
-func (c *core) tellWatchers(event func() *mesosmaster.Event) {
-	if len(c.watchers) == 0 {
-		return
-	}
-	e := event()
+// tellWatchers sends an event, which is only made if anybody watches who may see
+// it.
+func (c *core) tellWatchers(sees func(viewer) bool, event func() *mesosmaster.Event) {
+	var e *mesosmaster.Event
 	for w := range c.watchers {
+		if !sees(w.viewer) {
+			continue
+		}
+		if e == nil {
+			e = event()
+		}
 		w.events.Send(e)
 	}
 }
 
+// tellWatchersOf tells of a framework.
+func (c *core) tellWatchersOf(f *framework, event func() *mesosmaster.Event) {
+	c.tellWatchers(func(w viewer) bool { return w.seesFramework(f) }, event)
+}
+
+// tellWatchersOfTask tells of a task.
+func (c *core) tellWatchersOfTask(t *task, event func() *mesosmaster.Event) {
+	f := c.frameworks[frameworkID(t.info.FrameworkID.Value)]
+	c.tellWatchers(func(w viewer) bool { return f == nil || w.seesFramework(f) && w.seesTask(f, t) }, event)
+}
+
 func (c *core) tellFrameworkAdded(f *framework) {
-	c.tellWatchers(func() *mesosmaster.Event {
+	c.tellWatchersOf(f, func() *mesosmaster.Event {
 		return &mesosmaster.Event{
 			Type:           mesosmaster.Event_FRAMEWORK_ADDED,
-			FrameworkAdded: &mesosmaster.Event_FrameworkAdded{Framework: c.showFramework(f)},
+			FrameworkAdded: &mesosmaster.Event_FrameworkAdded{Framework: announceFramework(f)},
 		}
 	})
 }
 
 func (c *core) tellFrameworkUpdated(f *framework) {
-	c.tellWatchers(func() *mesosmaster.Event {
+	c.tellWatchersOf(f, func() *mesosmaster.Event {
 		return &mesosmaster.Event{
 			Type:             mesosmaster.Event_FRAMEWORK_UPDATED,
-			FrameworkUpdated: &mesosmaster.Event_FrameworkUpdated{Framework: c.showFramework(f)},
+			FrameworkUpdated: &mesosmaster.Event_FrameworkUpdated{Framework: announceFramework(f)},
 		}
 	})
 }
 
 func (c *core) tellFrameworkRemoved(f *framework) {
-	c.tellWatchers(func() *mesosmaster.Event {
+	c.tellWatchersOf(f, func() *mesosmaster.Event {
 		return &mesosmaster.Event{
 			Type:             mesosmaster.Event_FRAMEWORK_REMOVED,
 			FrameworkRemoved: &mesosmaster.Event_FrameworkRemoved{FrameworkInfo: f.info},
@@ -95,16 +117,16 @@ func (c *core) tellFrameworkRemoved(f *framework) {
 }
 
 func (c *core) tellAgentAdded(a *agent) {
-	c.tellWatchers(func() *mesosmaster.Event {
-		return &mesosmaster.Event{
+	for w := range c.watchers {
+		w.events.Send(&mesosmaster.Event{
 			Type:       mesosmaster.Event_AGENT_ADDED,
-			AgentAdded: &mesosmaster.Event_AgentAdded{Agent: c.showAgent(a)},
-		}
-	})
+			AgentAdded: &mesosmaster.Event_AgentAdded{Agent: c.showAgent(a, w.viewer)},
+		})
+	}
 }
 
 func (c *core) tellAgentRemoved(a *agent) {
-	c.tellWatchers(func() *mesosmaster.Event {
+	c.tellWatchers(func(viewer) bool { return true }, func() *mesosmaster.Event {
 		return &mesosmaster.Event{
 			Type:         mesosmaster.Event_AGENT_REMOVED,
 			AgentRemoved: &mesosmaster.Event_AgentRemoved{AgentID: mesos.AgentID{Value: string(a.id)}},
@@ -113,7 +135,7 @@ func (c *core) tellAgentRemoved(a *agent) {
 }
 
 func (c *core) tellTaskAdded(t *task) {
-	c.tellWatchers(func() *mesosmaster.Event {
+	c.tellWatchersOfTask(t, func() *mesosmaster.Event {
 		return &mesosmaster.Event{
 			Type:      mesosmaster.Event_TASK_ADDED,
 			TaskAdded: &mesosmaster.Event_TaskAdded{Task: t.info},
@@ -124,7 +146,7 @@ func (c *core) tellTaskAdded(t *task) {
 // tellTaskUpdated tells of a status and of the state that the task is in by
 // now.
 func (c *core) tellTaskUpdated(t *task, status mesos.TaskStatus) {
-	c.tellWatchers(func() *mesosmaster.Event {
+	c.tellWatchersOfTask(t, func() *mesosmaster.Event {
 		state := t.state()
 		return &mesosmaster.Event{
 			Type: mesosmaster.Event_TASK_UPDATED,

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
@@ -16,6 +17,14 @@ func complete(file *descriptorpb.FileDescriptorProto) {
 				Name: proto.String("QUOTA_V2"), Number: proto.Int32(3),
 			})
 		}
+		if agent := messageNamed(file.MessageType, "AgentInfo"); agent != nil {
+			// Of the older SlaveInfo, and shown by the master's operator API.
+			agent.Field = append(agent.Field, scalarField("checkpoint", 7, descriptorpb.FieldDescriptorProto_TYPE_BOOL))
+		}
+	case "mesos.master":
+		if framework := messageNamed(file.MessageType, "Response", "GetFrameworks", "Framework"); framework != nil {
+			framework.Field = append(framework.Field, messageField("offer_constraints", 12, ".mesos.scheduler.OfferConstraints"))
+		}
 	case "mesos.scheduler":
 		file.MessageType = append(file.MessageType, attributeConstraint(), offerConstraints())
 		constraints := func() *descriptorpb.FieldDescriptorProto {
@@ -27,6 +36,25 @@ func complete(file *descriptorpb.FileDescriptorProto) {
 			}
 		}
 	}
+}
+
+// alwaysListed tells whether a list is in JSON without elements, too: those that a
+// real master and agent write by hand (src/master/readonly_handler.cpp,
+// src/slave/http.cpp).
+func alwaysListed(field protoreflect.FieldDescriptor) bool {
+	switch field.Parent().FullName() {
+	case "mesos.master.Response.GetAgents":
+		return field.Name() != "resource_providers"
+	case "mesos.master.Response.GetFrameworks":
+		return field.Name() != "recovered_frameworks"
+	case "mesos.master.Response.GetExecutors":
+		return field.Name() == "executors"
+	case "mesos.master.Response.GetTasks":
+		return field.Name() == "tasks" || field.Name() == "unreachable_tasks" || field.Name() == "completed_tasks"
+	case "mesos.agent.Response.GetFrameworks", "mesos.agent.Response.GetExecutors", "mesos.agent.Response.GetTasks":
+		return true
+	}
+	return false
 }
 
 func attributeConstraint() *descriptorpb.DescriptorProto {

@@ -63,6 +63,8 @@ type fieldPlan struct {
 	// implied tells that the field is written to JSON with its default when it
 	// is not set.
 	implied bool
+	// always tells that the list is written to JSON when it is empty, too.
+	always bool
 	// unknownIsAbsent marks an optional enum that mesos-go holds by value: it
 	// cannot tell absence from UNKNOWN, and marshals the latter.
 	unknownIsAbsent bool
@@ -152,6 +154,7 @@ func (s *Schema) plan(desc protoreflect.MessageDescriptor) *messagePlan {
 			isMap:    fd.IsMap(),
 			required: fd.Cardinality() == protoreflect.Required,
 			implied:  fd.HasDefault() && !options.GetDeprecated(),
+			always:   fd.IsList() && alwaysListed(fd),
 			unknownIsAbsent: fd.Kind() == protoreflect.EnumKind &&
 				fd.Cardinality() == protoreflect.Optional && heldByValue(options),
 		}

@@ -138,7 +138,11 @@ func (f *fieldPlan) write(w *Writer, fields []rawField) error {
 }
 
 func (f *fieldPlan) writeList(w *Writer, fields []rawField) error {
-	started := false
+	started := f.always
+	if started {
+		w.Key(f.name)
+		w.BeginArray()
+	}
 	for i := range fields {
 		if fields[i].plan != f {
 			continue

@@ -55,13 +55,14 @@ func (f *Files) Detach(name, real string) {
 	}
 }
 
-// Register adds the endpoints to a router.
-func (f *Files) Register(rt *wire.Router) {
+// Register adds the endpoints to a router. What guard makes of a handler serves
+// it, and debug, by its path, what authorize makes of it.
+func (f *Files) Register(rt *wire.Router, guard func(wire.Handler) wire.Handler, authorize func(path string, h wire.Handler) wire.Handler) {
 	for name, h := range map[string]wire.Handler{
-		"browse": f.browse, "read": f.read, "download": f.download, "debug": f.debug,
+		"browse": f.browse, "read": f.read, "download": f.download, "debug": authorize("/files/debug", f.debug),
 	} {
-		rt.Handle("/files/"+name, h)
-		rt.Handle("/files/"+name+".json", h)
+		rt.Handle("/files/"+name, guard(h))
+		rt.Handle("/files/"+name+".json", guard(h))
 	}
 }
 

@@ -35,7 +35,7 @@ func TestEndpoints(t *testing.T) {
 	f.Attach(sandbox, sandbox)
 	f.Attach("/agent/log", filepath.Join(sandbox, "stdout"))
 	router := wire.NewRouter("slave(1)")
-	f.Register(router)
+	f.Register(router, func(h wire.Handler) wire.Handler { return h }, func(_ string, h wire.Handler) wire.Handler { return h })
 
 	const run = "/frameworks/fw/executors/e/runs/latest"
 	for _, c := range []struct {

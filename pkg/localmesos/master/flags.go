@@ -1,0 +1,81 @@
+package master
+
+import (
+	"maps"
+	"net"
+	"strconv"
+)
+
+// fixedFlags are flags of a real master whose defaults hold here, or mean nothing
+// here, and cannot be changed.
+var fixedFlags = map[string]string{
+
+	"allocator":                              "hierarchical",
+	"allocator_agent_recovery_factor":        "0.8",
+	"allocator_recovery_timeout":             "10mins",
+	"authenticate_agents":                    "false",
+	"authenticate_frameworks":                "false",
+	"authentication_v0_timeout":              "15secs",
+	"authenticators":                         "crammd5",
+	"authorizers":                            "local",
+	"filter_gpu_resources":                   "true",
+	"framework_sorter":                       "drf",
+	"help":                                   "false",
+	"hostname_lookup":                        "true",
+	"http_authenticators":                    "basic",
+	"initialize_driver_logging":              "true",
+	"log_auto_initialize":                    "true",
+	"logbufsecs":                             "0",
+	"logging_level":                          "INFO",
+	"max_operator_event_stream_subscribers":  "1000",
+	"memory_profiling":                       "false",
+	"offer_constraints_re2_max_mem":          "4KB",
+	"offer_constraints_re2_max_program_size": "100",
+	"publish_per_framework_metrics":          "true",
+	"quiet":                                  "false",
+	"recovery_agent_removal_limit":           "100%",
+	"registry":                               "in_memory",
+	"registry_fetch_timeout":                 "1mins",
+	"registry_gc_interval":                   "15mins",
+	"registry_max_agent_age":                 "2weeks",
+	"registry_max_agent_count":               "102400",
+	"registry_store_timeout":                 "20secs",
+	"registry_strict":                        "false",
+	"require_agent_domain":                   "false",
+	"role_sorter":                            "drf",
+	"root_submissions":                       "true",
+	"version":                                "false",
+	"zk_session_timeout":                     "10secs",
+}
+
+// flags are those of a real master that the options amount to.
+func (c *core) flags() map[string]string {
+	o := c.options
+	all := maps.Clone(fixedFlags)
+	maps.Copy(all, map[string]string{
+		"agent_ping_timeout":                  mesosDuration(o.AgentPingTimeout),
+		"agent_reregister_timeout":            mesosDuration(o.AgentReregisterTimeout),
+		"allocation_interval":                 mesosDuration(o.AllocationInterval),
+		"authenticate_http_frameworks":        strconv.FormatBool(len(o.FrameworkCredentials) > 0),
+		"authenticate_http_readonly":          strconv.FormatBool(o.AuthenticateReadonly),
+		"authenticate_http_readwrite":         strconv.FormatBool(o.AuthenticateReadwrite),
+		"hostname":                            o.Hostname,
+		"max_agent_ping_timeouts":             strconv.Itoa(o.MaxAgentPingTimeouts),
+		"max_completed_frameworks":            strconv.Itoa(maxCompletedFrameworks),
+		"max_completed_tasks_per_framework":   strconv.Itoa(maxCompletedTasks),
+		"max_unreachable_tasks_per_framework": strconv.Itoa(maxUnreachableTasks),
+		"min_allocatable_resources":           minAllocatable(o),
+		"port":                                strconv.Itoa(int(c.info.GetPort())),
+	})
+	if host, _, err := net.SplitHostPort(o.Listen); err == nil {
+		all["ip"] = host
+	}
+	if o.OfferTimeout > 0 {
+		all["offer_timeout"] = mesosDuration(o.OfferTimeout)
+	}
+	if len(o.FrameworkCredentials) > 0 {
+		all["http_framework_authenticators"] = "basic"
+	}
+	maps.Copy(all, o.Flags)
+	return all
+}
