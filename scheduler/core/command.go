@@ -290,6 +290,10 @@ func (c *Core) stopJob(j *job, purge bool) {
 	rec := c.editJob(j)
 	rec.Stopped, rec.Purge, rec.Updated = true, purge, c.stamp
 	c.cancelUpdate(j, "the job was stopped")
+	if rec.Cron.GetHeld() != nil {
+		// Or it would be made up for when the job is submitted again.
+		c.editCron(j).Held = nil
+	}
 	if purge {
 		c.notice(Info, j, "stopping, to be forgotten")
 	} else {
