@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -133,6 +134,16 @@ func (r *stepRules) after(e core.Effects) {
 	}
 }
 
+// runs is the version that the instance runs: the record's own is that of the
+// attempt to come, where it waits for one to move to.
+func (r *stepRules) runs(in *tandemv1.InstanceRecord) uint64 {
+	key := state.AttemptKey(in.JobId, in.Slot, cmp.Or(in.LiveAttempt, in.Attempt))
+	if a, ok := r.k.s.store[state.KindAttempt][key]; ok {
+		return a.record.(*tandemv1.AttemptRecord).JobVersion
+	}
+	return 0
+}
+
 // within: when an update ends what was running, no more than maxParallel of the
 // job do not serve, and canaries have been promoted.
 func (r *stepRules) within(j *tandemv1.JobRecord) {
@@ -151,7 +162,7 @@ func (r *stepRules) within(j *tandemv1.JobRecord) {
 			continue
 		}
 		fresh := false
-		if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING && in.JobVersion == j.Version && in.RestartThrough < in.Attempt {
+		if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING && r.runs(in) == j.Version && in.RestartThrough < in.Attempt {
 			fresh = r.k.s.skew == 0 && r.k.s.clock().Before(in.Since.AsTime().Add(j.Spec.Update.MinHealthyTime.AsDuration()))
 		}
 		if in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING || fresh {

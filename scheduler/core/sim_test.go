@@ -117,7 +117,11 @@ func (w *world) holds(f func()) (problem string) {
 }
 
 func simConfig(seed uint64) core.Config {
-	return core.Config{Roles: []string{"prod"}, Executor: core.Executor{Command: "./tandem-executor"}, Seed: seed}
+	return core.Config{
+		Roles: []string{"prod"}, Executor: core.Executor{Command: "./tandem-executor"}, Seed: seed,
+		// So few that a reconciliation takes many questions.
+		ReconcileBatch: 1 + int(seed%16),
+	}
 }
 
 // stray puts a task onto the agent that nobody has asked for.
