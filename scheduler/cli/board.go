@@ -79,14 +79,18 @@ func (b *board) applyJob(job *tandemv1.JobRecord) []event {
 	before := b.jobs[id]
 	b.jobs[id] = job
 	delete(b.removed, id)
-	if before.GetPhase() == job.GetPhase() && before.GetVersion() == job.GetVersion() {
-		return nil
+	var events []event
+	if before.GetPhase() != job.GetPhase() || before.GetVersion() != job.GetVersion() {
+		text := present.JobPhase(job.GetPhase())
+		if before.GetVersion() != job.GetVersion() {
+			text += fmt.Sprintf(" (version %d)", job.GetVersion())
+		}
+		events = append(events, event{id, because(text, job.GetPhaseReason())})
 	}
-	text := present.JobPhase(job.GetPhase())
-	if before.GetVersion() != job.GetVersion() {
-		text += fmt.Sprintf(" (version %d)", job.GetVersion())
+	if u := present.Update(job.GetUpdate()); u != "" && before != nil && u != present.Update(before.GetUpdate()) {
+		events = append(events, event{id, "update " + u})
 	}
-	return []event{{id, because(text, job.GetPhaseReason())}}
+	return events
 }
 
 func (b *board) applyInstance(i *tandemv1.InstanceRecord) []event {
@@ -155,68 +159,6 @@ func because(text, reason string) string {
 		return text
 	}
 	return text + ": " + present.OneLine(reason)
-}
-
-// outcome is what has become of a job that somebody waits for.
-type outcome struct {
-	done, well bool
-	// text says what has become of it.
-	text string
-}
-
-// outcome says whether a job, at the version or a later one, has come to where
-// waiting ends: a batch to its end, anything else to where all that should run
-// does.
-func (b *board) outcome(id string, version uint64) outcome {
-	job := b.jobs[id]
-	switch {
-	case job == nil && b.removed[id]:
-		return outcome{done: true, text: "was removed"}
-	case job == nil || job.GetVersion() < version || !b.complete:
-		return outcome{}
-	}
-	endless := job.GetSpec().GetType() != tandemv1.JobType_JOB_TYPE_BATCH
-	switch job.GetPhase() {
-	case tandemv1.JobPhase_JOB_PHASE_FINISHED:
-		return outcome{b.settled(id), true, "has finished"}
-	case tandemv1.JobPhase_JOB_PHASE_FAILED:
-		return outcome{done: b.settled(id), text: because("has failed", job.GetPhaseReason())}
-	case tandemv1.JobPhase_JOB_PHASE_STOPPED:
-		return outcome{done: true, text: "was stopped"}
-	case tandemv1.JobPhase_JOB_PHASE_RUNNING:
-		if endless {
-			return outcome{b.settled(id), true, "runs"}
-		}
-	}
-	return outcome{}
-}
-
-// settled says whether the records of the job's instances and tasks say what
-// its phase says: they may come after the job's own.
-func (b *board) settled(id string) bool {
-	job := b.jobs[id]
-	ended := 0
-	for number := range job.GetSpec().GetInstances() {
-		key := slot{id, number}
-		i, a := b.instances[key], b.attempts[key]
-		switch i.GetPhase() {
-		case tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED, tandemv1.InstancePhase_INSTANCE_PHASE_FAILED:
-			ended++
-			if a != nil && a.GetEnded() == nil {
-				return false
-			}
-		case tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING:
-			if job.GetPhase() == tandemv1.JobPhase_JOB_PHASE_FINISHED || a.GetRunning() == nil {
-				return false
-			}
-		default:
-			// Where one instance has failed others may be anywhere.
-			if job.GetPhase() != tandemv1.JobPhase_JOB_PHASE_FAILED {
-				return false
-			}
-		}
-	}
-	return ended > 0 || job.GetPhase() == tandemv1.JobPhase_JOB_PHASE_RUNNING || job.GetSpec().GetInstances() == 0
 }
 
 // slots returns the instances of the board in order.

@@ -14,6 +14,7 @@ type change struct {
 	version   uint64
 	versioned bool
 	force     bool
+	wait      bool
 }
 
 // flags adds --scheduler, -o and --if-version.
@@ -30,6 +31,11 @@ func (f *change) forceFlag(cmd *cobra.Command) {
 }
 
 const forceHelp = "end more than half of the instances that run, where fewer are asked for"
+
+// waitFlag adds --wait, for changes that take time.
+func (f *change) waitFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "show what changes until all instances run as they should, and fail when they do not come to that")
+}
 
 // expected is the version that the job must be at, or nil.
 func (f *change) expected() *uint64 {
@@ -50,9 +56,35 @@ func (f *change) do(ctx context.Context, sys *System, id, done string, make func
 	if err != nil {
 		return c.explain(err)
 	}
+	if f.out == asText {
+		fmt.Fprintf(sys.Stdout, "job %s: %s, version %d\n", id, done, version)
+	}
+	if f.wait {
+		board, err := c.await(ctx, sys, f.out, id, version)
+		if err == nil {
+			err = board.verdict(sys, f.out, map[string]uint64{id: version})
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if f.out != asText {
 		return f.out.printValue(sys.Stdout, map[string]any{"id": id, "version": version})
 	}
-	fmt.Fprintf(sys.Stdout, "job %s: %s, version %d\n", id, done, version)
 	return nil
+}
+
+// await shows what changes until a job, at the version or a later one, has come to
+// where waiting ends.
+func (c *client) await(ctx context.Context, sys *System, out output, id string, version uint64) (*board, error) {
+	d := newDisplay(sys)
+	if out != asText {
+		d = silent(sys)
+	}
+	b, err := c.follow(ctx, id, d, func(b *board) bool { return b.outcome(id, version).done })
+	d.erase()
+	if ctx.Err() != nil {
+		return b, failed(exitInterrupted, "interrupted; job %s goes on", id)
+	}
+	return b, err
 }

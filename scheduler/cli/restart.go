@@ -28,6 +28,7 @@ policy; with --slot only those instances.`,
 		},
 	}
 	f.flags(cmd)
+	f.waitFlag(cmd)
 	cmd.Flags().Int32SliceVar(&slots, "slot", nil, "only the instance with this `number`; may be repeated")
 	return cmd
 }

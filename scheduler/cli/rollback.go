@@ -34,6 +34,7 @@ last good one before the current.`,
 		},
 	}
 	f.flags(cmd)
+	f.waitFlag(cmd)
 	f.forceFlag(cmd)
 	return cmd
 }

@@ -31,8 +31,9 @@ change. Files that the job names beside its own are uploaded first. "-" reads th
 input.
 
 With --wait it shows what changes until a batch has ended, or until all instances of a
-service run and are healthy; its exit status is then 0 when that has come, and 1 when the
-job has failed. Interrupting it leaves the job running.`,
+service run and are healthy, and an update is through; its exit status is then 0 when that
+has come, and 1 when the job has failed, or has gone back to an earlier version.
+Interrupting it leaves the job running.`,
 		Example: `  tandem run --wait examples/hello.yaml
   tandem run --if-version 3 api.yaml   # only over version 3
   tandem run --if-version 0 api.yaml   # only if there is no such job yet`,
@@ -81,15 +82,7 @@ func run(ctx context.Context, sys *System, f *runFlags, name string) error {
 		}
 		return nil
 	}
-	d := newDisplay(sys)
-	if f.out != asText {
-		d = silent(sys)
-	}
-	board, err := c.follow(ctx, id, d, func(b *board) bool { return b.outcome(id, res.GetVersion()).done })
-	d.erase()
-	if ctx.Err() != nil {
-		return failed(exitInterrupted, "interrupted; job %s goes on", id)
-	}
+	board, err := c.await(ctx, sys, f.out, id, res.GetVersion())
 	if err != nil {
 		return err
 	}

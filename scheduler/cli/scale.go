@@ -43,6 +43,7 @@ those that run is refused without --force.`,
 		},
 	}
 	f.flags(cmd)
+	f.waitFlag(cmd)
 	f.forceFlag(cmd)
 	return cmd
 }

@@ -38,6 +38,9 @@ func newUpdate(sys *System) *cobra.Command {
 			},
 		}
 		f.flags(action)
+		if a.action != tandemv1.UpdateAction_UPDATE_ACTION_PAUSE {
+			f.waitFlag(action)
+		}
 		cmd.AddCommand(action)
 	}
 	return cmd
