@@ -93,10 +93,15 @@ func (o Options) core() core.Config {
 		RecoveryTimeout: o.RecoveryTimeout,
 		ShutdownGrace:   o.ShutdownGrace,
 		Linger:          o.Linger,
+		HeadStart:       headStart,
 		Version:         o.Version,
 		NewUUID:         func() [16]byte { return uuid.New() },
 	}
 }
+
+// headStart is many times what a start takes, and nothing to those that wait when
+// one hangs.
+const headStart = 10 * time.Millisecond
 
 // closeTimeout is how long the end waits for the last check commands to be
 // gone.

@@ -40,6 +40,10 @@ type Config struct {
 	// Starts is how many tasks of those that are queued may be in phase
 	// starting at once. Default: 8.
 	Starts int
+	// HeadStart is how long the first task of a group is started alone at most, so
+	// that it runs soon however many come after it. The others follow when it
+	// does. Default: not at all.
+	HeadStart time.Duration
 	// Version is that of the program, for an UpgradeExecutor's Answer.
 	Version string
 	// NewUUID gives a new random UUID of RFC 4122 version 4: an agent refuses
@@ -98,6 +102,7 @@ type Core struct {
 	live     int // tasks that have not ended
 	starting int
 	queue    []*task
+	ahead    ahead
 	timers   timers
 
 	talking talking
@@ -195,7 +200,11 @@ func (c *Core) Next() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	next, ok := c.timers.next()
-	if at := earlier(earlier(c.endsAt(), c.samplesAt()), c.upgradeDue()); !at.IsZero() && (!ok || at.Before(next)) {
+	at := earlier(earlier(c.endsAt(), c.samplesAt()), c.upgradeDue())
+	if len(c.queue) > 0 {
+		at = earlier(at, c.ahead.until)
+	}
+	if !at.IsZero() && (!ok || at.Before(next)) {
 		next, ok = at, true
 	}
 	return next, ok

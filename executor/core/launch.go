@@ -56,6 +56,9 @@ func (c *Core) launched(infos []mesos.TaskInfo) {
 		}
 	}
 	c.queue = append(c.queue, added...)
+	if c.config.HeadStart > 0 && len(added) > 1 {
+		c.ahead = ahead{until: c.now.Add(c.config.HeadStart), starting: c.starting + 1}
+	}
 }
 
 // droppedState is how a task is reported that will not be run, in a state that

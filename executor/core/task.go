@@ -114,9 +114,23 @@ func earlier(a, b time.Time) time.Time {
 
 func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
+// ahead is the head start of a group's first task: until that time, or until any
+// start is over, no more tasks may be starting than there were, and it.
+type ahead struct {
+	until    time.Time
+	starting int
+}
+
 // admit takes tasks from the queue, as long as not too many are starting.
 func (c *Core) admit() {
-	for c.starting < c.config.Starts && len(c.queue) > 0 && !c.holding() {
+	if due(c.ahead.until, c.now) {
+		c.ahead = ahead{}
+	}
+	room := c.config.Starts
+	if !c.ahead.until.IsZero() {
+		room = min(room, c.ahead.starting)
+	}
+	for c.starting < room && len(c.queue) > 0 && !c.holding() {
 		t := c.queue[0]
 		c.queue = c.queue[1:]
 		if t.phase == queued { // Otherwise it was killed in the queue.
@@ -175,6 +189,7 @@ func (c *Core) started(in Started) {
 		return
 	}
 	c.starting--
+	c.ahead = ahead{}
 	if in.Err != "" {
 		if t.kill != nil {
 			c.finish(t, verdict{state: mesos.TASK_KILLED, message: "Not started: " + t.kill.why})
@@ -233,6 +248,7 @@ func (c *Core) exited(in Exited) {
 	case running:
 	case starting: // It ended before its start was reported.
 		c.starting--
+		c.ahead = ahead{}
 	default:
 		return
 	}
