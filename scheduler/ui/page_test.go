@@ -259,6 +259,18 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 	p.AwaitText(".explained", "cpus: needs 64.1, has 2")
 	p.Click("details summary")
 	p.AwaitText("details pre", `"id": "/ml/training"`)
+	p.Click("details.versions summary")
+	training := jobRecord("/ml/training", 2, tandemv1.JobPhase_JOB_PHASE_PENDING, "")
+	training.Version, training.StableVersion = 5, 4
+	training.Update = &tandemv1.UpdateRecord{Phase: tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, Version: 5, FromVersion: 4}
+	updated := instanceRecord("/ml/training", 1, tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING, "")
+	updated.JobVersion = 5
+	for _, v := range []uint64{4, 5} {
+		save(state.PutVersion(&tandemv1.VersionRecord{JobId: "/ml/training", Version: v, Spec: training.Spec, Created: timestamppb.Now()}))
+	}
+	save(state.PutJob(training), state.PutInstance(updated))
+	p.AwaitText(".facts", "rolling to version 5, 1 of 2 instances")
+	p.Await(`document.querySelector(".versions tbody")?.innerText.replace(/\s+/g, " ").match(/5 \d+s 1 current 4 \d+s 1 all instances have served with it/)`)
 
 	p.Goto("/agents")
 	p.AwaitText(".count", "40")

@@ -7,8 +7,9 @@ import { number } from "./words.js";
 function leaving(a) {
   const { operatorDrain, drain, maintenance } = a.leaving;
   if (operatorDrain) return "drained by an operator";
-  if (drain) return a.attempts ? "draining" : "drained";
-  return new Date(maintenance.start) > Date.now() ? "maintenance is coming" : "in maintenance";
+  const until = (t) => (t && new Date(t) > Date.now() ? ` until ${new Date(t).toLocaleString()}` : "");
+  if (drain) return a.attempts ? `draining${until(drain.deadline)}` : "drained";
+  return new Date(maintenance.start) > Date.now() ? `maintenance from ${new Date(maintenance.start).toLocaleString()}` : `in maintenance${until(maintenance.end)}`;
 }
 
 // agents shows the agents that tasks run on.

@@ -1,4 +1,4 @@
-import { h, put, pill, when, facts } from "./dom.js";
+import { h, put, pill, when, facts, bar } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
@@ -15,6 +15,8 @@ export function job(page, id) {
   const reason = h("p", { class: "reason" });
   const explained = h("section", { class: "card explained", hidden: true }, h("p", { class: "quiet" }, "Asking why instances wait."));
   const file = h("pre", { tabindex: "0", "aria-label": "Job file" });
+  const kept = h("div", { class: "scroll" });
+  const versions = h("details", { class: "versions", ontoggle: () => last && drawVersions() }, h("summary", {}, h("h2", {}, "Versions")), kept);
   const phase = h("select", { "aria-label": "Phase" }, h("option", { value: "" }, "All phases"));
   const table = pagedTable({
     title: "Instances", caption: `Instances of ${id}`, label: "Filter instances", empty: "It has no instances.",
@@ -34,7 +36,8 @@ export function job(page, id) {
   table.tools.append(phase);
   page.show(h("nav", { "aria-label": "Where this is", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
     head, reason, about, explained, h("section", {}, table.element),
-    h("section", {}, h("details", {}, h("summary", {}, h("h2", {}, "Job file")), file)));
+    h("section", {}, h("details", {}, h("summary", {}, h("h2", {}, "Job file")), file)),
+    h("section", {}, versions));
   put(head, h("h1", {}, id));
 
   let shownVersion = null;
@@ -53,6 +56,7 @@ export function job(page, id) {
     }
     put(head, h("h1", {}, id), pill(state(record.phase)));
     const counts = model.counts(id);
+    const instances = [...(model.instances.get(id) ?? new Map())];
     // Where instances wait the card below says more of it.
     put(reason, counts[waiting] ? "" : record.phaseReason ?? "");
     put(about, facts([
@@ -60,15 +64,15 @@ export function job(page, id) {
       ["Version", `${record.version}`],
       ["Changed", when(record.updated)],
       ["Instances", instancePhases.filter((p) => counts[p]).map((p) => `${number(counts[p])} ${state(p).word}`).join(", ")],
-      ["Update", record.update && [pill(state(record.update.phase)), ` to version ${record.update.version}${record.update.reason ? `: ${record.update.reason}` : ""}`]],
+      ["Update", record.update && updateProgress(record.update, instances)],
       ["Schedule", record.spec.schedule && `${record.spec.schedule.cron} ${record.spec.schedule.timeZone ?? ""}`],
       ["Next start", record.cron?.next && new Date(record.cron.next).toLocaleString()],
       ["Run of", record.runOf && h("a", { href: `/jobs${record.runOf}` }, record.runOf)],
       ["Labels", Object.entries(record.spec.labels ?? {}).map(([k, v]) => `${k}=${v}`).join(", ")],
     ]));
     drawPhases(phase, counts);
-    const list = [];
-    for (const [slot, instance] of [...(model.instances.get(id) ?? new Map())].sort((a, b) => a[0] - b[0])) {
+    const shown = [];
+    for (const [slot, instance] of instances.sort((a, b) => a[0] - b[0])) {
       if (phase.value && instance.phase !== phase.value) continue;
       const attempt = model.newest(id, slot);
       let row = rows.get(slot);
@@ -77,14 +81,30 @@ export function job(page, id) {
         row.of = row;
         rows.set(slot, row);
       }
-      list.push(row);
+      shown.push(row);
     }
-    table.set(list);
+    table.set(shown);
     explained.hidden = !counts[waiting];
     if (record.version !== shownVersion) {
       shownVersion = record.version;
       call("GetJob", { id }, page.signal).then((r) => put(file, r.jobFile ?? "")).catch(() => { shownVersion = null; });
+      askedVersions = false;
     }
+    drawVersions();
+  };
+  // Versions are asked for when somebody looks, and again when there is another.
+  let askedVersions = false;
+  let list = [];
+  const drawVersions = () => {
+    if (!versions.open) return;
+    if (!askedVersions) {
+      askedVersions = true;
+      call("ListVersions", { id }, page.signal).then((r) => {
+        list = r.versions ?? [];
+        drawVersions();
+      }).catch(() => { askedVersions = false; });
+    }
+    put(kept, versionTable(list, last.jobs.get(id), [...(last.instances.get(id) ?? new Map()).values()]));
   };
   phase.addEventListener("change", () => last && draw(last));
   page.ask();
@@ -100,6 +120,28 @@ export function job(page, id) {
   };
   const timer = setInterval(() => explain().catch(() => {}), 500);
   page.signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+// updateProgress says where an update stands, and how many instances have come to it.
+function updateProgress(u, instances) {
+  const there = instances.filter(([, i]) => i.jobVersion === u.version).length;
+  const over = ["UPDATE_PHASE_DONE", "UPDATE_PHASE_CANCELLED"].includes(u.phase);
+  const words = `${number(there)} of ${number(instances.length)} instances`;
+  return [pill(state(u.phase)), ` to version ${u.version}${over ? "" : `, ${words}`}${u.reason ? `: ${u.reason}` : ""}`,
+    over ? null : bar([{ count: there, mood: state(u.phase).mood, word: `at version ${u.version}` }], instances.length, words)];
+}
+
+// versionTable shows the versions that are kept, the newest first.
+function versionTable(list, record, instances) {
+  const standing = (v) => [
+    v === record?.version && "current",
+    v === record?.stableVersion && "all instances have served with it",
+    v === record?.update?.reverts && "given up",
+  ].filter(Boolean).join(", ");
+  return h("table", {}, h("caption", { class: "unseen" }, "Versions that are kept"),
+    h("thead", {}, h("tr", {}, ["Version", "Submitted", "Instances", "Standing"].map((n) => h("th", { scope: "col", class: n === "Standing" ? null : "n" }, n)))),
+    h("tbody", {}, list.map((v) => h("tr", {}, h("th", { scope: "row", class: "n" }, `${v.version}`), h("td", { class: "n" }, when(v.created)),
+      h("td", { class: "n" }, number(instances.filter((i) => i.jobVersion === v.version).length)), h("td", {}, standing(v.version))))));
 }
 
 function drawPhases(select, counts) {
