@@ -76,6 +76,12 @@ func describe(e Effects, now time.Time) []string {
 			add("%s", text)
 		case *tandemv1.AgentRecord:
 			add("%s", describeAgent(r, now))
+		case *tandemv1.VolumeRecord:
+			text := fmt.Sprintf("save volume %s %s on %s", r.Id, strings.TrimPrefix(r.State.String(), "VOLUME_STATE_"), r.AgentId)
+			if r.Reason != "" {
+				text += " " + quoted(r.Reason)
+			}
+			add("%s", text)
 		}
 	}
 	for _, c := range e.Calls {
@@ -139,6 +145,10 @@ func describeCall(add func(string, ...any), c *scheduler.Call) {
 	case scheduler.Call_ACCEPT:
 		add("ACCEPT %s %s", ids(c.Accept.OfferIDs), refuse(c.Accept.Filters))
 		for _, op := range c.Accept.Operations {
+			if op.LaunchGroup == nil {
+				add("  %s", describeOperation(&op))
+				continue
+			}
 			e := op.LaunchGroup.Executor
 			add("  executor %s %s", e.ExecutorID.Value, amounts(e.Resources))
 			for _, t := range op.LaunchGroup.TaskGroup.Tasks {
@@ -180,6 +190,22 @@ func describeCall(add func(string, ...any), c *scheduler.Call) {
 	default:
 		add("%s", c.Type)
 	}
+}
+
+func describeOperation(op *mesos.Offer_Operation) string {
+	var resources []mesos.Resource
+	resources = append(resources, op.GetReserve().GetResources()...)
+	resources = append(resources, op.GetCreate().GetVolumes()...)
+	resources = append(resources, op.GetDestroy().GetVolumes()...)
+	resources = append(resources, op.GetUnreserve().GetResources()...)
+	text := op.Type.String()
+	if op.ID != nil {
+		text += " id=" + op.ID.Value
+	}
+	for i := range resources {
+		text += " " + resource.Format(&resources[i])
+	}
+	return text
 }
 
 func describeAgent(r *tandemv1.AgentRecord, now time.Time) string {

@@ -25,6 +25,8 @@ type simAgent struct {
 	dead           bool
 	draining       bool // it ends its tasks, and says why
 	tasks          map[string]*simTask
+	written        map[string]bool // volumes that hold data
+	operations     map[string]bool // of which nobody has said that he knows
 }
 
 type simGroup struct {
@@ -32,6 +34,7 @@ type simGroup struct {
 	info      string // of its executor
 	resources resource.Resources
 	tasks     []*simTask
+	volumes   []string
 	started   bool
 	ending    bool
 }
@@ -72,6 +75,12 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 		}
 	}
 	group := &simGroup{executor: g.Executor.ExecutorID.Value, info: info, resources: m.read(g.Executor.Resources)}
+	if !a.mount(group, g.Executor.Resources) {
+		for _, t := range g.TaskGroup.Tasks {
+			a.drop(t.TaskID.Value)
+		}
+		return
+	}
 	for _, t := range g.TaskGroup.Tasks {
 		task := &simTask{
 			id: t.TaskID.Value, group: group, command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
@@ -95,6 +104,7 @@ func (a *simAgent) start(g *simGroup) {
 		a.endGroup(g, mesos.TASK_FAILED, "Executor terminated")
 		return
 	}
+	a.write(g)
 	for _, t := range g.tasks {
 		a.report(t, mesos.TASK_STARTING, "")
 		a.w.after(a.w.upTo(time.Second), func() {

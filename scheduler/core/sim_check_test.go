@@ -196,6 +196,9 @@ func (k *checks) called(c *scheduler.Call) {
 	case scheduler.Call_ACCEPT:
 		for i := range c.Accept.Operations {
 			g := c.Accept.Operations[i].LaunchGroup
+			if g == nil {
+				continue
+			}
 			for n := range g.TaskGroup.Tasks {
 				k.launching(g.TaskGroup.Tasks[n].TaskID.Value, g.TaskGroup.Tasks[n].AgentID.Value)
 			}
@@ -203,11 +206,11 @@ func (k *checks) called(c *scheduler.Call) {
 	case scheduler.Call_ACKNOWLEDGE:
 		k.acknowledging(c.Acknowledge)
 	case scheduler.Call_REVIVE:
-		if !k.anyWaiting() && !k.anyDaemon() {
+		if !k.anyWaiting() && !k.anyDaemon() && !k.anyPurging() {
 			k.s.w.fail("REVIVE, though nothing waits")
 		}
 	case scheduler.Call_SUPPRESS:
-		if k.anyWaiting() && !k.anyMoving() || k.anyDaemon() {
+		if k.anyPlaceable() && !k.anyMoving() || k.anyDaemon() || k.anyPurging() {
 			k.s.w.fail("SUPPRESS, though something waits")
 		}
 	}
@@ -219,6 +222,17 @@ func (k *checks) anyWaiting() bool {
 	}
 	for _, r := range k.s.store[state.KindInstance] {
 		if r.record.(*tandemv1.InstanceRecord).Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
+			return true
+		}
+	}
+	return false
+}
+
+// anyPlaceable reports whether an instance waits for offers.
+func (k *checks) anyPlaceable() bool {
+	for _, r := range k.s.store[state.KindInstance] {
+		in := r.record.(*tandemv1.InstanceRecord)
+		if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && !k.waitsForAPerson(in) {
 			return true
 		}
 	}
@@ -319,6 +333,7 @@ func (k *checks) atRest() {
 			w.fail("agent %s is still to be left: %v", key, r)
 		}
 	}
+	k.volumesAtRest()
 	if !w.master.suppressed && !k.anyWaiting() && !k.anyDaemon() {
 		w.fail("nothing waits, and offers are not suppressed")
 	}
@@ -347,7 +362,7 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 	}
 	switch j.Update.GetPhase() {
 	case tandemv1.UpdatePhase_UPDATE_PHASE_ROLLING, tandemv1.UpdatePhase_UPDATE_PHASE_CANARY, tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED:
-		if !k.starved(j) {
+		if !k.starved(j) && !k.crowded(j) {
 			w.fail("the update of job %s goes on: %v", id, j.Update)
 		}
 	}
@@ -366,7 +381,7 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 		}
 		k.instanceAtRest(j, in.record.(*tandemv1.InstanceRecord), running)
 	}
-	if n := len(j.Spec.Constraints); n == 0 && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
+	if n := len(j.Spec.Constraints); n == 0 && !k.crowded(j) && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
 	}
 }
@@ -453,6 +468,9 @@ func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceReco
 		return
 	}
 	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && !unique(j.Spec) && !k.roomIn(j.Spec) {
+		return
+	}
+	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && k.crowdedOut(j, in) {
 		return
 	}
 	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_FAILED {

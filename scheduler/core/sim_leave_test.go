@@ -130,7 +130,8 @@ func (m *simMaster) involved(a *masterAgent) bool {
 }
 
 // answerInverse takes in what the framework says to an inverse offer. It may
-// agree only when nothing but daemon jobs' instances is there.
+// agree only when nothing but daemon jobs' instances, and services with their
+// volumes, is there.
 func (m *simMaster) answerInverse(id string, agreed bool, f *mesos.Filters) {
 	for _, key := range slices.Sorted(maps.Keys(m.agents)) {
 		a := m.agents[key]
@@ -148,6 +149,9 @@ func (m *simMaster) answerInverse(id string, agreed bool, f *mesos.Filters) {
 				continue
 			}
 			r, ok := m.w.sched.store[state.KindJob][name.Job]
+			if len(a.tasks[task].volumes) > 0 {
+				continue
+			}
 			if ok && r.record.(*tandemv1.JobRecord).Spec.Type != tandemv1.JobType_JOB_TYPE_DAEMON && m.w.sched.checks.openAttempt(name) {
 				m.w.fail("the maintenance of %s was agreed to, and task %s is there", key, task)
 			}

@@ -49,6 +49,7 @@ const (
 type masterAgent struct {
 	state agentState
 	agent *simAgent
+	total resource.Resources // as far as the master knows
 	tasks map[string]*masterTask
 	// deactivated: an operator drains it, or has.
 	deactivated bool
@@ -62,6 +63,7 @@ type masterTask struct {
 	state        mesos.TaskState
 	resources    resource.Resources
 	executorRes  resource.Resources
+	volumes      []string
 }
 
 type simOffer struct {
@@ -135,7 +137,7 @@ func (m *simMaster) endStream() {
 
 // free is what of an agent is neither used nor offered.
 func (m *simMaster) free(a *masterAgent) resource.Resources {
-	free, over := a.agent.total, false
+	free, over := a.total, false
 	executors := map[string]bool{}
 	take := func(r resource.Resources) {
 		rest, err := free.Subtract(r)
@@ -282,6 +284,10 @@ func (m *simMaster) call(c *scheduler.Call, constraints []byte) {
 		if a := m.agents[c.Acknowledge.AgentID.Value]; a != nil && a.state == registered {
 			m.w.message(a.agent, func() { a.agent.acknowledge(c.Acknowledge.TaskID.Value, string(c.Acknowledge.UUID)) })
 		}
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		if a := m.agents[c.AcknowledgeOperationStatus.AgentID.GetValue()]; a != nil && a.state == registered {
+			m.w.message(a.agent, func() { delete(a.agent.operations, c.AcknowledgeOperationStatus.OperationID.Value) })
+		}
 	case scheduler.Call_RECONCILE:
 		m.reconcile(c.Reconcile.Tasks)
 	default:
@@ -325,6 +331,10 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 	}
 	for i := range accept.Operations {
 		g := accept.Operations[i].LaunchGroup
+		if g == nil {
+			offered = m.operate(&accept.Operations[i], at, offered, valid)
+			continue
+		}
 		if !valid {
 			for _, t := range g.TaskGroup.Tasks {
 				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_DROPPED, mesos.REASON_INVALID_OFFERS, "Task launched with invalid offers: Offer is no longer valid")
@@ -341,10 +351,10 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 		}
 		rest, err := offered.Subtract(sum)
 		if err != nil {
-			if strings.HasPrefix(g.TaskGroup.Tasks[0].TaskID.Value, g.Executor.ExecutorID.Value+".") {
+			if len(volumesIn(g.Executor.Resources)) == 0 && strings.HasPrefix(g.TaskGroup.Tasks[0].TaskID.Value, g.Executor.ExecutorID.Value+".") {
 				m.w.fail("the group of %s is not in its offers: %v", g.Executor.ExecutorID.Value, err)
 			}
-			// It was to join an executor that has ended.
+			// It was to join an executor that has ended, or its volumes were refused.
 			for _, t := range g.TaskGroup.Tasks {
 				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_ERROR, mesos.REASON_TASK_GROUP_INVALID, "Task group uses more resources than available")
 			}
@@ -363,7 +373,7 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 			}
 			at.tasks[t.TaskID.Value] = &masterTask{
 				id: t.TaskID.Value, executor: g.Executor.ExecutorID.Value, state: mesos.TASK_STAGING,
-				resources: m.read(t.Resources), executorRes: executor,
+				resources: m.read(t.Resources), executorRes: executor, volumes: volumesIn(g.Executor.Resources),
 			}
 		}
 		m.w.message(at.agent, func() { at.agent.launch(g) })
@@ -482,6 +492,7 @@ func (m *simMaster) registers(a *simAgent) {
 	}
 	was := known.state
 	known.state = registered
+	m.recount(known)
 	if !known.deactivated {
 		a.draining = false
 	}
@@ -489,7 +500,7 @@ func (m *simMaster) registers(a *simAgent) {
 	known.tasks = map[string]*masterTask{}
 	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
 		t := a.tasks[id]
-		known.tasks[id] = &masterTask{id: id, executor: t.group.executor, state: t.state, resources: t.resources, executorRes: t.group.resources}
+		known.tasks[id] = &masterTask{id: id, executor: t.group.executor, state: t.state, resources: t.resources, executorRes: t.group.resources, volumes: t.group.volumes}
 		if was == unreachableAgent && !terminal(t.state) {
 			m.status(id, a.id, t.state, mesos.REASON_AGENT_REREGISTERED, "Unreachable agent re-reregistered")
 		}

@@ -17,6 +17,7 @@ type team struct {
 	asked   map[string]*wish // by job
 	command uint64
 	pending map[uint64]func(core.Reply)
+	purged  map[string]bool // volumes that somebody has asked to purge
 }
 
 // wish is what a job should be, as far as it was answered for.
@@ -46,6 +47,10 @@ func (t *team) wishes() {
 		t.drain()
 		return
 	}
+	if t.w.chance(0.1) {
+		t.purge()
+		return
+	}
 	if w := t.asked[id]; w != nil && !w.purged && t.w.chance(0.4) {
 		t.stop(id, t.w.chance(0.4))
 		return
@@ -58,6 +63,7 @@ func (t *team) insist() {
 	for _, a := range t.w.agents {
 		t.send(core.Command{Drain: &core.Drain{Agent: a.id, Cancel: true}}, func(core.Reply) {})
 	}
+	t.buryVolumes()
 	for _, id := range sortedKeys(t.asked) {
 		w := t.asked[id]
 		switch {
@@ -210,6 +216,7 @@ func (t *team) spec(id string) *tandemv1.Job {
 			Attribute: "rack", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_LIKE, Value: "r[01]",
 		})
 	}
+	t.volumesOf(j)
 	for n := range 1 + r.IntN(2) {
 		w := &tandemv1.Workload{
 			Name: fmt.Sprintf("w%d", n), Cmd: fmt.Sprintf("%s %d", kinds[r.IntN(len(kinds))], r.IntN(3)),

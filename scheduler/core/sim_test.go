@@ -175,6 +175,9 @@ func describeInput(in core.Input) string {
 		if in.Stop != nil {
 			return fmt.Sprintf("stop %s purge=%t", in.Stop.JobID, in.Stop.Purge)
 		}
+		if p := in.PurgeVolume; p != nil {
+			return fmt.Sprintf("purge volume %s forget=%t", p.ID, p.Forget)
+		}
 		if d := in.Drain; d != nil {
 			return fmt.Sprintf("drain %s cancel=%t deadline=%s", d.Agent, d.Cancel, d.Deadline)
 		}
@@ -182,6 +185,8 @@ func describeInput(in core.Input) string {
 	case core.InverseOffers:
 		return fmt.Sprintf("inverse offer %s@%s from %s", in.Offers[0].OfferID.Value, in.Offers[0].AgentID.Value,
 			time.Unix(0, in.Offers[0].Unavailability.Start.Nanoseconds).UTC().Format(time.TimeOnly))
+	case core.OperationUpdated:
+		return fmt.Sprintf("operation %s %s %s", in.Status.OperationID.GetValue(), in.Status.State, in.Status.GetMessage())
 	case core.CallFailed:
 		return fmt.Sprintf("call %s failed, uncertain=%t", in.Call.Type, in.Uncertain)
 	}
@@ -197,6 +202,8 @@ func describeEffects(e core.Effects) []string {
 			add("remove %s %s", c.Kind, c.Key)
 		case *tandemv1.JobRecord:
 			add("save job %s v%d stopped=%t purge=%t %s %s", r.Spec.Id, r.Version, r.Stopped, r.Purge, r.Phase, r.PhaseReason)
+		case *tandemv1.VolumeRecord:
+			add("save volume %s %s on %s seen=%t purges=%d %s", r.Id, r.State, r.AgentId, r.Seen, r.Purges, r.Reason)
 		case *tandemv1.InstanceRecord:
 			add("save instance %s#%d v%d attempt %d %s %s", r.JobId, r.Slot, r.JobVersion, r.Attempt, r.Phase, r.PhaseReason)
 		case *tandemv1.AttemptRecord:
@@ -221,6 +228,10 @@ func describeEffects(e core.Effects) []string {
 			add("RECONCILE %d tasks", len(c.Reconcile.Tasks))
 		case scheduler.Call_ACCEPT:
 			for _, op := range c.Accept.Operations {
+				if op.LaunchGroup == nil {
+					add("ACCEPT %v %s %s", c.Accept.OfferIDs, op.Type, op.ID.GetValue())
+					continue
+				}
 				add("ACCEPT %v %s", c.Accept.OfferIDs, op.LaunchGroup.Executor.ExecutorID.Value)
 			}
 		default:

@@ -110,11 +110,12 @@ func newWorld(seed uint64, length time.Duration) *world {
 	}
 	w.master = newSimMaster(w)
 	w.sched = newSimScheduler(w)
-	w.team = &team{w: w, asked: map[string]*wish{}}
+	w.team = &team{w: w, asked: map[string]*wish{}, purged: map[string]bool{}}
 	for i := range 3 + w.random.IntN(6) {
 		a := &simAgent{
 			w: w, id: fmt.Sprintf("S%d", i), host: fmt.Sprintf("host%d", i), rack: fmt.Sprintf("r%d", i%3),
 			total: agentResources(w, 8+w.random.IntN(8)), tasks: map[string]*simTask{},
+			written: map[string]bool{}, operations: map[string]bool{},
 		}
 		w.agents = append(w.agents, a)
 		w.after(w.upTo(5*time.Second), a.reconnect)

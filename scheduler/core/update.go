@@ -30,6 +30,9 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 		c.calls.acknowledge = append(c.calls.acknowledge, acknowledgement(s))
 	}
 	ref, known := c.findTask(s.TaskID.Value)
+	if known && len(ref.attempt.rec.Volumes) > 0 {
+		c.volumesStarted(ref.attempt, s) // also when the attempt was given up
+	}
 	switch {
 	case !known:
 		c.onStray(s, "no job asks for it")
@@ -60,9 +63,8 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 	if s.GetReason() == reasonAgentDraining {
 		c.operatorDrains(a.rec.AgentId)
 	}
-	if len(a.rec.Volumes) > 0 {
-		c.volumesStarted(a, s)
-		if why := c.refusedVolume(a); why != "" && st == tandemv1.TaskState_TASK_ERROR {
+	if st == tandemv1.TaskState_TASK_ERROR {
+		if why := c.refusedVolume(a); why != "" {
 			c.editTask(a, i).Message = why // it is the cause of what the status says
 		}
 	}

@@ -121,7 +121,9 @@ func (c *Core) reviewVolumes(pools []pool) {
 func (c *Core) reviewVolume(v *volume, p *pool) {
 	there, leftover := p.volumes[v.rec.Id], p.leftovers[v.rec.Id]
 	switch s := v.rec.State; {
-	case there != nil && (s == creatingVolume || s == lostVolume):
+	case there != nil && s == creatingVolume:
+		// The master takes it for made, and the agent may never have heard of it.
+	case there != nil && s == lostVolume:
 		c.setVolume(v, readyVolume, "")
 		c.retie(v)
 	case there != nil && s == purgingVolume && !c.volumes.feedback && v.rec.Purges >= purgeLimit:
@@ -303,7 +305,7 @@ func (c *Core) onOperation(s *mesos.OperationStatus) {
 	switch s.State {
 	case mesos.OPERATION_FINISHED:
 		switch {
-		case what == "create" && v.rec.State == creatingVolume:
+		case what == "create" && v.rec.State == creatingVolume && v.rec.Reason != "":
 			c.editVolume(v).Reason = ""
 		case v.rec.State == purgingVolume && (what == "unreserve" || what == "destroy" && !v.rec.Reserved):
 			n := c.notice(Info, nil, "volume %s is purged", id)

@@ -1,0 +1,317 @@
+package core_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// converted is what an operation on reservations or volumes takes and gives.
+func (m *simMaster) converted(op *mesos.Offer_Operation) (from, to resource.Resources) {
+	without := func(rs []mesos.Resource, strip func(*mesos.Resource)) resource.Resources {
+		out := slices.Clone(rs)
+		for i := range out {
+			strip(&out[i])
+		}
+		return m.read(out)
+	}
+	unreserved := func(r *mesos.Resource) { r.Reservations = r.Reservations[:len(r.Reservations)-1] }
+	plain := func(r *mesos.Resource) { r.Disk = nil }
+	switch op.Type {
+	case mesos.Offer_Operation_RESERVE:
+		return without(op.Reserve.Resources, unreserved), m.read(op.Reserve.Resources)
+	case mesos.Offer_Operation_UNRESERVE:
+		return m.read(op.Unreserve.Resources), without(op.Unreserve.Resources, unreserved)
+	case mesos.Offer_Operation_CREATE:
+		return without(op.Create.Volumes, plain), m.read(op.Create.Volumes)
+	case mesos.Offer_Operation_DESTROY:
+		return m.read(op.Destroy.Volumes), without(op.Destroy.Volumes, plain)
+	}
+	m.w.fail("unexpected operation %s", op.Type)
+	return
+}
+
+// operate carries an operation out on what is left of an ACCEPT's offers.
+func (m *simMaster) operate(op *mesos.Offer_Operation, at *masterAgent, offered resource.Resources, valid bool) resource.Resources {
+	if !valid {
+		m.refuseOperation(op, "Operation attempted with invalid offers: Offer is no longer valid")
+		return offered
+	}
+	if m.w.faults() && m.w.chance(0.03) {
+		m.refuseOperation(op, "Not authorized to "+strings.ToLower(op.Type.String()))
+		return offered
+	}
+	from, to := m.converted(op)
+	rest, err := offered.Subtract(from)
+	if err != nil {
+		m.refuseOperation(op, "Invalid operation: "+err.Error())
+		return offered
+	}
+	if op.Type == mesos.Offer_Operation_DESTROY {
+		for _, v := range op.Destroy.Volumes {
+			m.destroying(at, v.Disk.Persistence.ID)
+		}
+	}
+	at.change(from, to)
+	m.w.message(at.agent, func() { at.agent.operate(op, from, to) })
+	return rest.Add(to)
+}
+
+func (m *simMaster) refuseOperation(op *mesos.Offer_Operation, message string) {
+	if op.ID != nil {
+		m.send(core.OperationUpdated{Status: mesos.OperationStatus{OperationID: op.ID, State: mesos.OPERATION_ERROR, Message: &message}})
+	}
+}
+
+// destroying: what holds data is destroyed only for somebody who has asked.
+func (m *simMaster) destroying(at *masterAgent, id string) {
+	if at.agent.written[id] && !m.w.team.purged[id] {
+		m.w.fail("volume %s holds data, and is destroyed unasked", id)
+	}
+}
+
+func (a *masterAgent) change(from, to resource.Resources) {
+	if rest, err := a.total.Subtract(from); err == nil {
+		a.total = rest.Add(to)
+	}
+}
+
+// operate is the agent's part of an operation: it says so until that is
+// acknowledged.
+func (a *simAgent) operate(op *mesos.Offer_Operation, from, to resource.Resources) {
+	rest, err := a.total.Subtract(from)
+	if err != nil {
+		a.w.fail("agent %s cannot %s: %v", a.id, op.Type, err)
+	}
+	a.total = rest.Add(to)
+	if op.Type == mesos.Offer_Operation_DESTROY {
+		for _, v := range op.Destroy.Volumes {
+			delete(a.written, v.Disk.Persistence.ID)
+		}
+	}
+	if op.ID == nil {
+		return
+	}
+	a.w.uuids++
+	status := mesos.OperationStatus{
+		OperationID: op.ID, State: mesos.OPERATION_FINISHED, AgentID: &mesos.AgentID{Value: a.id},
+		UUID: &mesos.UUID{Value: fmt.Appendf(nil, "uuid%012d", a.w.uuids)},
+	}
+	a.operations[op.ID.Value] = true
+	a.tellOperation(status)
+}
+
+func (a *simAgent) tellOperation(s mesos.OperationStatus) {
+	if a.dead || !a.operations[s.OperationID.Value] {
+		return
+	}
+	a.w.message(a, func() { a.w.master.send(core.OperationUpdated{Status: s}) })
+	a.w.after(10*time.Second, func() { a.tellOperation(s) })
+}
+
+// volumesIn are the IDs of the volumes among resources.
+func volumesIn(rs []mesos.Resource) []string {
+	var ids []string
+	for i := range rs {
+		if p := rs[i].GetDisk().GetPersistence(); p != nil {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
+// mount begins the use of an executor's volumes, and reports false where the
+// agent does not have them.
+func (a *simAgent) mount(g *simGroup, rs []mesos.Resource) bool {
+	has := volumesIn(a.total.ToMesos())
+	for _, id := range volumesIn(rs) {
+		if !slices.Contains(has, id) {
+			return false
+		}
+		for _, t := range a.running() {
+			if t.group != g && slices.Contains(t.group.volumes, id) {
+				a.w.fail("volume %s is used by %s and by %s", id, t.group.executor, g.executor)
+			}
+		}
+		g.volumes = append(g.volumes, id)
+	}
+	return true
+}
+
+// write is what workloads do with their volumes.
+func (a *simAgent) write(g *simGroup) {
+	for _, id := range g.volumes {
+		a.written[id] = true
+	}
+}
+
+// purge asks for the end of some volume. It is refused as often as not.
+func (t *team) purge() {
+	volumes := sortedKeys(t.w.sched.store[state.KindVolume])
+	if len(volumes) == 0 || t.w.sched.down {
+		return
+	}
+	t.purgeVolume(volumes[t.w.random.IntN(len(volumes))], t.w.chance(0.1))
+}
+
+func (t *team) purgeVolume(id string, forget bool) {
+	if t.w.sched.down {
+		return
+	}
+	before := t.purged[id]
+	t.purged[id] = true
+	t.send(core.Command{PurgeVolume: &core.PurgeVolume{ID: id, Forget: forget}}, func(r core.Reply) {
+		if r.Refused != nil {
+			t.purged[id] = before
+		}
+	})
+}
+
+// buryVolumes forgets, when all is calm, what dead agents have taken along.
+func (t *team) buryVolumes() {
+	for _, id := range sortedKeys(t.w.sched.store[state.KindVolume]) {
+		r, ok := t.w.sched.store[state.KindVolume][id]
+		if !ok {
+			continue
+		}
+		for _, a := range t.w.agents {
+			if a.id == r.record.(*tandemv1.VolumeRecord).AgentId && a.dead {
+				t.purgeVolume(id, true)
+			}
+		}
+	}
+}
+
+func (k *checks) anyPurging() bool {
+	for _, r := range k.s.store[state.KindVolume] {
+		if r.record.(*tandemv1.VolumeRecord).State == tandemv1.VolumeState_VOLUME_STATE_PURGING {
+			return true
+		}
+	}
+	return false
+}
+
+// waitsForAPerson reports whether the volume of an instance may be lost.
+func (k *checks) waitsForAPerson(in *tandemv1.InstanceRecord) bool {
+	for _, r := range k.s.store[state.KindVolume] {
+		v := r.record.(*tandemv1.VolumeRecord)
+		if v.JobId == in.JobId && v.Slot == in.Slot && v.State == tandemv1.VolumeState_VOLUME_STATE_LOST {
+			return true
+		}
+	}
+	return false
+}
+
+// crowdedOut reports whether an instance is kept from its volume by what else
+// runs there.
+func (k *checks) crowdedOut(j *tandemv1.JobRecord, in *tandemv1.InstanceRecord) bool {
+	if len(j.Spec.Volumes) == 0 {
+		return false
+	}
+	cpus, ports := 0.1, uint64(0)
+	for _, w := range j.Spec.Workloads {
+		cpus += w.Resources.Cpus
+		ports += uint64(len(w.Ports))
+	}
+	for _, r := range k.s.store[state.KindVolume] {
+		v := r.record.(*tandemv1.VolumeRecord)
+		if v.JobId != in.JobId || v.Slot != in.Slot {
+			continue
+		}
+		free := k.s.w.master.free(k.s.w.master.agents[v.AgentId])
+		if free.Scalar("cpus") < resource.Thousandths(cpus) || free.Ranges("ports").Len() < ports {
+			return true
+		}
+	}
+	return false
+}
+
+// crowded reports whether that is so of an instance of the job.
+func (k *checks) crowded(j *tandemv1.JobRecord) bool {
+	for _, r := range k.s.store[state.KindInstance] {
+		in := r.record.(*tandemv1.InstanceRecord)
+		if in.JobId == j.Spec.Id && in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && k.crowdedOut(j, in) {
+			return true
+		}
+	}
+	return false
+}
+
+// wants reports whether the instance that a volume is for runs or waits.
+func (k *checks) wants(v *tandemv1.VolumeRecord) bool {
+	in, ok := k.s.store[state.KindInstance][state.InstanceKey(v.JobId, v.Slot)].record.(*tandemv1.InstanceRecord)
+	return ok && (in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING || in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING)
+}
+
+// volumesAtRest: every volume that is there is known, and nothing is reserved for
+// one that is not.
+func (k *checks) volumesAtRest() {
+	w := k.s.w
+	for _, id := range sortedKeys(k.s.store[state.KindVolume]) {
+		v := k.s.store[state.KindVolume][id].record.(*tandemv1.VolumeRecord)
+		if v.State == tandemv1.VolumeState_VOLUME_STATE_CREATING && !k.wants(v) {
+			continue // nobody wants its agent's offer, which would tell
+		}
+		if v.State != tandemv1.VolumeState_VOLUME_STATE_READY {
+			w.fail("volume %s is still %v", id, v)
+		}
+		at := slices.IndexFunc(w.agents, func(a *simAgent) bool { return a.id == v.AgentId })
+		if !slices.Contains(volumesIn(w.agents[at].total.ToMesos()), id) {
+			w.fail("volume %s is recorded, and not there: %v", id, v)
+		}
+	}
+	for _, a := range w.agents {
+		if a.dead {
+			continue
+		}
+		for _, r := range a.total.ToMesos() {
+			if len(r.Reservations) == 0 {
+				continue
+			}
+			if r.Disk == nil {
+				w.fail("agent %s has %s reserved for nothing", a.id, resource.Format(&r))
+			}
+			if id := r.Disk.Persistence.ID; k.s.store[state.KindVolume][id].record == nil && !w.team.purged[id] {
+				w.fail("volume %s is there, and not known", id)
+			}
+		}
+	}
+}
+
+// volumesOf gives some jobs volumes, which are tied to agents and so go with no
+// constraints.
+func (t *team) volumesOf(j *tandemv1.Job) {
+	r := t.w.random
+	if j.Type != tandemv1.JobType_JOB_TYPE_SERVICE && j.Type != tandemv1.JobType_JOB_TYPE_BATCH || len(j.Constraints) > 0 || r.IntN(2) == 0 {
+		return
+	}
+	j.Executor.Share = tandemv1.ExecutorShare_EXECUTOR_SHARE_INSTANCE
+	for n := range 1 + r.IntN(2) {
+		j.Volumes = append(j.Volumes, &tandemv1.Volume{
+			Name: fmt.Sprintf("v%d", n), Size: float64(50 * (1 + r.IntN(2))), WhenLost: tandemv1.WhenLost(1 + r.IntN(2)),
+		})
+	}
+}
+
+// recount takes in what an agent has when it registers.
+func (m *simMaster) recount(known *masterAgent) {
+	if known.total.Equal(known.agent.total) {
+		return
+	}
+	known.total = known.agent.total
+	for _, offer := range slices.Sorted(maps.Keys(m.offers)) {
+		if m.offers[offer].agent == known {
+			delete(m.offers, offer)
+			m.send(core.Rescinded{OfferID: mesos.OfferID{Value: offer}})
+		}
+	}
+}
