@@ -112,6 +112,10 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		request, lacking = c.request(v), c.lacking(v)
 	}
 	x.Waiting = int32(request.Count)
+	if e.Job == nil && c.explainTied(c.jobs[e.JobID], request, x) {
+		r.Explanation = x
+		return
+	}
 	if lacking != "" {
 		x.Summary = lacking
 		r.Explanation = x

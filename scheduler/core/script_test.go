@@ -137,7 +137,7 @@ func playScript(t *testing.T, text string) string {
 //	reconcile | teardown
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
-//	and those of script.talk
+//	and those of script.talk and script.volume
 //	drain AGENT [cancel] [deadline=D]
 //	inverse ID AGENT START [LENGTH]  an inverse offer, START from now
 //	rescind-inverse ID
@@ -240,7 +240,9 @@ func (s *script) play(words []string) {
 		}
 		s.step(f)
 	default:
-		s.talk(words, options)
+		if !s.volume(words) {
+			s.talk(words, options)
+		}
 	}
 }
 
@@ -350,7 +352,7 @@ func (s *script) step(in Input) {
 		s.last[c.Type] = c
 		if c.Accept != nil {
 			for _, op := range c.Accept.Operations {
-				for _, t := range op.LaunchGroup.TaskGroup.Tasks {
+				for _, t := range op.GetLaunchGroup().GetTaskGroup().Tasks {
 					s.agent[t.TaskID.Value] = t.AgentID.Value
 				}
 			}
@@ -435,6 +437,8 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Executor.Share = tandemv1.ExecutorShare(tandemv1.ExecutorShare_value["EXECUTOR_SHARE_"+strings.ToUpper(value)])
 		case key == "user":
 			j.User = value
+		case key == "volume":
+			j.Volumes = append(j.Volumes, parseVolume(t, value))
 		case key == "maxFailures":
 			failures := int32(number)
 			j.Update.MaxFailures = &failures
@@ -538,6 +542,8 @@ func parseOffer(t *testing.T, now time.Time, id, text string) mesos.Offer {
 			}
 		case key == "ports":
 			ports = value
+		case key == "volume", key == "reserved":
+			o.Resources = append(o.Resources, offeredVolume(t, value, role, key == "volume"))
 		default:
 			if n, err := strconv.ParseFloat(value, 64); err == nil {
 				amounts[key] = n

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
@@ -304,6 +305,39 @@ func (c *Core) placeOne(in *instance, p *pool, candidate *match.Agent) {
 	c.dequeue(in)
 	p.placed = append(p.placed, in)
 	p.ports = append(p.ports, ports)
+}
+
+// explainTied explains a job of which nothing waits but instances that are tied
+// to agents, and reports false for any other.
+func (c *Core) explainTied(j *job, r match.Request, x *tandemv1.Explanation) bool {
+	var first *instance
+	for _, in := range j.instances {
+		if in != nil && in.tied != "" {
+			first = cmp.Or(first, in)
+			x.Waiting++
+		}
+	}
+	if first == nil || r.Count > 0 {
+		return false
+	}
+	x.Summary = fmt.Sprintf("instance %d: %s", first.slot, first.rec.PhaseReason)
+	home, _ := c.home(first, first.waitsIn)
+	seen, agents := c.seenAgents()
+	for i := range agents[:min(len(agents), explainedAgents)] {
+		a := &tandemv1.AgentExplanation{
+			AgentId: seen[i].id, Hostname: seen[i].place.Hostname, LastOffer: timestamppb.New(seen[i].lastSeen),
+		}
+		if a.AgentId != home.rec.AgentId {
+			a.Obstacles = []*tandemv1.Obstacle{{What: "its volume " + home.rec.Name + " is on agent " + home.rec.Hostname}}
+		} else {
+			for _, l := range match.Explain(&agents[i], &r) {
+				a.Obstacles = append(a.Obstacles, &tandemv1.Obstacle{What: l.What, Need: l.Need, Have: l.Have})
+			}
+			x.Nearest = a.Hostname
+		}
+		x.Agents = append(x.Agents, a)
+	}
+	return true
 }
 
 // volumesStarted takes in that an attempt's tasks have been with the agent: its

@@ -152,6 +152,9 @@ func (c *Core) asked(v *volume) {
 	r := c.editVolume(v)
 	r.Purges++
 	r.Purged = c.stamp
+	if r.Purges == 1 {
+		r.Reason = "it is being destroyed"
+	}
 }
 
 // destroy ends a volume and gives back its disk if it was reserved for it.
@@ -334,6 +337,7 @@ func (c *Core) operationRefused(what string, v *volume, message string) {
 			return
 		}
 		c.setVolume(v, purgingVolume, why)
+		c.offers.newWork = true // for another try
 	}
 }
 

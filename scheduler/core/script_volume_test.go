@@ -1,0 +1,81 @@
+package core
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// volume carries out a line about volumes:
+//
+//	purge-volume ID [forget]
+//	operation ID STATE [MESSAGE]   what became of an operation, such as create.0.web.0.1.data.fw FINISHED
+//
+// Offers have them as volume=ID:SIZE, and disk reserved for one as reserved=ID:SIZE.
+func (s *script) volume(words []string) bool {
+	switch words[0] {
+	case "purge-volume":
+		s.id++
+		s.step(Command{ID: s.id, PurgeVolume: &PurgeVolume{ID: words[1], Forget: len(words) > 2}})
+	case "operation":
+		status := mesos.OperationStatus{
+			OperationID: &mesos.OperationID{Value: words[1]}, State: mesos.OperationState(mesos.OperationState_value["OPERATION_"+words[2]]),
+		}
+		if len(words) > 3 {
+			message := strings.Join(words[3:], " ")
+			status.Message = &message
+		}
+		if status.State == mesos.OPERATION_FINISHED {
+			s.uuid++
+			status.UUID, status.AgentID = &mesos.UUID{Value: []byte{s.uuid}}, &mesos.AgentID{Value: "a1"}
+		}
+		s.step(OperationUpdated{status})
+	default:
+		return false
+	}
+	return true
+}
+
+func parseVolume(t *testing.T, text string) *tandemv1.Volume {
+	name, rest, _ := strings.Cut(text, ":")
+	size, lost, _ := strings.Cut(rest, ":")
+	n, err := strconv.ParseFloat(size, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &tandemv1.Volume{Name: name, Size: n, WhenLost: tandemv1.WhenLost_WHEN_LOST_WAIT}
+	if lost == "replace" {
+		v.WhenLost = tandemv1.WhenLost_WHEN_LOST_REPLACE
+	}
+	return v
+}
+
+// offeredVolume is a volume, or the disk reserved for one, as a master offers it.
+func offeredVolume(t *testing.T, text, role string, there bool) mesos.Resource {
+	id, size, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseFloat(size, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := mesos.Resource{
+		Name: "disk", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: n},
+		AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
+		Reservations: []mesos.Resource_ReservationInfo{{
+			Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: &role,
+			Labels: &mesos.Labels{Labels: []mesos.Label{{Key: volumeLabel, Value: &id}}},
+		}},
+	}
+	if there {
+		mode := mesos.RW
+		r.Disk = &mesos.Resource_DiskInfo{
+			Persistence: &mesos.Resource_DiskInfo_Persistence{ID: id},
+			Volume:      &mesos.Volume{Mode: &mode, ContainerPath: fmt.Sprint("volume-", id)},
+		}
+	}
+	return r
+}
