@@ -246,10 +246,10 @@ func (k *checks) crowded(j *tandemv1.JobRecord) bool {
 	return false
 }
 
-// wants reports whether the instance that a volume is for runs or waits.
+// wants reports whether the instance that a volume is for runs.
 func (k *checks) wants(v *tandemv1.VolumeRecord) bool {
 	in, ok := k.s.store[state.KindInstance][state.InstanceKey(v.JobId, v.Slot)].record.(*tandemv1.InstanceRecord)
-	return ok && (in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING || in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING)
+	return ok && in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING
 }
 
 // volumesAtRest: every volume that is there is known, and nothing is reserved for
@@ -259,7 +259,7 @@ func (k *checks) volumesAtRest() {
 	for _, id := range sortedKeys(k.s.store[state.KindVolume]) {
 		v := k.s.store[state.KindVolume][id].record.(*tandemv1.VolumeRecord)
 		if v.State == tandemv1.VolumeState_VOLUME_STATE_CREATING && !k.wants(v) {
-			continue // nobody wants its agent's offer, which would tell
+			continue // no task runs with it, and none has told of it
 		}
 		if v.State != tandemv1.VolumeState_VOLUME_STATE_READY {
 			w.fail("volume %s is still %v", id, v)
@@ -272,6 +272,9 @@ func (k *checks) volumesAtRest() {
 	for _, a := range w.agents {
 		if a.dead {
 			continue
+		}
+		for _, id := range sortedKeys(a.operations) {
+			w.fail("nobody acknowledges operation %s", id)
 		}
 		for _, r := range a.total.ToMesos() {
 			if len(r.Reservations) == 0 {
