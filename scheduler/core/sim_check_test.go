@@ -381,9 +381,21 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 		}
 		k.instanceAtRest(j, in.record.(*tandemv1.InstanceRecord), running)
 	}
-	if n := len(j.Spec.Constraints); n == 0 && !k.crowded(j) && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
+	if n := len(j.Spec.Constraints); n == 0 && !k.crowded(j) && !k.refused(j) && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
 	}
+}
+
+// refused reports whether an instance was refused by the master three times in the
+// time of faults.
+func (k *checks) refused(j *tandemv1.JobRecord) bool {
+	for _, r := range k.s.store[state.KindInstance] {
+		in := r.record.(*tandemv1.InstanceRecord)
+		if in.JobId == j.Spec.Id && in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_FAILED {
+			return true
+		}
+	}
+	return false
 }
 
 // starved reports whether an update waits for agents that there are not.
