@@ -27,6 +27,8 @@ type decoder struct {
 	// places holds where each field stands that was given, by its path.
 	places map[string]place
 	nodes  int
+	// listed are the messages whose keys a problem has named already.
+	listed map[protoreflect.FullName]bool
 }
 
 func (d *decoder) refuse(at place, field, reason string) {
@@ -110,13 +112,7 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message, path string) {
 		at, field := placeAt(key), join(path, key.Value)
 		fd := fields.ByJSONName(key.Value)
 		if fd == nil {
-			names := keysOf(m.Descriptor())
-			near := nearest(key.Value, names)
-			reason := "unknown key"
-			if near == "" {
-				reason += "; here are known: " + strings.Join(names, ", ")
-			}
-			d.suggest(at, field, reason, near)
+			d.unknownKey(at, field, key.Value, m.Descriptor())
 			continue
 		}
 		if one := fd.ContainingOneof(); one != nil && !one.IsSynthetic() {
@@ -129,6 +125,39 @@ func (d *decoder) message(n *yaml.Node, m protoreflect.Message, path string) {
 		d.places[field] = at
 		d.field(value, m, fd, field)
 	}
+}
+
+// unknownKey says which key may have been meant. Those that there are it names once
+// for each kind of message.
+func (d *decoder) unknownKey(at place, field, key string, of protoreflect.MessageDescriptor) {
+	names := keysOf(of)
+	near := nearest(key, names)
+	if near == "" {
+		near = nestedKey(key, of)
+	}
+	reason := "unknown key"
+	if near == "" && !d.listed[of.FullName()] {
+		d.listed[of.FullName()] = true
+		reason += "; here are known: " + strings.Join(names, ", ")
+	}
+	d.suggest(at, field, reason, near)
+}
+
+// nestedKey finds a key one level down whose name is run together with that above
+// it, as killGracePeriod is with kill.gracePeriod; or nothing.
+func nestedKey(key string, of protoreflect.MessageDescriptor) string {
+	for i := range of.Fields().Len() {
+		fd := of.Fields().Get(i)
+		if fd.Message() == nil || fd.IsList() || fd.IsMap() {
+			continue
+		}
+		for _, name := range keysOf(fd.Message()) {
+			if strings.EqualFold(key, fd.JSONName()+name) {
+				return fd.JSONName() + "." + name
+			}
+		}
+	}
+	return ""
 }
 
 // field decodes the value of one field.

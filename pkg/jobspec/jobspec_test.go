@@ -79,6 +79,8 @@ func TestOneProblem(t *testing.T) {
 		{"a merge key", ok + "labels: {<<: {a: b}}\n", "job.yaml:5:10: labels.<<: merge keys are not supported; write the keys out, or use an alias for the whole value"},
 		{"a near key", ok + "  resources: {cpu: 1}\n", `job.yaml:5:15: workloads[0].resources.cpu: unknown key; did you mean "cpus"?`},
 		{"a far key", ok + "  kill: {wait: 1}\n", "job.yaml:5:10: workloads[0].kill.wait: unknown key; here are known: signal, gracePeriod, preStopHttp, preStopCommand"},
+		{"far keys twice", ok + "  kill: {wait: 1, away: 2}\n", "job.yaml:5:10: workloads[0].kill.wait: unknown key; here are known: signal, gracePeriod, preStopHttp, preStopCommand\njob.yaml:5:19: workloads[0].kill.away: unknown key"},
+		{"two keys in one", ok + "  killGracePeriod: 3s\n", `job.yaml:5:3: workloads[0].killGracePeriod: unknown key; did you mean "kill.gracePeriod"?`},
 		{"two hooks before the end", ok + "  ports: [{name: http}]\n  kill: {preStopHttp: {}, preStopCommand: {cmd: bye}}\n", "job.yaml:6:27: workloads[0].kill.preStopCommand: cannot be given beside preStopHttp; let one do both"},
 		{"an empty hook before the end", ok + "  kill: {preStopCommand: {}}\n", "job.yaml:5:10: workloads[0].kill.preStopCommand.cmd: is required: a command line for the shell"},
 		{"a key in another case", ok + "  healthcheck: {tcp: {}}\n", `job.yaml:5:3: workloads[0].healthcheck: unknown key; did you mean "healthCheck"?`},

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -27,7 +28,7 @@ const MaxSize = 1 << 20
 //
 // The error, if any, is of type Problems and holds everything that is wrong.
 func Parse(name string, src []byte) (*tandemv1.Job, error) {
-	d := &decoder{places: map[string]place{}}
+	d := &decoder{places: map[string]place{}, listed: map[protoreflect.FullName]bool{}}
 	job := &tandemv1.Job{}
 	if root := d.document(src); root != nil {
 		d.message(root, job.ProtoReflect(), "")
