@@ -224,6 +224,38 @@ func validateReservations(r *mesos.Resource) error {
 			return fmt.Errorf("Invalid refined reservation: role '%s' is not a refinement of '%s'", role, above)
 		}
 	}
+	return validateFormat(r)
+}
+
+// validateFormat refuses a resource that has the older form of its reservation
+// beside the present one, and says another thing there.
+func validateFormat(r *mesos.Resource) error {
+	if len(r.Reservations) > 1 {
+		name := ""
+		switch {
+		case r.Role != nil:
+			name = "role"
+		case r.Reservation != nil:
+			name = "reservation"
+		default:
+			return nil
+		}
+		return fmt.Errorf("Invalid resource format: 'Resource.%s' must not be set if there is more than one reservation in 'Resource.reservations'", name)
+	}
+	only := &r.Reservations[0]
+	switch static := only.GetType() == mesos.Resource_ReservationInfo_STATIC; {
+	case r.Role != nil && *r.Role != only.GetRole():
+		return fmt.Errorf("Invalid resource format: 'Resource.role' field with '%s' does not match the role '%s' in 'Resource.reservations'", *r.Role, only.GetRole())
+	case static && r.Reservation != nil:
+		return errors.New("Invalid resource format: 'Resource.reservation' must not be set if the single reservation in 'Resource.reservations' is STATIC")
+	case static:
+	case (r.Role != nil) != (r.Reservation != nil):
+		return errors.New("Invalid resource format: 'Resource.role' and 'Resource.reservation' must either be both set or both not set" +
+			" if the single reservation in 'Resource.reservations' is DYNAMIC")
+	case r.Reservation != nil && r.Reservation.GetPrincipal() != only.GetPrincipal():
+		return fmt.Errorf("Invalid resource format: 'Resource.reservation.principal' field with '%s' does not match the principal '%s' in 'Resource.reservations'",
+			r.Reservation.GetPrincipal(), only.GetPrincipal())
+	}
 	return nil
 }
 

@@ -1,5 +1,6 @@
 // Package conversion says what an operation makes of which resources: RESERVE,
-// UNRESERVE, CREATE and DESTROY, as a master and its agents both apply them
+// UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME, as a master and its
+// agents both apply them
 // (src/common/resources_utils.cpp in Mesos's source).
 //
 // The package is pure. It must never decide whether an operation is allowed.
@@ -23,7 +24,7 @@ type Conversion struct {
 }
 
 // Of returns what the operation converts, in the order in which it does. Other
-// operations than the four are an error, as are resources that are none.
+// operations than the six are an error, as are resources that are none.
 func Of(op *mesos.Offer_Operation) ([]Conversion, error) {
 	switch op.Type {
 	case mesos.Offer_Operation_RESERVE:
@@ -44,23 +45,47 @@ func Of(op *mesos.Offer_Operation) ([]Conversion, error) {
 			all[i].gone = all[i].Consumed
 		}
 		return all, err
+	case mesos.Offer_Operation_GROW_VOLUME:
+		volume, addition := op.GetGrowVolume().GetVolume(), op.GetGrowVolume().GetAddition()
+		c, err := convert([]mesos.Resource{volume, addition}, []mesos.Resource{resized(volume, addition.GetScalar().GetValue())})
+		return []Conversion{c}, err
+	case mesos.Offer_Operation_SHRINK_VOLUME:
+		volume, freed := op.GetShrinkVolume().GetVolume(), op.GetShrinkVolume().GetSubtract()
+		rest := withoutVolume(volume)
+		rest.Scalar = &freed
+		c, err := convert([]mesos.Resource{volume}, []mesos.Resource{resized(volume, -freed.Value), rest})
+		return []Conversion{c}, err
 	}
 	return nil, fmt.Errorf("%s converts no resources", op.Type)
 }
 
-// Resources returns pointers to the lists of resources that an operation names.
-func Resources(op *mesos.Offer_Operation) []*[]mesos.Resource {
+// Resources returns pointers to all resources that an operation names.
+func Resources(op *mesos.Offer_Operation) []*mesos.Resource {
 	switch {
 	case op.Type == mesos.Offer_Operation_RESERVE && op.Reserve != nil:
-		return []*[]mesos.Resource{&op.Reserve.Resources, &op.Reserve.Source}
+		return pointers(op.Reserve.Resources, op.Reserve.Source)
 	case op.Type == mesos.Offer_Operation_UNRESERVE && op.Unreserve != nil:
-		return []*[]mesos.Resource{&op.Unreserve.Resources}
+		return pointers(op.Unreserve.Resources)
 	case op.Type == mesos.Offer_Operation_CREATE && op.Create != nil:
-		return []*[]mesos.Resource{&op.Create.Volumes}
+		return pointers(op.Create.Volumes)
 	case op.Type == mesos.Offer_Operation_DESTROY && op.Destroy != nil:
-		return []*[]mesos.Resource{&op.Destroy.Volumes}
+		return pointers(op.Destroy.Volumes)
+	case op.Type == mesos.Offer_Operation_GROW_VOLUME && op.GrowVolume != nil:
+		return []*mesos.Resource{&op.GrowVolume.Volume, &op.GrowVolume.Addition}
+	case op.Type == mesos.Offer_Operation_SHRINK_VOLUME && op.ShrinkVolume != nil:
+		return []*mesos.Resource{&op.ShrinkVolume.Volume}
 	}
 	return nil
+}
+
+func pointers(lists ...[]mesos.Resource) []*mesos.Resource {
+	var all []*mesos.Resource
+	for _, list := range lists {
+		for i := range list {
+			all = append(all, &list[i])
+		}
+	}
+	return all
 }
 
 // Apply makes the conversions one after the other. It is an error, with the text
@@ -139,6 +164,12 @@ func popReservation(r mesos.Resource) mesos.Resource {
 		r.Reservations = r.Reservations[: n-1 : n-1]
 	}
 	return r
+}
+
+// resized returns a volume that is larger by an amount.
+func resized(volume mesos.Resource, by float64) mesos.Resource {
+	volume.Scalar = &mesos.Value_Scalar{Value: volume.GetScalar().GetValue() + by}
+	return volume
 }
 
 // withoutVolume returns the disk that a volume is made of.

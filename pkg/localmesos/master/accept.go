@@ -23,6 +23,8 @@ type acceptance struct {
 	// offered is what the offers held, and rest what is left of it, operations
 	// on it included.
 	offered, rest resource.Resources
+	// resized are the volumes of operations that have changed their size.
+	resized resource.Resources
 }
 
 // accept handles ACCEPT. One bad offer spoils the whole call and gives back the

@@ -96,6 +96,10 @@ func refused(rules *acl.Rules, principal string, op *mesos.Offer_Operation) *den
 		return refusedUnreserve(rules, principal, op.Unreserve.Resources)
 	case mesos.Offer_Operation_CREATE:
 		return byRole(acl.CreateVolumes, "CREATE_VOLUME", op.Create.Volumes)
+	case mesos.Offer_Operation_GROW_VOLUME:
+		return byRole(acl.ResizeVolumes, "RESIZE_VOLUME", []mesos.Resource{op.GrowVolume.Volume})
+	case mesos.Offer_Operation_SHRINK_VOLUME:
+		return byRole(acl.ResizeVolumes, "RESIZE_VOLUME", []mesos.Resource{op.ShrinkVolume.Volume})
 	case mesos.Offer_Operation_DESTROY:
 		for i := range op.Destroy.Volumes {
 			creator := op.Destroy.Volumes[i].GetDisk().GetPersistence().GetPrincipal()

@@ -49,23 +49,27 @@ func (m *Master) routes() http.Handler {
 func (m *Master) routeChanges(router *wire.Router) {
 	for path, h := range map[string]wire.Handler{
 		"/teardown": m.serveTeardown,
-		"/reserve": m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		"/reserve": m.serveOperation("resources", "Error parsing", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
 			return &mesosmaster.Call{Type: mesosmaster.Call_RESERVE_RESOURCES, ReserveResources: &mesosmaster.Call_ReserveResources{AgentID: on, Resources: list}}
 		}),
-		"/unreserve": m.serveOperation("resources", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		"/unreserve": m.serveOperation("resources", "Error in parsing", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
 			return &mesosmaster.Call{Type: mesosmaster.Call_UNRESERVE_RESOURCES, UnreserveResources: &mesosmaster.Call_UnreserveResources{AgentID: on, Resources: list}}
 		}),
-		"/create-volumes": m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		"/create-volumes": m.serveOperation("volumes", "Error in parsing", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
 			return &mesosmaster.Call{Type: mesosmaster.Call_CREATE_VOLUMES, CreateVolumes: &mesosmaster.Call_CreateVolumes{AgentID: on, Volumes: list}}
 		}),
-		"/destroy-volumes": m.serveOperation("volumes", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
+		"/destroy-volumes": m.serveOperation("volumes", "Error in parsing", func(on mesos.AgentID, list []mesos.Resource) *mesosmaster.Call {
 			return &mesosmaster.Call{Type: mesosmaster.Call_DESTROY_VOLUMES, DestroyVolumes: &mesosmaster.Call_DestroyVolumes{AgentID: on, Volumes: list}}
 		}),
-		"/quota":                m.show(showQuota),
+		"/quota":                m.serveQuota,
 		"/weights":              m.serveWeights,
 		"/maintenance/schedule": m.serveSchedule,
-		"/machine/down":         m.serveMachines(`{"type":"START_MAINTENANCE","start_maintenance":{"machines":`),
-		"/machine/up":           m.serveMachines(`{"type":"STOP_MAINTENANCE","stop_maintenance":{"machines":`),
+		"/machine/down": m.serveMachines(func(ids []mesos.MachineID) *mesosmaster.Call {
+			return &mesosmaster.Call{Type: mesosmaster.Call_START_MAINTENANCE, StartMaintenance: &mesosmaster.Call_StartMaintenance{Machines: ids}}
+		}),
+		"/machine/up": m.serveMachines(func(ids []mesos.MachineID) *mesosmaster.Call {
+			return &mesosmaster.Call{Type: mesosmaster.Call_STOP_MAINTENANCE, StopMaintenance: &mesosmaster.Call_StopMaintenance{Machines: ids}}
+		}),
 	} {
 		router.Handle(path, m.readwrite(h))
 	}

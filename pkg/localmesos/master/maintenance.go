@@ -50,15 +50,18 @@ type inverseOffer struct {
 type plan struct {
 	schedule maintenance.Schedule
 	down     map[machine]mesos.MachineID
-	offers   map[offerID]*inverseOffer
-	answers  map[agentID]map[frameworkID]allocatorpb.InverseOfferStatus
+	// known are all machines that were ever in a schedule.
+	known   map[machine]bool
+	offers  map[offerID]*inverseOffer
+	answers map[agentID]map[frameworkID]allocatorpb.InverseOfferStatus
 	// refused says until when a framework is not to be asked again.
 	refused map[agentID]map[frameworkID]time.Time
 }
 
 func newPlan() plan {
 	return plan{
-		down: make(map[machine]mesos.MachineID), offers: make(map[offerID]*inverseOffer),
+		known: make(map[machine]bool),
+		down:  make(map[machine]mesos.MachineID), offers: make(map[offerID]*inverseOffer),
 		answers: make(map[agentID]map[frameworkID]allocatorpb.InverseOfferStatus),
 		refused: make(map[agentID]map[frameworkID]time.Time),
 	}
@@ -126,6 +129,9 @@ func (c *core) updateSchedule(s maintenance.Schedule, who viewer) error {
 			return err
 		}
 	}
+	for m := range seen {
+		c.plan.known[m] = true
+	}
 	before := c.plan.schedule
 	c.plan.schedule = s
 	for _, a := range c.sortedAgents() {
@@ -192,7 +198,7 @@ func (c *core) planned(ids []mesos.MachineID, down bool, allowed error) error {
 	for i := range ids {
 		m := machineOf(ids[i])
 		_, isDown := c.plan.down[m]
-		known := c.plan.unavailability(m) != nil ||
+		known := c.plan.known[m] || c.plan.unavailability(m) != nil ||
 			slices.ContainsFunc(c.sortedAgents(), func(a *agent) bool { return a.machine() == m })
 		switch {
 		case !known:
@@ -374,13 +380,13 @@ func maintenanceChange(call *mesosmaster.Call, who viewer) *change {
 	switch call.Type {
 	case mesosmaster.Call_UPDATE_MAINTENANCE_SCHEDULE:
 		sent := call.UpdateMaintenanceSchedule
-		return &change{"update_maintenance_schedule", sent != nil, 200, nil, func(c *core) error { return c.updateSchedule(sent.Schedule, who) }}
+		return &change{field: "update_maintenance_schedule", present: sent != nil, status: 200, make: func(c *core) error { return c.updateSchedule(sent.Schedule, who) }}
 	case mesosmaster.Call_START_MAINTENANCE:
 		sent := call.StartMaintenance
-		return &change{"start_maintenance", sent != nil, 200, nil, func(c *core) error { return c.startMaintenance(sent.Machines, who) }}
+		return &change{field: "start_maintenance", present: sent != nil, status: 200, make: func(c *core) error { return c.startMaintenance(sent.Machines, who) }}
 	case mesosmaster.Call_STOP_MAINTENANCE:
 		sent := call.StopMaintenance
-		return &change{"stop_maintenance", sent != nil, 200, nil, func(c *core) error { return c.stopMaintenance(sent.Machines, who) }}
+		return &change{field: "stop_maintenance", present: sent != nil, status: 200, make: func(c *core) error { return c.stopMaintenance(sent.Machines, who) }}
 	}
 	return nil
 }

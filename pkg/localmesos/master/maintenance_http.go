@@ -4,8 +4,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -27,31 +28,46 @@ func (m *Master) serveSchedule(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodGet:
 		return m.show(showSchedule)(w, r)
 	case http.MethodPost:
-		return m.serveWrapped(w, r, `{"type":"UPDATE_MAINTENANCE_SCHEDULE","update_maintenance_schedule":{"schedule":`)
+	default:
+		return wire.MethodNotAllowed(r.Method, http.MethodGet, http.MethodPost)
 	}
-	return wire.MethodNotAllowed(r.Method, http.MethodGet, http.MethodPost)
-}
-
-// serveMachines serves /machine/down and /machine/up, whose body lists machines;
-// call is what the v1 API has for it, up to the list.
-func (m *Master) serveMachines(call string) wire.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != http.MethodPost {
-			return wire.MethodNotAllowed(r.Method, http.MethodPost)
-		}
-		return m.serveWrapped(w, r, call)
-	}
-}
-
-// serveWrapped makes the change that a call asks for of which the body is a part.
-func (m *Master) serveWrapped(w http.ResponseWriter, r *http.Request, before string) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return wire.Internal("failed to decode body")
 	}
-	var call mesosmaster.Call
-	if _, err := m.options.Schema.Decode(wire.JSON, slices.Concat([]byte(before), body, []byte("}}")), &call, "request"); err != nil {
+	var schedule maintenance.Schedule
+	parsed, err := wire.ParseObject(body)
+	if err == nil {
+		err = m.options.Schema.Convert(parsed, &schedule)
+	}
+	if err != nil {
 		return wire.BadRequest("%s", err)
 	}
-	return m.serveChange(w, changeOf(&call, m.viewer(r)))
+	return m.serveChange(w, changeOf(&mesosmaster.Call{
+		Type:                      mesosmaster.Call_UPDATE_MAINTENANCE_SCHEDULE,
+		UpdateMaintenanceSchedule: &mesosmaster.Call_UpdateMaintenanceSchedule{Schedule: schedule},
+	}, m.viewer(r)))
+}
+
+// serveMachines serves /machine/down and /machine/up, whose body lists machines;
+// call makes of them what the v1 API has for it.
+func (m *Master) serveMachines(call func([]mesos.MachineID) *mesosmaster.Call) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodPost {
+			return wire.MethodNotAllowed(r.Method, http.MethodPost)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return wire.Internal("failed to decode body")
+		}
+		var ids []mesos.MachineID
+		parsed, err := wire.ParseArray(body)
+		if err == nil {
+			ids, err = wire.ConvertList[mesos.MachineID](m.options.Schema, parsed)
+		}
+		if err != nil {
+			return wire.BadRequest("%s", err)
+		}
+		return m.serveChange(w, changeOf(call(ids), m.viewer(r)))
+	}
 }

@@ -33,6 +33,10 @@ func validateOperation(rules *validation.Operation, op *mesos.Offer_Operation) e
 		return rules.Create(op.Create)
 	case mesos.Offer_Operation_DESTROY:
 		return rules.Destroy(op.Destroy)
+	case mesos.Offer_Operation_GROW_VOLUME:
+		return validation.GrowVolume(op.GrowVolume)
+	case mesos.Offer_Operation_SHRINK_VOLUME:
+		return validation.ShrinkVolume(op.ShrinkVolume)
 	}
 	return fmt.Errorf("%s operations are not supported by this master", op.Type)
 }
@@ -54,15 +58,19 @@ func soundOperation(op *mesos.Offer_Operation) error {
 		//lint:ignore ST1005 a real master's text
 		return fmt.Errorf("%s %s offer operation must have the Offer.Operation.%s field set.", missing.article, op.Type, missing.field)
 	}
-	for _, list := range conversion.Resources(op) {
-		if _, err := resource.FromMesos(*list); err != nil {
+	switch {
+	case op.Type == mesos.Offer_Operation_GROW_VOLUME && op.GrowVolume == nil:
+		//lint:ignore ST1005 a real master's text
+		return errors.New("A GROW_VOLUME operation must have the Offer.Operation.grow_volume field set")
+	case op.Type == mesos.Offer_Operation_SHRINK_VOLUME && op.ShrinkVolume == nil:
+		//lint:ignore ST1005 a real master's text
+		return errors.New("A SHRINK_VOLUME offer operation must have the Offer.Operation.shrink_volume field set")
+	}
+	for _, r := range conversion.Resources(op) {
+		if _, err := resource.FromMesos([]mesos.Resource{*r}); err != nil {
 			return err
 		}
-		upgraded := make([]mesos.Resource, len(*list))
-		for i, r := range *list {
-			upgraded[i] = resource.Upgrade(r)
-		}
-		*list = upgraded
+		*r = resource.Upgrade(*r)
 	}
 	return nil
 }
@@ -83,8 +91,8 @@ func (acc *acceptance) soundConversion(op *mesos.Offer_Operation) bool {
 		acc.core.drop(acc.f, op, "Operation attempted with invalid resources: "+err.Error())
 		return false
 	}
-	for _, list := range conversion.Resources(op) {
-		*list = acc.normalize(*list)
+	for _, r := range conversion.Resources(op) {
+		*r = acc.normalize([]mesos.Resource{*r})[0]
 	}
 	return true
 }
@@ -105,10 +113,7 @@ func (acc *acceptance) convert(op *mesos.Offer_Operation) {
 	}
 	conversions, err := conversion.Of(op)
 	if err == nil {
-		var rest resource.Resources
-		if rest, err = conversion.Apply(acc.rest, conversions); err == nil {
-			acc.rest = rest
-		}
+		err = acc.use(op, conversions)
 	}
 	if err != nil {
 		c.drop(acc.f, op, err.Error())
@@ -123,9 +128,36 @@ func (acc *acceptance) convert(op *mesos.Offer_Operation) {
 	c.apply(acc.a, acc.f, op, conversions)
 }
 
+// use converts what is left of the offers. What becomes of a volume that is
+// resized is not there for the operations that follow, as with a real master.
+func (acc *acceptance) use(op *mesos.Offer_Operation, conversions []conversion.Conversion) error {
+	if op.Type != mesos.Offer_Operation_GROW_VOLUME && op.Type != mesos.Offer_Operation_SHRINK_VOLUME {
+		rest, err := conversion.Apply(acc.rest, conversions)
+		if err == nil {
+			acc.rest = rest
+		}
+		return err
+	}
+	consumed := conversion.Consumed(conversions)
+	if !acc.rest.Contains(consumed) {
+		//lint:ignore ST1005 a real master's text
+		return fmt.Errorf("Invalid %s operation: %s does not contain %s", op.Type, acc.rest, consumed)
+	}
+	rest, err := acc.rest.Subtract(consumed)
+	if err != nil {
+		return err
+	}
+	acc.rest = rest
+	for _, each := range conversions {
+		acc.resized = acc.resized.Add(each.Converted)
+	}
+	return nil
+}
+
 // giveBack returns what is left of the offers. What was converted is not
 // refused by the call's filters, for the framework has just made it.
 func (acc *acceptance) giveBack(refuse time.Duration) {
+	acc.rest = acc.rest.Add(acc.resized)
 	c, made := acc.core, acc.rest.Beyond(acc.offered)
 	c.allocator.Recover(string(acc.f.id), string(acc.a.id), made, 0, c.now())
 	c.allocator.Recover(string(acc.f.id), string(acc.a.id), acc.rest.Beyond(made), refuse, c.now())
@@ -357,7 +389,7 @@ func (c *core) operate(on agentID, op *mesos.Offer_Operation, who viewer) error 
 	}
 	if err := validateOperation(&validation.Operation{Principal: principal, Total: a.total, Used: a.used().Unallocate()}, op); err != nil {
 		where := ""
-		if op.Type == mesos.Offer_Operation_RESERVE || op.Type == mesos.Offer_Operation_CREATE {
+		if op.Type != mesos.Offer_Operation_UNRESERVE && op.Type != mesos.Offer_Operation_DESTROY {
 			where = " on agent " + a.String()
 		}
 		return wire.BadRequest("Invalid %s operation%s: %s", op.Type, where, err)

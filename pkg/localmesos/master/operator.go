@@ -3,7 +3,6 @@ package master
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -46,22 +45,12 @@ func (m *Master) show(write func(v view, query url.Values)) wire.Handler {
 
 // serveTeardown serves /teardown, by which an operator removes a framework.
 func (m *Master) serveTeardown(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return wire.MethodNotAllowed(r.Method, http.MethodPost)
-	}
-	body, err := io.ReadAll(r.Body)
+	values, err := wire.PostedForm(r, "frameworkId")
 	if err != nil {
-		return wire.Internal("failed to decode body")
-	}
-	values, err := url.ParseQuery(string(body))
-	if err != nil {
-		return wire.BadRequest("Unable to decode query string: %s", err)
-	}
-	if !values.Has("frameworkId") {
-		return wire.BadRequest("Missing 'frameworkId' query parameter in the request body")
+		return err
 	}
 	err = m.do(func() error {
-		return m.core.teardown(frameworkID(values.Get("frameworkId")), m.viewer(r))
+		return m.core.teardown(frameworkID(values["frameworkId"]), m.viewer(r))
 	})
 	if err != nil {
 		return err

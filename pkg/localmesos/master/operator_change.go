@@ -1,11 +1,7 @@
 package master
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -25,6 +21,7 @@ type change struct {
 	// resources are looked at first.
 	resources []mesos.Resource
 	make      func(c *core) error
+	wrong     string // with a call that has what it is about; empty for nothing
 }
 
 // changeOf returns what a call of an operator changes; nil if it changes nothing.
@@ -36,19 +33,27 @@ func changeOf(call *mesosmaster.Call, who viewer) *change {
 	}
 	switch call.Type {
 	case mesosmaster.Call_UPDATE_QUOTA:
-		return &change{"update_quota", call.UpdateQuota != nil, http.StatusOK, nil, func(c *core) error { return c.updateQuota(call.UpdateQuota, who) }}
+		return &change{field: "update_quota", present: call.UpdateQuota != nil, status: http.StatusOK, make: func(c *core) error { return c.updateQuota(call.UpdateQuota, who) }}
+	case mesosmaster.Call_SET_QUOTA:
+		return &change{field: "set_quota", present: call.SetQuota != nil, status: http.StatusOK, make: func(c *core) error {
+			return c.setQuotaOf(&call.SetQuota.QuotaRequest, who)
+		}}
+	case mesosmaster.Call_REMOVE_QUOTA:
+		return &change{field: "remove_quota", present: call.RemoveQuota != nil, status: http.StatusOK, make: func(c *core) error {
+			return c.removeQuota(call.RemoveQuota.Role, who)
+		}}
 	case mesosmaster.Call_UPDATE_WEIGHTS:
-		return &change{"update_weights", call.UpdateWeights != nil, http.StatusOK, nil, func(c *core) error {
+		return &change{field: "update_weights", present: call.UpdateWeights != nil, status: http.StatusOK, make: func(c *core) error {
 			return c.updateWeights(call.UpdateWeights.GetWeightInfos(), who)
 		}}
 	case mesosmaster.Call_TEARDOWN:
-		return &change{"teardown", call.Teardown != nil, http.StatusOK, nil, func(c *core) error {
+		return &change{field: "teardown", present: call.Teardown != nil, status: http.StatusOK, make: func(c *core) error {
 			return c.teardown(frameworkID(call.Teardown.FrameworkID.Value), who)
 		}}
 	case mesosmaster.Call_DRAIN_AGENT:
 		sent := call.GetDrainAgent()
 		id := sent.GetAgentID()
-		return &change{"drain_agent", sent != nil, http.StatusOK, nil, func(c *core) error {
+		return &change{field: "drain_agent", present: sent != nil, status: http.StatusOK, make: func(c *core) error {
 			err := who.allowedAny(acl.DrainAgents)
 			if err == nil && sent.GetMarkGone() {
 				err = who.allowedAny(acl.MarkAgentsGone)
@@ -60,7 +65,7 @@ func changeOf(call *mesosmaster.Call, who viewer) *change {
 		}}
 	case mesosmaster.Call_DEACTIVATE_AGENT:
 		id := call.GetDeactivateAgent().GetAgentID()
-		return &change{"deactivate_agent", call.DeactivateAgent != nil, http.StatusOK, nil, func(c *core) error {
+		return &change{field: "deactivate_agent", present: call.DeactivateAgent != nil, status: http.StatusOK, make: func(c *core) error {
 			if err := who.allowedAny(acl.DeactivateAgents); err != nil {
 				return err
 			}
@@ -68,7 +73,7 @@ func changeOf(call *mesosmaster.Call, who viewer) *change {
 		}}
 	case mesosmaster.Call_REACTIVATE_AGENT:
 		id := call.GetReactivateAgent().GetAgentID()
-		return &change{"reactivate_agent", call.ReactivateAgent != nil, http.StatusOK, nil, func(c *core) error {
+		return &change{field: "reactivate_agent", present: call.ReactivateAgent != nil, status: http.StatusOK, make: func(c *core) error {
 			if err := who.allowedAny(acl.ReactivateAgents); err != nil {
 				return err
 			}
@@ -76,7 +81,7 @@ func changeOf(call *mesosmaster.Call, who viewer) *change {
 		}}
 	case mesosmaster.Call_MARK_AGENT_GONE:
 		id := call.GetMarkAgentGone().GetAgentID()
-		return &change{"mark_agent_gone", call.MarkAgentGone != nil, http.StatusOK, nil, func(c *core) error {
+		return &change{field: "mark_agent_gone", present: call.MarkAgentGone != nil, status: http.StatusOK, make: func(c *core) error {
 			if err := who.allowedAny(acl.MarkAgentsGone); err != nil {
 				return err
 			}
@@ -107,13 +112,56 @@ func changeOf(call *mesosmaster.Call, who viewer) *change {
 			Type: mesos.Offer_Operation_DESTROY, Destroy: &mesos.Offer_Operation_Destroy{Volumes: sent.GetVolumes()},
 		})
 	}
+	if resizing := resizeOf(call, operation); resizing != nil {
+		return resizing
+	}
 	return maintenanceChange(call, who)
+}
+
+// resizeOf returns what a call changes that makes a volume larger or smaller; nil
+// if it does not.
+func resizeOf(call *mesosmaster.Call, operation func(string, bool, mesos.AgentID, *mesos.Offer_Operation) *change) *change {
+	var made *change
+	var agent *mesos.AgentID
+	switch call.Type {
+	case mesosmaster.Call_GROW_VOLUME:
+		sent := call.GetGrowVolume()
+		agent = sent.GetAgentID()
+		made = operation("grow_volume", sent != nil, agentIDOf(agent), &mesos.Offer_Operation{
+			Type:       mesos.Offer_Operation_GROW_VOLUME,
+			GrowVolume: &mesos.Offer_Operation_GrowVolume{Volume: sent.GetVolume(), Addition: sent.GetAddition()},
+		})
+	case mesosmaster.Call_SHRINK_VOLUME:
+		sent := call.GetShrinkVolume()
+		agent = sent.GetAgentID()
+		made = operation("shrink_volume", sent != nil, agentIDOf(agent), &mesos.Offer_Operation{
+			Type:         mesos.Offer_Operation_SHRINK_VOLUME,
+			ShrinkVolume: &mesos.Offer_Operation_ShrinkVolume{Volume: sent.GetVolume(), Subtract: sent.GetSubtract()},
+		})
+	default:
+		return nil
+	}
+	if agent == nil {
+		made.wrong = "Expecting 'agent_id' to be present; only agent default resources are supported right now"
+	}
+	return made
+}
+
+// agentIDOf returns an ID that may be missing.
+func agentIDOf(id *mesos.AgentID) mesos.AgentID {
+	if id == nil {
+		return mesos.AgentID{}
+	}
+	return *id
 }
 
 // serveChange makes a change and answers.
 func (m *Master) serveChange(w http.ResponseWriter, changed *change) error {
 	if !changed.present {
 		return wire.BadRequest("Failed to validate master::Call: Expecting '%s' to be present", changed.field)
+	}
+	if changed.wrong != "" {
+		return wire.BadRequest("Failed to validate master::Call: %s", changed.wrong)
 	}
 	if _, err := resource.FromMesos(changed.resources); err != nil {
 		return wire.BadRequest("Failed to validate master::Call: %s", err)
@@ -143,38 +191,23 @@ func (c *core) teardown(id frameworkID, who viewer) error {
 }
 
 // serveOperation serves one of the older endpoints for operations on resources,
-// whose parameters are in a form: the agent, and resources as JSON.
-func (m *Master) serveOperation(parameter string, make func(agent mesos.AgentID, list []mesos.Resource) *mesosmaster.Call) wire.Handler {
+// whose parameters are in a form: the agent, and resources as JSON. words begin
+// the refusal of what is none.
+func (m *Master) serveOperation(parameter, words string, make func(agent mesos.AgentID, list []mesos.Resource) *mesosmaster.Call) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != http.MethodPost {
-			return wire.MethodNotAllowed(r.Method, http.MethodPost)
-		}
-		body, err := io.ReadAll(r.Body)
+		values, err := wire.PostedForm(r, "slaveId", parameter)
 		if err != nil {
-			return wire.Internal("failed to decode body")
+			return err
 		}
-		values, err := url.ParseQuery(string(body))
-		if err != nil {
-			return wire.BadRequest("Unable to decode query string: %s", err)
-		}
-		for _, name := range []string{"slaveId", parameter} {
-			if !values.Has(name) {
-				return wire.BadRequest("Missing '%s' query parameter in the request body", name)
-			}
-		}
-		// The list is read as a part of a message that has one.
-		var list mesosmaster.Call
-		text := []byte(values.Get(parameter))
-		wrapped := append(append([]byte(`{"type":"CREATE_VOLUMES","create_volumes":{"agent_id":{"value":""},"volumes":`), text...), "}}"...)
-		if !json.Valid(text) {
-			err = errors.New("it is no JSON")
-		} else {
-			_, err = m.options.Schema.Decode(wire.JSON, wrapped, &list, "resources")
+		var list []mesos.Resource
+		parsed, err := wire.ParseArray([]byte(values[parameter]))
+		if err == nil {
+			list, err = wire.ConvertList[mesos.Resource](m.options.Schema, parsed)
 		}
 		if err != nil {
-			return wire.BadRequest("Error in parsing '%s' query parameter in the request body: %s", parameter, err)
+			return wire.BadRequest("%s '%s' query parameter in the request body: %s", words, parameter, err)
 		}
-		return m.serveChange(w, changeOf(make(mesos.AgentID{Value: values.Get("slaveId")}, list.GetCreateVolumes().GetVolumes()), m.viewer(r)))
+		return m.serveChange(w, changeOf(make(mesos.AgentID{Value: values["slaveId"]}, list), m.viewer(r)))
 	}
 }
 

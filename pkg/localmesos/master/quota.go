@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -41,13 +42,7 @@ func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota, who viewer) error
 		}
 		changed[config.Role] = config
 	}
-	guaranteed, capacity := allocator.Quantities{}, allocator.Quantities{}
-	for _, config := range changed {
-		addTo(guaranteed, quantitiesOf(config.Guarantees))
-	}
-	for _, a := range c.agents {
-		addTo(capacity, scalarsOf(a.total))
-	}
+	guaranteed, capacity := c.guaranteed(changed), c.capacity()
 	if !call.GetForce() && !capacity.Contains(guaranteed) {
 		return wire.BadRequest("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s' (use 'force' flag to bypass this check)",
 			quantitiesText(guaranteed), quantitiesText(capacity))
@@ -66,13 +61,10 @@ func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota, who viewer) error
 	return nil
 }
 
-// setQuota replaces the quota of a role.
+// setQuota replaces the quota of a role. One without guarantees and limits is a
+// quota still, until it is removed.
 func (c *core) setQuota(config quota.QuotaConfig) {
-	if len(config.Guarantees) == 0 && len(config.Limits) == 0 {
-		delete(c.quotas, config.Role)
-	} else {
-		c.quotas[config.Role] = config
-	}
+	c.quotas[config.Role] = config
 	c.allocator.SetQuota(config.Role, allocator.Quota{
 		Guarantees: quantitiesOf(config.Guarantees), Limits: quantitiesOf(config.Limits),
 	})
@@ -122,7 +114,7 @@ func (c *core) consumedQuota(role string) allocator.Quantities {
 	for _, a := range c.agents {
 		for _, reserved := range a.total.Reservations() {
 			if reserved == role || resource.IsSubrole(reserved, role) {
-				addTo(consumed, scalarsOf(a.total.ReservedFor(reserved)))
+				addTo(consumed, countsOf(a.total.ReservedFor(reserved)))
 			}
 		}
 	}
@@ -130,7 +122,7 @@ func (c *core) consumedQuota(role string) allocator.Quantities {
 		used := f.used()
 		for _, r := range used.Roles() {
 			if r == role || resource.IsSubrole(r, role) {
-				addTo(consumed, scalarsOf(used.AllocatedTo(r).Unreserved()))
+				addTo(consumed, countsOf(used.AllocatedTo(r).Unreserved()))
 			}
 		}
 	}
@@ -151,9 +143,9 @@ func validateQuota(config *quota.QuotaConfig) error {
 			value := side.amounts[name].Value
 			switch {
 			case (name == "mem" || name == "disk") && value > exabyte:
-				return fmt.Errorf("Invalid 'QuotaConfig.%s': {'%s': %s} is invalid: values greater than 1 exabyte (%d) are not supported", side.name, name, number6(value), int64(exabyte)) //nolint:staticcheck
+				return fmt.Errorf("Invalid 'QuotaConfig.%s': {'%s': %s} is invalid: values greater than 1 exabyte (%d) are not supported", side.name, name, largeNumber(value), int64(exabyte)) //nolint:staticcheck
 			case name != "mem" && name != "disk" && value > trillion:
-				return fmt.Errorf("Invalid 'QuotaConfig.%s': {'%s': %s} is invalid: values greater than 1 trillion (%d) are not supported", side.name, name, number6(value), int64(trillion)) //nolint:staticcheck
+				return fmt.Errorf("Invalid 'QuotaConfig.%s': {'%s': %s} is invalid: values greater than 1 trillion (%d) are not supported", side.name, name, largeNumber(value), int64(trillion)) //nolint:staticcheck
 			}
 		}
 	}
@@ -182,6 +174,9 @@ func validateQuota(config *quota.QuotaConfig) error {
 	return nil
 }
 
+// largeNumber prints an amount that is too large, as a Value::Scalar is printed.
+func largeNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
 // number6 prints a number as C++ does by default.
 func number6(v float64) string { return fmt.Sprintf("%.6g", v) }
 
@@ -191,7 +186,7 @@ func mapText(amounts map[string]mesos.Value_Scalar) string {
 	for _, name := range slices.Sorted(maps.Keys(amounts)) {
 		parts = append(parts, fmt.Sprintf("%s: %s", name, resource.Thousandths(amounts[name].Value)))
 	}
-	return "{" + strings.Join(parts, ", ") + "}"
+	return "{ " + strings.Join(parts, ", ") + " }"
 }
 
 // limited tells whether nothing is beyond the limits. What they do not name has
@@ -224,6 +219,18 @@ func scalarsOf(r resource.Resources) allocator.Quantities {
 	}
 	for _, name := range firm.Names() {
 		q[name] = firm.Scalar(name)
+	}
+	return q
+}
+
+// countsOf returns the amounts of all resources by name, counting ranges and sets.
+func countsOf(r resource.Resources) allocator.Quantities {
+	q := allocator.Quantities{}
+	for _, name := range r.Names() {
+		q[name] = r.Scalar(name)
+		if discrete := r.Named(name).Count(); discrete > 0 {
+			q[name] = resource.Whole(int64(discrete))
+		}
 	}
 	return q
 }
@@ -362,13 +369,15 @@ func (m *Master) serveWeights(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return wire.Internal("failed to decode body")
 	}
-	// The list is what the call of the v1 API has within.
-	var call mesosmaster.Call
-	wrapped := slices.Concat([]byte(`{"type":"UPDATE_WEIGHTS","update_weights":{"weight_infos":`), body, []byte(`}}`))
-	if _, err := m.options.Schema.Decode(wire.JSON, wrapped, &call, "update weights request"); err != nil {
-		return wire.BadRequest("Failed to parse update weights request JSON '%s'", body)
+	parsed, err := wire.ParseArray(body)
+	if err != nil {
+		return wire.BadRequest("Failed to parse update weights request JSON '%s': %s", body, err)
 	}
-	if err := m.do(func() error { return m.core.updateWeights(call.GetUpdateWeights().GetWeightInfos(), m.viewer(r)) }); err != nil {
+	infos, err := wire.ConvertList[mesos.WeightInfo](m.options.Schema, parsed)
+	if err != nil {
+		return wire.BadRequest("Failed to convert weights JSON array to protobuf '%s': %s", body, err)
+	}
+	if err := m.do(func() error { return m.core.updateWeights(infos, m.viewer(r)) }); err != nil {
 		return err
 	}
 	return empty(w, r)

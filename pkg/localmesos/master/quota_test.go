@@ -25,8 +25,8 @@ func TestQuota(t *testing.T) {
 			`{"role":"a/b"}`: "400 Updating quota on nested role 'a/b' is not supported yet",
 			`{"role":"a b"}`: "400 Invalid QuotaConfig: Invalid 'QuotaConfig.role': Role component 'a b' is invalid because it contains backspace or whitespace",
 			`{"role":"other","guarantees":{"cpus":{"value":-1}}}`:                              "400 Invalid QuotaConfig: Invalid guarantee configuration {'cpus': -1}: Negative values not supported",
-			`{"role":"other","limits":{"mem":{"value":1e13}}}`:                                 "400 Invalid QuotaConfig: Invalid 'QuotaConfig.limits': {'mem': 1e+13} is invalid: values greater than 1 exabyte (1099511627776) are not supported",
-			`{"role":"other","guarantees":{"cpus":{"value":2}},"limits":{"cpus":{"value":1}}}`: "400 Invalid QuotaConfig: 'QuotaConfig.guarantees' {cpus: 2} is not contained within the 'QuotaConfig.limits' {cpus: 1}",
+			`{"role":"other","limits":{"mem":{"value":1e13}}}`:                                 "400 Invalid QuotaConfig: Invalid 'QuotaConfig.limits': {'mem': 10000000000000} is invalid: values greater than 1 exabyte (1099511627776) are not supported",
+			`{"role":"other","guarantees":{"cpus":{"value":2}},"limits":{"cpus":{"value":1}}}`: "400 Invalid QuotaConfig: 'QuotaConfig.guarantees' { cpus: 2 } is not contained within the 'QuotaConfig.limits' { cpus: 1 }",
 			`{"role":"other","guarantees":{"cpus":{"value":9}}}`: "400 Invalid QuotaConfig: total quota guarantees 'cpus:9' exceed cluster capacity 'cpus:8; disk:20000; mem:8192'" +
 				" (use 'force' flag to bypass this check)",
 		} {
@@ -48,9 +48,9 @@ func TestQuota(t *testing.T) {
 		if roles := w.get("/roles"); !strings.Contains(roles, `{"name":"other","weight":1.0,"quota":{"role":"other","guarantee":{"cpus":2.0},"limit":{"cpus":4.0},"consumed":{}}`) {
 			t.Errorf("/roles says %s", roles)
 		}
-		// Nothing guaranteed and nothing limited is no quota.
+		// Nothing guaranteed and nothing limited is still known, as in a real master.
 		w.expect(update(false, `{"role":"other"}`), "200")
-		w.expect(w.get("/quota"), "{}")
+		w.expect(w.get("/quota"), `{"infos":[{"role":"other"}],"configs":[{"role":"other"}]}`)
 	})
 }
 
@@ -62,7 +62,7 @@ func TestWeights(t *testing.T) {
 		}
 		w.expect(put(`[{"role":"a","weight":2.5}]`), "200")
 		w.expect(put(`[{"role":"a","weight":0}]`), "400 Failed to validate update weights request JSON for role 'a': Invalid weight '0': Weights must be positive")
-		w.expect(put(`{`), "400 Failed to parse update weights request JSON '{'")
+		w.expect(put(`{`), "400 Failed to parse update weights request JSON '{': syntax error at line 1 near: ")
 		w.expect(w.get("/weights"), `[{"weight":2.5,"role":"a"}]`)
 		w.expect(w.do(http.MethodPost, "/api/v1", `{"type":"GET_WEIGHTS"}`, "Content-Type", "application/json").body, `{"type":"GET_WEIGHTS","get_weights":{"weight_infos":[{"weight":2.5,"role":"a"}]}}`)
 	})

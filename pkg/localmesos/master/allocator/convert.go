@@ -34,7 +34,14 @@ func (a *Allocator) ConvertAvailable(agentID string, conversions []conversion.Co
 	if known == nil {
 		return nil
 	}
-	available, err := conversion.Apply(known.available, conversions)
+	// What is free is told in the order of all that there is.
+	free := known.available
+	if taken, err := known.Total.Subtract(free); err == nil {
+		if ordered, err := known.Total.Subtract(taken); err == nil {
+			free = ordered
+		}
+	}
+	available, err := conversion.Apply(free, conversions)
 	if err != nil {
 		return err
 	}

@@ -208,20 +208,24 @@ func volumes(list []mesos.Resource) error {
 		return fmt.Errorf("Invalid resources: %w", err)
 	}
 	for i := range list {
-		disk, wrong := list[i].Disk, ""
-		switch {
-		case disk == nil:
-			wrong = fmt.Sprintf("Resource %s does not have DiskInfo", resource.Format(&list[i]))
-		case disk.Persistence == nil:
-			wrong = "'persistence' is not set in DiskInfo"
-		case disk.Volume == nil:
-			wrong = "Expecting 'volume' to be set for persistent volume"
-		case disk.Volume.GetMode() == mesos.RO:
-			wrong = "Read-only persistent volume not supported"
-		default:
-			continue
+		if err := persistentVolume(&list[i]); err != nil {
+			return fmt.Errorf("Not a persistent volume: %w", err)
 		}
-		return errors.New("Not a persistent volume: " + wrong)
+	}
+	return nil
+}
+
+// persistentVolume refuses what is none.
+func persistentVolume(r *mesos.Resource) error {
+	switch disk := r.Disk; {
+	case disk == nil:
+		return fmt.Errorf("Resource %s does not have DiskInfo", resource.Format(r))
+	case disk.Persistence == nil:
+		return errors.New("'persistence' is not set in DiskInfo")
+	case disk.Volume == nil:
+		return errors.New("Expecting 'volume' to be set for persistent volume")
+	case disk.Volume.GetMode() == mesos.RO:
+		return errors.New("Read-only persistent volume not supported")
 	}
 	return nil
 }
