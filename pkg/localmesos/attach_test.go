@@ -105,3 +105,89 @@ func TestNestedContainers(t *testing.T) {
 	}
 	f.ends("t1", mesos.TASK_FINISHED)
 }
+
+// TestContainersOfTheOperatorAPI holds what a real agent answers to the calls that
+// make, watch, kill and remove containers.
+func TestContainersOfTheOperatorAPI(t *testing.T) {
+	cluster := clusterIn(t, t.TempDir())
+	f := subscribe(t, cluster)
+	offer := f.offer()
+	task := plain("t1", "sleep 100")
+	task.AgentID = offer.AgentID
+	f.accept(offer, calls.OpLaunch(task))
+	s := f.ends("t1", mesos.TASK_STARTING, mesos.TASK_RUNNING)
+	parent := s.GetContainerStatus().GetContainerID().GetValue()
+	const amounts = `,"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":0.1}},{"name":"mem","type":"SCALAR","scalar":{"value":32}}]`
+	within := func(name string) string {
+		return `{"container_id":{"value":"` + name + `","parent":{"value":"` + parent + `"}}`
+	}
+	alone := func(name string) string { return `{"container_id":{"value":"` + name + `"}` }
+	for _, c := range []struct {
+		call, body string
+		status     int
+		answer     string
+	}{
+		{"LAUNCH_CONTAINER", within("n") + `,"command":{"value":"exit 7"}}`, 200, ""},
+		{"WAIT_CONTAINER", within("n") + `}`, 200, `{"type":"WAIT_CONTAINER","wait_container":{"exit_status":1792}}`},
+		{"REMOVE_NESTED_CONTAINER", within("n") + `}`, 200, ""},
+		{"WAIT_CONTAINER", within("n") + `}`, 404, "Container " + parent + ".n cannot be found"},
+		{"REMOVE_CONTAINER", within("n") + `}`, 200, ""},
+		{"LAUNCH_CONTAINER", within("m") + `,"command":{"value":"sleep 100"}}`, 200, ""},
+		{"LAUNCH_CONTAINER", within("m") + `,"command":{"value":"sleep 100"}}`, 202, ""},
+		{"REMOVE_CONTAINER", within("m") + `}`, 500, "Nested container has not terminated yet"},
+		{"KILL_CONTAINER", within("m") + `}`, 200, ""},
+		{"WAIT_CONTAINER", within("m") + `}`, 200, `{"type":"WAIT_CONTAINER","wait_container":{"exit_status":9}}`},
+		{"KILL_CONTAINER", within("m") + `}`, 404, "Container '" + parent + ".m' cannot be found (or is already killed)"},
+		{"REMOVE_NESTED_CONTAINER", `{"container_id":{"value":"x","parent":{"value":"nope"}}}`, 500, "Unknown root container"},
+		{"REMOVE_NESTED_CONTAINER", alone("x") + `}`, 400, "Failed to validate agent::Call: Expecting 'remove_nested_container.container_id.parent' to be present"},
+		{"LAUNCH_CONTAINER", `{"container_id":{"value":"x","parent":{"value":"nope"}},"command":{"value":"true"}}`, 400, "Parent container nope does not exist"},
+
+		{"LAUNCH_CONTAINER", alone("s") + `,"command":{"value":"pwd; exit 5"}` + amounts + `}`, 200, ""},
+		{"WAIT_CONTAINER", alone("s") + `}`, 200, `{"type":"WAIT_CONTAINER","wait_container":{"exit_status":1280}}`},
+		{"LAUNCH_CONTAINER", alone("e") + `,"command":{"shell":false,"value":"/nope"}` + amounts + `}`, 200, ""},
+		{"WAIT_CONTAINER", alone("e") + `}`, 200, `{"type":"WAIT_CONTAINER","wait_container":{"exit_status":256256}}`},
+		{"LAUNCH_CONTAINER", alone("l") + `,"command":{"value":"sleep 100"}` + amounts + `}`, 200, ""},
+		{"LAUNCH_CONTAINER", alone("l") + `,"command":{"value":"sleep 100"}` + amounts + `}`, 202, ""},
+		{"KILL_CONTAINER", alone("l") + `}`, 200, ""},
+		{"WAIT_CONTAINER", alone("l") + `}`, 200, `{"type":"WAIT_CONTAINER","wait_container":{"exit_status":9}}`},
+		{"LAUNCH_CONTAINER", alone("r") + `,"command":{"value":"true"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"role":"x"}]}`, 400,
+			"Failed to validate agent::Call: 'launch_container.resources' must be unreserved"},
+		{"WAIT_CONTAINER", alone("zz") + `}`, 404, "Container zz cannot be found"},
+		{"KILL_CONTAINER", alone("zz") + `}`, 404, "Container 'zz' cannot be found (or is already killed)"},
+		// It outlives its test: Stop kills it.
+		{"LAUNCH_CONTAINER", alone("last") + `,"command":{"value":"sleep 100"}` + amounts + `}`, 200, ""},
+	} {
+		r := agentCall(t, cluster, `{"type":"`+c.call+`","`+strings.ToLower(c.call)+`":`+c.body+`}`, false)
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode != c.status || string(body) != c.answer {
+			t.Errorf("%s %s\n got %d %s\nwant %d %s", c.call, c.body, r.StatusCode, body, c.status, c.answer)
+		}
+	}
+
+	var got struct {
+		GetContainers struct {
+			Containers []struct {
+				ContainerID struct{ Value string } `json:"container_id"`
+			}
+		} `json:"get_containers"`
+	}
+	for ask, want := range map[string]string{
+		`{}`: parent, `{"show_standalone":true}`: parent + " last", `{"show_nested":true,"show_standalone":true}`: parent + " last",
+	} {
+		r := agentCall(t, cluster, `{"type":"GET_CONTAINERS","get_containers":`+ask+`}`, false)
+		got.GetContainers.Containers = nil
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, c := range got.GetContainers.Containers {
+			names = append(names, c.ContainerID.Value)
+		}
+		if strings.Join(names, " ") != want {
+			t.Errorf("%s: containers %q, want %q", ask, names, want)
+		}
+	}
+}

@@ -64,11 +64,14 @@ type Agent struct {
 	down       bool        // the agent plays dead
 	stopping   bool        // nothing is launched any more
 	held       []func(now time.Time)
-	discarded  map[string]func() // what cancels the removal of a container's sandbox
+	discarded  map[string]discarded // the sandboxes that wait for their removal, by container
+	gc         gcCounts
 
 	// running says that Start was called, up that the executor API answers.
 	running, up atomic.Bool
-	registered  chan struct{} // closed when a master has first given an ID
+	// destroyErrors counts the containers that could not be removed.
+	destroyErrors atomic.Uint64
+	registered    chan struct{} // closed when a master has first given an ID
 
 	// unlimited is why there are no cgroups though they were wanted.
 	unlimited error
@@ -105,7 +108,7 @@ func New(o Options) (*Agent, error) {
 		events:     map[core.StreamID]eventStream{},
 		boards:     map[string]*switchboard.Switchboard{},
 		nested:     map[string]*nested{},
-		discarded:  map[string]func(){},
+		discarded:  map[string]discarded{},
 		stopTimer:  func() {},
 		files:      files.New(),
 	}
@@ -241,12 +244,11 @@ func (a *Agent) end(ctx context.Context) error {
 				a.master.AgentDisconnected(a.core.AgentID())
 			}
 			a.master, a.stopping = nil, true
-			for _, cancel := range a.discarded {
-				cancel()
-			}
+			a.keepSandboxes()
 			for _, w := range a.containers {
 				w.destroy()
 			}
+			a.destroyStandalone()
 		})
 		errs = append(errs, a.wait(ctx, a.workers.Wait, "its executors"))
 	}

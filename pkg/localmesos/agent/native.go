@@ -56,6 +56,7 @@ func (w *worker) newNativeHost(spec *container.Spec, owner sandbox.Owner) (*nati
 	settings := native.Settings{
 		Framework: *l.Framework.ID, Executor: l.Executor.ExecutorID, Checkpoint: l.Checkpoint,
 		Recovery: o.RecoveryTimeout, ShutdownGrace: o.ExecutorShutdownGracePeriod, IP: w.agent.ip,
+		Version: o.Version, API: "http://" + w.agent.Address() + "/slave(1)/api/v1",
 	}
 	if p := l.Executor.ShutdownGracePeriod; p != nil {
 		settings.ShutdownGrace = time.Duration(p.Nanoseconds)
@@ -187,7 +188,8 @@ func (r *nativeProcess) run(p native.Process) {
 		return // the container is ending, and the executor with it
 	}
 	if r.whole {
-		h.agent.runsNested(h.worker.id()+"."+p.Container, r.spec, process)
+		id := mesos.ContainerID{Value: p.Container, Parent: &mesos.ContainerID{Value: h.worker.id()}}
+		h.agent.runsNested(id, core.LimitsOf(p.Resources, nil, h.agent.options.CgroupsEnableCFS), r.spec, process)
 	}
 	h.post(func() {
 		if r.whole {

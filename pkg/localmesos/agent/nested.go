@@ -10,23 +10,48 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// nested is a container within another. It is remembered until its executor's is
-// gone, so that its end can be asked for.
+// nested is a container that no executor has asked the agent for, mostly one
+// within another. It is remembered until its executor's is gone or somebody
+// removes it, so that its end can be asked for.
 type nested struct {
+	id mesos.ContainerID
 	// What follows is set before ready is closed.
 	ready   chan struct{}
 	spec    container.Spec
-	process *container.Process // nil if none could be started
-	ended   chan struct{}      // closed when it has ended
-	status  syscall.WaitStatus // set before
+	own     string        // the sandbox that is its own; empty for none
+	process running       // nil if none could be started
+	limits  *core.Limits  // what was asked for it, or nil if nothing was
+	ended   chan struct{} // closed when it has ended
+	status  int32         // its wait status, set before
+}
+
+// running is the process of a container.
+type running interface {
+	PID() int
+	Signal(s syscall.Signal, tree bool)
+}
+
+// lives says whether a container runs.
+func (n *nested) lives() bool {
+	select {
+	case <-n.ended:
+		return false
+	default:
+	}
+	select {
+	case <-n.ready:
+		return n.process != nil
+	default:
+		return false
+	}
 }
 
 // dotted is how a real agent writes a container's ID.
@@ -71,120 +96,6 @@ func invalidID(call string, id mesos.ContainerID, nested bool) string {
 		return "Expecting '" + call + ".container_id.parent' to be present"
 	}
 	return ""
-}
-
-// onContainers returns what serves a call about containers, or nil for another.
-func (a *Agent) onContainers(call *mesosagent.Call) wire.Handler {
-	serve := func(name string, there bool, id func() mesos.ContainerID, nested bool, h func(http.ResponseWriter, *http.Request, mesos.ContainerID) error) wire.Handler {
-		return func(w http.ResponseWriter, r *http.Request) error {
-			text := "Expecting '" + name + "' to be present"
-			if there {
-				text = invalidID(name, id(), nested)
-			}
-			if text != "" {
-				return wire.BadRequest("Failed to validate agent::Call: %s", text)
-			}
-			return h(w, r, id())
-		}
-	}
-	switch call.Type {
-	case mesosagent.Call_ATTACH_CONTAINER_INPUT:
-		return func(http.ResponseWriter, *http.Request) error {
-			return &wire.Error{
-				Status: http.StatusUnsupportedMediaType,
-				Text:   "Expecting 'Content-Type' to be application/recordio for ATTACH_CONTAINER_INPUT call",
-			}
-		}
-	case mesosagent.Call_ATTACH_CONTAINER_OUTPUT:
-		c := call.AttachContainerOutput
-		return serve("attach_container_output", c != nil, func() mesos.ContainerID { return c.ContainerID }, false, a.attachOutput)
-	case mesosagent.Call_LAUNCH_NESTED_CONTAINER:
-		c := call.LaunchNestedContainer
-		return serve("launch_nested_container", c != nil, func() mesos.ContainerID { return c.ContainerID }, true,
-			func(w http.ResponseWriter, _ *http.Request, id mesos.ContainerID) error {
-				if _, err := a.launchNested(id, c.Command, c.Container, false); err != nil {
-					return err
-				}
-				wire.WriteEmpty(w, http.StatusOK)
-				return nil
-			})
-	case mesosagent.Call_LAUNCH_NESTED_CONTAINER_SESSION:
-		c := call.LaunchNestedContainerSession
-		return serve("launch_nested_container_session", c != nil, func() mesos.ContainerID { return c.ContainerID }, true,
-			func(w http.ResponseWriter, r *http.Request, id mesos.ContainerID) error {
-				return a.session(w, r, id, c.Command, c.Container)
-			})
-	case mesosagent.Call_WAIT_NESTED_CONTAINER:
-		c := call.WaitNestedContainer
-		return serve("wait_nested_container", c != nil, func() mesos.ContainerID { return c.ContainerID }, true, a.waitNested)
-	case mesosagent.Call_KILL_NESTED_CONTAINER:
-		c := call.KillNestedContainer
-		return serve("kill_nested_container", c != nil, func() mesos.ContainerID { return c.ContainerID }, true,
-			func(w http.ResponseWriter, _ *http.Request, id mesos.ContainerID) error {
-				return a.killNested(w, id, c)
-			})
-	}
-	return nil
-}
-
-// findNested returns a nested container once it is started, or nil.
-func (a *Agent) findNested(id mesos.ContainerID) *nested {
-	n, _ := ask(a, func(time.Time) *nested { return a.nested[dotted(id)] })
-	if n != nil {
-		<-n.ready
-	}
-	return n
-}
-
-func (a *Agent) waitNested(w http.ResponseWriter, r *http.Request, id mesos.ContainerID) error {
-	media, err := wire.Accept(r)
-	if err != nil {
-		return err
-	}
-	n := a.findNested(id)
-	if n == nil {
-		return &wire.Error{Status: http.StatusNotFound, Text: "Container " + dotted(id) + " cannot be found"}
-	}
-	select {
-	case <-n.ended:
-	case <-r.Context().Done():
-		return nil // nobody is there to be told
-	}
-	status := int32(n.status)
-	body, err := a.schema.Encode(media, &mesosagent.Response{
-		Type:                mesosagent.Response_WAIT_NESTED_CONTAINER,
-		WaitNestedContainer: &mesosagent.Response_WaitNestedContainer{ExitStatus: &status},
-	})
-	if err != nil {
-		return err
-	}
-	wire.WriteBody(w, r, string(media), body)
-	return nil
-}
-
-func (a *Agent) killNested(w http.ResponseWriter, id mesos.ContainerID, c *mesosagent.Call_KillNestedContainer) error {
-	n := a.findNested(id)
-	gone := n == nil || n.process == nil
-	if !gone {
-		select {
-		case <-n.ended:
-			gone = true
-		default:
-		}
-	}
-	if gone {
-		return &wire.Error{
-			Status: http.StatusNotFound,
-			Text:   "Container '" + dotted(id) + "' cannot be found (or is already killed)",
-		}
-	}
-	signal := syscall.SIGKILL
-	if c.Signal != nil {
-		signal = syscall.Signal(*c.Signal)
-	}
-	n.process.Signal(signal, signal == syscall.SIGKILL)
-	wire.WriteEmpty(w, http.StatusOK)
-	return nil
 }
 
 // session launches a container that ends with its client.
@@ -259,10 +170,10 @@ func (a *Agent) reserve(id mesos.ContainerID) (place, error) {
 			return &wire.Error{Status: http.StatusAccepted}
 		}
 		p.worker, p.parent = a.containers[root(id)], a.nested[parent]
-		if p.worker == nil || p.worker.running == nil || (id.Parent.Parent != nil && p.parent == nil) {
+		if p.worker == nil || p.worker.running == nil || (id.Parent.Parent != nil && (p.parent == nil || !p.parent.lives())) {
 			return wire.BadRequest("Parent container %s does not exist", parent)
 		}
-		p.made = &nested{ready: make(chan struct{}), ended: make(chan struct{})}
+		p.made = &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{})}
 		a.nested[name] = p.made
 		return nil
 	})
@@ -304,6 +215,7 @@ func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.Command
 		_ = stdout.Close()
 		_ = stderr.Close()
 	}
+	p.made.own = dir
 	s = container.Spec{Dir: dir, Credential: owner.Credential, Stdout: stdout, Stderr: stderr}
 	s.Env = withVariables([]string{"PATH=" + defaultPath}, command, map[string]string{
 		"MESOS_CONTAINER_IP": a.ip, "MESOS_SANDBOX": dir,
@@ -321,7 +233,7 @@ func (a *Agent) startNested(p place, spec container.Spec, done func()) error {
 	if errors.As(err, &notExecuted) {
 		// A real agent's launch helper finds out.
 		fmt.Fprintf(spec.Stderr, "Failed to execute '%s': %s\n", spec.Path, reason(notExecuted))
-		n.status = syscall.WaitStatus(uint32(container.StatusNotExecuted) & 0xffff)
+		n.status = int32(container.StatusNotExecuted)
 		close(n.ready)
 		close(n.ended)
 		go done()
@@ -334,7 +246,7 @@ func (a *Agent) startNested(p place, spec container.Spec, done func()) error {
 	n.process = process
 	close(n.ready)
 	go func() {
-		n.status = process.Wait()
+		n.status = int32(process.Wait())
 		done()
 		close(n.ended)
 	}()
@@ -342,12 +254,12 @@ func (a *Agent) startNested(p place, spec container.Spec, done func()) error {
 }
 
 // runsNested makes a container of the default executor one that the API knows.
-func (a *Agent) runsNested(id string, spec container.Spec, process *container.Process) {
-	n := &nested{ready: make(chan struct{}), ended: make(chan struct{}), spec: spec, process: process}
+func (a *Agent) runsNested(id mesos.ContainerID, limits core.Limits, spec container.Spec, process *container.Process) {
+	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{}), spec: spec, own: spec.Dir, process: process, limits: &limits}
 	close(n.ready)
-	a.inputs.post(func(time.Time) { a.nested[id] = n })
+	a.inputs.post(func(time.Time) { a.nested[dotted(id)] = n })
 	go func() {
-		n.status = process.Wait()
+		n.status = int32(process.Wait())
 		close(n.ended)
 	}()
 }

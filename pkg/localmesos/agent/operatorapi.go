@@ -60,6 +60,8 @@ func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
 		}, nil
 	case mesosagent.Call_GET_FLAGS:
 		return &mesosagent.Response{Type: mesosagent.Response_GET_FLAGS, GetFlags: a.getFlags()}, nil
+	case mesosagent.Call_GET_METRICS:
+		return a.getMetrics(call.GetMetrics)
 	case mesosagent.Call_GET_LOGGING_LEVEL:
 		return &mesosagent.Response{
 			Type: mesosagent.Response_GET_LOGGING_LEVEL, GetLoggingLevel: &mesosagent.Response_GetLoggingLevel{Level: uint32(a.process.Level())},
@@ -78,7 +80,7 @@ func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
 	case mesosagent.Call_READ_FILE:
 		return a.readFile(call.ReadFile)
 	case mesosagent.Call_GET_CONTAINERS:
-		return a.getContainers()
+		return a.getContainers(call.GetContainers)
 	default:
 		return a.answerFromState(call.Type)
 	}
@@ -153,26 +155,6 @@ func (a *Agent) readFile(call *mesosagent.Call_ReadFile) (*mesosagent.Response, 
 	return &mesosagent.Response{
 		Type: mesosagent.Response_READ_FILE, ReadFile: &mesosagent.Response_ReadFile{Size_: uint64(size), Data: data},
 	}, nil
-}
-
-func (a *Agent) getContainers() (*mesosagent.Response, error) {
-	running, err := a.runningExecutors()
-	if err != nil {
-		return nil, err
-	}
-	out := &mesosagent.Response_GetContainers{}
-	for _, e := range running {
-		usage, err := e.usage(a.options.Clock.Now())
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		info, status := e.worker.launch.Executor, e.status()
-		out.Containers = append(out.Containers, mesosagent.Response_GetContainers_Container{
-			FrameworkID: e.worker.launch.Framework.ID, ExecutorID: &info.ExecutorID, ExecutorName: info.Name,
-			ContainerID: *status.ContainerID, ContainerStatus: &status, ResourceStatistics: &usage,
-		})
-	}
-	return &mesosagent.Response{Type: mesosagent.Response_GET_CONTAINERS, GetContainers: out}, nil
 }
 
 func getFrameworks(v core.View) *mesosagent.Response_GetFrameworks {

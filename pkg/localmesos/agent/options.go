@@ -102,8 +102,12 @@ type Options struct {
 	// (default 15 minutes)
 	RecoveryTimeout time.Duration
 	// GCDelay is how long sandboxes stay when nothing is left of their
-	// executors. (--gc_delay, default 1 week)
+	// executors, unless the disk fills up. (--gc_delay, default 1 week)
 	GCDelay time.Duration
+	// DiskUsage tells, from 0 to 1, how much of the disk that the work directory
+	// lies on is used; nil means what the machine says. The fuller it is, the
+	// less of GCDelay remains, and none at nine tenths.
+	DiskUsage func() (float64, error)
 	// FetcherCacheBytes bounds the cache for URIs that ask for it; it is emptied
 	// when the agent starts. (--fetcher_cache_size, default 2 GB)
 	FetcherCacheBytes int64
@@ -160,6 +164,9 @@ func (o *Options) validate() (parsed, error) {
 	}
 	if err := o.validateRealms(); err != nil {
 		return parsed{}, err
+	}
+	if o.DiskUsage == nil {
+		o.DiskUsage = func() (float64, error) { return diskUsage(dir) }
 	}
 	if o.Clock == nil {
 		o.Clock = clock.Real{}

@@ -6,7 +6,6 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -82,70 +81,4 @@ func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
 	}
 	o.EndArray()
 	return nil
-}
-
-// writeMetrics writes what /metrics/snapshot answers.
-func (a *Agent) writeMetrics(out *wire.Writer) error {
-	v, err := a.view()
-	if err != nil {
-		return err
-	}
-	m := map[string]float64{
-		"slave/uptime_secs":                a.options.Clock.Now().Sub(a.started).Seconds(),
-		"slave/registered":                 0,
-		"slave/container_launch_errors":    float64(v.Metrics.LaunchErrors),
-		"slave/executors_terminated":       float64(v.Metrics.ExecutorsTerminated),
-		"slave/valid_status_updates":       float64(v.Metrics.ValidUpdates),
-		"slave/invalid_status_updates":     float64(v.Metrics.InvalidUpdates),
-		"slave/valid_framework_messages":   float64(v.Metrics.ValidFrameworkMsgs),
-		"slave/invalid_framework_messages": float64(v.Metrics.InvalidFrameworkMsgs),
-		"slave/frameworks_active":          float64(len(v.Frameworks)),
-	}
-	if v.Phase == core.Registered {
-		m["slave/registered"] = 1
-	}
-	for state, name := range countedStates {
-		m["slave/tasks_"+name] = float64(v.Metrics.Tasks[state])
-	}
-	for _, f := range v.Frameworks {
-		for _, e := range f.Executors {
-			if e.Registered {
-				m["slave/executors_running"]++
-			} else {
-				m["slave/executors_registering"]++
-			}
-			m["slave/tasks_staging"] += float64(len(e.Queued))
-			for _, t := range e.Tasks {
-				switch t.GetState() {
-				case mesos.TASK_STAGING:
-					m["slave/tasks_staging"]++
-				case mesos.TASK_STARTING:
-					m["slave/tasks_starting"]++
-				case mesos.TASK_KILLING:
-					m["slave/tasks_killing"]++
-				default:
-					m["slave/tasks_running"]++
-				}
-			}
-		}
-	}
-	for _, name := range []string{
-		"slave/executors_running", "slave/executors_registering", "slave/tasks_staging",
-		"slave/tasks_starting", "slave/tasks_running", "slave/tasks_killing",
-	} {
-		m[name] += 0 // there even when nothing counts
-	}
-	o := object{out}
-	o.BeginObject()
-	for _, name := range sortedKeys(m) {
-		o.number(name, m[name])
-	}
-	o.EndObject()
-	return nil
-}
-
-// countedStates are the terminal states that metrics count, and their names.
-var countedStates = map[mesos.TaskState]string{
-	mesos.TASK_FINISHED: "finished", mesos.TASK_FAILED: "failed", mesos.TASK_KILLED: "killed",
-	mesos.TASK_LOST: "lost", mesos.TASK_GONE: "gone",
 }

@@ -38,11 +38,28 @@ type worker struct {
 	board *switchboard.Switchboard
 	// native plays the executor, if that is one of Mesos's own.
 	native *nativeHost
+	// self is the container as the operator API sees it; complete once running
+	// is set.
+	self nested
+}
+
+// signaled lets the operator API signal an executor's process.
+type signaled struct{ *container.Container }
+
+func (s signaled) Signal(signal syscall.Signal, _ bool) {
+	if signal == syscall.SIGKILL {
+		s.Destroy()
+		return
+	}
+	_ = syscall.Kill(s.PID(), signal) // it may be gone already
 }
 
 func (a *Agent) newWorker(l core.Launch) *worker {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &worker{agent: a, launch: l, ctx: ctx, destroy: cancel, limits: newMailbox[update]()}
+	return &worker{
+		agent: a, launch: l, ctx: ctx, destroy: cancel, limits: newMailbox[update](),
+		self: nested{id: mesos.ContainerID{Value: l.Container}, ready: make(chan struct{}), ended: make(chan struct{})},
+	}
 }
 
 func (w *worker) id() string { return w.launch.Container }
@@ -64,6 +81,8 @@ func (w *worker) run() {
 	w.agent.files.Attach(path.Latest(), path.Dir())
 	w.agent.files.Attach(path.Virtual(), path.Dir())
 	end := w.runIn(path.Dir(), owner)
+	w.self.status = end.Status
+	close(w.self.ended)
 	w.limits.close()
 	w.agent.forgetNested(w.id())
 	w.report(func(now time.Time) {
@@ -205,7 +224,8 @@ func noCommand(command *mesos.CommandInfo) string {
 func (w *worker) watch(c *container.Container, dir string, owner sandbox.Owner) core.Ending {
 	pid := c.PID()
 	w.report(func(time.Time) {
-		w.running = c
+		w.running, w.self.process = c, signaled{c}
+		close(w.self.ready)
 		w.agent.core.Launched(w.id(), pid)
 		if w.native != nil {
 			w.native.begin(c)
@@ -221,6 +241,7 @@ func (w *worker) watch(c *container.Container, dir string, owner sandbox.Owner) 
 	close(ended)
 	<-served
 	if err != nil {
+		w.agent.destroyErrors.Add(1)
 		w.agent.log.WithError(err).WithField("container", w.id()).Error("cannot remove a container")
 	}
 	return core.Ending{Status: int32(status), Limitation: limitation}

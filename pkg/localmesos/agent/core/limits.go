@@ -85,6 +85,14 @@ func (p *part) total(executor amount) Bound {
 	}
 }
 
+// LimitsOf are the limits of a container that has these resources, and these
+// bounds above them, to itself.
+func LimitsOf(resources []mesos.Resource, bounds map[string]mesos.Value_Scalar, cfs bool) Limits {
+	var d demand
+	d.add(&mesos.TaskInfo{Resources: resources, Limits: bounds})
+	return d.limits(nil, cfs)
+}
+
 // amount is a scalar in thousandths, the precision that Mesos keeps.
 type amount int64
 

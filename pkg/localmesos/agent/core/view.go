@@ -27,6 +27,7 @@ type ExecutorView struct {
 	Container  string
 	PID        uint32 // zero before the executor was started
 	Registered bool
+	Ending     bool // it is being ended, or has ended
 	Kind       ExecutorKind
 	Tasks      []mesos.Task
 	Queued     []mesos.TaskInfo
@@ -82,6 +83,7 @@ func (e *executorState) view() ExecutorView {
 		Container:  e.container,
 		PID:        e.pid,
 		Registered: e.state == running,
+		Ending:     e.state >= terminating,
 		Kind:       e.kind,
 		Queued:     e.queued.all(),
 	}

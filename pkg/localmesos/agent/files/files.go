@@ -131,9 +131,10 @@ func (f *Files) List(name string) ([]mesos.FileInfo, error) {
 	}
 	var infos []mesos.FileInfo
 	for _, e := range entries {
-		info, err := e.Info()
+		// Of a link, what it leads to is told.
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
 		if err != nil {
-			continue // it went away meanwhile
+			continue // it went away meanwhile, or leads nowhere
 		}
 		infos = append(infos, describe(path.Join(name, e.Name()), info))
 	}

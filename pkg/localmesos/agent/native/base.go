@@ -24,6 +24,9 @@ type Settings struct {
 	ShutdownGrace time.Duration
 	// IP is the agent's, and so the container's.
 	IP string
+	// Version is that of the Mesos that the executor comes with, and API the
+	// address of the agent's operator API, which the default executor uses.
+	Version, API string
 }
 
 type connection int

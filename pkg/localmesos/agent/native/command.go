@@ -16,6 +16,10 @@ type Command struct {
 	base
 	task    *mesos.TaskInfo
 	running Running
+	pid     int
+	// greeted and registered say that it has said what it is, and that an agent
+	// has answered it.
+	greeted, registered bool
 	// acked says that an update was acknowledged: the agent knows the task.
 	acked    bool
 	launched bool
@@ -58,10 +62,27 @@ func NewCommand(s Settings, w World) *Command {
 
 const commandSource = "executor.cpp"
 
+// Connected implements Executor.
+func (c *Command) Connected() {
+	if !c.greeted {
+		c.greeted = true
+		c.log("exec.cpp:164", "Version: %s", c.Version)
+	}
+	c.base.Connected()
+}
+
 // Event implements Executor.
 func (c *Command) Event(e *executor.Event) {
 	if c.gone {
 		return
+	}
+	if e.Type == executor.Event_SUBSCRIBED {
+		place, how := "exec.cpp:237", "registered"
+		if c.registered {
+			place, how = "exec.cpp:260", "reregistered"
+		}
+		c.registered = true
+		c.log(place, "Executor %s on agent %s", how, e.Subscribed.AgentInfo.GetID().GetValue())
 	}
 	// The real one is spared ACKNOWLEDGED by an adapter of the older driver.
 	if e.Type != executor.Event_ACKNOWLEDGED {
@@ -119,6 +140,7 @@ func (c *Command) started(pid int, err error) {
 		c.world.Exit(abortStatus)
 		return
 	}
+	c.pid = pid
 	c.log(commandSource+":740", "Forked command at %d", pid)
 	c.checks = startChecks(&c.base, c.task, c.running, c.checked, c.health)
 	c.update(c.status(c.task, mesos.TASK_RUNNING))
@@ -275,7 +297,7 @@ func (c *Command) ended(status syscall.WaitStatus) {
 	}
 	text := "Command " + Explain(status)
 	s.Message = &text
-	c.log(commandSource+":1041", "%s", text)
+	c.log(commandSource+":1041", "%s (pid: %d)", text, c.pid)
 	if c.killed && c.unhealthy {
 		s.Healthy = new(false)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
@@ -163,5 +164,26 @@ func TestCheck(t *testing.T) {
 func TestExplain(t *testing.T) {
 	if got := native.Explain(syscall.WaitStatus(64)); got != "terminated with signal Real-time signal 30" {
 		t.Errorf("signal 64 is %q", got)
+	}
+}
+
+// TestWhatTheCommandExecutorSays holds the lines of a real one.
+func TestWhatTheCommandExecutorSays(t *testing.T) {
+	s := newScript(t, command)
+	s.launch(task("t"))
+	s.started("t")
+	s.executor.Disconnected()
+	s.executor.Connected()
+	s.subscribed()
+	s.ended("t", 3<<8)
+	want := []string{
+		"Version: 1.11.0",
+		"Executor registered on agent a1", "Received SUBSCRIBED event", "Subscribed executor on host-a",
+		"Received LAUNCH event", "Starting task t", "Forked command at 100",
+		"Executor reregistered on agent a1", "Received SUBSCRIBED event", "Subscribed executor on host-a",
+		"Command exited with status 3 (pid: 100)",
+	}
+	if diff := cmp.Diff(want, s.logged); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -16,6 +16,7 @@ import (
 // with its last task.
 type Group struct {
 	base
+	greeted   bool     // it has said what it is
 	children  []*child // in the order of launch
 	ending    bool
 	unhealthy bool
@@ -98,11 +99,28 @@ func (g *Group) Event(e *executor.Event) {
 			c.acked = true
 		}
 		if len(g.children) == 0 && len(g.unacked) == 0 {
-			g.world.Exit(0)
+			g.quit()
 		}
 	case executor.Event_SHUTDOWN:
 		g.end()
 	}
+}
+
+// Connected implements Executor.
+func (g *Group) Connected() {
+	if !g.greeted {
+		g.greeted = true
+		g.log(groupSource+":1796", "Using URL %s for the streaming endpoint", g.API)
+		g.log("executor.cpp:210", "Version: %s", g.Version)
+		g.log("executor.cpp:286", "Using URL %s/executor for the executor API endpoint", g.API)
+	}
+	g.base.Connected()
+}
+
+// quit ends the executor's process.
+func (g *Group) quit() {
+	g.log("process.cpp:935", "Stopped the socket accept loop")
+	g.world.Exit(0)
 }
 
 // Disconnected implements Executor.
@@ -145,7 +163,7 @@ func (g *Group) update(c *child, s mesos.TaskStatus) {
 
 func (g *Group) launch(tasks []mesos.TaskInfo) {
 	if g.ending {
-		g.warn(groupSource+":390", "Ignoring the launch group operation as the executor is shutting down")
+		g.warn(groupSource+":382", "Ignoring the launch group operation as the executor is shutting down")
 		return
 	}
 	g.log(groupSource+":439", "Setting 'MESOS_CONTAINER_IP' to: %s", g.IP)
@@ -158,7 +176,7 @@ func (g *Group) launch(tasks []mesos.TaskInfo) {
 	}
 	for _, c := range group {
 		p := Process{
-			Task: c.task.TaskID, Role: roleOf(&c.task), Container: c.container, TTY: c.task.Container.GetTTYInfo(),
+			Task: c.task.TaskID, Role: roleOf(&c.task), Resources: c.task.Resources, Container: c.container, TTY: c.task.Container.GetTTYInfo(),
 			Started: func(_ int, err error) { g.answered(group, c, err) },
 			Ended: func(status syscall.WaitStatus) {
 				if c.end = &status; allAnswered(group) {
@@ -338,7 +356,7 @@ func (g *Group) end() {
 	if g.ending || g.gone {
 		return
 	}
-	g.log(groupSource+":1062", "Shutting down")
+	g.log(groupSource+":1048", "Shutting down")
 	g.ending = true
 	if len(g.children) == 0 || g.state != subscribed {
 		g.exit()
@@ -355,25 +373,25 @@ func (g *Group) end() {
 // that is over.
 func (g *Group) exit() {
 	if len(g.unacked) == 0 {
-		g.world.Exit(0)
+		g.quit()
 		return
 	}
 	g.log(groupSource+":1109", "Terminating after %s", core.FormatDuration(failSafe))
-	g.later(failSafe, func() { g.world.Exit(0) })
+	g.later(failSafe, func() { g.quit() })
 }
 
 func (g *Group) killTask(id mesos.TaskID, override *mesos.KillPolicy) {
 	if g.ending {
-		g.warn(groupSource+":1262", "Ignoring kill for task '%s' since the executor is shutting down", id.Value)
+		g.warn(groupSource+":1275", "Ignoring kill for task '%s' since the executor is shutting down", id.Value)
 		return
 	}
-	g.log(groupSource+":1272", "Received kill for task '%s'", id.Value)
+	g.log(groupSource+":1285", "Received kill for task '%s'", id.Value)
 	c := g.child(id)
 	switch {
 	case c == nil:
-		g.warn(groupSource+":1275", "Ignoring kill for task '%s' as it is no longer active", id.Value)
+		g.warn(groupSource+":1288", "Ignoring kill for task '%s' as it is no longer active", id.Value)
 	case c.killing:
-		g.warn(groupSource+":1282", "Ignoring kill for task '%s' as it is in the process of getting killed", id.Value)
+		g.warn(groupSource+":1295", "Ignoring kill for task '%s' as it is in the process of getting killed", id.Value)
 	default:
 		g.kill(c, graceOf(&c.task, override))
 	}
@@ -393,7 +411,7 @@ func (g *Group) kill(c *child, grace time.Duration) {
 		if g.child(c.task.TaskID) != c {
 			return
 		}
-		g.log(groupSource+":1235", "Task '%s' running in child container %s did not terminate after %s, sending SIGKILL to the container",
+		g.log(groupSource+":1249", "Task '%s' running in child container %s did not terminate after %s, sending SIGKILL to the container",
 			c.task.TaskID.Value, g.containersOf([]*child{c}), core.FormatDuration(grace))
 		c.running.Signal(syscall.SIGKILL, true)
 	})
@@ -407,7 +425,7 @@ func (g *Group) overdue(c *child, limit time.Duration) {
 	if g.child(c.task.TaskID) != c || c.killing {
 		return
 	}
-	g.log(groupSource+":1309", "Killing task %s which exceeded its maximum completion time of %s", c.task.TaskID.Value, core.FormatDuration(limit))
+	g.log(groupSource+":1327", "Killing task %s which exceeded its maximum completion time of %s", c.task.TaskID.Value, core.FormatDuration(limit))
 	c.stopTimeout, c.timedOut = nil, true
 	g.kill(c, 0)
 }
@@ -423,7 +441,7 @@ func (g *Group) checked(c *child, s *mesos.CheckStatusInfo) {
 	if g.child(c.task.TaskID) != c || c.killing {
 		return
 	}
-	g.log(groupSource+":1346", "Received check update '%s' for task '%s'", describe(s), c.task.TaskID.Value)
+	g.log(groupSource+":1361", "Received check update '%s' for task '%s'", describe(s), c.task.TaskID.Value)
 	update := g.again(c.last, mesos.REASON_TASK_CHECK_STATUS_UPDATED)
 	update.CheckStatus = s
 	g.update(c, update)
@@ -437,7 +455,7 @@ func (g *Group) health(c *child, healthy, kill bool) {
 	if healthy {
 		how = "healthy"
 	}
-	g.log(groupSource+":1396", "Received task health update for task '%s', task is %s", c.task.TaskID.Value, how)
+	g.log(groupSource+":1411", "Received task health update for task '%s', task is %s", c.task.TaskID.Value, how)
 	update := g.again(c.last, mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED)
 	update.Healthy = &healthy
 	g.update(c, update)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/native"
@@ -100,4 +101,33 @@ func TestGroupOutlivesItsAgent(t *testing.T) {
 	s.ended("b", 0)
 	s.advance(time.Hour)
 	s.want()
+}
+
+// TestWhatTheDefaultExecutorSays holds the lines of a real one.
+func TestWhatTheDefaultExecutorSays(t *testing.T) {
+	s := newScript(t, group)
+	s.launchGroup(task("a"))
+	s.started("a")
+	s.kill("a", time.Second)
+	s.ended("a", int(syscall.SIGTERM))
+	s.ack()
+	child := "c1." + s.processes["a"].Container
+	want := []string{
+		"Using URL http://agent/slave(1)/api/v1 for the streaming endpoint", "Version: 1.11.0",
+		"Using URL http://agent/slave(1)/api/v1/executor for the executor API endpoint",
+		"Received SUBSCRIBED event", "Subscribed executor on host-a",
+		"Received LAUNCH_GROUP event", "Setting 'MESOS_CONTAINER_IP' to: 127.0.0.1",
+		"Finished launching tasks [ a ] in child containers [ " + child + " ]",
+		"Waiting on child containers of tasks [ a ]", "Waiting for child container " + child + " of task 'a'",
+		"Received KILL event", "Received kill for task 'a'",
+		"Killing task a running in child container " + child + " with SIGTERM signal",
+		"Scheduling escalation to SIGKILL in 1secs from now",
+		"Child container " + child + " of task 'a' completed in state TASK_KILLED: Command terminated with signal Terminated",
+		"Killing task group containing tasks [ a ]", "Terminating after 1mins",
+		"Received ACKNOWLEDGED event", "Received ACKNOWLEDGED event", "Received ACKNOWLEDGED event",
+		"Received ACKNOWLEDGED event", "Stopped the socket accept loop",
+	}
+	if diff := cmp.Diff(want, s.logged); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -170,6 +170,7 @@ func newScript(t testing.TB, start func(native.Settings, native.World) native.Ex
 	s := &script{TB: t, now: time.Unix(1000, 0), processes: map[string]*process{}, tasks: map[string]mesos.TaskID{}}
 	s.executor = start(native.Settings{
 		Checkpoint: true, Recovery: 15 * time.Minute, ShutdownGrace: 5 * time.Second, IP: "127.0.0.1",
+		Version: "1.11.0", API: "http://agent/slave(1)/api/v1",
 	}, s)
 	s.executor.Connected()
 	s.want("subscribe with 0 updates, 0 tasks")
@@ -180,6 +181,7 @@ func newScript(t testing.TB, start func(native.Settings, native.World) native.Ex
 func (s *script) subscribed() {
 	s.event(executor.Event{Type: executor.Event_SUBSCRIBED, Subscribed: &executor.Event_Subscribed{
 		ContainerID: &mesos.ContainerID{Value: "c1"},
+		AgentInfo:   mesos.AgentInfo{ID: &mesos.AgentID{Value: "a1"}, Hostname: "host-a"},
 		FrameworkInfo: mesos.FrameworkInfo{Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_TASK_KILLING_STATE},
 		}},

@@ -50,6 +50,8 @@ type Process struct {
 	Command mesos.CommandInfo
 	// Role is what the task's resources are allocated to.
 	Role string
+	// Resources are the task's.
+	Resources []mesos.Resource
 	// Container is the nested container to run in, with a sandbox and files of
 	// its own; empty means that the process is the executor's child.
 	Container string

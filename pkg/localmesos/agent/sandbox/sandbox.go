@@ -180,6 +180,28 @@ func Nested(executor string, container, task, name string, of Owner) (dir string
 	return dir, owner, nil
 }
 
+// Standalone makes the sandbox of a container that belongs to no executor, for a
+// user or, if name is empty, for the agent's own. The error has the words of a
+// real agent.
+func Standalone(workDir, container, name string) (dir string, owner Owner, err error) {
+	dir = filepath.Join(workDir, "containers", container)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", Owner{}, err
+	}
+	if err := os.Chmod(dir, 0o750); err != nil {
+		return "", Owner{}, err
+	}
+	owner, err = lookup(name)
+	if err == nil && owner.Credential != nil {
+		err = os.Chown(dir, int(owner.UID), int(owner.GID))
+	}
+	if err != nil {
+		//lint:ignore ST1005 the words of a real agent, which travel on the wire
+		return "", Owner{}, fmt.Errorf("Failed to chown directory to '%s': %w", name, err)
+	}
+	return dir, owner, nil
+}
+
 // groups are a user's supplementary groups; a user whose groups cannot be told
 // has the main one only.
 func groups(u *user.User, main uint32) []uint32 {

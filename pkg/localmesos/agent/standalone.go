@@ -1,0 +1,248 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
+
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// launchContainer serves LAUNCH_CONTAINER: a container within another, or a
+// standalone one, which the master knows nothing of.
+func (a *Agent) launchContainer(w http.ResponseWriter, id mesos.ContainerID, c *mesosagent.Call_LaunchContainer) error {
+	if text := invalidLaunch(c); text != "" {
+		return wire.BadRequest("Failed to validate agent::Call: %s", text)
+	}
+	if id.Parent == nil {
+		if err := a.launchStandalone(id, c); err != nil {
+			return err
+		}
+	} else if _, err := a.launchNested(id, c.Command, c.Container, false); err != nil {
+		return err
+	}
+	wire.WriteEmpty(w, http.StatusOK)
+	return nil
+}
+
+// invalidLaunch says what is wrong with a LAUNCH_CONTAINER call (validate in
+// src/slave/validation.cpp), or nothing.
+func invalidLaunch(c *mesosagent.Call_LaunchContainer) string {
+	if c.ContainerID.Parent == nil {
+		for _, r := range c.Resources {
+			switch {
+			case reservedFor(r) != "", r.GetRole() != "" && r.GetRole() != "*":
+				return "'launch_container.resources' must be unreserved"
+			case r.GetDisk().GetPersistence() != nil:
+				return "'launch_container.resources' may not use persistent volumes"
+			case r.Revocable != nil:
+				return "'launch_container.resources' must be non-revocable"
+			}
+		}
+		return ""
+	}
+	if c.ContainerID.Parent.Parent == nil {
+		return ""
+	}
+	switch {
+	case len(c.Resources) > 0:
+		return "'launch_container' is invalid: containers nested at the second level or greater cannot specify resources"
+	case len(c.Limits) > 0:
+		return "'launch_container' is invalid: containers nested at the second level or greater cannot specify resource limits"
+	}
+	return ""
+}
+
+// launchStandalone starts a container that belongs to no executor.
+func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_LaunchContainer) error {
+	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{})}
+	refused, ok := ask(a, func(time.Time) *wire.Error {
+		switch {
+		case a.stopping:
+			return wire.Unavailable("Agent is stopping")
+		case a.nested[id.Value] != nil || a.containers[id.Value] != nil:
+			return &wire.Error{Status: http.StatusAccepted}
+		}
+		a.nested[id.Value] = n
+		a.workers.Add(1) // until it has ended
+		return nil
+	})
+	switch {
+	case !ok:
+		return wire.Unavailable("Agent has not finished recovery")
+	case refused != nil:
+		return refused
+	}
+	err := a.startStandalone(n, c)
+	if err != nil {
+		a.workers.Done()
+		a.inputs.post(func(time.Time) { delete(a.nested, id.Value) })
+		close(n.ready)
+		close(n.ended)
+	}
+	return err
+}
+
+func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) error {
+	command := c.Command
+	if command == nil {
+		command = &mesos.CommandInfo{}
+	}
+	dir, owner, err := sandbox.Standalone(a.options.WorkDir, n.id.Value, command.GetUser())
+	if err != nil {
+		return wire.Internal("Failed to create sandbox: " + err.Error())
+	}
+	stdout, stderr, err := sandbox.Logs(dir, owner)
+	if err != nil {
+		return wire.BadRequest("%s", err)
+	}
+	done := func() {
+		_ = stdout.Close()
+		_ = stderr.Close()
+	}
+	limits := core.LimitsOf(c.Resources, c.Limits, a.options.CgroupsEnableCFS)
+	text := a.lacking(limits)
+	if text == "" {
+		text = unsupported(c.Container)
+	}
+	if text != "" {
+		done()
+		return wire.BadRequest("%s", text)
+	}
+	spec := container.Spec{
+		ID: n.id.Value, Dir: dir, Credential: owner.Credential, Stdout: stdout, Stderr: stderr, Limits: limits,
+		Env: withVariables([]string{"PATH=" + defaultPath}, command, map[string]string{
+			"MESOS_CONTAINER_IP": a.ip, "MESOS_SANDBOX": dir,
+		}),
+	}
+	setCommand(&spec, command)
+	n.spec, n.own, n.limits = spec, dir, &limits
+	ran, err := a.runtime.Start(spec)
+	var notExecuted *container.NotExecutedError
+	if errors.As(err, &notExecuted) {
+		// A real agent's launch helper finds out.
+		fmt.Fprintf(stderr, "Failed to execute '%s': %s\n", spec.Path, reason(notExecuted))
+		n.status = int32(container.StatusNotExecuted)
+		close(n.ready)
+		close(n.ended)
+		done()
+		a.workers.Done()
+		return nil
+	}
+	if err != nil {
+		done()
+		return wire.BadRequest("%s", err)
+	}
+	n.process = signaled{ran}
+	close(n.ready)
+	if stopping, ok := ask(a, func(time.Time) bool { return a.stopping }); stopping || !ok {
+		ran.Destroy()
+	}
+	go func() {
+		defer a.workers.Done()
+		status, _, err := ran.Wait()
+		done()
+		if err != nil {
+			a.destroyErrors.Add(1)
+			a.log.WithError(err).WithField("container", n.id.Value).Error("cannot remove a container")
+		}
+		n.status = int32(status)
+		close(n.ended)
+	}()
+	return nil
+}
+
+// lacking says what resources a container has none of and cannot be without.
+func (a *Agent) lacking(l core.Limits) string {
+	if a.runtime.Version() == cgroup.None {
+		return ""
+	}
+	var texts []string
+	if l.MemMB == 0 {
+		texts = append(texts, "Failed to update subsystem 'memory': No memory resource given")
+	}
+	if l.CPUs == 0 {
+		texts = append(texts, "Failed to update subsystem 'cpu': No cpus resource given")
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "Failed to update subsystems: " + strings.Join(texts, "; ")
+}
+
+// destroyStandalone kills the containers that belong to no executor. It is the
+// loop's.
+func (a *Agent) destroyStandalone() {
+	for _, n := range a.nested {
+		if n.id.Parent == nil && n.lives() { // one that starts just now is killed by who starts it
+			n.process.Signal(syscall.SIGKILL, true)
+		}
+	}
+}
+
+// getContainers answers GET_CONTAINERS: the executors' containers, and of the
+// others those that are asked for.
+func (a *Agent) getContainers(call *mesosagent.Call_GetContainers) (*mesosagent.Response, error) {
+	executors, err := a.runningExecutors()
+	if err != nil {
+		return nil, err
+	}
+	out := &mesosagent.Response_GetContainers{}
+	for _, e := range executors {
+		usage, err := e.usage(a.options.Clock.Now())
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		info, status, name := e.worker.launch.Executor, e.status(), e.worker.launch.Executor.GetName()
+		out.Containers = append(out.Containers, mesosagent.Response_GetContainers_Container{
+			FrameworkID: e.worker.launch.Framework.ID, ExecutorID: &info.ExecutorID, ExecutorName: &name,
+			ContainerID: *status.ContainerID, ContainerStatus: &status, ResourceStatistics: &usage,
+		})
+	}
+	others, _ := ask(a, func(time.Time) []*nested {
+		var all []*nested
+		for _, id := range sortedKeys(a.nested) {
+			n := a.nested[id]
+			if (n.id.Parent != nil && call.GetShowNested()) || (n.id.Parent == nil && call.GetShowStandalone()) {
+				all = append(all, n)
+			}
+		}
+		return all
+	})
+	for _, n := range others {
+		if <-n.ready; n.lives() {
+			out.Containers = append(out.Containers, a.describeNested(n))
+		}
+	}
+	return &mesosagent.Response{Type: mesosagent.Response_GET_CONTAINERS, GetContainers: out}, nil
+}
+
+// describeNested tells of a container that runs and is no executor's. As a real
+// agent, it tells its name only, and of one within another what it may use rather
+// than what it does.
+func (a *Agent) describeNested(n *nested) mesosagent.Response_GetContainers_Container {
+	pid, usage := uint32(n.process.PID()), mesos.ResourceStatistics{}
+	if s, ok := n.process.(signaled); ok {
+		usage, _ = s.Usage() // without it, the time alone is told
+	} else if l := n.limits; l != nil {
+		const least, megabyte = 32, 1 << 20
+		bytes := uint64(max(l.MemMB, least) * megabyte)
+		usage.CPUsSoftLimit, usage.MemLimitBytes, usage.MemSoftLimitBytes = &l.CPUs, &bytes, &bytes
+	}
+	usage.Timestamp = float64(a.options.Clock.Now().UnixMicro()) / 1e6
+	return mesosagent.Response_GetContainers_Container{
+		ContainerID:        mesos.ContainerID{Value: n.id.Value},
+		ContainerStatus:    &mesos.ContainerStatus{ContainerID: &n.id, ExecutorPID: &pid},
+		ResourceStatistics: &usage,
+	}
+}
