@@ -358,12 +358,6 @@ func TestOperatorEndpoints(t *testing.T) {
 	if metrics["slave/registered"] != 1 || metrics["slave/tasks_running"] != 1 || metrics["slave/tasks_staging"] != 1 {
 		t.Errorf("metrics %v", metrics)
 	}
-	if got := f.ask(http.MethodGet, "/metrics/snapshot?timeout=x", "", "", ""); got.status != http.StatusBadRequest ||
-		got.body != "Invalid timeout 'x': Failed to convert '' to number." {
-		t.Errorf("a timeout that is none: %v", got)
-	}
-	get("/metrics/snapshot?timeout=5secs", nil)
-	get("/system/stats.json", nil)
 	var entries []struct {
 		Path, Mode string
 		Size       int

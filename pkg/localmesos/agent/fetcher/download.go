@@ -67,17 +67,14 @@ func (p *program) downloadHTTP(ctx context.Context, uri, to string) error {
 	defer root.Close()
 	f, err := p.create(root, name)
 	if err != nil {
-		//lint:ignore ST1005 the words of a real agent's fetcher
 		return fmt.Errorf("Error downloading resource: %s", reason(err))
 	}
 	code, err := p.transfer(ctx, uri, f)
 	err = errors.Join(err, f.Close())
 	switch {
 	case err != nil:
-		//lint:ignore ST1005 the words of a real agent's fetcher
 		return fmt.Errorf("Error downloading resource: %s", curlError(err))
 	case code != http.StatusOK:
-		//lint:ignore ST1005 the words of a real agent's fetcher
 		return fmt.Errorf("Error downloading resource, received HTTP return code %d", code)
 	}
 	return nil

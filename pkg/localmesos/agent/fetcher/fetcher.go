@@ -236,12 +236,14 @@ func invalid(uri mesos.CommandInfo_URI) string {
 // whatever it is.
 func basename(uri string) (string, error) {
 	if strings.ContainsAny(uri, "\\'\x00") {
-		return "", errors.New("Illegal characters in URI") //lint:ignore ST1005 the words of a real agent
+		//lint:ignore ST1005 the words of a real agent
+		return "", errors.New("Illegal characters in URI")
 	}
 	if at := strings.Index(uri, "://"); at > 1 {
 		_, name, found := strings.Cut(uri[at+len("://"):], "/")
 		if !found || name == "" {
-			return "", fmt.Errorf("Malformed URI (missing path): %s", uri) //lint:ignore ST1005 the words of a real agent
+			//lint:ignore ST1005 the words of a real agent
+			return "", fmt.Errorf("Malformed URI (missing path): %s", uri)
 		}
 		return name[strings.LastIndex(name, "/")+1:], nil
 	}
@@ -259,7 +261,8 @@ func (f *Fetcher) localPath(uri string, line func(text string)) (name string, lo
 	switch {
 	case strings.HasPrefix(name, "/"):
 	case isFile:
-		err = errors.New("File URI only supports absolute paths") //lint:ignore ST1005 the words of a real agent
+		//lint:ignore ST1005 the words of a real agent
+		err = errors.New("File URI only supports absolute paths")
 	case f.options.FrameworksHome == "":
 		//lint:ignore ST1005 the words of a real agent
 		err = errors.New("A relative path was passed for the resource but the Mesos framework home was not specified. " +
