@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
@@ -130,6 +131,7 @@ type loop struct {
 	checks    map[core.Run]checking
 	hooks     map[core.Run]context.CancelFunc
 
+	tidy       *time.Timer
 	life       context.Context // ends with Run
 	inputs     chan input
 	subscribes chan *executor.Call
@@ -166,6 +168,7 @@ func Run(ctx context.Context, o Options) error {
 		fetches:   make(map[core.Run]context.CancelFunc),
 		checks:    make(map[core.Run]checking),
 		hooks:     make(map[core.Run]context.CancelFunc),
+		tidy:      time.AfterFunc(tidyAfter, debug.FreeOSMemory),
 		life:      life,
 		inputs:    make(chan input, 64),
 		// One is on its way at most: connect asks for one at a time.
@@ -173,6 +176,7 @@ func Run(ctx context.Context, o Options) error {
 		slots:      make(chan struct{}, o.Fetches),
 		saying:     make(chan struct{}, maxSaying),
 	}
+	defer l.tidy.Stop()
 	if o.Adopted != nil {
 		err = l.adopt(o.Adopted)
 	} else {
@@ -184,6 +188,11 @@ func Run(ctx context.Context, o Options) error {
 	go l.connect()
 	return l.run(ctx)
 }
+
+// tidyAfter is how long after the last start the memory is given back that starts
+// have taken and what runs does not need. The executor's memory is its tasks'
+// room in the container.
+const tidyAfter = 500 * time.Millisecond
 
 func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)

@@ -46,6 +46,9 @@ func (l *loop) perform(e core.Effects) {
 	for _, s := range e.Starts {
 		go l.start(s)
 	}
+	if len(e.Starts) > 0 {
+		l.tidy.Reset(tidyAfter)
+	}
 	for _, k := range e.Checks {
 		l.check(k)
 	}
