@@ -113,7 +113,18 @@ func logsOf(t *testing.T) (c *told, s *sandboxes, read func(*tandemv1.ReadLogReq
 			}
 			return stream
 		}, func(task, path string) (*tandemv1.ListFilesResponse, error) {
-			return client.ListFiles(t.Context(), &tandemv1.ListFilesRequest{TaskId: task, Path: path})
+			// Page by page.
+			all := &tandemv1.ListFilesResponse{}
+			for ask := (&tandemv1.ListFilesRequest{TaskId: task, Path: path, PageSize: 1}); ; {
+				res, err := client.ListFiles(t.Context(), ask)
+				if err != nil {
+					return nil, err
+				}
+				all.Files = append(all.Files, res.Files...)
+				if ask.PageToken = res.GetNextPageToken(); ask.PageToken == "" {
+					return all, nil
+				}
+			}
 		}
 }
 

@@ -105,7 +105,7 @@ func (s *service) RunJob(ctx context.Context, req *tandemv1.RunJobRequest) (*tan
 	return &tandemv1.RunJobResponse{Version: reply.Version}, nil
 }
 
-func (s *service) ListAgents(ctx context.Context, _ *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {
+func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {
 	agents := map[string]*tandemv1.AgentView{}
 	for _, job := range s.server.opt.Reader.Jobs() {
 		if !shown(ctx, job.GetSpec().GetId()) {
@@ -126,10 +126,17 @@ func (s *service) ListAgents(ctx context.Context, _ *tandemv1.ListAgentsRequest)
 		}
 		agents[id].Leaving = r
 	}
-	return &tandemv1.ListAgentsResponse{Agents: slices.SortedFunc(maps.Values(agents), func(a, b *tandemv1.AgentView) int {
-		return cmp.Or(cmp.Compare(a.GetHostname(), b.GetHostname()), cmp.Compare(a.GetAgentId(), b.GetAgentId()))
-	})}, nil
+	all := slices.SortedFunc(maps.Values(agents), func(a, b *tandemv1.AgentView) int { return cmp.Compare(agentKey(a), agentKey(b)) })
+	part, next, err := page(all, req.GetPageSize(), req.GetPageToken(), agentKey,
+		func(a *tandemv1.AgentView, last string) bool { return agentKey(a) > last })
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.ListAgentsResponse{Agents: part, NextPageToken: next}, nil
 }
+
+// agentKey is an agent's place among all.
+func agentKey(a *tandemv1.AgentView) string { return a.GetHostname() + "\x00" + a.GetAgentId() }
 
 func (s *service) DrainAgent(ctx context.Context, req *tandemv1.DrainAgentRequest) (*tandemv1.DrainAgentResponse, error) {
 	if req.GetAgent() == "" {

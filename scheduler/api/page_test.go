@@ -77,7 +77,10 @@ func TestPages(t *testing.T) {
 		job.Labels = map[string]string{"tier": fmt.Sprint("t", n%2)}
 		view := &tandemv1.JobView{Job: &tandemv1.JobRecord{Spec: job}}
 		for slot := range int32(12) {
-			view.Instances = append(view.Instances, &tandemv1.InstanceView{Instance: &tandemv1.InstanceRecord{JobId: id, Slot: slot}})
+			view.Instances = append(view.Instances, &tandemv1.InstanceView{
+				Instance: &tandemv1.InstanceRecord{JobId: id, Slot: slot},
+				Attempts: []*tandemv1.AttemptRecord{{JobId: id, Slot: slot, AgentId: fmt.Sprint("S", slot), Hostname: fmt.Sprintf("agent%02d", slot/2)}},
+			})
 		}
 		r.jobs = append(r.jobs, view)
 		want = append(want, id)
@@ -120,6 +123,22 @@ func TestPages(t *testing.T) {
 		}
 		if len(slots) != 12 || slots[11] != 11 {
 			t.Errorf("%s: got the instances %v", name, slots)
+		}
+		var agents []string
+		for ask := (&tandemv1.ListAgentsRequest{PageSize: 5}); ; {
+			res, err := c.ListAgents(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range res.Agents {
+				agents = append(agents, a.AgentId)
+			}
+			if ask.PageToken = res.GetNextPageToken(); ask.PageToken == "" {
+				break
+			}
+		}
+		if want := "S0 S1 S2 S3 S4 S5 S6 S7 S8 S9 S10 S11"; strings.Join(agents, " ") != want {
+			t.Errorf("%s: got the agents %v, want %s", name, agents, want)
 		}
 		some, err := c.ListJobs(t.Context(), &tandemv1.ListJobsRequest{Labels: []string{"tier=t1"}, Below: "/team"})
 		if err != nil || len(some.Jobs) != 3 {
