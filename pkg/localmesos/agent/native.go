@@ -246,6 +246,9 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 	if err != nil {
 		return func() {}, &native.LaunchError{Text: err.Error()}
 	}
+	if err := linkVolumes(dir, h.dir, p.Volumes); err != nil {
+		return func() {}, &native.LaunchError{Text: err.Error()}
+	}
 	stdout, stderr, err := sandbox.Logs(dir, owner)
 	if err != nil {
 		return func() {}, &native.LaunchError{Text: err.Error()}

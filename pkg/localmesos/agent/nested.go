@@ -136,7 +136,7 @@ func (a *Agent) launchNested(id mesos.ContainerID, command *mesos.CommandInfo, i
 	if p.parent != nil {
 		<-p.parent.ready
 	}
-	spec, closeLogs, err := a.nestedSpec(p, id, command, session)
+	spec, closeLogs, err := a.nestedSpec(p, id, command, info, session)
 	var board *switchboard.Switchboard
 	if err == nil && (session || info.GetTTYInfo() != nil) {
 		if board, err = a.connect(dotted(id), info.GetTTYInfo(), &spec, session); err == nil {
@@ -188,7 +188,7 @@ func (a *Agent) reserve(id mesos.ContainerID) (place, error) {
 
 // nestedSpec is what a nested container runs, and where. The function that it
 // returns is called in any case, when nothing uses the files any more.
-func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.CommandInfo, session bool) (s container.Spec, done func(), err error) {
+func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.CommandInfo, info *mesos.ContainerInfo, session bool) (s container.Spec, done func(), err error) {
 	done = func() {}
 	dir, env, owner := a.sandboxPath(p.worker.launch).Dir(), p.worker.env, p.worker.owner
 	if p.parent != nil {
@@ -203,8 +203,12 @@ func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.Command
 		setCommand(&s, command)
 		return s, func() { _ = null.Close() }, nil
 	}
-	dir, owner, err = sandbox.Nested(dir, id.Value, "", command.GetUser(), owner)
+	above := dir
+	dir, owner, err = sandbox.Nested(above, id.Value, "", command.GetUser(), owner)
 	if err != nil {
+		return s, done, err
+	}
+	if err := linkVolumes(dir, above, info.GetVolumes()); err != nil {
 		return s, done, err
 	}
 	stdout, stderr, err := sandbox.Logs(dir, owner)

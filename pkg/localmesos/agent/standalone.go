@@ -119,6 +119,10 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 		done()
 		return wire.BadRequest("%s", text)
 	}
+	if err := linkVolumes(dir, "", c.Container.GetVolumes()); err != nil {
+		done()
+		return wire.BadRequest("%s", err)
+	}
 	spec := container.Spec{
 		ID: n.id.Value, Dir: dir, Credential: owner.Credential, Stdout: stdout, Stderr: stderr, Limits: limits,
 		Env: withVariables([]string{"PATH=" + defaultPath}, command, map[string]string{

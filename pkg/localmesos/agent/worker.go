@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -129,6 +128,9 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	if text := unsupported(w.launch.Executor.Container); text != "" {
 		return w.failed(text, int32(container.StatusNone))
 	}
+	if err := linkVolumes(dir, "", w.launch.Executor.Container.GetVolumes()); err != nil {
+		return w.failed(err.Error(), int32(container.StatusNone))
+	}
 	if err := w.link(dir, owner, w.launch.Volumes); err != nil {
 		return w.failed(err.Error(), int32(container.StatusNone))
 	}
@@ -169,12 +171,6 @@ func unsupported(c *mesos.ContainerInfo) string {
 	for _, network := range c.GetNetworkInfos() {
 		if network.GetName() != "" {
 			return fmt.Sprintf("Unknown CNI network '%s'", network.GetName())
-		}
-	}
-	for _, v := range c.GetVolumes() {
-		path := v.GetSource().GetSandboxPath()
-		if path.GetType() == mesos.Volume_Source_SandboxPath_SELF && !filepath.IsAbs(v.ContainerPath) {
-			return "'container_path' is relative for SANDBOX_PATH volume SELF type"
 		}
 	}
 	return ""

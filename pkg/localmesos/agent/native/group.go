@@ -176,7 +176,7 @@ func (g *Group) launch(tasks []mesos.TaskInfo) {
 	}
 	for _, c := range group {
 		p := Process{
-			Task: c.task.TaskID, Role: roleOf(&c.task), Resources: c.task.Resources, Container: c.container, TTY: c.task.Container.GetTTYInfo(),
+			Task: c.task.TaskID, Role: roleOf(&c.task), Resources: c.task.Resources, Container: c.container, TTY: c.task.Container.GetTTYInfo(), Volumes: c.task.Container.GetVolumes(),
 			Started: func(_ int, err error) { g.answered(group, c, err) },
 			Ended: func(status syscall.WaitStatus) {
 				if c.end = &status; allAnswered(group) {

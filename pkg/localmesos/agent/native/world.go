@@ -55,6 +55,8 @@ type Process struct {
 	// Container is the nested container to run in, with a sandbox and files of
 	// its own; empty means that the process is the executor's child.
 	Container string
+	// Volumes are what a nested container's sandbox is to show.
+	Volumes []mesos.Volume
 	// TTY gives a nested container a terminal.
 	TTY *mesos.TTYInfo
 	// Started says that the process runs, or why it does not.
