@@ -47,30 +47,37 @@ func (c *Core) parseVolumeID(id string) (state.TaskName, bool) {
 	return state.ParseTaskName(name)
 }
 
+// volumeOf is the ID of the volume that a resource is, or is reserved for, or
+// nothing.
+func volumeOf(r *mesos.Resource) string {
+	if len(r.Reservations) == 0 || r.Name != "disk" {
+		return ""
+	}
+	if persistence := r.GetDisk().GetPersistence(); persistence != nil {
+		return persistence.ID
+	}
+	for _, l := range r.Reservations[len(r.Reservations)-1].GetLabels().GetLabels() {
+		if l.Key == volumeLabel {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
+
 // sift takes what belongs to volumes out of the resources of an offer, and notes
 // it in the agent's pool. What it returns may be launched with.
 func (c *Core) sift(p *pool, resources []mesos.Resource) []mesos.Resource {
-	of := func(r *mesos.Resource) string {
-		if r.Name != "disk" || len(r.Reservations) == 0 {
-			return ""
-		}
-		if persistence := r.GetDisk().GetPersistence(); persistence != nil {
-			return persistence.ID
-		}
-		for _, l := range r.Reservations[len(r.Reservations)-1].GetLabels().GetLabels() {
-			if l.Key == volumeLabel {
-				return l.GetValue()
-			}
-		}
-		return ""
+	some := false
+	for i := range resources {
+		some = some || volumeOf(&resources[i]) != ""
 	}
-	if !slices.ContainsFunc(resources, func(r mesos.Resource) bool { return of(&r) != "" }) {
+	if !some {
 		return resources
 	}
 	rest := make([]mesos.Resource, 0, len(resources))
 	for i := range resources {
 		r := &resources[i]
-		switch id := of(r); {
+		switch id := volumeOf(r); {
 		case id == "":
 			rest = append(rest, *r)
 		case r.GetDisk().GetPersistence() != nil:
