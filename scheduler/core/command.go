@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -72,6 +73,10 @@ func (c *Core) submit(s *Submit, from *retreat, r *Reply) {
 		has = j.rec.Version
 	}
 	if r.Refused = checkVersion(id, s.ExpectedVersion, has); r.Refused != nil {
+		return
+	}
+	if len(s.Job.GetVolumes()) > 0 && !slices.ContainsFunc(c.cfg.Roles, func(role string) bool { return role != resource.AnyRole }) {
+		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s asks for volumes, and Mesos keeps none for role *: start the scheduler with a role of its own (--role)", id)}
 		return
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 // volume carries out a line about volumes:
@@ -78,4 +79,20 @@ func offeredVolume(t *testing.T, text, role string, there bool) mesos.Resource {
 		}
 	}
 	return r
+}
+
+// TestVolumesNeedARole: Mesos reserves nothing for *.
+func TestVolumesNeedARole(t *testing.T) {
+	job := parseJob(t, []string{"/db", "service", "1", "volume=data:100"})
+	for _, c := range []struct {
+		roles []string
+		taken bool
+	}{{[]string{"*"}, false}, {[]string{"prod"}, true}, {[]string{"*", "prod"}, true}} {
+		cfg := testConfig()
+		cfg.Roles = c.roles
+		e := New(cfg, state.Snapshot{}).Step(epoch, Command{ID: 1, Submit: &Submit{Job: job}})
+		if len(e.Replies) != 1 || (e.Replies[0].Refused == nil) != c.taken {
+			t.Errorf("with roles %v a job with volumes is answered with %v", c.roles, e.Replies)
+		}
+	}
 }
