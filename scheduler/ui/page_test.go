@@ -187,6 +187,10 @@ func team(large int32) state.Snapshot {
 	for slot := range int32(2) {
 		s.Instances = append(s.Instances, instanceRecord("/ml/training", slot, waiting, "waiting: 40 agents seen, 40 lack cpus"))
 	}
+	s.Volumes = []*tandemv1.VolumeRecord{{
+		Id: "ml_training.0.1.data.fw", JobId: "/ml/training", Name: "data", Hostname: "agent3", Size: 10240,
+		State: tandemv1.VolumeState_VOLUME_STATE_LOST, Reason: "agent agent3 is gone for good",
+	}}
 	for slot := range large {
 		s.Instances = append(s.Instances, instanceRecord("/payments/api", slot, running, ""))
 		s.Attempts = append(s.Attempts, attemptRecord("/payments/api", slot, tandemv1.TaskState_TASK_RUNNING, ""))
@@ -275,6 +279,11 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 	p.Goto("/agents")
 	p.AwaitText(".count", "40")
 	few("agents")
+	p.Goto("/volumes")
+	p.AwaitText("tbody", "LOST: agent agent3 is gone for good")
+	save(state.PutVolume(&tandemv1.VolumeRecord{Id: "ml_training.1.4.data.fw", JobId: "/ml/training", Slot: 1, Name: hostile, State: tandemv1.VolumeState_VOLUME_STATE_PURGING}))
+	p.AwaitText("tbody", "PURGING")
+	few("volumes")
 	p.Goto("/events")
 	p.AwaitText("tbody", "payments_api.7.1.web")
 	save(state.PutJob(jobRecord("/late/comer", 0, tandemv1.JobPhase_JOB_PHASE_RUNNING, "")))
@@ -294,7 +303,7 @@ func TestEveryViewCanBeHeard(t *testing.T) {
 	base, _, c := serve(t, team(5), "ready\n")
 	c.explanation = &tandemv1.Explanation{Waiting: 2, Summary: "no agent has been offered yet"}
 	p := browser.Open(t, base, "/")
-	for _, path := range []string{"/", "/jobs/payments/api", "/jobs/ml/training", "/tasks/payments_api.0.1.web", "/agents", "/events", "/jobs/gone", "/tasks/nothing"} {
+	for _, path := range []string{"/", "/jobs/payments/api", "/jobs/ml/training", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events", "/jobs/gone", "/tasks/nothing"} {
 		p.Goto(path)
 		p.Await(`document.querySelector("h1")`)
 		if path != "/tasks/nothing" {

@@ -31,7 +31,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //	/                   all jobs
 //	/jobs/<job>         one job
 //	/tasks/<task ID>    one task
-//	/agents, /events    what they say
+//	/agents, /volumes,
+//	/events             what they say
 //	/ui/<file>          what the page is made of
 func Route(mux *http.ServeMux) error {
 	files := map[string]file{}
@@ -48,7 +49,7 @@ func Route(mux *http.ServeMux) error {
 		return fmt.Errorf("cannot read the page: %w", err)
 	}
 	index := func(w http.ResponseWriter, r *http.Request) { files["index.html"].serve(w, r, "index.html") }
-	for _, pattern := range []string{"GET /{$}", "GET /jobs/{job...}", "GET /tasks/{task}", "GET /agents", "GET /events"} {
+	for _, pattern := range []string{"GET /{$}", "GET /jobs/{job...}", "GET /tasks/{task}", "GET /agents", "GET /volumes", "GET /events"} {
 		mux.HandleFunc(pattern, index)
 	}
 	mux.HandleFunc("GET /ui/{file}", func(w http.ResponseWriter, r *http.Request) {

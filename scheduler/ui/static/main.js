@@ -6,6 +6,7 @@ import { overview } from "./overview.js";
 import { job } from "./job.js";
 import { task } from "./task.js";
 import { agents } from "./agents.js";
+import { volumes } from "./volumes.js";
 import { events } from "./events.js";
 import { greet, login } from "./login.js";
 
@@ -27,6 +28,7 @@ function framework(f) {
 function viewOf(path) {
   if (path === "/") return [overview];
   if (path === "/agents") return [agents];
+  if (path === "/volumes") return [volumes];
   if (path === "/events") return [events];
   if (path.startsWith("/jobs/")) return [job, decodeURIComponent(path.slice("/jobs".length))];
   if (path.startsWith("/tasks/")) return [task, decodeURIComponent(path.slice("/tasks/".length))];
