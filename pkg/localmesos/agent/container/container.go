@@ -67,6 +67,8 @@ type Container struct {
 	children map[*Process]struct{}
 
 	oom *oomWatch // nil without the memory controller
+	// pressure is guarded by mu; nil but on v1, and when the container is gone.
+	pressure *pressure
 	// killing is added to while destroyed turns true, and never after.
 	killing sync.WaitGroup
 }
@@ -160,6 +162,12 @@ func (c *Container) prepare(spec Spec) (processes *cgroup.Group, err error) {
 	c.oom, err = watchOOM(c.group, c.outOfMemory)
 	if err != nil {
 		return nil, err
+	}
+	if r.host.Version == cgroup.V1 && c.group.Has("memory") {
+		c.pressure, err = watchPressure(memoryDir(c.group))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel may be built without it
+			return nil, err
+		}
 	}
 	if err := c.set(spec.Limits, true); err != nil {
 		return nil, err
@@ -275,6 +283,17 @@ func (c *Container) Wait() (Status, *core.Limitation, error) {
 	return status, limitation, c.remove()
 }
 
+func (c *Container) forgetPressure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pressure == nil {
+		return nil
+	}
+	p := c.pressure
+	c.pressure = nil
+	return p.close()
+}
+
 // remove kills what is left and removes the cgroups.
 func (c *Container) remove() error {
 	if c.oom != nil {
@@ -283,7 +302,7 @@ func (c *Container) remove() error {
 	if c.group == nil {
 		return nil
 	}
-	if err := c.kill(); err != nil {
+	if err := errors.Join(c.forgetPressure(), c.kill()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), DestroyTimeout)

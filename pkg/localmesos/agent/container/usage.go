@@ -44,6 +44,11 @@ func (c *Container) Usage() (mesos.ResourceStatistics, error) {
 	if u.Memory != nil {
 		c.memory(&s, u.Memory, limits)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pressure != nil {
+		c.pressure.tell(&s)
+	}
 	return s, nil
 }
 
