@@ -72,6 +72,10 @@ func Resources(op *mesos.Offer_Operation) []*mesos.Resource {
 		return pointers(op.Destroy.Volumes)
 	case op.Type == mesos.Offer_Operation_GROW_VOLUME && op.GrowVolume != nil:
 		return []*mesos.Resource{&op.GrowVolume.Volume, &op.GrowVolume.Addition}
+	case op.Type == mesos.Offer_Operation_CREATE_DISK && op.CreateDisk != nil:
+		return []*mesos.Resource{&op.CreateDisk.Source}
+	case op.Type == mesos.Offer_Operation_DESTROY_DISK && op.DestroyDisk != nil:
+		return []*mesos.Resource{&op.DestroyDisk.Source}
 	case op.Type == mesos.Offer_Operation_SHRINK_VOLUME && op.ShrinkVolume != nil:
 		return []*mesos.Resource{&op.ShrinkVolume.Volume}
 	}

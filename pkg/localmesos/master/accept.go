@@ -44,6 +44,7 @@ func (c *core) accept(f *framework, call *scheduler.Call_Accept, sent wire.Prese
 	}
 	first := f.offers[offerID(call.OfferIDs[0].Value)]
 	acc := acceptance{core: c, f: f, a: c.agents[first.agent], role: first.role}
+	f.counts["offers/accepted"] += len(call.OfferIDs)
 	for _, id := range call.OfferIDs {
 		o := f.offers[offerID(id.Value)]
 		acc.offered = acc.offered.Add(o.resources)
@@ -135,6 +136,7 @@ func tasksOf(op *mesos.Offer_Operation) ([]mesos.TaskInfo, bool) {
 // tell sends a status for a task that is not launched.
 func (c *core) tell(f *framework, task *mesos.TaskInfo, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
 	c.metrics.states[state]++
+	f.countEnded(state)
 	status := c.status(task.TaskID, state, reason, message)
 	status.AgentID = &mesos.AgentID{Value: task.AgentID.Value}
 	f.update(status)
@@ -279,6 +281,7 @@ func (acc *acceptance) launch(task *mesos.TaskInfo) {
 		acc.useExecutor(task.Executor)
 	}
 	acc.useTask(task)
+	acc.f.count("operations", mesos.Offer_Operation_LAUNCH.String())
 	acc.a.link.RunTask(acc.f.info, *task)
 }
 
@@ -315,6 +318,7 @@ func (acc *acceptance) launchGroup(op *mesos.Offer_Operation, typed bool) {
 	for i := range group.Tasks {
 		acc.useTask(&group.Tasks[i])
 	}
+	acc.f.count("operations", mesos.Offer_Operation_LAUNCH_GROUP.String())
 	acc.a.link.RunTaskGroup(acc.f.info, *executor, *group)
 }
 

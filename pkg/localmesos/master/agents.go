@@ -353,6 +353,7 @@ func (c *core) loseTask(f *framework, t *task, reason mesos.TaskStatus_Reason, m
 // endTask ends a task in a state that the master decides.
 func (c *core) endTask(f *framework, t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
 	c.metrics.states[state]++
+	f.countEnded(state)
 	status := c.status(t.info.TaskID, state, reason, message)
 	t.identify(&status)
 	t.info.State = state.Enum()

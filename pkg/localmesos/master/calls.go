@@ -109,6 +109,7 @@ func (c *core) caller(id, principal, streamID string, hasStreamID bool) (*framew
 
 // handle does what a call other than SUBSCRIBE asks for.
 func (c *core) handle(f *framework, call *scheduler.Call, sent wire.Presence) error {
+	f.count("calls", call.Type.String())
 	switch call.Type {
 	case scheduler.Call_TEARDOWN:
 		c.removeFramework(f)

@@ -90,7 +90,8 @@ type framework struct {
 	executors   map[agentID]map[executorID]*executor
 	offers      map[offerID]*offer
 	constraints *constraints
-	operations  []*operation // those with an ID
+	operations  []*operation   // those with an ID
+	counts      map[string]int // by the name of a metric
 }
 
 // agent is an agent that is registered.
@@ -337,6 +338,7 @@ func (c *core) newOfferID() offerID {
 // send gives a framework an event, if it is connected.
 func (f *framework) send(e *scheduler.Event) {
 	if f.connected {
+		f.countSent(e)
 		f.events.Send(e)
 	}
 }

@@ -42,6 +42,11 @@ func (c *core) subscribe(s *subscription) frameworkID {
 		s.events.Close()
 		return ""
 	}
+	if s.info.ID.GetValue() == "" {
+		c.metrics.messages["register_framework"]++
+	} else {
+		c.metrics.messages["reregister_framework"]++
+	}
 	if err := c.subscribable(s); err != nil {
 		s.refuse(err.Error())
 		return ""
@@ -73,6 +78,7 @@ func (c *core) subscribe(s *subscription) frameworkID {
 		}
 	}
 	f.constraints = s.constraints
+	f.count("calls", scheduler.Call_SUBSCRIBE.String())
 	active := f.connected
 	c.connect(f, s)
 	c.allocator.SetFramework(c.allocatable(f, s.suppressed))
@@ -116,6 +122,7 @@ func (c *core) addFramework(id frameworkID, info mesos.FrameworkInfo) *framework
 		tasks:      make(map[taskID]*task),
 		executors:  make(map[agentID]map[executorID]*executor),
 		offers:     make(map[offerID]*offer),
+		counts:     newCounts(),
 	}
 	c.frameworks[id] = f
 	return f
@@ -253,6 +260,7 @@ func (c *core) killRemoved(f *framework, t *task) {
 	status := c.status(t.info.TaskID, mesos.TASK_KILLED, mesos.REASON_FRAMEWORK_REMOVED, "Framework "+string(f.id)+" removed")
 	t.identify(&status)
 	t.info.State = mesos.TASK_KILLED.Enum()
+	f.countEnded(mesos.TASK_KILLED)
 	t.addStatus(status)
 	c.tellTaskUpdated(t, status)
 	c.freeTask(f, t)

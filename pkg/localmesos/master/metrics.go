@@ -27,7 +27,10 @@ func (m *metrics) init() {
 	for _, name := range []string{
 		"decline_offers", "executor_to_framework", "exited_executor", "framework_to_executor", "kill_task", "launch_tasks",
 		"reconcile_tasks", "register_slave", "reregister_slave", "resource_request", "revive_offers", "status_update",
-		"status_update_acknowledgement", "suppress_offers", "unregister_slave",
+		"status_update_acknowledgement", "suppress_offers", "unregister_slave", "register_framework", "reregister_framework",
+		"operation_status_update", "operation_status_update_acknowledgement", "reconcile_operations",
+		// What nobody sends here.
+		"authenticate", "deactivate_framework", "unregister_framework", "update_slave",
 	} {
 		m.messages[name] = 0
 	}
@@ -75,6 +78,14 @@ func (c *core) snapshot() map[string]float64 {
 		"master/invalid_status_updates":  float64(c.metrics.invalidStatusUpdates),
 		"master/frameworks_connected":    0,
 		"master/frameworks_disconnected": 0,
+
+		"master/operator_event_stream_subscribers": float64(len(c.watchers)),
+		// Nothing waits in a queue, is dropped, or comes out of a cache.
+		"master/event_queue_dispatches":    0,
+		"master/event_queue_http_requests": 0,
+		"master/event_queue_messages":      0,
+		"master/dropped_messages":          0,
+		"master/http_cache_hits":           0,
 	}
 	for _, f := range c.frameworks {
 		if f.connected {
@@ -100,6 +111,10 @@ func (c *core) snapshot() map[string]float64 {
 	values["master/slaves_active"] = values["master/slaves_connected"]
 	values["master/slaves_inactive"] = values["master/slaves_disconnected"]
 	for _, name := range []string{"cpus", "gpus", "mem", "disk"} {
+		// Nobody estimates what could be lent here.
+		for _, kind := range []string{"total", "used", "percent"} {
+			values["master/"+name+"_revocable_"+kind] = 0
+		}
 		all, some := total.Scalar(name).Float(), used.Scalar(name).Float()
 		values["master/"+name+"_total"], values["master/"+name+"_used"] = all, some
 		values["master/"+name+"_percent"] = 0
@@ -112,14 +127,38 @@ func (c *core) snapshot() map[string]float64 {
 	}
 	for _, state := range []mesos.TaskState{
 		mesos.TASK_FINISHED, mesos.TASK_FAILED, mesos.TASK_KILLED, mesos.TASK_LOST, mesos.TASK_ERROR, mesos.TASK_DROPPED, mesos.TASK_GONE,
+		mesos.TASK_GONE_BY_OPERATOR,
 	} {
 		values["master/tasks_"+stateName(state)] = float64(c.metrics.states[state])
 	}
 	for name, n := range c.metrics.messages {
 		values["master/messages_"+name] = float64(n)
 	}
+	c.frameworkMetrics(values)
+	c.allocatorMetrics(values)
 	maps.Copy(values, process.Metrics())
 	return values
+}
+
+// allocatorMetrics adds what the allocator has to share, and of roles with quotas
+// and all others what they have of it.
+func (c *core) allocatorMetrics(values map[string]float64) {
+	var total, held resource.Sum
+	for _, a := range c.agents {
+		total.Add(a.total.Scalars())
+		held.Add(a.used().Scalars())
+		held.Add(offered(a.offers).Scalars())
+	}
+	all, taken := total.Total(), held.Total()
+	for _, name := range []string{"cpus", "mem", "disk"} {
+		values["allocator/mesos/resources/"+name+"/total"] = all.Scalar(name).Float()
+		values["allocator/mesos/resources/"+name+"/offered_or_allocated"] = taken.Scalar(name).Float()
+	}
+	for _, role := range c.roles() {
+		for name, n := range c.consumedQuota(role) {
+			values["allocator/mesos/quota/roles/"+role+"/resources/"+name+"/consumed"] = n.Float()
+		}
+	}
 }
 
 func stateName(s mesos.TaskState) string {

@@ -195,6 +195,7 @@ func (c *core) decline(f *framework, call *scheduler.Call_Decline) {
 	refuse := refusal(call.Filters)
 	for _, id := range call.OfferIDs {
 		if o := f.offers[offerID(id.Value)]; o != nil {
+			f.counts["offers/declined"]++
 			c.removeOffer(o, refuse)
 		}
 	}

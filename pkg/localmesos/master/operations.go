@@ -37,6 +37,9 @@ func validateOperation(rules *validation.Operation, op *mesos.Offer_Operation) e
 		return validation.GrowVolume(op.GrowVolume)
 	case mesos.Offer_Operation_SHRINK_VOLUME:
 		return validation.ShrinkVolume(op.ShrinkVolume)
+	case mesos.Offer_Operation_CREATE_DISK, mesos.Offer_Operation_DESTROY_DISK:
+		// Here, no resource provider manages anything.
+		return errors.New("'source' is not managed by a resource provider")
 	}
 	return fmt.Errorf("%s operations are not supported by this master", op.Type)
 }
@@ -53,6 +56,9 @@ func soundOperation(op *mesos.Offer_Operation) error {
 		mesos.Offer_Operation_UNRESERVE: {op.Unreserve == nil, "An", "unreserve"},
 		mesos.Offer_Operation_CREATE:    {op.Create == nil, "A", "create"},
 		mesos.Offer_Operation_DESTROY:   {op.Destroy == nil, "A", "destroy"},
+
+		mesos.Offer_Operation_CREATE_DISK:  {op.CreateDisk == nil, "A", "create_disk"},
+		mesos.Offer_Operation_DESTROY_DISK: {op.DestroyDisk == nil, "A", "destroy_disk"},
 	}[op.Type]
 	if missing.absent {
 		//lint:ignore ST1005 a real master's text
@@ -196,6 +202,7 @@ func (c *core) apply(a *agent, f *framework, op *mesos.Offer_Operation, conversi
 		AgentID: &mesos.AgentID{Value: string(a.id)}, Info: *op, LatestStatus: pending, UUID: mesos.UUID{Value: id[:]},
 	}}
 	if f != nil {
+		f.count("operations", op.Type.String())
 		o.info.FrameworkID = &mesos.FrameworkID{Value: string(f.id)}
 		if op.ID != nil {
 			f.operations = append(f.operations, o)

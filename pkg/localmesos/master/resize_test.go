@@ -67,16 +67,20 @@ func TestFrameworksResizeVolumes(t *testing.T) {
 			`{"type":"GROW_VOLUME","id":{"value":"grow"},"grow_volume":{"volume":`+volume(50)+`,"addition":`+reserved("disk", 10, "")+`}}`,
 			`{"type":"SHRINK_VOLUME","id":{"value":"too early"},"shrink_volume":{"volume":`+volume(60)+`,"subtract":{"value":5}}}`,
 			`{"type":"GROW_VOLUME","id":{"value":"nothing"}}`,
+			`{"type":"CREATE_DISK","id":{"value":"disk"},"create_disk":{"target_type":"MOUNT","source":{"name":"disk","type":"SCALAR","scalar":{"value":1}}}}`,
+			`{"type":"DESTROY_DISK","id":{"value":"no disk"}}`,
 		))
 		var lines []string
 		for line := range strings.Lines(s.statuses()) {
 			lines = append(lines, line)
 		}
-		if len(lines) != 2 || !strings.HasPrefix(lines[1], "too early OPERATION_ERROR Invalid SHRINK_VOLUME operation: ") {
-			t.Fatalf("%q", lines)
-		}
-		if lines[0] != "nothing OPERATION_ERROR Operation attempted with invalid resources: A GROW_VOLUME operation must have the Offer.Operation.grow_volume field set\n" {
-			t.Errorf("%q", lines[0])
+		w.expect(strings.Join(lines[:2], ""),
+			"nothing OPERATION_ERROR Operation attempted with invalid resources: A GROW_VOLUME operation must have the Offer.Operation.grow_volume field set\n"+
+				"no disk OPERATION_ERROR Operation attempted with invalid resources: A DESTROY_DISK offer operation must have the Offer.Operation.destroy_disk field set.\n")
+		w.expect(strings.Join(lines[3:], ""),
+			"disk OPERATION_ERROR 'source' is not managed by a resource provider; on agent "+masterID+"-S0 at slave(1)@127.0.0.1:5051 (127.0.0.1)\n")
+		if !strings.HasPrefix(lines[2], "too early OPERATION_ERROR Invalid SHRINK_VOLUME operation: ") {
+			t.Errorf("%q", lines)
 		}
 		if slaves := w.get("/slaves"); !strings.Contains(slaves, `"scalar":{"value":60.0}`) {
 			t.Errorf("the volume has not grown: %s", slaves)

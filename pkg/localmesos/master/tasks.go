@@ -199,6 +199,7 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 		t.info.State = &latest
 		if !t.freed && (terminal(latest) || latest == mesos.TASK_UNREACHABLE) {
 			c.metrics.states[latest]++
+			f.countEnded(latest)
 			c.freeTask(f, t)
 		}
 	}
@@ -247,7 +248,6 @@ func (c *core) kill(f *framework, call *scheduler.Call_Kill) {
 
 // shutdownExecutor handles SHUTDOWN.
 func (c *core) shutdownExecutor(f *framework, call *scheduler.Call_Shutdown) {
-	c.metrics.messages["shutdown_executor"]++
 	if a := c.agents[agentID(call.AgentID.Value)]; a != nil && a.connected {
 		a.link.ShutdownExecutor(mesos.FrameworkID{Value: string(f.id)}, call.ExecutorID)
 	}
