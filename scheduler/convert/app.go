@@ -78,13 +78,14 @@ func app(o object, parent string) Converted {
 		w.Kill = &tandemv1.KillSettings{GracePeriod: o.seconds("taskKillGracePeriodSeconds", 0)}
 	}
 	if c := o.inside("container"); len(c.keys) > 0 {
+		volumes(c, o.inside("residency"), job)
 		container(c)
 	}
 	networks(o)
 	o.leave("dependencies", noOrder)
 	o.leave("acceptedResourceRoles", "left out: the scheduler takes what is offered to its own role")
 	o.leave("role", "left out: each team's scheduler has its own role")
-	o.leave("residency", "left out with its persistent volumes")
+	o.forget("residency") // it means nothing without volumes
 	o.leave("storeUrls", "left out: use fetch")
 	if e := o.text("executor"); e != "" && e != "//cmd" {
 		o.remark("executor", "left out: workloads are run by Tandem's own executor")
@@ -395,7 +396,7 @@ func fetches(o object, key string) []*tandemv1.Fetch {
 }
 
 // container says what becomes of a container's parts. Its ports were taken
-// with the others.
+// with the others, and its volumes before.
 func container(c object) {
 	image := c.inside("docker")
 	image.leave("image", noImage)
@@ -416,7 +417,6 @@ func container(c object) {
 		}
 	}
 	image.rest()
-	c.leave("volumes", "left out: see volumes in docs/jobs.md for what there is")
 	c.leave("linuxInfo", "left out: see linux in docs/jobs.md for what there is")
 	c.forget("type")
 	c.rest()
