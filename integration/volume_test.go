@@ -71,7 +71,7 @@ func TestAVolumeKeepsWhatIsWrittenToIt(t *testing.T) {
 		t.Fatalf("tandem volume purge: %s", r)
 	}
 	eventually(t, func() string {
-		if r := s.tandem("volumes"); !strings.Contains(r.String(), "there are no volumes") {
+		if r := s.tandem("volume", "list"); !strings.Contains(r.String(), "there are no volumes") {
 			return r.String()
 		}
 		if reserved := c.reserved(t, volume.Id); reserved != "" {

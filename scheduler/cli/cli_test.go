@@ -71,6 +71,8 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 		return f.bump(c.Run.JobID)
 	case c.Reconcile, c.Teardown:
 		return core.Reply{Tasks: 3}, nil
+	case c.PurgeVolume != nil:
+		return f.purge(c.PurgeVolume)
 	case c.Explain != nil:
 		return core.Reply{Explanation: explanation(c.Explain)}, nil
 	}
@@ -232,6 +234,20 @@ func (f *fake) Agents() map[string]*tandemv1.AgentRecord {
 }
 
 // Volumes are one that a running instance has, and one that is purged.
+// purge purges the second volume; the first is in use.
+func (f *fake) purge(p *core.PurgeVolume) (core.Reply, error) {
+	for i, v := range f.Volumes() {
+		switch {
+		case v.Id != p.ID:
+		case i == 0:
+			return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "instance 0 of job /web runs with volume " + v.Id + ": stop the job first"}
+		default:
+			return core.Reply{Volume: v}, nil
+		}
+	}
+	return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no volume " + p.ID}
+}
+
 func (f *fake) Volumes() []*tandemv1.VolumeRecord {
 	return []*tandemv1.VolumeRecord{{
 		Id: "web.0.1.data.4e3e-0000", JobId: "/web", Name: "data", Attempt: 1, AgentId: "S1", Hostname: "agent1",

@@ -3,17 +3,30 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
-func newVolumes(sys *System) *cobra.Command {
+func newVolume(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "volume list|purge",
+		Short: "List persistent volumes, or destroy them",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newVolumeList(sys), newVolumePurge(sys))
+	return cmd
+}
+
+func newVolumeList(sys *System) *cobra.Command {
 	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
-		Use:   "volumes [JOB]",
+		Use:   "list [JOB]",
 		Short: "List persistent volumes",
 		Long: `Lists the persistent volumes that instances have, or had: a volume outlives its instance and its
 job until it is purged.`,
@@ -25,7 +38,7 @@ job until it is purged.`,
 			}
 			req := &tandemv1.ListVolumesRequest{}
 			if len(args) > 0 {
-				req.JobId = args[0]
+				req.JobId = jobID(args[0])
 			}
 			res, err := c.ListVolumes(cmd.Context(), req)
 			if err != nil {
@@ -51,23 +64,11 @@ func printVolumes(sys *System, volumes []*tandemv1.VolumeRecord) {
 	t := &table{}
 	t.add("JOB", "INSTANCE", "VOLUME", "MIB", "AGENT", "STATE", "ID")
 	for _, v := range volumes {
-		state := v.GetState().String()[len("VOLUME_STATE_"):]
-		if v.GetReason() != "" {
-			state += ": " + v.GetReason()
-		}
+		state := because(strings.TrimPrefix(v.GetState().String(), "VOLUME_STATE_"), v.GetReason())
 		t.add(v.GetJobId(), strconv.Itoa(int(v.GetSlot())), v.GetName(), strconv.FormatFloat(v.GetSize(), 'f', -1, 64),
 			v.GetHostname(), state, v.GetId())
 	}
 	t.write(sys)
-}
-
-func newVolume(sys *System) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "volume",
-		Short: "Purge persistent volumes",
-	}
-	cmd.AddCommand(newVolumePurge(sys))
-	return cmd
 }
 
 func newVolumePurge(sys *System) *cobra.Command {
@@ -81,7 +82,7 @@ func newVolumePurge(sys *System) *cobra.Command {
 agents offer it. An instance that asks for such a volume gets a new, empty one. A volume that an
 instance runs with is refused: stop the job first.
 
-ID is a volume's ID, as "tandem volumes" shows it.`,
+ID is a volume's ID, as "tandem volume list" shows it.`,
 		Example: `  tandem volume purge web.0.1.data.6a5c2f64-0e52-4c6e-8f0e-6a1b0c1d2e3f-0000
   tandem volume purge --forget web.0.1.data.6a5c2f64-0e52-4c6e-8f0e-6a1b0c1d2e3f-0000`,
 		Args: cobra.MinimumNArgs(1),
@@ -101,7 +102,7 @@ ID is a volume's ID, as "tandem volumes" shows it.`,
 					}
 				default:
 					v := res.GetVolume()
-					fmt.Fprintf(sys.Stdout, "volume %s: %s\n", v.GetId(), v.GetReason())
+					fmt.Fprintf(sys.Stdout, "volume %s: %s\n", v.GetId(), present.OneLine(v.GetReason()))
 				}
 			}
 			return nil
