@@ -96,3 +96,27 @@ func TestVolumesNeedARole(t *testing.T) {
 		}
 	}
 }
+
+// TestAVolumeOfAnotherRole: an instance whose volume nothing is offered of says so,
+// and wants no offers.
+func TestAVolumeOfAnotherRole(t *testing.T) {
+	saved := state.Snapshot{Volumes: []*tandemv1.VolumeRecord{{
+		Id: "db.0.1.data.fw", JobId: "/db", Name: "data", Attempt: 1, AgentId: "a1", Hostname: "a1.example",
+		Role: "old", State: tandemv1.VolumeState_VOLUME_STATE_READY,
+	}}}
+	c := New(testConfig(), saved)
+	job := parseJob(t, []string{"/db", "service", "1", "volume=data:100"})
+	e := c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: job}})
+	why := ""
+	for _, s := range e.Save {
+		if r, ok := s.Record.(*tandemv1.InstanceRecord); ok {
+			why = r.PhaseReason
+		}
+	}
+	if !strings.Contains(why, "kept for role old, which is not ours any more") {
+		t.Errorf("the instance waits because %q", why)
+	}
+	if !c.Wanted().None {
+		t.Error("offers are wanted")
+	}
+}

@@ -283,6 +283,7 @@ func (c *Core) onAcceptFailed(f CallFailed) {
 	for i := range accept.Operations {
 		group := accept.Operations[i].LaunchGroup
 		if group == nil {
+			c.offers.newWork = true // what was to be done with a volume has to be done yet
 			continue
 		}
 		var dropped *attempt

@@ -184,12 +184,19 @@ func (c *Core) awaits(in *instance, v *version) string {
 	case apart != nil:
 		return fmt.Sprintf("its volume %s is on agent %s and its volume %s on agent %s: purge one of them, %s or %s",
 			first.rec.Name, first.rec.Hostname, apart.rec.Name, apart.rec.Hostname, first.rec.Id, apart.rec.Id)
+	case c.foreign(first):
+		return fmt.Sprintf("its volume %s is kept for role %s, which is not ours any more: start the scheduler with that role, or purge the volume with --forget (%s)",
+			first.rec.Name, first.rec.Role, first.rec.Id)
 	case first.rec.State == lostVolume:
 		return fmt.Sprintf("its volume %s was on agent %s, which is gone: purge it for a new one (%s)",
 			first.rec.Name, first.rec.Hostname, first.rec.Id)
 	}
 	return fmt.Sprintf("waiting for an offer of agent %s, where its volume %s is", first.rec.Hostname, first.rec.Name)
 }
+
+// foreign reports whether a volume is reserved for a role that nothing is offered
+// to any more.
+func (c *Core) foreign(v *volume) bool { return !slices.Contains(c.cfg.Roles, v.rec.Role) }
 
 // tie lets an instance wait for its agent, and reports false for one that may go
 // anywhere. One whose volume is lost waits for a person and wants no offers.
@@ -198,7 +205,7 @@ func (c *Core) tie(in *instance, v *version) bool {
 	if first == nil {
 		return false
 	}
-	if first.rec.State == lostVolume || apart != nil {
+	if first.rec.State == lostVolume || apart != nil || c.foreign(first) {
 		in.tied = none
 		return true
 	}
@@ -289,7 +296,7 @@ func (c *Core) placeOne(in *instance, p *pool, candidate *match.Agent) {
 		case b.rec.Role != p.role:
 			return // another of the agent's offers has it
 		case p.volumes[b.rec.Id] == nil:
-			c.setPhase(in, waiting, fmt.Sprintf("its volume %s is on agent %s, which does not offer it: something may still use it",
+			c.tellTied(in, fmt.Sprintf("its volume %s is on agent %s, which does not offer it: something may still use it",
 				want.Name, b.rec.Hostname))
 			return
 		}
@@ -299,12 +306,22 @@ func (c *Core) placeOne(in *instance, p *pool, candidate *match.Agent) {
 	ports, ok := match.Put(candidate, &r)
 	if !ok {
 		why := fmt.Sprintf("its volume %s is on agent %s, which ", first, p.agent.place.Hostname)
-		c.setPhase(in, waiting, why+match.Against(candidate, &r))
+		c.tellTied(in, why+match.Against(candidate, &r))
 		return
 	}
 	c.dequeue(in)
 	p.placed = append(p.placed, in)
 	p.ports = append(p.ports, ports)
+}
+
+// tellTied says why a tied instance goes on waiting.
+func (c *Core) tellTied(in *instance, why string) {
+	if in.move != nil {
+		in.move.told = why
+		c.settle(in)
+		return
+	}
+	c.setPhase(in, waiting, why)
 }
 
 // explainTied explains a job of which nothing waits but instances that are tied
@@ -322,6 +339,9 @@ func (c *Core) explainTied(j *job, r match.Request, x *tandemv1.Explanation) boo
 	}
 	x.Summary = fmt.Sprintf("instance %d: %s", first.slot, first.rec.PhaseReason)
 	home, _ := c.home(first, first.waitsIn)
+	if home == nil {
+		return true
+	}
 	seen, agents := c.seenAgents()
 	for i := range agents[:min(len(agents), explainedAgents)] {
 		a := &tandemv1.AgentExplanation{
