@@ -268,6 +268,12 @@ func TestLimitWithoutItsController(t *testing.T) {
 		if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no cpuset controller; leave it out, or say limits.policy: prefer") {
 			t.Errorf("err = %v", err)
 		}
+		// Of each of these one version has no such thing.
+		s.Limits = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true}}, Unified: map[string]string{"memory.low": "0"}}
+		if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "; leave it out, or say limits.policy: prefer") {
+			t.Errorf("err = %v", err)
+		}
+		s.Limits = &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}
 		s.Policy = cgroup.Prefer
 		p := e.start(s)
 		if len(p.Skipped()) != 1 {

@@ -202,7 +202,7 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 // cgroup still.
 func (p *Process) confine(s *Spec) error {
 	skipped, err := p.group.Limit(s.Limits, s.Policy)
-	if errors.As(err, new(*cgroup.AbsentError)) {
+	if errors.As(err, new(*cgroup.AbsentError)) || errors.As(err, new(*cgroup.UnsupportedError)) {
 		return fmt.Errorf("a limit of it cannot be enforced: %w; leave it out, or say limits.policy: prefer", err)
 	}
 	if errors.Is(err, syscall.EBUSY) && smallMemory(s.Limits) {

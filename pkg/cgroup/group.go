@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -198,6 +199,10 @@ func (g *Group) set(v Value, rest []Value) error {
 	if !ok {
 		return g.absent(v, "")
 	}
+	if v.belowUse(dir) {
+		return fmt.Errorf("cannot write %q to %s of cgroup %s: more is in use, and memory.checkBeforeUpdate asks to look: %w",
+			v.Content, v.File, g.name, syscall.EBUSY)
+	}
 	err := write(filepath.Join(dir, v.File), v.Content)
 	if errors.Is(err, syscall.EINVAL) && g.version == V1 && g.makeRoom(dir, v, rest) {
 		err = write(filepath.Join(dir, v.File), v.Content)
@@ -213,6 +218,19 @@ func (g *Group) set(v Value, rest []Value) error {
 	default:
 		return fmt.Errorf("cannot write %q to %s of cgroup %s: %w%s", v.Content, v.File, g.name, errno(err), hint(dir, v, err))
 	}
+}
+
+// belowUse says whether a value is known to be below what its file of use says.
+func (v Value) belowUse(dir string) bool {
+	if v.Used == "" {
+		return false
+	}
+	used, err := number(filepath.Join(dir, v.Used))
+	if err != nil {
+		return false // Without the controller there is no limit to write either.
+	}
+	most, err := strconv.ParseUint(v.Content, 10, 64)
+	return err == nil && most < used
 }
 
 // hint tells what the kernel's EINVAL does not.

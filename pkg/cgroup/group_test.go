@@ -298,6 +298,35 @@ func TestFrozenProcessesDie(t *testing.T) {
 	})
 }
 
+// v1's kernel refuses by itself. v2's would kill for such a limit.
+func TestLimitBelowWhatIsUsedIsRefusedWhereAsked(t *testing.T) {
+	onEach(t, func(t *testing.T, h cgroup.Host) {
+		g := newGroup(t, h, "full")
+		need(t, g, "memory")
+		cmd, release := parked(t, "(head -c 16000000 /dev/zero; sleep 100) | tail -c 16000000")
+		if err := g.Add(cmd.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		until(t, "the use of memory", func() bool {
+			u, err := g.Usage()
+			return err == nil && u.Memory.Current >= 16_000_000
+		})
+		limits := memory(8 << 20)
+		limits.Memory.CheckBeforeUpdate = ptr(true)
+		if _, err := g.Limit(limits, cgroup.Prefer); !errors.Is(err, syscall.EBUSY) {
+			t.Errorf("Limit = %v, want EBUSY", err)
+		}
+		if n, err := g.OOMKills(); n != 0 || err != nil {
+			t.Errorf("OOMKills = %d, %v", n, err)
+		}
+		*limits.Memory.Limit = 64 << 20
+		if _, err := g.Limit(limits, cgroup.Require); err != nil {
+			t.Errorf("a limit above what is used: %v", err)
+		}
+	})
+}
+
 func TestUsageAndOutOfMemory(t *testing.T) {
 	onEach(t, func(t *testing.T, h cgroup.Host) {
 		g := newGroup(t, h, "hungry")

@@ -35,7 +35,7 @@ func (g *Group) Limit(r *specs.LinuxResources, policy Policy) (skipped []error, 
 		return nil, err
 	}
 	if policy == Require && len(unsupported) > 0 {
-		return nil, errors.Join(unsupported...)
+		return nil, unsupported[0]
 	}
 	skipped = unsupported
 	if g.options.SoftMemory && r != nil && r.Memory != nil && r.Memory.Limit != nil {

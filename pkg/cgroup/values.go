@@ -25,6 +25,9 @@ type Value struct {
 	Optional bool
 	// Swap marks a limit that a machine without swap satisfies too.
 	Swap bool
+	// Used, where it is not empty, names the file of the same directory whose
+	// number Content must not be below; the write is refused if it is.
+	Used string
 }
 
 // String returns "file = content".
@@ -37,10 +40,15 @@ type UnsupportedError struct {
 	// "memory.kernel".
 	Field   string
 	Version Version
+	// Reason says more than that there is no such limit; it may be empty.
+	Reason string
 }
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("cannot set %s: cgroup %s has no such limit here", e.Field, e.Version)
+	if e.Reason != "" {
+		return fmt.Sprintf("cannot set %s on cgroup %s: %s", e.Field, e.Version, e.Reason)
+	}
+	return fmt.Sprintf("cannot set %s: cgroup %s has no such limit", e.Field, e.Version)
 }
 
 // InvalidError says that a limit contradicts itself or the format.
@@ -107,9 +115,17 @@ func (t *translation) limit(controller, file string, n int64, unlimited string) 
 	t.add(controller, file, strconv.FormatInt(n, 10))
 }
 
-func (t *translation) refuse(condition bool, field string) {
+func (t *translation) refuse(condition bool, field, reason string) {
 	if condition {
-		t.unsupported = append(t.unsupported, &UnsupportedError{Field: field, Version: t.version})
+		t.unsupported = append(t.unsupported, &UnsupportedError{Field: field, Version: t.version, Reason: reason})
+	}
+}
+
+// inessential makes the last write optional if it asks for what is so anyway
+// where there is no file for it.
+func (t *translation) inessential(condition bool) {
+	if condition {
+		t.values[len(t.values)-1].Optional = true
 	}
 }
 
@@ -155,8 +171,8 @@ func validate(r *specs.LinuxResources) error {
 		return &InvalidError{"pids.limit", fmt.Sprintf("%d is neither a number of processes nor -1 for no limit", *p.Limit)}
 	}
 	for _, h := range r.HugepageLimits {
-		if h.Pagesize == "" || strings.ContainsAny(h.Pagesize, "/.\n\x00") {
-			return &InvalidError{"hugepageLimits", fmt.Sprintf("%q is not a page size; write 2MB or 1GB", h.Pagesize)}
+		if !pageSize(h.Pagesize) {
+			return &InvalidError{"hugepageLimits", fmt.Sprintf("%q is not a page size as the kernel writes it, such as 2MB or 1GB", h.Pagesize)}
 		}
 	}
 	if b := r.BlockIO; b != nil {
@@ -173,6 +189,13 @@ func validate(r *specs.LinuxResources) error {
 	for _, d := range r.Devices {
 		if err := validateDevice(d); err != nil {
 			return err
+		}
+	}
+	if n := r.Network; n != nil {
+		for _, p := range n.Priorities {
+			if p.Name == "" || strings.ContainsAny(p.Name, " \n\x00") {
+				return &InvalidError{"network.priorities", fmt.Sprintf("%q is not the name of an interface", p.Name)}
+			}
 		}
 	}
 	for name := range r.Rdma {
@@ -213,6 +236,18 @@ func validateDevice(d specs.LinuxDeviceCgroup) error {
 	return nil
 }
 
+// pageSize knows the names that the kernel gives sizes of huge pages, with
+// which their files begin: a number and KB, MB or GB; see mem_fmt in the kernel's
+// mm/hugetlb_cgroup.c.
+func pageSize(name string) bool {
+	number, prefixed := strings.CutSuffix(name, "B")
+	if !prefixed || number == "" || !strings.ContainsRune("KMG", rune(number[len(number)-1])) {
+		return false
+	}
+	n, err := strconv.ParseUint(number[:len(number)-1], 10, 32)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10)+number[len(number)-1:]+"B" == name
+}
+
 // kernelLimit is the one place that knows the field. Its kernels are old, and
 // so are those of many agents.
 func kernelLimit(m *specs.LinuxMemory) *int64 {
@@ -225,11 +260,17 @@ func (t *translation) unified(r *specs.LinuxResources, options ValueOptions) {
 	for _, file := range slices.Sorted(maps.Keys(r.Unified)) {
 		// Under a soft limit the kernel must not be given one to kill for.
 		if file == "memory.max" && options.SoftMemory {
-			t.refuse(true, "unified memory.max")
+			t.refuse(true, "unified memory.max", "tasks are held to memory.high here")
 			continue
 		}
 		controller, _, _ := strings.Cut(file, ".")
-		t.add(controller, file, r.Unified[file])
+		// A file of many keys, such as io.max, takes one of them at a time.
+		content := strings.TrimRight(r.Unified[file], "\n")
+		for line := range strings.SplitSeq(content, "\n") {
+			if line != "" || content == "" {
+				t.add(controller, file, line)
+			}
+		}
 	}
 }
 

@@ -30,6 +30,9 @@ func translated(t *testing.T, version cgroup.Version, limits string, options cgr
 		if v.Optional {
 			line += " (optional)"
 		}
+		if v.Used != "" {
+			line += ", not below " + v.Used
+		}
 		if v.Else != nil {
 			line += ", else " + v.Else.String()
 		}
@@ -133,7 +136,8 @@ func TestValues(t *testing.T) {
 		},
 		{
 			"huge pages", `{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}`,
-			"hugetlb.2MB.limit_in_bytes = 4194304", "hugetlb.2MB.max = 4194304",
+			"hugetlb.2MB.rsvd.limit_in_bytes = 4194304 (optional)\nhugetlb.2MB.limit_in_bytes = 4194304",
+			"hugetlb.2MB.rsvd.max = 4194304 (optional)\nhugetlb.2MB.max = 4194304",
 		},
 		{
 			"rdma", `{"rdma":{"mlx5_1":{"hcaHandles":3},"mlx5_0":{"hcaHandles":1,"hcaObjects":2}}}`,
@@ -142,7 +146,25 @@ func TestValues(t *testing.T) {
 		},
 		{
 			"network", `{"network":{"classID":1048577,"priorities":[{"name":"eth0","priority":5}]}}`,
-			"net_cls.classid = 1048577\nnet_prio.ifpriomap = eth0 5", "unsupported network",
+			"net_cls.classid = 1048577\nnet_prio.ifpriomap = eth0 5", "unsupported network.classID\nunsupported network.priorities",
+		},
+		{"a device without limits", `{"rdma":{"mlx5_0":{}}}`, "", ""},
+		{
+			"what is so without a file", `{"cpu":{"burst":0,"idle":0},"memory":{"disableOOMKiller":false}}`,
+			"cpu.cfs_burst_us = 0 (optional)\ncpu.idle = 0 (optional)\nmemory.oom_control = 0 (optional)",
+			"cpu.max.burst = 0 (optional)\ncpu.idle = 0 (optional)",
+		},
+		{
+			"a rate that is no limit", `{"blockIO":{"throttleReadIOPSDevice":[{"major":8,"minor":0,"rate":0}]}}`,
+			"blkio.throttle.read_iops_device = 8:0 0 (optional)", "io.max = 8:0 riops=max (optional)",
+		},
+		{
+			"a look before a limit that is none", `{"memory":{"limit":-1,"checkBeforeUpdate":true}}`,
+			"memory.limit_in_bytes = -1 (optional)", "memory.max = max (optional)",
+		},
+		{
+			"unified, a key at a time", `{"unified":{"io.max":"8:0 rbps=1\n\n8:16 wbps=2\n","cpuset.cpus":""}}`,
+			"unsupported unified", "cpuset.cpus = \nio.max = 8:0 rbps=1\nio.max = 8:16 wbps=2",
 		},
 		{
 			"devices", `{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"rw"},{"allow":true,"type":"b","major":8}]}`,
@@ -203,6 +225,13 @@ func TestLimitsThatMakeNoSenseAreRefused(t *testing.T) {
 		{`{"pids":{"limit":0}}`, "pids.limit"},
 		{`{"blockIO":{"weight":5}}`, "blockIO.weight"},
 		{`{"hugepageLimits":[{"pageSize":"../x","limit":1}]}`, "hugepageLimits"},
+		{`{"hugepageLimits":[{"pageSize":"2M","limit":1}]}`, "hugepageLimits"},
+		{`{"hugepageLimits":[{"pageSize":"02MB","limit":1}]}`, "hugepageLimits"},
+		{`{"hugepageLimits":[{"pageSize":"MB","limit":1}]}`, "hugepageLimits"},
+		{`{"hugepageLimits":[{"limit":1}]}`, "hugepageLimits"},
+		{`{"devices":[{"type":"p"}]}`, "devices.type"},
+		{`{"devices":[{"access":"rr"}]}`, "devices.access"},
+		{`{"network":{"priorities":[{"name":"a b"}]}}`, "network.priorities"},
 		{`{"rdma":{"a b":{}}}`, "rdma"},
 		{`{"unified":{"cgroup.procs":"1"}}`, "unified"},
 		{`{"unified":{"cgroup.subtree_control":"+cpu"}}`, "unified"},
@@ -250,7 +279,7 @@ func FuzzValues(f *testing.F) {
 			}
 			for _, v := range values {
 				for ; v.File != ""; v = next(v) {
-					if strings.ContainsAny(v.File, "/\n\x00") || strings.HasPrefix(v.File, "cgroup.procs") || v.Controller == "" {
+					if strings.ContainsAny(v.File, "/\n\x00") || strings.HasPrefix(v.File, "cgroup.procs") || v.Controller == "" || strings.Contains(v.Content, "\n") {
 						t.Errorf("%s: %+v", version, v)
 					}
 				}

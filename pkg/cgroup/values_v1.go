@@ -26,16 +26,16 @@ func (t *translation) v1(r *specs.LinuxResources) {
 		if c.Quota != nil {
 			t.limit("cpu", "cpu.cfs_quota_us", *c.Quota, "-1")
 		}
-		t.count(c.Burst, "cpu", "cpu.cfs_burst_us")
+		t.burst(c.Burst, "cpu.cfs_burst_us")
 		t.count(c.RealtimePeriod, "cpu", "cpu.rt_period_us")
 		if c.RealtimeRuntime != nil {
 			t.add("cpu", "cpu.rt_runtime_us", strconv.FormatInt(*c.RealtimeRuntime, 10))
 		}
-		if c.Idle != nil {
-			t.add("cpu", "cpu.idle", strconv.FormatInt(*c.Idle, 10))
-		}
+		t.idle(c.Idle)
 	}
 	if m := r.Memory; m != nil {
+		// CheckBeforeUpdate needs nothing: the kernel lets no limit below what is
+		// used, if it cannot take enough of that back.
 		if m.UseHierarchy != nil {
 			t.add("memory", "memory.use_hierarchy", flag(*m.UseHierarchy))
 		}
@@ -58,15 +58,14 @@ func (t *translation) v1(r *specs.LinuxResources) {
 		t.count(m.Swappiness, "memory", "memory.swappiness")
 		if m.DisableOOMKiller != nil {
 			t.add("memory", "memory.oom_control", flag(*m.DisableOOMKiller))
+			t.inessential(!*m.DisableOOMKiller)
 		}
 	}
 	if p := r.Pids; p != nil && p.Limit != nil {
 		t.limit("pids", "pids.max", *p.Limit, "max")
 	}
 	t.blockIOv1(r.BlockIO)
-	for _, h := range r.HugepageLimits {
-		t.add("hugetlb", "hugetlb."+h.Pagesize+".limit_in_bytes", strconv.FormatUint(h.Limit, 10))
-	}
+	t.hugepages(r, "limit_in_bytes")
 	t.rdma(r)
 	if n := r.Network; n != nil {
 		if n.ClassID != nil {
@@ -79,7 +78,7 @@ func (t *translation) v1(r *specs.LinuxResources) {
 	for _, d := range r.Devices {
 		t.device(d)
 	}
-	t.refuse(len(r.Unified) > 0, "unified")
+	t.refuse(len(r.Unified) > 0, "unified", "it names files of cgroup v2")
 }
 
 // device adds a rule about devices. The kernel takes rules one after the other,
@@ -146,6 +145,7 @@ func (t *translation) blockIOv1(b *specs.LinuxBlockIO) {
 	for _, f := range throttles(b) {
 		for _, d := range f.devices {
 			t.add("blkio", f.v1, fmt.Sprintf("%d:%d %d", d.Major, d.Minor, d.Rate))
+			t.inessential(d.Rate == 0)
 		}
 	}
 }
@@ -164,9 +164,41 @@ func throttles(b *specs.LinuxBlockIO) []throttle {
 	}
 }
 
-// rdma is the same on both versions.
+// hugepages limits the pages that are in use and, before them, those that are
+// reserved: a program that maps more than it may have is then told so by mmap, and
+// not by SIGBUS when it touches them. Kernels before 5.7 know nothing of
+// reservations, which the format allows for.
+func (t *translation) hugepages(r *specs.LinuxResources, suffix string) {
+	for _, h := range r.HugepageLimits {
+		limit := strconv.FormatUint(h.Limit, 10)
+		t.add("hugetlb", "hugetlb."+h.Pagesize+".rsvd."+suffix, limit)
+		t.inessential(true)
+		t.add("hugetlb", "hugetlb."+h.Pagesize+"."+suffix, limit)
+	}
+}
+
+func (t *translation) burst(n *uint64, file string) {
+	if n != nil {
+		t.count(n, "cpu", file)
+		t.inessential(*n == 0)
+	}
+}
+
+// idle is the same on both versions.
+func (t *translation) idle(n *int64) {
+	if n != nil {
+		t.add("cpu", "cpu.idle", strconv.FormatInt(*n, 10))
+		t.inessential(*n == 0)
+	}
+}
+
+// rdma is the same on both versions. What is not said is not limited, and the
+// kernel refuses a line that says nothing.
 func (t *translation) rdma(r *specs.LinuxResources) {
 	for _, name := range slices.Sorted(maps.Keys(r.Rdma)) {
+		if r.Rdma[name] == (specs.LinuxRdma{}) {
+			continue
+		}
 		content := name
 		if n := r.Rdma[name].HcaHandles; n != nil {
 			content += fmt.Sprintf(" hca_handle=%d", *n)

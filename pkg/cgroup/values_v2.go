@@ -22,24 +22,24 @@ func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
 		if c.Quota != nil || c.Period != nil {
 			t.cpuMax(c.Quota, c.Period)
 		}
-		t.count(c.Burst, "cpu", "cpu.max.burst")
-		if c.Idle != nil {
-			t.add("cpu", "cpu.idle", strconv.FormatInt(*c.Idle, 10))
-		}
-		t.refuse(c.RealtimePeriod != nil, "cpu.realtimePeriod")
-		t.refuse(c.RealtimeRuntime != nil, "cpu.realtimeRuntime")
+		t.burst(c.Burst, "cpu.max.burst")
+		t.idle(c.Idle)
+		t.refuse(c.RealtimePeriod != nil, "cpu.realtimePeriod", "")
+		t.refuse(c.RealtimeRuntime != nil, "cpu.realtimeRuntime", "")
 	}
 	t.memoryV2(r.Memory, options)
 	if p := r.Pids; p != nil && p.Limit != nil {
 		t.limit("pids", "pids.max", *p.Limit, "max")
 	}
 	t.blockIOv2(r.BlockIO)
-	for _, h := range r.HugepageLimits {
-		t.add("hugetlb", "hugetlb."+h.Pagesize+".max", strconv.FormatUint(h.Limit, 10))
-	}
+	t.hugepages(r, "max")
 	t.rdma(r)
-	t.refuse(r.Network != nil, "network")
-	t.refuse(len(r.Devices) > 0, "devices")
+	const program = "it takes an eBPF program, and none is loaded here"
+	if n := r.Network; n != nil {
+		t.refuse(n.ClassID != nil, "network.classID", program)
+		t.refuse(len(n.Priorities) > 0, "network.priorities", program)
+	}
+	t.refuse(len(r.Devices) > 0, "devices", program)
 	t.unified(r, options)
 }
 
@@ -75,6 +75,10 @@ func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
 			t.values = append(t.values, Value{Controller: "memory", File: "memory.oom.group", Content: "1", Optional: true})
 		}
 		t.limit("memory", file, *m.Limit, "max")
+		// v1's kernel refuses such a limit by itself; v2's would set it and kill.
+		if m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && *m.Limit >= 0 {
+			t.values[len(t.values)-1].Used = "memory.current"
+		}
 	}
 	// OCI counts memory and swap together, v2 counts swap alone.
 	if m.Swap != nil {
@@ -85,11 +89,11 @@ func (t *translation) memoryV2(m *specs.LinuxMemory, options ValueOptions) {
 		t.limit("memory", "memory.swap.max", swap, "max")
 		t.values[len(t.values)-1].Swap = true
 	}
-	t.refuse(kernelLimit(m) != nil, "memory.kernel")
-	t.refuse(m.KernelTCP != nil, "memory.kernelTCP")
-	t.refuse(m.Swappiness != nil, "memory.swappiness")
-	t.refuse(m.DisableOOMKiller != nil && *m.DisableOOMKiller, "memory.disableOOMKiller")
-	t.refuse(m.UseHierarchy != nil && !*m.UseHierarchy, "memory.useHierarchy")
+	t.refuse(kernelLimit(m) != nil, "memory.kernel", "")
+	t.refuse(m.KernelTCP != nil, "memory.kernelTCP", "")
+	t.refuse(m.Swappiness != nil, "memory.swappiness", "")
+	t.refuse(m.DisableOOMKiller != nil && *m.DisableOOMKiller, "memory.disableOOMKiller", "")
+	t.refuse(m.UseHierarchy != nil && !*m.UseHierarchy, "memory.useHierarchy", "what a group uses always counts for those above it")
 }
 
 func (t *translation) blockIOv2(b *specs.LinuxBlockIO) {
@@ -111,12 +115,17 @@ func (t *translation) blockIOv2(b *specs.LinuxBlockIO) {
 				Else: &Value{Controller: "io", File: "io.weight", Content: fmt.Sprintf("%d:%d %d", d.Major, d.Minor, ioWeight(*d.Weight))},
 			})
 		}
-		t.refuse(d.LeafWeight != nil, "blockIO.weightDevice.leafWeight")
+		t.refuse(d.LeafWeight != nil, "blockIO.weightDevice.leafWeight", "")
 	}
-	t.refuse(b.LeafWeight != nil, "blockIO.leafWeight")
+	t.refuse(b.LeafWeight != nil, "blockIO.leafWeight", "")
 	for _, f := range throttles(b) {
 		for _, d := range f.devices {
-			t.add("io", "io.max", fmt.Sprintf("%d:%d %s=%d", d.Major, d.Minor, f.v2, d.Rate))
+			rate := strconv.FormatUint(d.Rate, 10)
+			if d.Rate == 0 { // v1's word for no limit, which v2 refuses
+				rate = "max"
+			}
+			t.add("io", "io.max", fmt.Sprintf("%d:%d %s=%s", d.Major, d.Minor, f.v2, rate))
+			t.inessential(d.Rate == 0)
 		}
 	}
 }
