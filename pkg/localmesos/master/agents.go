@@ -343,6 +343,8 @@ func (c *core) leave(a *agent, why string) {
 	message := fmt.Sprintf("Agent %s removed: %s", a.info.Hostname, why)
 	c.dropOperations(a, mesos.OPERATION_UNSUPPORTED, "")
 	c.removeAgent(a, func(f *framework, t *task) { c.loseTask(f, t, mesos.REASON_AGENT_REMOVED, message) })
+	// Of one that is unreachable, or gone, a real master tells operators nothing.
+	c.tellAgentRemoved(a)
 }
 
 // loseTask ends a task as lost.
@@ -437,7 +439,6 @@ func (c *core) removeAgent(a *agent, lose func(*framework, *task)) {
 	c.forgetPlan(a)
 	c.allocator.RemoveAgent(string(a.id))
 	delete(c.agents, a.id)
-	c.tellAgentRemoved(a)
 	for _, f := range c.sortedFrameworks() {
 		f.send(&scheduler.Event{
 			Type:    scheduler.Event_FAILURE,

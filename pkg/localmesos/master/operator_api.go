@@ -29,6 +29,7 @@ func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 		return m.serveWatcher(w, r, media)
 	}
 	who := m.viewer(r)
+	who.media = media
 	if changed := changeOf(&call, who); changed != nil {
 		return m.serveChange(w, changed)
 	}
@@ -254,6 +255,9 @@ func (c *core) getTasks(who viewer) *mesosmaster.Response_GetTasks {
 		add(&out.Tasks, who.tasks(f, sortedTasks(f.tasks)))
 		add(&out.UnreachableTasks, who.tasks(f, f.unreachable))
 		add(&out.CompletedTasks, who.tasks(f, f.finished))
+	}
+	if who.media == wire.Protobuf {
+		return out // a real master forgets completed frameworks here
 	}
 	for _, f := range who.frameworks(c.completed) {
 		add(&out.CompletedTasks, who.tasks(f, f.finished))

@@ -231,3 +231,21 @@ func TestThePageForAPerson(t *testing.T) {
 		}
 	})
 }
+
+// TestTasksOfCompletedFrameworksAreInJSONOnly holds what a real master of 1.12 does.
+func TestTasksOfCompletedFrameworksAreInJSONOnly(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		a := w.agent("127.0.0.1")
+		s := w.subscribe(exampleInfo)
+		s.must(accept("O0", s.group(a, "exec-1", "t1")))
+		s.must(`"type":"TEARDOWN"`)
+		for media, shown := range map[string]bool{"application/json": true, "application/x-protobuf": false} {
+			for _, call := range []string{"GET_TASKS", "GET_STATE"} {
+				got := w.do("POST", "/api/v1", `{"type":"`+call+`"}`, "Content-Type", "application/json", "Accept", media)
+				if got.status != 200 || strings.Contains(got.body, "exec-1") != shown {
+					t.Errorf("%s in %s: %d %q", call, media, got.status, got.body)
+				}
+			}
+		}
+	})
+}

@@ -19,11 +19,12 @@ var errForbidden = wire.Forbidden("403 Forbidden.")
 type viewer struct {
 	rules     *acl.Rules
 	principal string // empty if it need not authenticate
+	media     wire.MediaType
 }
 
-// viewer returns who makes a request.
+// viewer returns who makes a request, and is answered in JSON.
 func (m *Master) viewer(r *http.Request) viewer {
-	return viewer{rules: m.options.ACLs, principal: wire.Principal(r)}
+	return viewer{rules: m.options.ACLs, principal: wire.Principal(r), media: wire.JSON}
 }
 
 // allowed is errForbidden unless the operator may act on the object.

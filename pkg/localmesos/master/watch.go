@@ -20,6 +20,7 @@ type watcher struct {
 // serveWatcher serves SUBSCRIBE of the operator API. Its stream has no ID.
 func (m *Master) serveWatcher(w http.ResponseWriter, r *http.Request, media wire.MediaType) error {
 	watching := &watcher{events: new(wire.Events), viewer: m.viewer(r)}
+	watching.viewer.media = media
 	if err := m.do(func() error { m.core.addWatcher(watching); return nil }); err != nil {
 		return wire.Unavailable(err.Error())
 	}

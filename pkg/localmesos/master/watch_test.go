@@ -91,6 +91,10 @@ func TestAnOperatorWatches(t *testing.T) {
 			FRAMEWORK_REMOVED renamed`)
 		w.pass(15 * time.Second)
 		w.expect(op.happenings(), "HEARTBEAT")
+		// Of agents that are gone nothing is told.
+		gone := w.agent("127.0.0.2")
+		w.do("POST", "/api/v1", `{"type":"MARK_AGENT_GONE","mark_agent_gone":{"agent_id":{"value":"`+gone.id.Value+`"}}}`, "Content-Type", "application/json")
+		w.expect(op.happenings(), "AGENT_ADDED 127.0.0.2")
 		op.cancel()
 		w.settle()
 		w.subscribe(exampleInfo)
