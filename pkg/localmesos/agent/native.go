@@ -202,7 +202,11 @@ func (r *nativeProcess) run(p native.Process) {
 		}
 		r.pending = nil
 	})
+	began := time.Now()
 	status := process.Wait()
+	if !r.whole {
+		time.Sleep(reapInterval - time.Since(began)%reapInterval)
+	}
 	if r.whole || (status.Signaled() && status.Signal() == syscall.SIGKILL) {
 		// A nested container is destroyed before its end is told; and an
 		// executor dies with its own before it has seen a task's.
@@ -213,6 +217,12 @@ func (r *nativeProcess) run(p native.Process) {
 	}
 	h.post(func() { end(status) })
 }
+
+// reapInterval is how often a real command executor looks whether its task's
+// process has ended (MIN_REAP_INTERVAL in 3rdparty/libprocess). Without it, the
+// update that the task runs would mostly be overtaken by its end, and watchers
+// would not be told of that.
+const reapInterval = 100 * time.Millisecond
 
 // destroyPause is what it takes a real agent to destroy a container, or a real
 // executor to notice that its task was killed.
