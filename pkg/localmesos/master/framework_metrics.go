@@ -20,9 +20,6 @@ var countedOperations = []string{
 	"create", "create_disk", "destroy", "destroy_disk", "grow_volume", "launch", "launch_group", "reserve", "shrink_volume", "unreserve",
 }
 
-// notCounted are calls that a real master has no counters for.
-var notCounted = []scheduler.Call_Type{scheduler.Call_UNKNOWN}
-
 // newCounts are the counters of a framework, all of which show from the start.
 func newCounts() map[string]int {
 	counts := map[string]int{
@@ -30,7 +27,7 @@ func newCounts() map[string]int {
 		"offers/sent": 0, "offers/accepted": 0, "offers/declined": 0, "offers/rescinded": 0,
 	}
 	for number, name := range scheduler.Call_Type_name {
-		if !slices.Contains(notCounted, scheduler.Call_Type(number)) {
+		if scheduler.Call_Type(number) != scheduler.Call_UNKNOWN {
 			counts["calls/"+strings.ToLower(name)] = 0
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// serveOperator serves the v1 operator API, as far as it goes: the event stream,
-// and calls that ask for what the older endpoints show, too.
+// serveOperator serves the v1 operator API: the event stream, the calls that
+// change something, and those that ask.
 func (m *Master) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	var call mesosmaster.Call
 	sent, err := m.options.Schema.ReadCall(r, &call)
