@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,16 +42,20 @@ func run() int {
 		fmt.Println("tandem-executor", version.Version)
 		return 0
 	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "tandem-executor: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	}
 	if *canAdopt != 0 {
-		if err := app.CanAdopt(*canAdopt, os.Stdin); err != nil {
+		_, err := app.FromEnvironment(os.Environ())
+		if err == nil {
+			err = app.CanAdopt(*canAdopt, os.Stdin)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return 0
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "tandem-executor: unexpected argument %q\n", flags.Arg(0))
-		return 2
 	}
 	// Neither a logger of the agent's that has died nor one that has stopped
 	// reading may end or hold up the executor.
@@ -75,6 +80,7 @@ func run() int {
 	}
 	options.Linger, options.Cache, options.Subtree = *linger, *cache, *subtree
 	options.Log, options.Version = log, version.Version
+	options.Arguments, options.Environment = kept(os.Args[1:]), environment
 	options.Replace = func(program string, state int) error {
 		journal.Flush()
 		return replace(program, state, environment)
@@ -113,12 +119,7 @@ func forget(token bool) error {
 // replace executes another program with this one's arguments and environment. It
 // returns only when that fails.
 func replace(program string, state int, environment []string) error {
-	args := []string{os.Args[0], fmt.Sprintf("-adopt=%d", state)}
-	for _, arg := range os.Args[1:] {
-		if !strings.HasPrefix(arg, "-adopt=") {
-			args = append(args, arg)
-		}
-	}
+	args := append([]string{os.Args[0], fmt.Sprintf("-adopt=%d", state)}, kept(os.Args[1:])...)
 	// The library takes back what it has raised, and does not raise it again when
 	// the kernel refuses.
 	var files syscall.Rlimit
@@ -128,4 +129,9 @@ func replace(program string, state int, environment []string) error {
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 	}
 	return fmt.Errorf("cannot execute %s: %w", program, err)
+}
+
+// kept are the arguments that the next program gets, too.
+func kept(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "-adopt=") })
 }

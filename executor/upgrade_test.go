@@ -261,6 +261,7 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 		"not there":              {"/no/such/file", strings.Repeat("ab", 32), "/no/such/file"},
 		"not a program":          {script("text", "hello"), "", "the new program cannot take over"},
 		"one that does not know": {script("old", "#!/bin/sh\necho flag provided but not defined: -can-adopt >&2\nexit 2\n"), "", "flag provided but not defined"},
+		"one that is told what it was started with": {script("curious", "#!/bin/sh\necho \"$MESOS_EXECUTOR_ID\" >&2\nexit 2\n"), "", "the new program cannot take over: api.0.1"},
 		// It passes the trials, and then cannot be executed.
 		"gone at the last moment": {script("gone", "#!/bin/sh\n[ -s /dev/stdin ] && rm -f \"$0\"\nexit 0\n"), "", "cannot execute"},
 	} {

@@ -46,6 +46,9 @@ type Options struct {
 
 	// Version is that of this program.
 	Version string
+	// Arguments and Environment are those that this program was started with, and
+	// that the next one is.
+	Arguments, Environment []string
 	// Replace executes another program in this process, and has it read the state
 	// from a descriptor. It returns only when it fails. Nil for an executor that
 	// cannot be replaced.
@@ -91,7 +94,7 @@ func FromEnvironment(environment []string) (Options, error) {
 		AgentEndpoint:   e.values["MESOS_AGENT_ENDPOINT"],
 		AgentPID:        e.values["MESOS_SLAVE_PID"],
 		DomainSocket:    e.values["MESOS_DOMAIN_SOCKET"],
-		Token:           e.values["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"],
+		Token:           e.values[tokenVariable],
 		Checkpoint:      e.values["MESOS_CHECKPOINT"] == "1" || e.values["MESOS_CHECKPOINT"] == "true",
 		RecoveryTimeout: e.duration("MESOS_RECOVERY_TIMEOUT"),
 		Backoff:         e.duration("MESOS_SUBSCRIPTION_BACKOFF_MAX"),
@@ -108,6 +111,9 @@ func FromEnvironment(environment []string) (Options, error) {
 	o.TLS = e.tls(o.AgentEndpoint)
 	return o, errors.Join(e.problems...)
 }
+
+// tokenVariable holds what proves to the agent who the executor is.
+const tokenVariable = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"
 
 // Secret says whether an environment variable is between the agent and its
 // executor, and no business of anybody else's.

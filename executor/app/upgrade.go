@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,14 +27,19 @@ import (
 // upgradeDir is the directory of the sandbox that new executors are put into.
 const upgradeDir = "upgrade"
 
-// tryTime bounds how long a program may take to say whether it can go on.
-const tryTime = 10 * time.Second
+// tryTime bounds how long a program may take to say whether it can go on, and
+// lastTryTime how long while nobody looks after the workloads.
+const (
+	tryTime     = 10 * time.Second
+	lastTryTime = 2 * time.Second
+)
 
 // upgrader replaces this program by another.
 type upgrader struct {
 	machine *machine
 	// program is the one that was prepared last.
 	program string
+	sum     string
 	all     map[core.Run]*workload.Process
 	states  map[core.Run]workload.State
 }
@@ -47,10 +53,10 @@ func (u *upgrader) Prepare(ctx context.Context, p core.Prepare) (same bool, err 
 	if err := u.machine.launcher.CanSuspend(); err != nil {
 		return false, fmt.Errorf("it cannot be replaced while it runs: %w", err)
 	}
-	if sum, err := ownSum(); err == nil && strings.EqualFold(sum, p.SHA256) {
+	if sum, err := sumOf("/proc/self/exe"); err == nil && strings.EqualFold(sum, p.SHA256) {
 		return true, nil
 	}
-	if len(p.SHA256) != 2*sha256.Size {
+	if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != sha256.Size {
 		return false, fmt.Errorf("%q is not a SHA-256", p.SHA256)
 	}
 	// A file for each program: one that is being executed cannot be written.
@@ -68,13 +74,13 @@ func (u *upgrader) Prepare(ctx context.Context, p core.Prepare) (same bool, err 
 	if err := fetch.Fetch(ctx, fetch.Request{URI: p.URI, Dir: dir, Name: "tandem-executor", Executable: true, SHA256: p.SHA256}); err != nil {
 		return false, err
 	}
-	u.program = filepath.Join(dir, "tandem-executor")
-	return false, u.try(ctx, nil)
+	u.program, u.sum = filepath.Join(dir, "tandem-executor"), strings.ToLower(p.SHA256)
+	return false, u.try(ctx, tryTime, nil)
 }
 
-// ownSum returns the SHA-256 of the program that runs.
-func ownSum() (string, error) {
-	f, err := os.Open("/proc/self/exe")
+// sumOf returns the SHA-256 of a file.
+func sumOf(name string) (string, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
@@ -86,13 +92,13 @@ func ownSum() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// try has the new program say whether it could go on: with the format or, given
-// one, with a state.
-func (u *upgrader) try(ctx context.Context, state *os.File) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTime)
+// try has the new program say whether it could go on, with what it would be started
+// with: with the format or, given one, with a state.
+func (u *upgrader) try(ctx context.Context, patience time.Duration, state *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, u.program, "-can-adopt", strconv.Itoa(handover.Format))
-	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd := exec.CommandContext(ctx, u.program, append([]string{"-can-adopt", strconv.Itoa(handover.Format)}, u.machine.options.Arguments...)...)
+	cmd.Env, cmd.Dir = withoutSecrets(u.machine.options.Environment), "/"
 	if state != nil {
 		cmd.Stdin = state
 	}
@@ -108,6 +114,17 @@ func (u *upgrader) try(ctx context.Context, state *os.File) error {
 		return fmt.Errorf("the new program cannot take over: %s", word)
 	}
 	return fmt.Errorf("the new program cannot take over: %w", err)
+}
+
+// withoutSecrets has something else in place of what proves who the executor is.
+func withoutSecrets(environment []string) []string {
+	all := slices.Clone(environment)
+	for i, v := range all {
+		if name, _, ok := strings.Cut(v, "="); ok && name == tokenVariable {
+			all[i] = name + "=none"
+		}
+	}
+	return all
 }
 
 // Suspend takes the hands off the workloads.
@@ -160,7 +177,7 @@ func (u *upgrader) Replace(c core.State) error {
 			return err
 		}
 		if trial {
-			err = u.try(context.Background(), file)
+			err = u.try(context.Background(), lastTryTime, file)
 		} else {
 			err = u.execute(s, file)
 		}
@@ -181,6 +198,10 @@ func (u *upgrader) execute(s *handover.State, file *os.File) error {
 	number := -1
 	if err := conn.Control(func(fd uintptr) { number = int(fd) }); err != nil {
 		return fmt.Errorf("cannot pass on the state: %w", err)
+	}
+	// Whoever has this process's user may have written to the file since.
+	if sum, err := sumOf(u.program); err == nil && sum != u.sum {
+		return errors.New("the new program has changed since it was fetched")
 	}
 	fds := append(s.Descriptors(), number)
 	if err = handover.Inherit(fds, true); err == nil {
