@@ -166,8 +166,8 @@ func (p *Page) Goto(path string) {
 	p.do(chromedp.Navigate(p.base + path))
 }
 
-// Shoot writes a picture of the page, in the light or the dark.
-func (p *Page) Shoot(file string, dark bool) {
+// Colours has the page drawn in the light or the dark, as its reader prefers.
+func (p *Page) Colours(dark bool) {
 	p.t.Helper()
 	scheme := "light"
 	if dark {
@@ -179,6 +179,12 @@ func (p *Page) Shoot(file string, dark bool) {
 	if err != nil {
 		p.t.Fatalf("cannot change the browser's colours: %v", err)
 	}
+}
+
+// Shoot writes a picture of the page, in the light or the dark.
+func (p *Page) Shoot(file string, dark bool) {
+	p.t.Helper()
+	p.Colours(dark)
 	picture := run(p, chromedp.FullScreenshot(100))
 	if err := os.WriteFile(file, picture, 0o644); err != nil {
 		p.t.Fatal(err)

@@ -1,0 +1,108 @@
+package ui_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/tandem-mesos/tandem/integration/browser"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// faint lists each pair of colours on the page whose text stands out from what
+// is behind it by less than 4.5 to 1, the least that WCAG 2.1 asks for in its
+// criterion 1.4.3 (level AA); the formulas are of its definitions of "contrast
+// ratio" and "relative luminance". Controls that cannot be used are exempt there.
+const faint = `(() => {
+	const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
+	const light = (colour) => {
+		const [r, g, b] = channels(colour).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	};
+	const behind = (e) => {
+		for (; e; e = e.parentElement) {
+			const colour = getComputedStyle(e).backgroundColor;
+			if (channels(colour)[3] !== 0) return colour;
+		}
+		return "rgb(255, 255, 255)";
+	};
+	const found = new Set();
+	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (texts.nextNode()) {
+		const e = texts.currentNode.parentElement;
+		if (!texts.currentNode.data.trim() || !e.checkVisibility() || e.closest(".unseen, .skip, noscript, option, :disabled")) continue;
+		const text = getComputedStyle(e).color, ground = behind(e);
+		const [low, high] = [light(text), light(ground)].sort((a, b) => a - b);
+		const ratio = (high + 0.05) / (low + 0.05);
+		if (ratio < 4.5) found.add(ratio.toFixed(2) + " to 1 for " + text + " on " + ground + ", such as " + texts.currentNode.data.trim().slice(0, 40));
+	}
+	return [...found];
+})()`
+
+// TestEveryViewCanBeRead: the text of each view stands out from its ground, in
+// the light and in the dark.
+func TestEveryViewCanBeRead(t *testing.T) {
+	base, _, c := serve(t, team(5), "ready\n")
+	c.explanation = &tandemv1.Explanation{Waiting: 2, Summary: "no agent has been offered yet"}
+	p := browser.Open(t, base, "/")
+	for _, path := range []string{"/", "/jobs/payments/api", "/jobs/ml/training", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events", "/jobs/gone", "/tasks/nothing"} {
+		p.Goto(path)
+		p.Await(`document.querySelector("h1")`)
+		if path != "/tasks/nothing" {
+			p.AwaitText("#live", "live")
+		}
+		for scheme, dark := range map[string]bool{"light": false, "dark": true} {
+			p.Colours(dark)
+			for _, pair := range browser.Value[[]string](p, faint) {
+				t.Errorf("%s in the %s: %s", path, scheme, pair)
+			}
+		}
+	}
+	// What is measured can be told from what is not.
+	p.Colours(false)
+	if pairs := browser.Value[[]string](p, `(document.querySelector("h1").style.color = "#999", `+faint+`)`); len(pairs) != 1 {
+		t.Errorf("grey on the page's ground is found as %q", pairs)
+	}
+}
+
+// TestFocusGoesAsTheEyeDoes: Tab reaches every control of a view, in the order
+// in which they are read, and each shows that it has the focus.
+func TestFocusGoesAsTheEyeDoes(t *testing.T) {
+	base, _, _ := serve(t, team(5), "ready\n")
+	p := browser.Open(t, base, "/")
+	for _, path := range []string{"/", "/jobs/payments/api", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events"} {
+		p.Goto(path)
+		p.Await(`document.querySelector("h1")`)
+		p.AwaitText("#live", "live")
+		// Controls are given numbers as they are read, and the focus begins above them.
+		count := browser.Value[int](p, `(() => {
+			document.activeElement?.blur();
+			getSelection().removeAllRanges();
+			const controls = [...document.querySelectorAll("a[href], button, input, select, summary")].filter((e) => e.checkVisibility() && !e.disabled);
+			controls.forEach((e, n) => e.dataset.read = n);
+			return controls.length;
+		})()`)
+		var order, want []int
+		for n := range count {
+			want = append(want, n)
+			p.Type(kb.Tab)
+			at := browser.Value[int](p, `(() => {
+				// A place that scrolls takes the focus, too; it is no control.
+				const e = document.activeElement;
+				return e.dataset.read === undefined ? -1 : Number(e.dataset.read);
+			})()`)
+			if at < 0 {
+				p.Type(kb.Tab)
+				at = browser.Value[int](p, `Number(document.activeElement.dataset.read ?? -1)`)
+			}
+			order = append(order, at)
+			if style := browser.Value[string](p, `getComputedStyle(document.activeElement).outlineStyle`); style == "none" {
+				t.Errorf("%s: control %d does not show that it has the focus", path, at)
+			}
+		}
+		if !slices.Equal(order, want) {
+			t.Errorf("%s: the focus goes to %v of %d controls", path, order, count)
+		}
+	}
+}
