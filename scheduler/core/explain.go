@@ -135,18 +135,24 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		if i == explainedAgents {
 			break
 		}
-		a := &tandemv1.AgentExplanation{
-			AgentId: seen[i].id, Hostname: seen[i].place.Hostname, LastOffer: timestamppb.New(seen[i].lastSeen),
-		}
-		for _, l := range match.Explain(&agents[i], &request) {
-			a.Obstacles = append(a.Obstacles, &tandemv1.Obstacle{What: l.What, Need: l.Need, Have: l.Have})
-		}
+		a := explainedAgent(seen[i], match.Explain(&agents[i], &request))
 		x.Agents = append(x.Agents, a)
 		if n := len(a.Obstacles); n > 0 && x.Placeable == 0 && (least == 0 || n < least) {
 			least, x.Nearest = n, a.Hostname
 		}
 	}
 	r.Explanation = x
+}
+
+// explainedAgent says what stands against an instance on an agent.
+func explainedAgent(seen *agent, lacks []match.Lack) *tandemv1.AgentExplanation {
+	a := &tandemv1.AgentExplanation{
+		AgentId: seen.id, Hostname: seen.place.Hostname, LastOffer: timestamppb.New(seen.lastSeen),
+	}
+	for _, l := range lacks {
+		a.Obstacles = append(a.Obstacles, &tandemv1.Obstacle{What: l.What, Need: l.Need, Have: l.Have})
+	}
+	return a
 }
 
 // hypothetical is the request of a job that is not submitted, or not in this

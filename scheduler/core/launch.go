@@ -15,8 +15,8 @@ import (
 )
 
 // launch makes the next attempt of an instance, which Match has placed, and the
-// operations that make its volumes and launch it. It returns what is left of what was free. After
-// an error nothing has changed.
+// operations that make its volumes and launch it. It returns what is left of what
+// was free. After an error nothing has changed.
 func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) ([]mesos.Offer_Operation, resource.Resources, error) {
 	v := in.job.version(in.rec.JobVersion)
 	fail := func(err error) ([]mesos.Offer_Operation, resource.Resources, error) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
@@ -234,23 +233,35 @@ func (c *Core) untie(in *instance) {
 // retie has an idle instance wait for what it is to wait for now that one of its
 // volumes has changed.
 func (c *Core) retie(v *volume) {
-	j := c.jobs[v.rec.JobId]
-	if j == nil || int(v.rec.Slot) >= len(j.instances) {
-		return
-	}
-	if in := j.instances[v.rec.Slot]; in != nil && in.live == nil && in.waitsIn != nil {
+	if in := c.holder(v); in != nil && in.live == nil && in.waitsIn != nil {
 		c.dequeue(in)
 		c.settle(in)
 	}
 }
 
-// user returns the attempt that has the volume and is not over, or nil.
-func (c *Core) user(v *volume) *attempt {
+// holder returns the instance that the volume belongs to, or nil when that is not
+// there any more.
+func (c *Core) holder(v *volume) *instance {
 	j := c.jobs[v.rec.JobId]
-	if j == nil || int(v.rec.Slot) >= len(j.instances) || j.instances[v.rec.Slot] == nil {
+	if j == nil || int(v.rec.Slot) >= len(j.instances) {
 		return nil
 	}
-	for _, a := range j.instances[v.rec.Slot].open() {
+	return j.instances[v.rec.Slot]
+}
+
+// noticeVolume is notice for one volume.
+func (c *Core) noticeVolume(level NoticeLevel, v *volume, format string, args ...any) {
+	n := c.notice(level, nil, format, args...)
+	n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+}
+
+// user returns the attempt that has the volume and is not over, or nil.
+func (c *Core) user(v *volume) *attempt {
+	in := c.holder(v)
+	if in == nil {
+		return nil
+	}
+	for _, a := range in.open() {
 		if slices.Contains(a.rec.Volumes, v.rec.Id) {
 			return a
 		}
@@ -344,18 +355,12 @@ func (c *Core) explainTied(j *job, r match.Request, x *tandemv1.Explanation) boo
 	}
 	seen, agents := c.seenAgents()
 	for i := range agents[:min(len(agents), explainedAgents)] {
-		a := &tandemv1.AgentExplanation{
-			AgentId: seen[i].id, Hostname: seen[i].place.Hostname, LastOffer: timestamppb.New(seen[i].lastSeen),
+		lacks := []match.Lack{{What: "its volume " + home.rec.Name + " is on agent " + home.rec.Hostname}}
+		if seen[i].id == home.rec.AgentId {
+			lacks = match.Explain(&agents[i], &r)
+			x.Nearest = seen[i].place.Hostname
 		}
-		if a.AgentId != home.rec.AgentId {
-			a.Obstacles = []*tandemv1.Obstacle{{What: "its volume " + home.rec.Name + " is on agent " + home.rec.Hostname}}
-		} else {
-			for _, l := range match.Explain(&agents[i], &r) {
-				a.Obstacles = append(a.Obstacles, &tandemv1.Obstacle{What: l.What, Need: l.Need, Have: l.Have})
-			}
-			x.Nearest = a.Hostname
-		}
-		x.Agents = append(x.Agents, a)
+		x.Agents = append(x.Agents, explainedAgent(seen[i], lacks))
 	}
 	return true
 }
@@ -411,8 +416,7 @@ func (c *Core) volumesLost(agent string) {
 			c.forgetVolume(v)
 		default:
 			c.setVolume(v, lostVolume, "agent "+v.rec.Hostname+" is gone for good")
-			n := c.notice(Warn, nil, "volume %s is lost: agent %s is gone for good", v.rec.Id, v.rec.Hostname)
-			n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, agent
+			c.noticeVolume(Warn, v, "volume %s is lost: agent %s is gone for good", v.rec.Id, v.rec.Hostname)
 			c.retie(v)
 		}
 	}

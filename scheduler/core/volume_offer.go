@@ -146,7 +146,7 @@ func (c *Core) reviewVolume(v *volume, p *pool) {
 			c.retie(v)
 		}
 		c.asked(v)
-		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v), leftover...))
+		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v.rec), leftover...))
 	case s == purgingVolume && v.rec.Seen && v.rec.Purges == 0:
 	case s == purgingVolume && v.rec.Purges > 0 && c.volumes.feedback && c.now.Before(v.rec.Purged.AsTime().Add(c.cfg.AnswerTimeout)):
 		// The answer says whether it is gone.
@@ -168,12 +168,12 @@ func (c *Core) asked(v *volume) {
 func (c *Core) destroy(v *volume, p *pool, there mesos.Resource) {
 	c.asked(v)
 	p.operations = append(p.operations, mesos.Offer_Operation{
-		Type: mesos.Offer_Operation_DESTROY, ID: c.operationID("destroy", v),
+		Type: mesos.Offer_Operation_DESTROY, ID: c.operationID("destroy", v.rec),
 		Destroy: &mesos.Offer_Operation_Destroy{Volumes: []mesos.Resource{there}},
 	})
 	if v.rec.Reserved {
 		there.Disk = nil
-		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v), there))
+		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v.rec), there))
 	}
 }
 
@@ -200,20 +200,16 @@ func (c *Core) adopt(id string, p *pool) {
 		State: readyVolume, Seen: true, Reason: "found on its agent", Created: c.stamp,
 		Reserved: len(reserved.GetLabels().GetLabels()) > 0 && reserved.GetLabels().GetLabels()[0].Key == volumeLabel,
 	})
-	n := c.notice(Warn, nil, "found volume %s, which was not known", id)
-	n.Job, n.Slot, n.Agent = name.Job, name.Slot, p.agent.id
+	c.noticeVolume(Warn, v, "found volume %s, which was not known", id)
 	c.retie(v)
 }
 
-// operationID is one that this volume's operations have not had.
-func (c *Core) operationID(what string, v *volume) *mesos.OperationID {
+// operationID is one that this volume's operations have not had, or nil where
+// nobody would tell what becomes of them.
+func (c *Core) operationID(what string, r *tandemv1.VolumeRecord) *mesos.OperationID {
 	if !c.volumes.feedback {
 		return nil
 	}
-	return operationID(what, v.rec)
-}
-
-func operationID(what string, r *tandemv1.VolumeRecord) *mesos.OperationID {
 	return &mesos.OperationID{Value: what + "." + strconv.Itoa(int(r.Purges)) + "." + r.Id}
 }
 
@@ -266,19 +262,13 @@ func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mes
 	if c.cfg.Principal != "" {
 		principal = &c.cfg.Principal
 	}
-	id := func(what string) *mesos.OperationID {
-		if !c.volumes.feedback {
-			return nil
-		}
-		return operationID(what, rec)
-	}
 	if rec.Reserved {
 		disk.Reservations = []mesos.Resource_ReservationInfo{{
 			Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: &rec.Role, Principal: principal,
 			Labels: &mesos.Labels{Labels: []mesos.Label{{Key: volumeLabel, Value: &rec.Id}}},
 		}}
 		l.operations = append(l.operations, mesos.Offer_Operation{
-			Type: mesos.Offer_Operation_RESERVE, ID: id("reserve"),
+			Type: mesos.Offer_Operation_RESERVE, ID: c.operationID("reserve", rec),
 			Reserve: &mesos.Offer_Operation_Reserve{Resources: []mesos.Resource{disk}},
 		})
 	}
@@ -288,7 +278,7 @@ func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mes
 		Volume:      &mesos.Volume{Mode: &mode, ContainerPath: volumeDirectory(want.Name)},
 	}
 	l.operations = append(l.operations, mesos.Offer_Operation{
-		Type: mesos.Offer_Operation_CREATE, ID: id("create"),
+		Type: mesos.Offer_Operation_CREATE, ID: c.operationID("create", rec),
 		Create: &mesos.Offer_Operation_Create{Volumes: []mesos.Resource{disk}},
 	})
 	l.resources = append(l.resources, disk)
@@ -318,8 +308,7 @@ func (c *Core) onOperation(s *mesos.OperationStatus) {
 		case what == "create" && v.rec.State == creatingVolume && v.rec.Reason != "":
 			c.editVolume(v).Reason = ""
 		case v.rec.State == purgingVolume && (what == "unreserve" || what == "destroy" && !v.rec.Reserved):
-			n := c.notice(Info, nil, "volume %s is purged", id)
-			n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+			c.noticeVolume(Info, v, "volume %s is purged", id)
 			c.forgetVolume(v)
 		}
 	case mesos.OPERATION_ERROR, mesos.OPERATION_FAILED, mesos.OPERATION_DROPPED:
@@ -332,12 +321,10 @@ func (c *Core) operationRefused(what string, v *volume, message string) {
 	switch {
 	case (what == "reserve" || what == "create") && v.rec.State == creatingVolume && v.rec.Reason == "":
 		c.editVolume(v).Reason = why
-		n := c.notice(Warn, nil, "volume %s: %s", v.rec.Id, why)
-		n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+		c.noticeVolume(Warn, v, "volume %s: %s", v.rec.Id, why)
 	case (what == "destroy" || what == "unreserve") && v.rec.State == purgingVolume:
 		if v.rec.Reason != why {
-			n := c.notice(Warn, nil, "volume %s: %s", v.rec.Id, why)
-			n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+			c.noticeVolume(Warn, v, "volume %s: %s", v.rec.Id, why)
 		}
 		if what == "destroy" && v.rec.Purges >= purgeLimit {
 			c.setVolume(v, readyVolume, why)
