@@ -37,11 +37,11 @@ const (
 // upgrader replaces this program by another.
 type upgrader struct {
 	machine *machine
-	// program is the one that was prepared last.
-	program string
-	sum     string
-	all     map[core.Run]*workload.Process
-	states  map[core.Run]workload.State
+	// program is the one that was prepared last, and sum its SHA-256.
+	program, sum string
+	// suspended are those of the last Suspend, and states what is passed on of them.
+	suspended []*workload.Process
+	states    []handover.Workload
 }
 
 // Prepare fetches a program, and asks it whether it could go on.
@@ -129,15 +129,12 @@ func withoutSecrets(environment []string) []string {
 
 // Suspend takes the hands off the workloads.
 func (u *upgrader) Suspend(all map[core.Run]loop.Process) error {
-	u.all, u.states = make(map[core.Run]*workload.Process, len(all)), make(map[core.Run]workload.State, len(all))
+	u.suspended, u.states = nil, nil
 	var runs []core.Run
-	var processes []*workload.Process
 	for run, p := range all {
-		w := p.(*task.Process).Workload()
-		u.all[run] = w
-		runs, processes = append(runs, run), append(processes, w)
+		runs, u.suspended = append(runs, run), append(u.suspended, p.(*task.Process).Workload())
 	}
-	states, err := u.machine.launcher.Suspend(processes)
+	states, err := u.machine.launcher.Suspend(u.suspended)
 	if errors.Is(err, workload.ErrHalfDone) {
 		return loop.ErrLater
 	}
@@ -145,17 +142,13 @@ func (u *upgrader) Suspend(all map[core.Run]loop.Process) error {
 		return fmt.Errorf("it cannot be replaced now: %w", err)
 	}
 	for i, run := range runs {
-		u.states[run] = states[i]
+		u.states = append(u.states, handover.Workload{Run: run, State: states[i]})
 	}
 	return nil
 }
 
 // Resume takes Suspend back.
-func (u *upgrader) Resume(map[core.Run]loop.Process) {
-	for _, w := range u.all {
-		u.machine.launcher.Resume([]*workload.Process{w})
-	}
-}
+func (u *upgrader) Resume() { u.machine.launcher.Resume(u.suspended) }
 
 // Replace writes the state, lets the new program look at it, and executes that.
 func (u *upgrader) Replace(c core.State) error {
@@ -167,9 +160,7 @@ func (u *upgrader) Replace(c core.State) error {
 	s := &handover.State{
 		Format: handover.Format, Clock: clock, ExecutorID: m.options.ExecutorID, FrameworkID: m.options.FrameworkID,
 		ContainerID: m.place.ContainerID, Hostname: m.place.Hostname, User: m.place.User, Held: m.container.Held(), Core: c,
-	}
-	for run, state := range u.states {
-		s.Workloads = append(s.Workloads, handover.Workload{Run: run, State: state})
+		Workloads: u.states,
 	}
 	for _, trial := range []bool{true, false} {
 		file, err := handover.Write(s)

@@ -34,7 +34,7 @@ type Upgrader interface {
 	// suspended.
 	Replace(state core.State) error
 	// Resume takes Suspend back.
-	Resume(all map[core.Run]Process)
+	Resume()
 }
 
 // Adopted is what a program goes on with that has taken another's place.
@@ -99,11 +99,11 @@ func (l *loop) replace() (*core.End, error) {
 	}
 	end, err := l.release()
 	if end != nil || err != nil {
-		l.options.Upgrader.Resume(l.processes)
+		l.options.Upgrader.Resume()
 		return end, err
 	}
 	if why := l.core.HalfDone(); why != "" || l.stream != nil {
-		l.options.Upgrader.Resume(l.processes)
+		l.options.Upgrader.Resume()
 		return nil, nil // There is another moment, or the core gives up.
 	}
 	state, err := l.core.State(time.Now())
@@ -111,7 +111,7 @@ func (l *loop) replace() (*core.End, error) {
 		l.options.Log.Info("Handing over to the new program")
 		err = l.options.Upgrader.Replace(state)
 	}
-	l.options.Upgrader.Resume(l.processes)
+	l.options.Upgrader.Resume()
 	return l.step(input{Input: core.NotReplaced{Err: text(err)}})
 }
 

@@ -40,11 +40,11 @@ of its SHA-256. New executors are the scheduler's present one.`,
 			if err != nil {
 				return err
 			}
-			all, present, err := c.executors(cmd.Context(), args)
+			all, current, err := c.executors(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
-			printExecutors(sys, all, present)
+			printExecutors(sys, all, current)
 			return nil
 		},
 	}

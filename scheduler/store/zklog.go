@@ -216,7 +216,7 @@ func (z *ZooKeeper) try(nodes [][]byte, next head) (version int32, err error) {
 			}
 			ops, size = []any{z.stillLeader()}, 0
 		}
-		ops = append(ops, &zk.CreateRequest{Path: z.nodePath(number), Data: data, Acl: z.opt.ACL})
+		ops = append(ops, &zk.CreateRequest{Path: z.nodePath(number), Data: data, Acl: z.acl})
 		size += len(data)
 		number++
 	}

@@ -79,8 +79,10 @@ type ZooKeeperOptions struct {
 // ZooKeeper keeps records in a ZooKeeper ensemble, for the scheduler that leads.
 type ZooKeeper struct {
 	zkReader
-	opt  ZooKeeperOptions
-	head head
+	// fence and acl are ZooKeeperOptions'.
+	fence string
+	acl   []zk.ACL
+	head  head
 	// version is that of the head's znode.
 	version int32
 	closed  bool
@@ -137,7 +139,7 @@ func OpenZooKeeper(opt ZooKeeperOptions) (*ZooKeeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the state in ZooKeeper: %w", err)
 	}
-	z := &ZooKeeper{zkReader: r, opt: opt}
+	z := &ZooKeeper{zkReader: r, fence: opt.Fence, acl: opt.ACL}
 	if err := z.ascend(); err != nil {
 		return nil, z.explain("open", err)
 	}
@@ -163,20 +165,20 @@ func (z *ZooKeeper) ascend() error {
 		}
 		mine := now
 		mine.Epoch++
-		mine.Leader = path.Base(z.opt.Fence)
+		mine.Leader = path.Base(z.fence)
 		var write any = &zk.SetDataRequest{Path: z.statePath(), Data: mine.encode(), Version: version}
 		if !found {
-			write = &zk.CreateRequest{Path: z.statePath(), Data: mine.encode(), Acl: z.opt.ACL}
+			write = &zk.CreateRequest{Path: z.statePath(), Data: mine.encode(), Acl: z.acl}
 		}
 		err = z.patiently(func() error {
-			_, err := z.conn.Multi(&zk.CheckVersionRequest{Path: z.opt.Fence, Version: -1}, write)
+			_, err := z.conn.Multi(&zk.CheckVersionRequest{Path: z.fence, Version: -1}, write)
 			return err
 		})
 		switch {
 		case errors.Is(err, zk.ErrBadVersion), errors.Is(err, zk.ErrNodeExists):
 			// An earlier leader was quicker, or an answer was lost.
 			continue
-		case errors.Is(err, zk.ErrNoNode) && !z.exists(z.opt.Fence):
+		case errors.Is(err, zk.ErrNoNode) && !z.exists(z.fence):
 			return ErrDeposed
 		case err != nil:
 			return err
@@ -256,7 +258,7 @@ func (z *ZooKeeper) clear() error {
 			return ErrDeposed
 		case errors.Is(err, zk.ErrNoNode):
 			// The answer of an earlier try may have been lost.
-			if !z.exists(z.opt.Fence) {
+			if !z.exists(z.fence) {
 				return ErrDeposed
 			}
 		case err != nil:
@@ -279,7 +281,7 @@ func (z *ZooKeeper) exists(path string) bool {
 }
 
 func (z *ZooKeeper) stillLeader() any {
-	return &zk.CheckVersionRequest{Path: z.opt.Fence, Version: -1}
+	return &zk.CheckVersionRequest{Path: z.fence, Version: -1}
 }
 
 func (z *ZooKeeper) headUnchanged() any {

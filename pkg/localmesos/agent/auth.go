@@ -1,26 +1,12 @@
 package agent
 
-import (
-	"errors"
-
-	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
-)
+import "github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 
 // The realms in which operators authenticate (src/slave/constants.hpp).
 const (
 	readonlyRealm  = "mesos-agent-readonly"
 	readwriteRealm = "mesos-agent-readwrite"
 )
-
-// validateRealms refuses credentials of operators without a realm, and the
-// reverse.
-func (o *Options) validateRealms() error {
-	if asked := o.AuthenticateReadonly || o.AuthenticateReadwrite; asked != (len(o.OperatorCredentials) > 0) {
-		return errors.New("operators' credentials and a realm to authenticate for need each other:" +
-			" give both OperatorCredentials and AuthenticateReadonly or AuthenticateReadwrite, or neither")
-	}
-	return nil
-}
 
 // readonly serves operators who look at something.
 func (a *Agent) readonly(h wire.Handler) wire.Handler {

@@ -162,7 +162,7 @@ func (o *Options) validate() (parsed, error) {
 	if o.CgroupsRoot == "" {
 		o.CgroupsRoot = "mesos"
 	}
-	if err := o.validateRealms(); err != nil {
+	if err := wire.CheckOperators(o.OperatorCredentials, o.AuthenticateReadonly, o.AuthenticateReadwrite); err != nil {
 		return parsed{}, err
 	}
 	if o.DiskUsage == nil {

@@ -9,7 +9,6 @@ import (
 // fixedFlags are flags of a real master whose defaults hold here, or mean nothing
 // here, and cannot be changed.
 var fixedFlags = map[string]string{
-
 	"allocator":                              "hierarchical",
 	"allocator_agent_recovery_factor":        "0.8",
 	"allocator_recovery_timeout":             "10mins",

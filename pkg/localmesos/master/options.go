@@ -138,9 +138,8 @@ func (o *Options) validate() error {
 	if o.MinAllocatableResources == nil {
 		o.MinAllocatableResources = DefaultMinAllocatableResources()
 	}
-	if asked := o.AuthenticateReadonly || o.AuthenticateReadwrite; asked != (len(o.OperatorCredentials) > 0) {
-		return errors.New("operators' credentials and a realm to authenticate for need each other:" +
-			" give both OperatorCredentials and AuthenticateReadonly or AuthenticateReadwrite, or neither")
+	if err := wire.CheckOperators(o.OperatorCredentials, o.AuthenticateReadonly, o.AuthenticateReadwrite); err != nil {
+		return err
 	}
 	if o.Schema == nil {
 		if o.Schema, err = wire.NewSchema(); err != nil {

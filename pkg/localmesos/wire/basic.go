@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -28,6 +29,16 @@ func Basic(r *http.Request, realm string, secrets map[string]string) (principal 
 		return "", refused
 	}
 	return principal, nil
+}
+
+// CheckOperators refuses credentials of operators without a realm to authenticate
+// for, and the reverse.
+func CheckOperators(credentials map[string]string, readonly, readwrite bool) error {
+	if asked := readonly || readwrite; asked != (len(credentials) > 0) {
+		return errors.New("operators' credentials and a realm to authenticate for need each other:" +
+			" give both OperatorCredentials and AuthenticateReadonly or AuthenticateReadwrite, or neither")
+	}
+	return nil
 }
 
 type principalKey struct{}
