@@ -278,6 +278,7 @@ func (f *fake) Framework() *tandemv1.FrameworkView {
 		Name: "tandem", FrameworkId: "4e3e-0000", Roles: []string{"web"}, Master: "127.0.0.1:5050", Subscribed: true,
 		SubscribedSince: timestamppb.New(noon.Add(-2 * time.Hour)), Suppressed: true,
 		OffersReceived: 12, OffersUsed: 2, OffersDeclined: 10, MesosFrameworksUrl: "http://127.0.0.1:5050/#/frameworks",
+		LastOffered: &tandemv1.Resources{Cpus: 6.5, Mem: 7168, Disk: 20000}, AgentsOffered: 2,
 		ExecutorDigest: "fedcba987654",
 	}
 }

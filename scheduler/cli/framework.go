@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 func newFramework(sys *System) *cobra.Command {
@@ -38,6 +39,11 @@ func newFramework(sys *System) *cobra.Command {
 			}
 			f := res.GetFramework()
 			printFramework(sys.Stdout, sys.Now(), f)
+			if f.GetAgentsOffered() > 0 {
+				r := f.GetLastOffered()
+				fact(sys.Stdout, "free", "%g cpus, %s memory, %s disk, %g gpus by the last offers, of %d agents",
+					r.GetCpus(), mebibytes(r.GetMem()), mebibytes(r.GetDisk()), r.GetGpus(), f.GetAgentsOffered())
+			}
 			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses; offers held for %s in all, none for more than %s; declined for %s each",
 				f.GetRevives(), f.GetSuppresses(), seconds(f.GetOfferSeconds()), seconds(f.GetLongestOfferSeconds()), seconds(f.GetMeanRefuseSeconds()))
 			return nil
@@ -103,3 +109,5 @@ func seconds(s float64) time.Duration {
 	}
 	return d.Round(100 * time.Microsecond)
 }
+
+func mebibytes(n float64) string { return present.Bytes(uint64(n * (1 << 20))) }

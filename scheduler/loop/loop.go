@@ -303,6 +303,10 @@ func (l *Loop) step(now time.Time, in input) {
 		l.standing.disconnected(in.problem)
 	case core.Offers:
 		l.standing.offered(now, c.Offers)
+	case core.Failed:
+		if c.ExecutorID == nil {
+			l.standing.agentGone(c.AgentID.GetValue())
+		}
 	case core.Rescinded:
 		l.metrics.held(l.standing.rescinded(now, c.OfferID)...)
 	case core.Command:

@@ -21,6 +21,8 @@ type standing struct {
 	changed, told bool
 	// since is when each offer that is held came.
 	since map[string]time.Time
+	// free is what agents had free when they were last offered.
+	free offered
 
 	frameworkID, master, problem string
 	subscribedAt                 time.Time
@@ -36,7 +38,7 @@ type standing struct {
 
 func newStanding(first *tandemv1.FrameworkView) standing {
 	return standing{
-		view: first, since: map[string]time.Time{},
+		view: first, since: map[string]time.Time{}, free: offered{agents: map[string]amounts{}},
 		frameworkID: first.FrameworkId, problem: first.Problem,
 	}
 }
@@ -45,6 +47,7 @@ func (s *standing) subscribed(now time.Time, c core.Subscribed, master string) {
 	s.frameworkID, s.master, s.problem, s.subscribedAt = c.FrameworkID.Value, master, "", now
 	s.suppressed = c.Suppressed
 	clear(s.since)
+	s.free.clear()
 	s.changed, s.told = true, true
 }
 
@@ -62,6 +65,13 @@ func (s *standing) offered(now time.Time, offers []mesos.Offer) {
 		s.since[offers[i].ID.Value] = now
 	}
 	s.received += uint64(len(offers))
+	s.free.take(offers)
+	s.changed = true
+}
+
+// agentGone forgets what an agent had free.
+func (s *standing) agentGone(id string) {
+	s.free.gone(id)
 	s.changed = true
 }
 
@@ -140,6 +150,8 @@ func (s *standing) news() (view *tandemv1.FrameworkView, told, changed bool) {
 
 		OfferSeconds:        s.held.Seconds(),
 		LongestOfferSeconds: s.longest.Seconds(),
+		LastOffered:         s.free.view(),
+		AgentsOffered:       int32(len(s.free.agents)),
 		// The last master's, when there is none now.
 		MesosFrameworksUrl: s.view.MesosFrameworksUrl,
 	}

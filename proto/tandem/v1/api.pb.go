@@ -935,8 +935,12 @@ type FrameworkView struct {
 	MeanRefuseSeconds float64 `protobuf:"fixed64,18,opt,name=mean_refuse_seconds,json=meanRefuseSeconds,proto3" json:"mean_refuse_seconds,omitempty"`
 	// The program that new executors are, as AttemptRecord.executor_digest.
 	ExecutorDigest string `protobuf:"bytes,19,opt,name=executor_digest,json=executorDigest,proto3" json:"executor_digest,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the agents had free when each was last offered, taken together, and how
+	// many they are: since the scheduler subscribed, without agents that are gone.
+	LastOffered   *Resources `protobuf:"bytes,20,opt,name=last_offered,json=lastOffered,proto3" json:"last_offered,omitempty"`
+	AgentsOffered int32      `protobuf:"varint,21,opt,name=agents_offered,json=agentsOffered,proto3" json:"agents_offered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FrameworkView) Reset() {
@@ -1100,6 +1104,20 @@ func (x *FrameworkView) GetExecutorDigest() string {
 		return x.ExecutorDigest
 	}
 	return ""
+}
+
+func (x *FrameworkView) GetLastOffered() *Resources {
+	if x != nil {
+		return x.LastOffered
+	}
+	return nil
+}
+
+func (x *FrameworkView) GetAgentsOffered() int32 {
+	if x != nil {
+		return x.AgentsOffered
+	}
+	return 0
 }
 
 type WatchRequest struct {
@@ -3662,7 +3680,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\battempts\x18\x02 \x03(\v2\x18.tandem.v1.AttemptRecordR\battempts\"\x15\n" +
 	"\x13GetFrameworkRequest\"N\n" +
 	"\x14GetFrameworkResponse\x126\n" +
-	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\xc4\x05\n" +
+	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\xa4\x06\n" +
 	"\rFrameworkView\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3690,7 +3708,9 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\roffer_seconds\x18\x10 \x01(\x01R\fofferSeconds\x122\n" +
 	"\x15longest_offer_seconds\x18\x11 \x01(\x01R\x13longestOfferSeconds\x12.\n" +
 	"\x13mean_refuse_seconds\x18\x12 \x01(\x01R\x11meanRefuseSeconds\x12'\n" +
-	"\x0fexecutor_digest\x18\x13 \x01(\tR\x0eexecutorDigest\"u\n" +
+	"\x0fexecutor_digest\x18\x13 \x01(\tR\x0eexecutorDigest\x127\n" +
+	"\flast_offered\x18\x14 \x01(\v2\x14.tandem.v1.ResourcesR\vlastOffered\x12%\n" +
+	"\x0eagents_offered\x18\x15 \x01(\x05R\ragentsOffered\"u\n" +
 	"\fWatchRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n" +
 	"\x05since\x18\x02 \x01(\x04H\x00R\x05since\x88\x01\x01\x12)\n" +
@@ -3969,13 +3989,14 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*InstanceRecord)(nil),            // 64: tandem.v1.InstanceRecord
 	(*AttemptRecord)(nil),             // 65: tandem.v1.AttemptRecord
 	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
-	(*Explanation)(nil),               // 67: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 68: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 69: google.protobuf.Duration
-	(*UsageSample)(nil),               // 70: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 71: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 72: tandem.v1.ExecOutput
-	(*VolumeRecord)(nil),              // 73: tandem.v1.VolumeRecord
+	(*Resources)(nil),                 // 67: tandem.v1.Resources
+	(*Explanation)(nil),               // 68: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 69: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 70: google.protobuf.Duration
+	(*UsageSample)(nil),               // 71: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 72: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 73: tandem.v1.ExecOutput
+	(*VolumeRecord)(nil),              // 74: tandem.v1.VolumeRecord
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
 	60, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
@@ -3990,85 +4011,86 @@ var file_tandem_v1_api_proto_depIdxs = []int32{
 	65, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 10: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
 	66, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	63, // 12: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	64, // 13: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	65, // 14: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	16, // 15: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	19, // 16: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	66, // 17: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	67, // 18: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	60, // 19: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	60, // 20: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	63, // 21: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	67, // 22: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 23: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	38, // 24: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	68, // 25: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	69, // 26: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	45, // 27: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	66, // 28: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	70, // 29: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	71, // 30: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	72, // 31: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	73, // 32: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	73, // 33: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 34: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 35: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 36: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 37: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 38: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 39: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 40: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 41: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 42: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 43: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 44: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 45: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 46: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 47: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 48: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 49: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 50: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	56, // 51: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	58, // 52: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	41, // 53: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	43, // 54: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	46, // 55: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	48, // 56: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 57: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	52, // 58: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	54, // 59: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 60: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 61: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 62: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 63: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 64: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 65: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 66: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 67: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 68: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 69: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 70: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 71: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 72: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 73: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 74: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 75: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 76: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	57, // 77: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	59, // 78: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	42, // 79: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 80: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 81: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 82: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 83: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	53, // 84: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	55, // 85: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	60, // [60:86] is the sub-list for method output_type
-	34, // [34:60] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	67, // 12: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	63, // 13: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	64, // 14: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	65, // 15: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	16, // 16: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	19, // 17: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	66, // 18: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	68, // 19: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	60, // 20: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	60, // 21: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	63, // 22: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	68, // 23: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 24: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	38, // 25: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	69, // 26: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	70, // 27: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	45, // 28: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	66, // 29: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	71, // 30: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	72, // 31: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	73, // 32: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	74, // 33: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	74, // 34: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 35: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 36: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 37: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 38: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 39: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 40: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 41: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 42: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 43: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 44: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 45: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 46: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 47: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 48: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 49: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 50: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 51: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	56, // 52: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	58, // 53: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	41, // 54: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	43, // 55: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	46, // 56: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	48, // 57: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	50, // 58: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	52, // 59: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	54, // 60: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 61: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 62: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 63: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 64: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 65: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 66: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 67: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 68: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 69: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 70: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 71: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 72: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 73: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 74: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 75: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 76: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 77: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	57, // 78: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	59, // 79: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	42, // 80: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 81: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 82: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 83: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 84: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	53, // 85: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	55, // 86: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	61, // [61:87] is the sub-list for method output_type
+	35, // [35:61] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }

@@ -27,6 +27,9 @@ export function overview(page) {
   const mesos = card("Mesos");
   const instances = card("Instances");
   const resources = card("In use");
+  // Beside what is used, which the model tells, stands what was offered.
+  const used = h("div"), offered = h("div");
+  resources.body.append(used, offered);
   const neighbour = card("Offers");
   const jobs = pagedTable({
     title: "Jobs", caption: "Jobs", label: "Filter jobs", empty: "No job yet. tandem run FILE submits one.",
@@ -50,7 +53,7 @@ export function overview(page) {
     page.framework(model.framework);
     drawMesos(mesos.body, model.framework);
     drawInstances(instances.body, model);
-    drawResources(resources.body, model);
+    drawResources(used, model);
     jobs.set([...model.jobs.values()].sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1)).map((j) => row(model, j)));
   } });
 
@@ -58,6 +61,7 @@ export function overview(page) {
   const figures = async () => {
     const { framework } = await call("GetFramework", {}, page.signal);
     drawNeighbour(neighbour.body, framework);
+    drawOffered(offered, framework);
   };
   const ask = () => figures().catch(() => {});
   ask();
@@ -131,6 +135,13 @@ function drawResources(e, model) {
     h("p", {}, mib(sum.mem), h("span", { class: "quiet" }, " memory")),
     h("p", {}, mib(sum.disk), h("span", { class: "quiet" }, " disk")),
     sum.gpus ? h("p", {}, amount(sum.gpus), h("span", { class: "quiet" }, " graphics processors")) : null);
+}
+
+function drawOffered(e, f) {
+  const n = f.agentsOffered ?? 0;
+  const r = f.lastOffered ?? {};
+  put(e, n === 0 ? null : h("p", { class: "quiet" }, `last offered: ${amount(r.cpus)} processors · ${mib(r.mem)} memory · ${mib(r.disk)} disk`,
+    r.gpus ? ` · ${amount(r.gpus)} graphics processors` : "", ` on ${number(n)} ${n === 1 ? "agent" : "agents"}`));
 }
 
 function drawNeighbour(e, f) {
