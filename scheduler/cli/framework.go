@@ -41,7 +41,7 @@ func newFramework(sys *System) *cobra.Command {
 			printFramework(sys.Stdout, sys.Now(), f)
 			if f.GetAgentsOffered() > 0 {
 				r := f.GetLastOffered()
-				fact(sys.Stdout, "free", "%g cpus, %s memory, %s disk, %g gpus by the last offers, of %d agents",
+				fact(sys.Stdout, "free", "%g cpus, %s memory, %s disk, %g gpus when last offered; agents: %d",
 					r.GetCpus(), mebibytes(r.GetMem()), mebibytes(r.GetDisk()), r.GetGpus(), f.GetAgentsOffered())
 			}
 			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses; offers held for %s in all, none for more than %s; declined for %s each",

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -78,7 +79,7 @@ func (a *attempt) outcome() (outcome, string) {
 		// among those of the launch. That is nobody's fault.
 		return wasLost, taskText(refused)
 	case refused != nil:
-		return wasRefused, "the master refused the launch: " + refused.Message
+		return wasRefused, "the master refused the launch: " + headline(refused.Message)
 	case failed != nil:
 		return wentWrong, taskText(failed)
 	case lost != nil && lost.Reason == drainingReason:
@@ -110,7 +111,14 @@ func taskText(t *tandemv1.TaskRecord) string {
 	if t.Message == "" || t.Reason == reconciled {
 		return t.Workload + " " + verb
 	}
-	return t.Workload + " " + verb + ": " + t.Message
+	return t.Workload + " " + verb + ": " + headline(t.Message)
+}
+
+// headline is the first line of a message. Agents append pages of statistics to
+// some, such as of a container that ran out of memory; the task's record has all.
+func headline(message string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(message), "\n")
+	return strings.TrimSpace(first)
 }
 
 // conclude decides what follows the end of an instance's live attempt.

@@ -314,7 +314,7 @@ func (s *script) status(task, stateName string, o map[string]string) mesos.TaskS
 		status.Reason = &v
 	}
 	if m, ok := o["message"]; ok {
-		m = strings.ReplaceAll(m, "_", " ")
+		m = strings.NewReplacer("_", " ", "¶", "\n").Replace(m)
 		status.Message = &m
 	}
 	if h, ok := o["healthy"]; ok {

@@ -170,7 +170,7 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	}
 	text := strings.TrimPrefix(t.State.String(), "TASK_")
 	if t.Message != "" {
-		text += ": " + t.Message
+		text += ": " + headline(t.Message)
 	}
 	n := c.noticeInstance(level, a.instance, "%s is %s", t.Workload, text)
 	n.Attempt, n.Task, n.Agent = a.rec.Attempt, t.TaskId, a.rec.AgentId
