@@ -3,6 +3,7 @@ package core_test
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -96,8 +97,12 @@ func (k *checks) unchanged(kind state.Kind, key string, r saved) {
 	}
 }
 
-// saved checks what is durable now.
+// saved checks what is durable now. Where a step has saved nothing, all is as the
+// step before has left it.
 func (k *checks) saved(e core.Effects) {
+	if len(e.Save) == 0 {
+		return
+	}
 	for _, c := range e.Save {
 		a, ok := c.Record.(*tandemv1.AttemptRecord)
 		if !ok {
@@ -121,27 +126,37 @@ func (k *checks) saved(e core.Effects) {
 // oneLiveAttempt: of each instance, no more than one attempt is open that is
 // neither ending nor out of reach.
 func (k *checks) oneLiveAttempt() {
-	live := map[string]uint64{}
+	live := map[string]bool{}
 	hosts := map[string]bool{}
-	for _, key := range sortedKeys(k.s.store[state.KindAttempt]) {
-		a := k.s.store[state.KindAttempt][key].record.(*tandemv1.AttemptRecord)
+	var wrong []string
+	for _, r := range k.s.store[state.KindAttempt] {
+		a := r.record.(*tandemv1.AttemptRecord)
 		if a.Ended != nil || a.KillReason != "" || a.Unreachable != nil {
 			continue
 		}
 		in := state.InstanceKey(a.JobId, a.Slot)
 		// A replacement may run beside the attempt that it is to take over from.
 		moves := k.s.store[state.KindInstance][in].record.(*tandemv1.InstanceRecord).LiveAttempt != 0
-		if n := live[in]; n != 0 && !moves {
-			k.s.w.fail("instance %s has the live attempts %d and %d", in, n, a.Attempt)
+		if live[in] && !moves {
+			wrong = append(wrong, fmt.Sprintf("instance %s has two live attempts", in))
 		}
-		live[in] = a.Attempt
+		live[in] = true
 		j := k.s.store[state.KindJob][a.JobId].record.(*tandemv1.JobRecord)
 		if unique(j.Spec) && a.JobVersion == j.Version {
 			if hosts[a.JobId+"@"+a.Hostname] {
-				k.s.w.fail("two instances of %s are on %s", a.JobId, a.Hostname)
+				wrong = append(wrong, fmt.Sprintf("two instances of %s are on %s", a.JobId, a.Hostname))
 			}
 			hosts[a.JobId+"@"+a.Hostname] = true
 		}
+	}
+	k.none(wrong)
+}
+
+// none fails with the first of what is wrong, whatever the order in which it was
+// found: after every step there is no time to sort all that is stored.
+func (k *checks) none(wrong []string) {
+	if len(wrong) > 0 {
+		k.s.w.fail("%s", slices.Min(wrong))
 	}
 }
 
@@ -154,17 +169,19 @@ func unique(spec *tandemv1.Job) bool {
 
 // phasesAgree: a job's phase is what its instances make it.
 func (k *checks) phasesAgree() {
-	counts := map[string]map[tandemv1.InstancePhase]int{}
+	type phases [tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING + 1]int
+	counts := map[string]*phases{}
 	for _, r := range k.s.store[state.KindInstance] {
 		in := r.record.(*tandemv1.InstanceRecord)
 		if counts[in.JobId] == nil {
-			counts[in.JobId] = map[tandemv1.InstancePhase]int{}
+			counts[in.JobId] = &phases{}
 		}
 		counts[in.JobId][in.Phase]++
 	}
-	for _, id := range sortedKeys(k.s.store[state.KindJob]) {
-		j := k.s.store[state.KindJob][id].record.(*tandemv1.JobRecord)
-		n, want := counts[id], int(j.Spec.GetInstances())
+	var wrong []string
+	for id, r := range k.s.store[state.KindJob] {
+		j := r.record.(*tandemv1.JobRecord)
+		n, want := cmp.Or(counts[id], &phases{}), int(j.Spec.GetInstances())
 		switch j.Spec.Type {
 		case tandemv1.JobType_JOB_TYPE_DAEMON:
 			want = 1
@@ -185,9 +202,10 @@ func (k *checks) phasesAgree() {
 			ok = j.Stopped && n[tandemv1.InstancePhase_INSTANCE_PHASE_STOPPING] > 0
 		}
 		if !ok {
-			k.s.w.fail("job %s is %s with %v", id, j.Phase, n)
+			wrong = append(wrong, fmt.Sprintf("job %s is %s with %v instances in the phases by number", id, j.Phase, *n))
 		}
 	}
+	k.none(wrong)
 }
 
 // called checks a call that is about to be made.

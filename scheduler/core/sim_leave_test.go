@@ -206,14 +206,16 @@ func (t *team) drain() {
 func (k *checks) moves() {
 	moving := map[string]int{}
 	operator := map[string]bool{}
-	for _, key := range sortedKeys(k.s.store[state.KindInstance]) {
-		in := k.s.store[state.KindInstance][key].record.(*tandemv1.InstanceRecord)
+	var wrong []string
+	for key, r := range k.s.store[state.KindInstance] {
+		in := r.record.(*tandemv1.InstanceRecord)
 		if in.LiveAttempt == 0 {
 			continue
 		}
 		a, ok := k.s.store[state.KindAttempt][state.AttemptKey(in.JobId, in.Slot, in.LiveAttempt)]
 		if !ok || a.record.(*tandemv1.AttemptRecord).Ended != nil {
-			k.s.w.fail("instance %s lives by attempt %d, which is over", key, in.LiveAttempt)
+			wrong = append(wrong, fmt.Sprintf("instance %s lives by attempt %d, which is over", key, in.LiveAttempt))
+			continue
 		}
 		next, ok := k.s.store[state.KindAttempt][state.AttemptKey(in.JobId, in.Slot, in.Attempt)]
 		if !ok || next.record.(*tandemv1.AttemptRecord).Ended != nil || next.record.(*tandemv1.AttemptRecord).KillReason != "" {
@@ -225,6 +227,7 @@ func (k *checks) moves() {
 			operator[in.JobId] = true
 		}
 	}
+	k.none(wrong)
 	for _, id := range sortedKeys(moving) {
 		j := k.s.store[state.KindJob][id].record.(*tandemv1.JobRecord)
 		if n := moving[id]; n > int(max(1, j.Spec.GetUpdate().GetMaxParallel())) && !operator[id] && j.Update == nil {

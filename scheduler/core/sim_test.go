@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,9 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
+	// Worlds are small and short-lived: most of what is made is garbage before long,
+	// and there is room for it.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var steps, next atomic.Int64
 	next.Store(int64(*simFirst) - 1)
 	var workers sync.WaitGroup
