@@ -6,7 +6,8 @@
 //   - What the machine has: [ParseHost] and [ParseMembership] turn
 //     /proc/<pid>/mountinfo and /proc/<pid>/cgroup into a [Host] and the cgroups
 //     that a process is in. [Values] turns an OCI runtime-spec LinuxResources
-//     into the files to write and their contents. All of these are pure.
+//     into the files to write and their contents, and for devices on v2 into an
+//     eBPF program. All of these are pure.
 //   - A [Group]: one cgroup, which on v1 is a directory in each of several
 //     hierarchies and on v2 a single directory. It is created, entered, limited,
 //     measured, killed and removed as one thing.

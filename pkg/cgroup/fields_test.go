@@ -102,13 +102,12 @@ var fields = map[string]struct{ limits, v1, v2, why string }{
 	"rdma{}.hcaHandles": {`{"rdma":{"mlx5_0":{"hcaHandles":3}}}`, "rdma.max = mlx5_0 hca_handle=3", "rdma.max = mlx5_0 hca_handle=3", ""},
 	"rdma{}.hcaObjects": {`{"rdma":{"mlx5_0":{"hcaObjects":3}}}`, "rdma.max = mlx5_0 hca_object=3", "rdma.max = mlx5_0 hca_object=3", ""},
 	"unified{}":         {`{"unified":{"memory.high":"1"}}`, "unsupported unified", "memory.high = 1", ""},
-	// On v2 it is an eBPF program that the kernel asks about each device. The
-	// library for them is a megabyte of an executor that every agent fetches.
-	"devices[].allow":  {`{"devices":[{"allow":true}]}`, "devices.allow = a", "unsupported devices", ""},
-	"devices[].type":   {`{"devices":[{"type":"c"}]}`, "devices.deny = c *:* rwm", "unsupported devices", ""},
-	"devices[].major":  {`{"devices":[{"type":"c","major":8}]}`, "devices.deny = c 8:* rwm", "unsupported devices", ""},
-	"devices[].minor":  {`{"devices":[{"type":"c","minor":8}]}`, "devices.deny = c *:8 rwm", "unsupported devices", ""},
-	"devices[].access": {`{"devices":[{"type":"c","access":"w"}]}`, "devices.deny = c *:* w", "unsupported devices", ""},
+	// On v2 it is an eBPF program that the kernel asks about each device.
+	"devices[].allow":  {`{"devices":[{"allow":true}]}`, "devices.allow = a", "devices.program = allow a *:* rwm", ""},
+	"devices[].type":   {`{"devices":[{"type":"c"}]}`, "devices.deny = c *:* rwm", "devices.program = deny c *:* rwm", ""},
+	"devices[].major":  {`{"devices":[{"type":"c","major":8}]}`, "devices.deny = c 8:* rwm", "devices.program = deny c 8:* rwm", ""},
+	"devices[].minor":  {`{"devices":[{"type":"c","minor":8}]}`, "devices.deny = c *:8 rwm", "devices.program = deny c *:8 rwm", ""},
+	"devices[].access": {`{"devices":[{"type":"c","access":"w"}]}`, "devices.deny = c *:* w", "devices.program = deny c *:* w", ""},
 }
 
 // throttled is about one field of one of the four alike lists of rates. Rate 0 is

@@ -180,7 +180,8 @@ func (g *Group) dir(controller string) (string, bool) {
 
 // Set writes the values in order and stops at the first that fails. A
 // missing controller or file gives an [*AbsentError], unless the value says that
-// it is as good. A refusal by the kernel comes back with its errno.
+// it is as good, and a kernel that takes no [DeviceProgram] an [*UnsupportedError].
+// A refusal by the kernel comes back with its errno.
 func (g *Group) Set(values ...Value) error {
 	for i, v := range values {
 		if err := g.set(v, values[i:]); err != nil {
@@ -192,6 +193,9 @@ func (g *Group) Set(values ...Value) error {
 
 // set writes one value; rest are the values from it onwards.
 func (g *Group) set(v Value, rest []Value) error {
+	if v.File == DeviceProgram {
+		return g.setDevices(v.Devices)
+	}
 	dir, ok := g.dir(v.Controller)
 	if v.Controller == "cgroup" && g.version == V2 {
 		dir, ok = g.dirs[0].Path, true // the core's own files, which every v2 cgroup has

@@ -44,9 +44,10 @@ func (g *Group) Limit(r *specs.LinuxResources, policy Policy) (skipped []error, 
 	for i, v := range values {
 		err := g.set(v, values[i:])
 		var absent *AbsentError
+		var impossible *UnsupportedError
 		switch {
 		case err == nil:
-		case policy == Prefer && errors.As(err, &absent):
+		case policy == Prefer && (errors.As(err, &absent) || errors.As(err, &impossible)):
 			skipped = append(skipped, err)
 		default:
 			return skipped, err

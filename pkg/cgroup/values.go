@@ -28,7 +28,13 @@ type Value struct {
 	// Used, where it is not empty, names the file of the same directory whose
 	// number Content must not be below; the write is refused if it is.
 	Used string
+	// Devices are the rules of a [DeviceProgram], of which Content is the text.
+	Devices []specs.LinuxDeviceCgroup
 }
+
+// DeviceProgram stands in [Value.File] for what is no file: the program that the
+// kernel asks, on v2, about each access to a device by a process of the group.
+const DeviceProgram = "devices.program"
 
 // String returns "file = content".
 func (v Value) String() string { return v.File + " = " + v.Content }

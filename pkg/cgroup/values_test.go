@@ -168,11 +168,13 @@ func TestValues(t *testing.T) {
 		},
 		{
 			"devices", `{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"rw"},{"allow":true,"type":"b","major":8}]}`,
-			"devices.deny = a\ndevices.allow = c 1:3 rw\ndevices.allow = b 8:* rwm", "unsupported devices",
+			"devices.deny = a\ndevices.allow = c 1:3 rw\ndevices.allow = b 8:* rwm",
+			"devices.program = deny a *:* rwm\nallow c 1:3 rw\nallow b 8:* rwm",
 		},
 		{
 			"devices of both kinds", `{"devices":[{"allow":false,"type":"a","major":10,"access":"w"},{"allow":false,"major":-1,"access":"m"}]}`,
-			"devices.deny = b 10:* w\ndevices.deny = c 10:* w\ndevices.deny = b *:* m\ndevices.deny = c *:* m", "unsupported devices",
+			"devices.deny = b 10:* w\ndevices.deny = c 10:* w\ndevices.deny = b *:* m\ndevices.deny = c *:* m",
+			"devices.program = deny a 10:* w\ndeny a *:* m",
 		},
 		{
 			"unified comes last and sorted", `{"pids":{"limit":5},"unified":{"pids.max":"7","memory.high":"1048576"}}`,

@@ -39,8 +39,19 @@ func (t *translation) v2(r *specs.LinuxResources, options ValueOptions) {
 		t.refuse(n.ClassID != nil, "network.classID", program)
 		t.refuse(len(n.Priorities) > 0, "network.priorities", program)
 	}
-	t.refuse(len(r.Devices) > 0, "devices", program)
+	t.devicesV2(r.Devices)
 	t.unified(r, options)
+}
+
+// devicesV2 holds the group to rules about devices, for which v2 has no file.
+func (t *translation) devicesV2(rules []specs.LinuxDeviceCgroup) {
+	switch {
+	case len(rules) > mostDeviceRules:
+		t.refuse(true, "devices", fmt.Sprintf("the kernel's programs have room for %d rules, and there are %d", mostDeviceRules, len(rules)))
+	case len(rules) > 0:
+		t.add("devices", DeviceProgram, deviceRules(rules))
+		t.values[len(t.values)-1].Devices = rules
+	}
 }
 
 // cpuMax writes both halves of a file that v1 has two for.
