@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,9 @@ func (p *Page) Shoot(file string, dark bool) {
 	p.t.Helper()
 	p.Colours(dark)
 	picture := run(p, chromedp.FullScreenshot(100))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
 	if err := os.WriteFile(file, picture, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
