@@ -22,13 +22,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 	c := tandemv1connect.NewSchedulerServiceClient(http.DefaultClient, at.Local)
 	subscribed(t, c)
 	// Some metrics are there only when there is something to count. No call
-	// fails here, and nobody stands by.
+	// fails here, no task ends in time, and nobody stands by.
 	if _, err := c.SubmitJob(t.Context(), &tandemv1.SubmitJobRequest{Job: &tandemv1.Job{
 		Id: "/counted", Workloads: []*tandemv1.Workload{{Name: "main", Cmd: "true"}},
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]bool{"tandem_mesos_call_failures_total": true, "tandem_standby_copied_timestamp_seconds": true}
+	there := map[string]bool{"tandem_mesos_call_failures_total": true, "tandem_tasks_ended_total": true, "tandem_standby_copied_timestamp_seconds": true}
 	for _, m := range regexp.MustCompile(`(?m)^# HELP (tandem_\w+) (.*)$`).FindAllStringSubmatch(string(get(t, at.Local+"/metrics")), -1) {
 		there[m[1]] = true
 		if strings.HasSuffix(m[1], "_seconds") && !strings.HasSuffix(m[2], ", in seconds.") {

@@ -194,8 +194,13 @@ func New(opt Options) (*Loop, error) {
 	l.view = newView(opt.Saved, l.standing.view, max(1, opt.FirstSequence))
 	// Records that others have replaced must not be kept.
 	l.opt.Saved = state.Snapshot{Framework: opt.Saved.Framework}
+	// What was saved is not news.
+	l.view.course = newCourse()
 	var err error
-	l.metrics, err = newMetrics(opt.Metrics, func() int { return len(l.inputs) }, l.sender.waiting)
+	l.metrics, err = newMetrics(opt.Metrics, figures{
+		inputsWaiting: func() int { return len(l.inputs) }, callsWaiting: l.sender.waiting,
+		watchesCut: l.view.cut.Load, samplesMissed: l.view.usage.missed.Load,
+	}, l.view.course)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the loop: %w", err)
 	}
@@ -230,7 +235,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		return err
 	}
 	wg.Go(func() { subscriberErr <- l.subscribe(inner) })
-	wg.Go(func() { l.sender.run(inner, l.callFailed) })
+	wg.Go(func() { l.sender.run(inner, l.callFailed, l.metrics.answered) })
 
 	err := l.turn(ctx, subscriberErr)
 	if err == nil {
@@ -251,11 +256,14 @@ func (l *Loop) turn(ctx context.Context, subscriberErr <-chan error) error {
 		} else {
 			timer.Stop()
 		}
+		var start time.Time
 		select {
 		case in := <-l.inputs:
-			l.step(time.Now(), in)
+			start = time.Now()
+			l.step(start, in)
 			l.stepWaiting()
 		case <-timer.C:
+			start = time.Now()
 			l.stepWaiting()
 		case err := <-subscriberErr:
 			return err
@@ -265,6 +273,7 @@ func (l *Loop) turn(ctx context.Context, subscriberErr <-chan error) error {
 		if err := l.perform(); err != nil {
 			return err
 		}
+		l.metrics.busy.Observe(time.Since(start).Seconds())
 	}
 }
 

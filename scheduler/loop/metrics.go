@@ -13,7 +13,9 @@ import (
 type metrics struct {
 	inputs    *prometheus.CounterVec
 	batch     prometheus.Histogram
+	busy      prometheus.Histogram
 	save      prometheus.Histogram
+	send      prometheus.Histogram
 	calls     *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	offerHeld prometheus.Histogram
@@ -35,8 +37,15 @@ func (c *counter) follow(n uint64) {
 	c.last = n
 }
 
-// newMetrics registers the loop's metrics. The functions say how much waits.
-func newMetrics(to prometheus.Registerer, inputsWaiting, callsWaiting func() int) (*metrics, error) {
+// figures are those that somebody else keeps: how much waits, and what readers
+// have missed.
+type figures struct {
+	inputsWaiting, callsWaiting func() int
+	watchesCut, samplesMissed   func() uint64
+}
+
+// newMetrics registers the loop's metrics, and those of its course.
+func newMetrics(to prometheus.Registerer, f figures, c *course) (*metrics, error) {
 	name := func(subsystem, name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "tandem", Subsystem: subsystem, Name: name, Help: help}
 	}
@@ -57,10 +66,17 @@ func newMetrics(to prometheus.Registerer, inputsWaiting, callsWaiting func() int
 	waiting := func(s, n, help string, f func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts(name(s, n, help)), func() float64 { return float64(f()) })
 	}
+	missed := func(n, help string, f func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts(name("view", n, help)), func() float64 { return float64(f()) })
+	}
 	m := &metrics{
 		inputs: counts("loop", "inputs_total", "Events, commands, failed calls and ticks that the core has taken in, by type."),
 		batch: histogram("loop", "batch_inputs", "Inputs that shared one save.",
 			prometheus.ExponentialBuckets(1, 2, 11)),
+		busy: histogram("loop", "busy_seconds", "Time in which the loop took in and performed one batch, and nothing else, in seconds.",
+			prometheus.ExponentialBuckets(0.0001, 2, 16)),
+		send: histogram("mesos", "answer_seconds", "Time until the master had answered calls that were sent together, in seconds.",
+			prometheus.ExponentialBuckets(0.0001, 4, 10)),
 		save: histogram("loop", "save_seconds", "Time that the store took for one batch, in seconds.",
 			prometheus.ExponentialBuckets(0.0001, 2, 16)),
 		calls:    counts("mesos", "calls_total", "Calls to the master that were decided on, by type."),
@@ -76,17 +92,21 @@ func newMetrics(to prometheus.Registerer, inputsWaiting, callsWaiting func() int
 		subscribed: gauge("subscribed", "1 while the scheduler is subscribed with a master, else 0."),
 		suppressed: gauge("suppressed", "1 while the scheduler has asked for no offers, else 0."),
 	}
-	for _, c := range []prometheus.Collector{
-		m.inputs, m.batch, m.save, m.calls, m.failures, m.offerHeld, m.longest, m.refused, m.received, m.declined, m.used, m.subscribed, m.suppressed,
-		waiting("loop", "inputs_waiting", "Inputs that the core has not taken in yet.", inputsWaiting),
-		waiting("mesos", "calls_waiting", "Calls that the master has not answered yet.", callsWaiting),
-	} {
+	for _, c := range append(c.collectors(),
+		m.inputs, m.batch, m.busy, m.save, m.send, m.calls, m.failures, m.offerHeld, m.longest, m.refused, m.received, m.declined, m.used, m.subscribed, m.suppressed,
+		waiting("loop", "inputs_waiting", "Inputs that the core has not taken in yet.", f.inputsWaiting),
+		waiting("mesos", "calls_waiting", "Calls that the master has not answered yet.", f.callsWaiting),
+		missed("watches_cut_total", "Watches that were ended because their readers took changes too slowly.", f.watchesCut),
+		missed("usage_samples_missed_total", "Samples of what tasks use that readers were too slow for.", f.samplesMissed),
+	) {
 		if err := to.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
+
+func (m *metrics) answered(after time.Duration) { m.send.Observe(after.Seconds()) }
 
 func (m *metrics) held(times ...time.Duration) {
 	for _, t := range times {

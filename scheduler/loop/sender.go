@@ -97,8 +97,9 @@ func (s *sender) take() []outgoing {
 	return taken
 }
 
-// run sends until ctx ends. It passes on every call that failed.
-func (s *sender) run(ctx context.Context, failed func(context.Context, core.CallFailed)) {
+// run sends until ctx ends. It passes on every call that failed, and how long the
+// master took to answer calls that were on their way together.
+func (s *sender) run(ctx context.Context, failed func(context.Context, core.CallFailed), answered func(time.Duration)) {
 	var calls, sent []*scheduler.Call
 	for ctx.Err() == nil {
 		taken := s.take()
@@ -131,7 +132,10 @@ func (s *sender) run(ctx context.Context, failed func(context.Context, core.Call
 		if len(calls) == 0 {
 			continue
 		}
-		for i, err := range stream.Send(ctx, calls) {
+		start := time.Now()
+		errs := stream.Send(ctx, calls)
+		answered(time.Since(start))
+		for i, err := range errs {
 			if err != nil {
 				failed(ctx, core.CallFailed{Call: sent[i], Reason: err.Error(), Uncertain: uncertain(err)})
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -27,6 +28,9 @@ type usage struct {
 	next    int
 	readers map[*usageReader]struct{}
 	ended   bool
+
+	// missed counts the samples that readers were too slow for.
+	missed atomic.Uint64
 }
 
 // usageReader wants the samples of some tasks.
@@ -54,6 +58,7 @@ func (u *usage) add(samples []*tandemv1.UsageSample) {
 				select {
 				case r.samples <- s:
 				default:
+					u.missed.Add(1)
 				}
 			}
 		}

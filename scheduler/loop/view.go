@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -32,6 +33,10 @@ type View struct {
 	watches   map[*watch]struct{}
 	tally     tally
 	ended     bool
+	// course measures what is shown; a copy of another's state has none.
+	course *course
+	// cut counts the watches that were ended because their readers were slow.
+	cut atomic.Uint64
 
 	// usage has a lock of its own.
 	usage usage
@@ -258,11 +263,18 @@ func (v *View) place(c state.Change) {
 		i := v.job(job).instance(slot)
 		r, _ := c.Record.(*tandemv1.InstanceRecord)
 		v.tally.instance(i.record, r)
+		if v.course != nil {
+			v.course.instance(i.record, r)
+		}
 		i.record = r
 	case state.KindAttempt:
 		i := v.job(job).instance(slot)
 		r, _ := c.Record.(*tandemv1.AttemptRecord)
-		v.tally.attempt(i.attempt(attempt), r)
+		before := i.attempt(attempt)
+		v.tally.attempt(before, r)
+		if v.course != nil {
+			v.course.attempt(before, r)
+		}
 		i.attempts = withAttempt(i.attempts, attempt, r)
 	default:
 		return

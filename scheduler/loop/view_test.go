@@ -265,6 +265,9 @@ func TestASlowReader(t *testing.T) {
 		}
 		close(proceed)
 		<-done
+		if got := metric(t, l, "tandem_view_watches_cut_total"); got != 1 {
+			t.Errorf("%v watches were cut", got)
+		}
 		if !errors.Is(ended, loop.ErrSlowReader) || last < 10000 {
 			t.Errorf("the watch ended with %v after change %d", ended, last)
 		}

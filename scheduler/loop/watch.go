@@ -207,6 +207,7 @@ func (v *View) publish(job string, r *tandemv1.WatchResponse) {
 		select {
 		case w.changes <- r:
 		default:
+			v.cut.Add(1)
 			v.finish(w, ErrSlowReader)
 		}
 	}
