@@ -256,17 +256,17 @@ func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mes
 	rec := &tandemv1.VolumeRecord{
 		Id: c.volumeID(in, attempt, want.Name), JobId: in.job.id(), Slot: in.slot, Name: want.Name, Attempt: attempt,
 		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: want.Size,
-		State: creatingVolume, Created: c.stamp, Reserved: len(disk.Reservations) == 0,
+		State: creatingVolume, Created: c.stamp, Reserved: reservable(disk, p.role),
 	}
 	var principal *string
 	if c.cfg.Principal != "" {
 		principal = &c.cfg.Principal
 	}
 	if rec.Reserved {
-		disk.Reservations = []mesos.Resource_ReservationInfo{{
+		disk.Reservations = append(slices.Clone(disk.Reservations), mesos.Resource_ReservationInfo{
 			Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: &rec.Role, Principal: principal,
 			Labels: &mesos.Labels{Labels: []mesos.Label{{Key: volumeLabel, Value: &rec.Id}}},
-		}}
+		})
 		l.operations = append(l.operations, mesos.Offer_Operation{
 			Type: mesos.Offer_Operation_RESERVE, ID: c.operationID("reserve", rec),
 			Reserve: &mesos.Offer_Operation_Reserve{Resources: []mesos.Resource{disk}},
@@ -284,6 +284,14 @@ func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mes
 	l.resources = append(l.resources, disk)
 	l.ids = append(l.ids, rec.Id)
 	l.made = append(l.made, rec)
+}
+
+// reservable reports whether disk can be reserved for a role: where it is reserved
+// for nobody, or for a role above, whose other children would be offered the
+// volume too. For the very same role Mesos takes no second reservation.
+func reservable(disk mesos.Resource, role string) bool {
+	n := len(disk.Reservations)
+	return n == 0 || resource.IsSubrole(role, disk.Reservations[n-1].GetRole())
 }
 
 // onOperation takes in what became of an operation.
