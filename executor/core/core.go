@@ -44,6 +44,10 @@ type Config struct {
 	// that it runs soon however many come after it. The others follow when it
 	// does. Default: not at all.
 	HeadStart time.Duration
+	// QuickStart is how long a start may take that is reported when it is over
+	// only. One that takes longer is TASK_STARTING then, and one that has to wait
+	// for files or for other tasks at once. Default: none is quick.
+	QuickStart time.Duration
 	// Version is that of the program, for an UpgradeExecutor's Answer.
 	Version string
 	// NewUUID gives a new random UUID of RFC 4122 version 4: an agent refuses
@@ -103,6 +107,7 @@ type Core struct {
 	starting int
 	queue    []*task
 	ahead    ahead
+	slow     []slowStart // the oldest first
 	timers   timers
 
 	talking talking
@@ -190,6 +195,7 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		panic(fmt.Sprintf("core: unknown input %T", in))
 	}
 	c.admit()
+	c.settleSlow()
 	c.settle()
 	return c.out
 }
@@ -201,6 +207,7 @@ func (c *Core) Next() (time.Time, bool) {
 	}
 	next, ok := c.timers.next()
 	at := earlier(earlier(c.endsAt(), c.samplesAt()), c.upgradeDue())
+	at = earlier(at, c.slowAt())
 	if len(c.queue) > 0 {
 		at = earlier(at, c.ahead.until)
 	}

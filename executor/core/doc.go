@@ -27,12 +27,13 @@
 //
 // A queued task waits for its turn to be begun: of a large group only a few
 // are begun at once, so that the first is running long before the last is
-// begun. TASK_STARTING is sent when it leaves the queue. A waiting task has all
-// its files and waits for the tasks that its place in the group's life puts
-// before it. A running task whose settings say so is resting when its workload
-// has ended that should not have, and then starting once more: it stays
-// TASK_RUNNING, healthy=false until it runs again. Any phase can go straight to ended, except starting: a start that
-// is under way is waited for, and what it started is then killed.
+// begun. A waiting task has all its files and waits for the tasks that its place
+// in the group's life puts before it. TASK_STARTING is sent when a task has left
+// the queue and does not run soon. A running task whose settings say so is resting
+// when its workload has ended that should not have, and then starting once more:
+// it stays TASK_RUNNING, healthy=false until it runs again. Any phase can go
+// straight to ended, except starting: a start that is under way is waited for, and
+// what it started is then killed.
 //
 // # The life of a group
 //

@@ -79,6 +79,7 @@ func newWorld(t *rapid.T) *world {
 		FirstTask:   time.Hour,
 		Starts:      rapid.IntRange(1, 4).Draw(t, "starts"),
 		HeadStart:   rapid.SampledFrom([]time.Duration{0, 10 * time.Millisecond}).Draw(t, "head start"),
+		QuickStart:  rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond}).Draw(t, "quick start"),
 		NewUUID: func() [16]byte {
 			w.uuid++
 			return [16]byte{0: byte(w.uuid >> 8), 1: byte(w.uuid), 6: 0x40, 8: 0x80}

@@ -199,12 +199,12 @@ func (s *script) configure(options map[string]string) {
 			n, err := strconv.Atoi(value)
 			s.must(key, err)
 			s.config.Starts = n
-		case "linger", "recovery", "grace", "head-start":
+		case "linger", "recovery", "grace", "head-start", "quick-start":
 			d, err := time.ParseDuration(value)
 			s.must(key, err)
 			*map[string]*time.Duration{
 				"linger": &s.config.Linger, "recovery": &s.config.RecoveryTimeout, "grace": &s.config.ShutdownGrace,
-				"head-start": &s.config.HeadStart,
+				"head-start": &s.config.HeadStart, "quick-start": &s.config.QuickStart,
 			}[key] = d
 		default:
 			s.t.Fatalf("unknown setting %s", key)

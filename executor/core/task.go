@@ -142,17 +142,16 @@ func (c *Core) admit() {
 	}
 }
 
-// begin reports a task as starting, and brings its files or starts it.
+// begin brings a task's files, or starts it.
 func (c *Core) begin(t *task) {
-	c.report(t, mesos.TaskStatus{State: mesos.TASK_STARTING.Enum()})
 	if t.needsFiles() {
+		c.reportStarting(t)
 		t.phase = fetching
 		c.out.Fetches = append(c.out.Fetches, Fetch{Run: t.run, Task: t.info, Settings: t.settings})
 		c.note(Info, t, "fetching its files")
 		return
 	}
-	t.phase = waiting
-	c.ready(t)
+	c.beginStart(t)
 }
 
 func (t *task) needsFiles() bool {
