@@ -43,12 +43,15 @@ type chaos struct {
 	// asked is how many instances of /steady were asked for last, and answered
 	// how many when an answer came last.
 	asked, answered int32
+	// runs is how many runs of /again were asked for and answered, each once.
+	runs int
+	keys int
 }
 
 // TestChaos kills a scheduler with SIGKILL at random moments, of its start too,
-// while jobs are submitted, scaled and run. In the end all that was answered is
-// there, everything has run once, what runs is what was asked for, and the
-// master knows of nothing else.
+// while jobs are submitted, scaled and run, each under a key. In the end all that
+// was answered is there, everything has run once, what runs is what was asked for,
+// and the master knows of nothing else.
 func TestChaos(t *testing.T) {
 	seed := *chaosSeed
 	if seed == 0 {
@@ -90,10 +93,16 @@ func TestChaos(t *testing.T) {
 		}
 		return ""
 	})
-	t.Logf("%d batches were answered, /steady has %d instances", len(x.batches), x.answered)
+	t.Logf("%d batches and %d runs of /again were answered, /steady has %d instances", len(x.batches), x.runs, x.answered)
 	for _, id := range x.batches {
 		x.awaitPhase(id, tandemv1.JobPhase_JOB_PHASE_FINISHED)
 	}
+	eventually(t, func() string {
+		if n := len(x.runsOf("/again/")); n < x.runs {
+			return fmt.Sprintf("/again ran %d times, and %d were answered", n, x.runs)
+		}
+		return ""
+	})
 	x.ranOnce()
 	x.steadily(framework)
 }
@@ -108,24 +117,37 @@ func (x *chaos) launch() {
 	}
 }
 
-// work submits batches and scales a service until ctx ends. Whatever was not
-// answered is repeated.
+// write makes a call until it is answered, under one key, and reports whether it
+// was. A refusal with the code unless may pass, and is tried again, too.
+func (x *chaos) write(ctx context.Context, what string, unless connect.Code, call func(context.Context) error) bool {
+	x.keys++
+	for ctx.Err() == nil {
+		keyed, info := connect.NewClientContext(ctx)
+		info.RequestHeader().Set("Idempotency-Key", fmt.Sprintf("chaos-%d", x.keys))
+		err := call(keyed)
+		if err == nil {
+			return true
+		}
+		switch code := connect.CodeOf(err); code {
+		case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled, connect.CodeUnknown, connect.CodeInternal, unless:
+		default:
+			x.t.Errorf("%s is refused: %v", what, err)
+			return false
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
+}
+
+// work submits batches, scales a service and starts runs until ctx ends. Whatever
+// was not answered is repeated.
 func (x *chaos) work(ctx context.Context) {
 	client := tandemv1connect.NewSchedulerServiceClient(&http.Client{Timeout: 2 * time.Second}, x.address)
 	submit := func(job *tandemv1.Job) bool {
-		for ctx.Err() == nil {
+		return x.write(ctx, "the submission of "+job.Id, connect.CodeUnavailable, func(ctx context.Context) error {
 			_, err := client.SubmitJob(ctx, &tandemv1.SubmitJobRequest{Job: job, Force: true})
-			if err == nil {
-				return true
-			}
-			if code := connect.CodeOf(err); code != connect.CodeUnavailable && code != connect.CodeDeadlineExceeded &&
-				code != connect.CodeCanceled && code != connect.CodeUnknown && code != connect.CodeInternal {
-				x.t.Errorf("the submission of %s is refused: %v", job.Id, err)
-				return false
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		return false
+			return err
+		})
 	}
 	policy := tandemv1.LimitsPolicy_LIMITS_POLICY_UNSPECIFIED
 	if os.Getuid() != 0 {
@@ -138,6 +160,11 @@ func (x *chaos) work(ctx context.Context) {
 		}}
 	}
 	executor := &tandemv1.ExecutorSettings{Resources: &tandemv1.Resources{Cpus: 0.01, Mem: 32, Disk: 1}}
+	again := submit(&tandemv1.Job{
+		Id: "/again", Type: tandemv1.JobType_JOB_TYPE_CRON, Executor: executor,
+		Schedule:  &tandemv1.Schedule{Cron: "0 0 29 2 *", Overlap: tandemv1.Overlap_OVERLAP_ALLOW},
+		Workloads: workload("echo $MESOS_TASK_ID >> " + x.ran),
+	})
 	for n := int32(0); ctx.Err() == nil; n++ {
 		id := fmt.Sprintf("/batch-%d", n)
 		if submit(&tandemv1.Job{
@@ -152,12 +179,20 @@ func (x *chaos) work(ctx context.Context) {
 		}) {
 			x.answered = x.asked
 		}
+		// A cron job is started once a second at the most.
+		if again && n%4 == 0 && x.write(ctx, "a run of /again", connect.CodeFailedPrecondition, func(ctx context.Context) error {
+			_, err := client.RunJob(ctx, &tandemv1.RunJobRequest{Id: "/again"})
+			return err
+		}) {
+			x.runs++
+		}
 		time.Sleep(150 * time.Millisecond)
 	}
 }
 
-// ranOnce holds that each instance of each batch has run once.
-func (x *chaos) ranOnce() {
+// runsOf returns the tasks that each instance of the jobs whose IDs begin so has
+// run as.
+func (x *chaos) runsOf(jobs string) map[string][]string {
 	x.t.Helper()
 	text, err := os.ReadFile(x.ran)
 	if err != nil {
@@ -169,8 +204,25 @@ func (x *chaos) ranOnce() {
 		if !ok {
 			x.t.Fatalf("%q ran, which is no task", id)
 		}
-		instance := state.InstanceKey(name.Job, name.Slot)
-		runs[instance] = append(runs[instance], id)
+		if instance := state.InstanceKey(name.Job, name.Slot); strings.HasPrefix(instance, jobs) {
+			runs[instance] = append(runs[instance], id)
+		}
+	}
+	return runs
+}
+
+// ranOnce holds that each instance of each batch has run once, and /again as often
+// as was answered, and perhaps once more for who did not wait for the answer.
+func (x *chaos) ranOnce() {
+	x.t.Helper()
+	runs, again := x.runsOf("/batch-"), x.runsOf("/again/")
+	for instance, of := range again {
+		if len(of) != 1 {
+			x.t.Errorf("%s ran as %v, and should have run once", instance, of)
+		}
+	}
+	if n := len(again); n != x.runs && n != x.runs+1 {
+		x.t.Errorf("/again ran %d times, and %d were answered", n, x.runs)
 	}
 	for _, job := range x.batches {
 		for slot := range int32(2) {

@@ -36,9 +36,14 @@ type commander struct {
 	stop   func(core.Stop) (core.Reply, error)
 	// task carries out what is about single tasks.
 	task func(core.Command) (core.Reply, error)
+	// do is told of every command.
+	do func(core.Command)
 }
 
 func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) {
+	if c.do != nil {
+		c.do(cmd)
+	}
 	switch {
 	case cmd.Submit != nil && c.submit != nil:
 		return c.submit(*cmd.Submit)

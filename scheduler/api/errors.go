@@ -70,6 +70,8 @@ func (s *Server) refusal(err error) error {
 	case errors.As(err, &refused):
 		code, reason := connect.CodeFailedPrecondition, "CONFLICT"
 		switch refused.Code {
+		case core.OtherRequest:
+			return errOtherRequest
 		case core.NotFound:
 			code, reason = connect.CodeNotFound, "NOT_FOUND"
 		case core.StaleVersion:

@@ -25,7 +25,6 @@ import (
 type guard struct {
 	server *Server
 	needs  map[string]*tandemv1.Needs
-	once   *once
 }
 
 // allow returns why the caller may not make a call, or nil, and the jobs that
@@ -95,7 +94,10 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		entry := g.entry(ctx, procedure, jobs, req.Any())
 		var res connect.AnyResponse
 		if err == nil {
-			res, err = g.once.do(ctx, req, next)
+			ctx, err = keyed(ctx, req)
+		}
+		if err == nil {
+			res, err = next(ctx, req)
 		}
 		if err == nil {
 			if v, ok := res.Any().(interface{ GetVersion() uint64 }); ok && len(jobs) == 1 {

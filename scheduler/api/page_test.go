@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -22,6 +21,7 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/access"
 	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
@@ -159,45 +159,48 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestAWriteWithAKeyIsDoneOnce: over every protocol, and anew when it has failed.
-func TestAWriteWithAKeyIsDoneOnce(t *testing.T) {
-	var done atomic.Uint64
-	fail := errors.New("disk on fire")
-	c := &commander{stop: func(s core.Stop) (core.Reply, error) {
-		n := done.Add(1)
-		if s.JobID == "/fails" && n == 1 {
-			return core.Reply{}, fail
+// TestAWriteWithAKey is known by its caller, its call, its key and what it asks for,
+// over every protocol.
+func TestAWriteWithAKey(t *testing.T) {
+	var got []*core.Request
+	c := &commander{do: func(cmd core.Command) { got = append(got, cmd.Request) }}
+	c.stop = func(s core.Stop) (core.Reply, error) {
+		if s.JobID == "/other" {
+			return core.Reply{}, &core.Refused{Code: core.OtherRequest, Reason: "it was used"}
 		}
-		return core.Reply{Version: n}, nil
-	}}
+		return core.Reply{Version: 1}, nil
+	}
 	base, _ := serve(t, options(c, teams()))
-	stop := func(key, id string) (uint64, error) {
-		call := connect.NewClient[tandemv1.StopJobRequest, tandemv1.StopJobResponse](http.DefaultClient, base+tandemv1connect.SchedulerServiceStopJobProcedure)
+	stop := func(key, id string, how ...connect.ClientOption) (*core.Request, error) {
+		call := connect.NewClient[tandemv1.StopJobRequest, tandemv1.StopJobResponse](http.DefaultClient, base+tandemv1connect.SchedulerServiceStopJobProcedure, how...)
 		req := connect.NewRequest(&tandemv1.StopJobRequest{Id: id})
 		if key != "" {
 			req.Header().Set("Idempotency-Key", key)
 		}
-		res, err := call.CallUnary(t.Context(), req)
-		if err != nil {
-			return 0, err
+		got = nil
+		if _, err := call.CallUnary(t.Context(), req); err != nil {
+			return nil, err
 		}
-		return res.Msg.Version, nil
+		return got[0], nil
 	}
-	if _, err := stop("again", "/fails"); connect.CodeOf(err) != connect.CodeInternal {
-		t.Errorf("got %v", err)
+	first, err := stop("one", "/a")
+	if err != nil || first == nil || first.Caller != access.Anonymous || first.Call != "StopJob" || first.Key != "one" || len(first.SHA256) != 32 {
+		t.Fatalf("%+v, %v", first, err)
 	}
-	for _, tt := range []struct {
-		key, id string
-		want    uint64
-		code    connect.Code
-	}{
-		{"again", "/fails", 2, 0}, {"again", "/fails", 2, 0}, {"one", "/a", 3, 0}, {"one", "/a", 3, 0},
-		{"one", "/b", 0, connect.CodeInvalidArgument}, {"two", "/a", 4, 0}, {"", "/a", 5, 0}, {"", "/a", 6, 0},
-		{strings.Repeat("k", 129), "/a", 0, connect.CodeInvalidArgument},
-	} {
-		got, err := stop(tt.key, tt.id)
-		if got != tt.want || err != nil && connect.CodeOf(err) != tt.code || (err == nil) != (tt.code == 0) {
-			t.Errorf("%q, %s: %d, %v, want %d, %v", tt.key, tt.id, got, err, tt.want, tt.code)
+	for name, how := range map[string]connect.ClientOption{"JSON": connect.WithProtoJSON(), "gRPC-Web": connect.WithGRPCWeb()} {
+		if again, err := stop("one", "/a", how); err != nil || cmp.Diff(again, first) != "" {
+			t.Errorf("%s: %+v, %v, want %+v", name, again, err, first)
+		}
+	}
+	if other, err := stop("one", "/b"); err != nil || bytes.Equal(other.SHA256, first.SHA256) {
+		t.Errorf("another request: %+v, %v", other, err)
+	}
+	if none, err := stop("", "/a"); err != nil || none != nil {
+		t.Errorf("without a key: %+v, %v", none, err)
+	}
+	for key, id := range map[string]string{strings.Repeat("k", 129): "/a", "tab\tbed": "/a", "one": "/other"} {
+		if _, err := stop(key, id); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "Idempotency-Key: ") {
+			t.Errorf("key %q for %s: %v", key, id, err)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func New(opt Options) (*Server, error) {
 	path, service := tandemv1connect.NewSchedulerServiceHandler(
 		&service{server: s},
 		connect.WithReadMaxBytes(maxMessage),
-		connect.WithInterceptors(calls, &guard{server: s, needs: needed, once: &once{byKey: map[string]*outcome{}}}),
+		connect.WithInterceptors(calls, &guard{server: s, needs: needed}),
 	)
 	mux := http.NewServeMux()
 	mux.Handle(path, service)

@@ -16,8 +16,10 @@ import (
 // service is tandem.v1.SchedulerService.
 type service struct{ server *Server }
 
-// do carries a command out, and gives a refusal its code.
+// do carries a command out, once where the call carries a key, and gives a refusal
+// its code.
 func (s *service) do(ctx context.Context, c core.Command) (core.Reply, error) {
+	c.Request, _ = ctx.Value(requestKey{}).(*core.Request)
 	reply, err := s.server.opt.Commander.Do(ctx, c)
 	if err != nil {
 		return reply, s.server.refusal(err)

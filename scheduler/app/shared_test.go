@@ -136,7 +136,12 @@ func TestAStandby(t *testing.T) {
 	b := m.join(server.Address)
 	b.standsBy(t, a)
 
-	if r, err := b.client.SubmitJob(t.Context(), aJob("/payments/api")); err != nil || r.Version != 1 {
+	submit := func() (*tandemv1.SubmitJobResponse, error) {
+		ctx, call := connect.NewClientContext(t.Context())
+		call.RequestHeader().Set("Idempotency-Key", "deploy-1")
+		return b.client.SubmitJob(ctx, aJob("/payments/api"))
+	}
+	if r, err := submit(); err != nil || r.Version != 1 {
 		t.Fatalf("a job submitted to the standby: %v, %v", r, err)
 	}
 	protocols := new(http.Protocols)
@@ -191,6 +196,10 @@ func TestAStandby(t *testing.T) {
 	}
 	if all := frameworks(t, master); len(all) != 1 || all[0].WebUIURL != b.at.Advertised+"/" {
 		t.Errorf("the master shows %+v, want one with the page at %s", all, b.at.Advertised)
+	}
+	// Whoever has not heard the first leader's answer hears it from the next.
+	if r, err := submit(); err != nil || r.Version != 1 || !r.Changed {
+		t.Errorf("the same submission again: %v, %v", r, err)
 	}
 }
 

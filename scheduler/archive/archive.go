@@ -28,9 +28,8 @@ import (
 //	…
 //	{"records":17,"crc32c":"9a7e01bc"}
 //
-// A record has the JSON form of its message in proto/tandem/v1/state.proto. The
-// last line counts the records, and has the CRC-32C of every line before it with
-// its newline.
+// A record has the JSON form of its message in proto/tandem/v1. The last line
+// counts the records, and has the CRC-32C of every line before it with its newline.
 const format = 1
 
 // maxLine bounds a line, in bytes.

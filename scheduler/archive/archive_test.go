@@ -24,6 +24,8 @@ func some() state.Snapshot {
 		Instances: []*tandemv1.InstanceRecord{{JobId: spec.Id, Slot: 0, Attempt: 1}},
 		Attempts: []*tandemv1.AttemptRecord{{JobId: spec.Id, Attempt: 1,
 			Tasks: []*tandemv1.TaskRecord{{TaskId: "payments_api.0.1.web", Workload: "web"}}}},
+		Requests: []*tandemv1.RequestRecord{{Caller: "token:ci", Call: "SubmitJob", Key: "deploy \"42\"", Sha256: make([]byte, 32),
+			Answer: &tandemv1.RequestAnswer{Version: 2, Changed: true}}},
 	}
 }
 
@@ -97,6 +99,7 @@ func TestCheck(t *testing.T) {
 		"attempt 1 of instance 0 of job /payments/api is of an instance that is not there":          func(s *state.Snapshot) { s.Instances = nil },
 		"attempt 1 of instance 0 of job /payments/api is later than the last one that the instance": func(s *state.Snapshot) { s.Instances[0].Attempt = 0 },
 		"has the task \"x.0.1.web\", whose name is not one of its":                                  func(s *state.Snapshot) { s.Attempts[0].Tasks[0].TaskId = "x.0.1.web" },
+		"the request SubmitJob \"token:ci\" \"deploy \\\"42\\\"\" does not say what was asked for":  func(s *state.Snapshot) { s.Requests[0].Sha256 = nil },
 		"tasks were launched, and there is no framework ID":                                         func(s *state.Snapshot) { s.Framework = nil },
 		"version 1 of job /payments/api holds the job \"/other\"": func(s *state.Snapshot) {
 			s.Versions[0].Spec = &tandemv1.Job{Id: "/other"}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -55,6 +56,11 @@ func Check(all state.Snapshot) []string {
 			if !ok || name.Job != r.GetJobId() || name.Slot != r.GetSlot() || name.Attempt != r.GetAttempt() || name.Workload != t.GetWorkload() {
 				say("%s has the task %q, whose name is not one of its", at, t.GetTaskId())
 			}
+		}
+	}
+	for _, r := range all.Requests {
+		if len(r.GetSha256()) != sha256.Size {
+			say("the request %s does not say what was asked for", state.PutRequest(r).Key)
 		}
 	}
 	if open && all.Framework.GetFrameworkId() == "" {

@@ -15,37 +15,54 @@ import (
 
 func (c *Core) onCommand(cmd Command) {
 	r := Reply{ID: cmd.ID}
+	q, again := c.takenBefore(cmd, &r)
+	switch {
+	case again && q != nil:
+		q.waiting = append(q.waiting, cmd.ID)
+		return
+	case again:
+		c.replies = append(c.replies, r)
+		return
+	case c.carryOut(cmd, &r):
+		c.replies = append(c.replies, r)
+		c.answerRequest(q, r, true)
+	default:
+		c.requestBegun(cmd, q)
+	}
+}
+
+// carryOut does what a command asks for. It reports false where the reply comes
+// later.
+func (c *Core) carryOut(cmd Command, r *Reply) bool {
 	switch {
 	case cmd.Submit != nil:
-		c.submit(cmd.Submit, nil, &r)
+		c.submit(cmd.Submit, nil, r)
 	case cmd.Stop != nil:
-		c.stop(cmd.Stop, &r)
+		c.stop(cmd.Stop, r)
 	case cmd.Update != nil:
-		c.steer(cmd.Update, &r)
+		c.steer(cmd.Update, r)
 	case cmd.Rollback != nil:
-		c.rollback(cmd.Rollback, &r)
+		c.rollback(cmd.Rollback, r)
 	case cmd.Run != nil:
-		c.runNow(cmd.Run, &r)
+		c.runNow(cmd.Run, r)
 	case cmd.Explain != nil:
-		c.explain(cmd.Explain, &r)
+		c.explain(cmd.Explain, r)
 	case cmd.Drain != nil:
-		c.drain(cmd.Drain, &r)
+		c.drain(cmd.Drain, r)
 	case cmd.PurgeVolume != nil:
-		c.purgeVolume(cmd.PurgeVolume, &r)
+		c.purgeVolume(cmd.PurgeVolume, r)
 	case cmd.Restart != nil:
-		c.restartJob(cmd.Restart, &r)
+		c.restartJob(cmd.Restart, r)
 	case cmd.Reconcile:
-		c.reconcileNow(&r)
+		c.reconcileNow(r)
 	case cmd.Teardown:
-		c.teardown(&r)
+		c.teardown(r)
 	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil, cmd.Upgrade != nil:
-		if !c.converse(cmd, &r) {
-			return
-		}
+		return c.converse(cmd, r)
 	default:
 		r.Refused = &Refused{Conflict, "the command asks for nothing"}
 	}
-	c.replies = append(c.replies, r)
+	return true
 }
 
 // checkVersion refuses a write that was made against another version than the

@@ -43,6 +43,7 @@ type Core struct {
 	left         []*host            // that are to be left
 	gpus         bool               // some job asks for graphics processors
 	volumes      volumes
+	taken        takenRequests
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -79,6 +80,7 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		askings: map[uint64]*asking{},
 		hosts:   map[string]*host{},
 		volumes: newVolumes(),
+		taken:   newTakenRequests(),
 	}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.offers.shape.timer.owner = fireFunc((*Core).reviveDue)

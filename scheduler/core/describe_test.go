@@ -74,6 +74,12 @@ func describe(e Effects, now time.Time) []string {
 				text += " kill " + quoted(r.KillReason)
 			}
 			add("%s", text)
+		case *tandemv1.RequestRecord:
+			text := fmt.Sprintf("save request %s %s %s", r.Caller, r.Call, r.Key)
+			if a := r.Answer; a != nil {
+				text += fmt.Sprintf(" answered version=%d changed=%t tasks=%d", a.Version, a.Changed, a.Tasks)
+			}
+			add("%s", text)
 		case *tandemv1.AgentRecord:
 			add("%s", describeAgent(r, now))
 		case *tandemv1.VolumeRecord:

@@ -38,6 +38,7 @@ func (c *Core) restore(saved state.Snapshot) {
 	for _, r := range saved.Volumes {
 		c.addVolume(r)
 	}
+	c.restoreRequests(saved.Requests)
 	for _, r := range saved.Agents {
 		h := c.host(r.AgentId)
 		h.rec = r

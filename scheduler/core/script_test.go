@@ -1,6 +1,7 @@
 package core
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"os"
@@ -83,7 +84,9 @@ type script struct {
 	offer int
 	uuid  byte
 	id    uint64
-	out   strings.Builder
+	// request goes with the command of the line.
+	request *Request
+	out     strings.Builder
 }
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -135,6 +138,7 @@ func playScript(t *testing.T, text string) string {
 //	update TASK STATE [reason=R] [message=M] [healthy=true] [ready=STATUS] [agent=A] [silent]   (silent: no uuid)
 //	secrets [NAME...]
 //	reconcile | teardown
+//	key KEY COMMAND...   one of the commands, asked for under a key
 //	call-failed TYPE [uncertain]     fails the last call of the type
 //	failure AGENT [EXECUTOR]
 //	and those of script.talk and script.volume
@@ -151,6 +155,11 @@ func (s *script) play(words []string) {
 		return m
 	}
 	switch words[0] {
+	case "key":
+		sum := sha256.Sum256([]byte(strings.Join(words[2:], " ")))
+		s.request = &Request{Caller: "token:ci", Call: words[2], Key: words[1], SHA256: sum[:]}
+		s.play(words[2:])
+		s.request = nil
 	case "subscribed":
 		o := options(1)
 		in := Subscribed{FrameworkID: mesos.FrameworkID{Value: "fw"}}
@@ -337,6 +346,10 @@ func (s *script) status(task, stateName string, o map[string]string) mesos.TaskS
 
 // step hands an input to the core and writes down its effects.
 func (s *script) step(in Input) {
+	if c, ok := in.(Command); ok {
+		c.Request = s.request
+		in = c
+	}
 	e := s.core.Step(s.now, in)
 	for _, c := range e.Save {
 		if s.store[c.Kind] == nil {

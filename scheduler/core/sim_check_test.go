@@ -54,6 +54,7 @@ func (k *checks) effects(in core.Input, e core.Effects) {
 	if c, ok := in.(core.Command); ok && (len(e.Replies) != 1 || e.Replies[0].ID != c.ID) {
 		k.s.w.fail("command %d has the replies %v", c.ID, e.Replies)
 	}
+	k.carriedOutOnce(in, e)
 }
 
 // offersAnswered: each offer is accepted or declined in the step that brings

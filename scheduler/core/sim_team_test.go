@@ -18,6 +18,9 @@ type team struct {
 	command uint64
 	pending map[uint64]func(core.Reply)
 	purged  map[string]bool // volumes that somebody has asked to purge
+	keyed   []*keyedCommand // that were answered
+	// unanswered is the last command if it has a key and nothing was heard of it.
+	unanswered *keyedCommand
 }
 
 // wish is what a job should be, as far as it was answered for.
@@ -38,6 +41,13 @@ func (t *team) wishes() {
 		return
 	}
 	t.w.after(t.w.upTo(time.Minute), t.wishes)
+	if t.ask() {
+		return
+	}
+	if t.w.chance(0.2) {
+		t.repeat()
+		return
+	}
 	id := fmt.Sprintf("/job%d", t.w.random.IntN(7))
 	if t.w.chance(0.3) {
 		t.meddle(id)
@@ -60,6 +70,11 @@ func (t *team) wishes() {
 
 // insist repeats, when all is calm, what was never answered for.
 func (t *team) insist() {
+	if t.ask() {
+		t.w.after(time.Minute, t.insist)
+		return
+	}
+	t.repeatAll()
 	for _, a := range t.w.agents {
 		t.send(core.Command{Drain: &core.Drain{Agent: a.id, Cancel: true}}, func(core.Reply) {})
 	}
@@ -155,7 +170,7 @@ func (t *team) stop(id string, purge bool) {
 func (t *team) send(c core.Command, answered func(core.Reply)) {
 	t.command++
 	c.ID = t.command
-	t.pending = map[uint64]func(core.Reply){c.ID: answered}
+	t.pending = map[uint64]func(core.Reply){c.ID: t.name(&c, answered)}
 	t.w.sched.step(c)
 	t.pending = nil
 }

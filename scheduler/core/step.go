@@ -81,9 +81,11 @@ type (
 	// Ticked says that time has passed; see Core.Next.
 	Ticked struct{}
 	// Command says that somebody asks for something, one of its pointers what.
-	// ID is given back with the Reply.
+	// ID is given back with the Reply, and Request, where it is given, has the command
+	// carried out once, however often it comes.
 	Command struct {
 		ID       uint64
+		Request  *Request
 		Submit   *Submit
 		Stop     *Stop
 		Update   *Update
@@ -233,6 +235,8 @@ const (
 	NotFound Code = iota + 1
 	StaleVersion
 	Conflict
+	// OtherRequest: the request's key stands for another one.
+	OtherRequest
 )
 
 // Refused is why a command was not carried out.

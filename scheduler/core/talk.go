@@ -72,19 +72,23 @@ type asking struct {
 
 // fired gives up waiting.
 func (a *asking) fired(c *Core) {
-	c.refuse(a, fmt.Sprintf("the executor of task %s has not answered within %s: either its agent cannot be reached, "+
-		"or the executor is older than this scheduler", a.task, a.patience))
+	c.reply(a, Reply{Refused: &Refused{Conflict, fmt.Sprintf("the executor of task %s has not answered within %s: either its agent cannot be reached, "+
+		"or the executor is older than this scheduler", a.task, a.patience)}}, false)
 }
 
 func (c *Core) refuse(a *asking, reason string) {
-	c.reply(a, Reply{Refused: &Refused{Conflict, reason}})
+	c.reply(a, Reply{Refused: &Refused{Conflict, reason}}, true)
 }
 
-func (c *Core) reply(a *asking, r Reply) {
+// reply answers the command. What has become of it may not be certain.
+func (c *Core) reply(a *asking, r Reply, certain bool) {
 	c.timers.unset(&a.timer)
 	delete(c.askings, a.request)
 	r.ID = a.command
 	c.replies = append(c.replies, r)
+	if q := c.taken.open[a.command]; q != nil {
+		c.answerRequest(q, r, certain)
+	}
 }
 
 // askExecutor sends an executor a question, whose answer is the command's reply.
@@ -336,7 +340,7 @@ func (c *Core) onAnswer(in Told, answer *tandemv1.Answer) {
 		if a.done != nil {
 			a.done(answer, &r)
 		}
-		c.reply(a, r)
+		c.reply(a, r, true)
 		return
 	}
 	const most = 1000

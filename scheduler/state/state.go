@@ -32,10 +32,11 @@ const (
 	KindAttempt   Kind = "attempt"
 	KindAgent     Kind = "agent"
 	KindVolume    Kind = "volume"
+	KindRequest   Kind = "request"
 )
 
 // Kinds are all kinds, in the order in which records refer to each other.
-var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt, KindAgent, KindVolume}
+var Kinds = [...]Kind{KindFramework, KindJob, KindVersion, KindInstance, KindAttempt, KindAgent, KindVolume, KindRequest}
 
 // New returns an empty record of the kind, for decoding into.
 func (k Kind) New() (proto.Message, error) {
@@ -54,6 +55,8 @@ func (k Kind) New() (proto.Message, error) {
 		return &tandemv1.AgentRecord{}, nil
 	case KindVolume:
 		return &tandemv1.VolumeRecord{}, nil
+	case KindRequest:
+		return &tandemv1.RequestRecord{}, nil
 	}
 	return nil, fmt.Errorf("unknown kind of record %q", string(k))
 }
@@ -153,6 +156,17 @@ func PutAgent(r *tandemv1.AgentRecord) Change { return Change{KindAgent, r.Agent
 // PutVolume saves a persistent volume, under its ID.
 func PutVolume(r *tandemv1.VolumeRecord) Change { return Change{KindVolume, r.Id, r} }
 
+// RequestKey is the key of a write that carried a key: the call, and who has called
+// with what key, quoted as Go does, so that the three can be told again.
+func RequestKey(caller, call, key string) string {
+	return call + " " + strconv.Quote(caller) + " " + strconv.Quote(key)
+}
+
+// PutRequest saves what a write that carried a key was answered.
+func PutRequest(r *tandemv1.RequestRecord) Change {
+	return Change{KindRequest, RequestKey(r.Caller, r.Call, r.Key), r}
+}
+
 // Removal removes the record under the same key as c.
 func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
 
@@ -166,6 +180,7 @@ type Snapshot struct {
 	Attempts  []*tandemv1.AttemptRecord
 	Agents    []*tandemv1.AgentRecord
 	Volumes   []*tandemv1.VolumeRecord
+	Requests  []*tandemv1.RequestRecord
 }
 
 // Add puts a record that a store has decoded into the snapshot. Records of one
@@ -186,6 +201,8 @@ func (s *Snapshot) Add(m proto.Message) {
 		s.Agents = append(s.Agents, r)
 	case *tandemv1.VolumeRecord:
 		s.Volumes = append(s.Volumes, r)
+	case *tandemv1.RequestRecord:
+		s.Requests = append(s.Requests, r)
 	}
 }
 
@@ -281,7 +298,8 @@ func (s Snapshot) Changes() iter.Seq[Change] {
 		}
 		_ = each(s.Jobs, PutJob, yield) && each(s.Versions, PutVersion, yield) &&
 			each(s.Instances, PutInstance, yield) && each(s.Attempts, PutAttempt, yield) &&
-			each(s.Agents, PutAgent, yield) && each(s.Volumes, PutVolume, yield)
+			each(s.Agents, PutAgent, yield) && each(s.Volumes, PutVolume, yield) &&
+			each(s.Requests, PutRequest, yield)
 	}
 }
 

@@ -106,7 +106,9 @@ func TestWhatWasWrittenIsThereAfterAReopening(t *testing.T) {
 			Versions:  []*tandemv1.VersionRecord{version("/payments/api", 9), version("/payments/api", 10)},
 			Instances: []*tandemv1.InstanceRecord{instance("/payments/api", 2), instance("/payments/api", 10)},
 			Attempts:  []*tandemv1.AttemptRecord{attempt("/payments/api", 2, 9), attempt("/payments/api", 2, 10), attempt("/payments/api", 10, 1)},
+			Requests:  []*tandemv1.RequestRecord{{Caller: "token:ci", Call: "StopJob", Key: "a key", Answer: &tandemv1.RequestAnswer{Version: 2}}},
 		}
+		write(t, s, state.PutRequest(want.Requests[0]))
 		write(t, s, state.PutAttempt(want.Attempts[1]), state.PutAttempt(want.Attempts[2]), state.PutInstance(want.Instances[1]), state.PutVersion(want.Versions[1]))
 		write(t, s, state.PutJob(want.Jobs[1]), state.PutFramework(f), state.PutVersion(want.Versions[0]))
 		write(t, s, state.PutInstance(want.Instances[0]), state.PutJob(want.Jobs[0]), state.PutAttempt(want.Attempts[0]))
