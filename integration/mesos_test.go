@@ -34,8 +34,9 @@ type cluster struct {
 }
 
 // startMesos returns the Mesos that TANDEM_TEST_MASTER names or, without it, an
-// embedded one that ends with the test and must then have left nothing.
-func startMesos(t *testing.T) *cluster {
+// embedded one, made with changed options, that ends with the test and must then
+// have left nothing.
+func startMesos(t *testing.T, change ...func(*localmesos.Options)) *cluster {
 	t.Helper()
 	if m := os.Getenv(testMaster); m != "" {
 		return &cluster{master: m, real: true}
@@ -47,6 +48,9 @@ func startMesos(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	o.Master.Logger, o.Agent.Logger = log, log
+	for _, f := range change {
+		f(&o)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := localmesos.Start(ctx, o)

@@ -52,6 +52,9 @@ func Default(job *tandemv1.Job) {
 		if v.WhenLost == tandemv1.WhenLost_WHEN_LOST_UNSPECIFIED {
 			v.WhenLost = tandemv1.WhenLost_WHEN_LOST_WAIT
 		}
+		if v.Disk == tandemv1.VolumeDisk_VOLUME_DISK_UNSPECIFIED {
+			v.Disk = tandemv1.VolumeDisk_VOLUME_DISK_ROOT
+		}
 	}
 	for _, w := range job.Workloads {
 		defaultWorkload(w, job.User)

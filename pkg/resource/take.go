@@ -3,8 +3,6 @@ package resource
 import (
 	"fmt"
 	"slices"
-
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
 // Request is what something needs, whatever it is reserved for.
@@ -184,28 +182,4 @@ func (rs Ranges) first(n uint64) Ranges {
 		out = append(out, r)
 	}
 	return out
-}
-
-// TakeDisk finds disk of one kind for a persistent volume: of what is reserved
-// before what is not. It returns that and what is left; the error is a *Shortage.
-func (r Resources) TakeDisk(amount Milli) (mesos.Resource, Resources, error) {
-	rest := slices.Clone(r.items)
-	most := Milli(0)
-	for _, reserved := range [...]bool{true, false} {
-		for i := range rest {
-			if !rest[i].usable("disk", scalarValue, reserved) {
-				continue
-			}
-			most = max(most, rest[i].scalar)
-			if rest[i].scalar < amount {
-				continue
-			}
-			it := rest[i]
-			it.scalar = amount
-			rest[i].scalar -= amount
-			rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
-			return it.toMesos(), Resources{rest}, nil
-		}
-	}
-	return mesos.Resource{}, r, &Shortage{Name: "disk", Want: amount, Have: most}
 }

@@ -62,11 +62,11 @@ func printVolumes(sys *System, volumes []*tandemv1.VolumeRecord) {
 		return
 	}
 	t := &table{}
-	t.add("JOB", "INSTANCE", "VOLUME", "MIB", "AGENT", "STATE", "ID")
+	t.add("JOB", "INSTANCE", "VOLUME", "MIB", "DISK", "AGENT", "STATE", "ID")
 	for _, v := range volumes {
 		state := because(strings.TrimPrefix(v.GetState().String(), "VOLUME_STATE_"), v.GetReason())
 		t.add(v.GetJobId(), strconv.Itoa(int(v.GetSlot())), v.GetName(), strconv.FormatFloat(v.GetSize(), 'f', -1, 64),
-			v.GetHostname(), state, v.GetId())
+			present.Disk(v.GetDisk()), v.GetHostname(), state, v.GetId())
 	}
 	t.write(sys)
 }

@@ -31,11 +31,15 @@ func volumes(c, residency object, job *tandemv1.Job) {
 		default:
 			persistent.leave("constraints", "left out: a volume is made of what the role has")
 			persistent.leave("profileName", "left out: a volume is made of what the role has")
-			if t := persistent.text("type"); t != "" && t != "root" {
-				persistent.remark("type", "left out: a volume is made on the agent's own disk")
+			disk := tandemv1.VolumeDisk_VOLUME_DISK_ROOT
+			switch persistent.text("type") {
+			case "path":
+				disk = tandemv1.VolumeDisk_VOLUME_DISK_PATH
+			case "mount":
+				disk = tandemv1.VolumeDisk_VOLUME_DISK_MOUNT
 			}
 			persistent.forget("maxSize")
-			job.Volumes = append(job.Volumes, &tandemv1.Volume{Name: path, Size: size, WhenLost: lost})
+			job.Volumes = append(job.Volumes, &tandemv1.Volume{Name: path, Size: size, WhenLost: lost, Disk: disk})
 		}
 		v.forget("mode")
 		persistent.rest()

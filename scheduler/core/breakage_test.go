@@ -50,6 +50,8 @@ var breakages = []struct{ name, file, from, to string }{
 		"if c.tie(in, v) {", "if false {"},
 	{"a volume that is not there is waited for", "volume_offer.go",
 		"	default:\n		c.forgetVolume(v)", "	default:"},
+	{"the disk of a volume is taken for the agent's own", "volume_offer.go",
+		"resource.WithoutVolume(there)", "func() mesos.Resource { there.Disk = nil; return there }()"},
 	{"an operation is not acknowledged", "volume_offer.go",
 		"if s.UUID != nil && s.OperationID != nil && c.subscribed {", "if false {"},
 	{"the attempt on an agent that returns is not ended", "attempt.go",

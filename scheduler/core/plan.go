@@ -50,7 +50,7 @@ func (c *Core) needOf(spec *tandemv1.Job) match.Need {
 	var n match.Need
 	n.Amount = amountOf(c.executorResources(spec)).Plus(workloadsAmount(spec))
 	for _, v := range spec.Volumes {
-		n.Disk += volumeSize(v)
+		addVolumeNeed(&n, v)
 	}
 	for _, w := range spec.Workloads {
 		for _, p := range w.Ports {

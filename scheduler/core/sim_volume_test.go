@@ -25,7 +25,7 @@ func (m *simMaster) converted(op *mesos.Offer_Operation) (from, to resource.Reso
 		return m.read(out)
 	}
 	unreserved := func(r *mesos.Resource) { r.Reservations = r.Reservations[:len(r.Reservations)-1] }
-	plain := func(r *mesos.Resource) { r.Disk = nil }
+	plain := func(r *mesos.Resource) { *r = resource.WithoutVolume(*r) }
 	switch op.Type {
 	case mesos.Offer_Operation_RESERVE:
 		return without(op.Reserve.Resources, unreserved), m.read(op.Reserve.Resources)
@@ -280,7 +280,7 @@ func (k *checks) volumesAtRest() {
 			if len(r.Reservations) == 0 {
 				continue
 			}
-			if r.Disk == nil {
+			if resource.EmptyDisk(&r) {
 				w.fail("agent %s has %s reserved for nothing", a.id, resource.Format(&r))
 			}
 			if id := r.Disk.Persistence.ID; k.s.store[state.KindVolume][id].record == nil && !w.team.purged[id] {
@@ -301,8 +301,48 @@ func (t *team) volumesOf(j *tandemv1.Job) {
 	for n := range 1 + r.IntN(2) {
 		j.Volumes = append(j.Volumes, &tandemv1.Volume{
 			Name: fmt.Sprintf("v%d", n), Size: float64(50 * (1 + r.IntN(2))), WhenLost: tandemv1.WhenLost(1 + r.IntN(2)),
+			Disk: t.w.disk(),
 		})
 	}
+}
+
+// disk is what a volume is to be made of. In most worlds agents have one disk each,
+// for many take their time.
+func (w *world) disk() tandemv1.VolumeDisk {
+	if w.seed%4 != 0 {
+		return tandemv1.VolumeDisk_VOLUME_DISK_ROOT
+	}
+	return tandemv1.VolumeDisk(1 + w.random.IntN(3))
+}
+
+// otherDisks are what an agent has beside its own disk: one for parts, and file
+// systems enough for all that comes to it.
+func otherDisks(w *world) resource.Resources {
+	if w.seed%4 != 0 {
+		return resource.Resources{}
+	}
+	disk := func(size float64, source mesos.Resource_DiskInfo_Source) mesos.Resource {
+		role := "prod"
+		return mesos.Resource{
+			Name: "disk", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: size},
+			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role}, Disk: &mesos.Resource_DiskInfo{Source: &source},
+		}
+	}
+	root := "/parts"
+	disks := []mesos.Resource{disk(20000, mesos.Resource_DiskInfo_Source{
+		Type: mesos.Resource_DiskInfo_Source_PATH, Path: &mesos.Resource_DiskInfo_Source_Path{Root: &root},
+	})}
+	for i := range 24 {
+		root := fmt.Sprintf("/disks/%d", i)
+		disks = append(disks, disk(float64(60+i%2*60), mesos.Resource_DiskInfo_Source{
+			Type: mesos.Resource_DiskInfo_Source_MOUNT, Mount: &mesos.Resource_DiskInfo_Source_Mount{Root: &root},
+		}))
+	}
+	r, err := resource.FromMesos(disks)
+	if err != nil {
+		w.fail("%v", err)
+	}
+	return r
 }
 
 // recount takes in what an agent has when it registers.

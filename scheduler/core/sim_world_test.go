@@ -139,7 +139,7 @@ func agentResources(w *world, cpus int) resource.Resources {
 	if err != nil {
 		w.fail("%v", err)
 	}
-	return r.Add(ports)
+	return r.Add(ports).Add(otherDisks(w))
 }
 
 func (w *world) every(d time.Duration, do func()) {

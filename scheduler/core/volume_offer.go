@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/match"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
@@ -30,6 +31,37 @@ const purgeLimit = 3
 func volumeDirectory(name string) string { return "volume-" + name }
 
 func volumeSize(v *tandemv1.Volume) resource.Milli { return resource.Thousandths(v.Size) }
+
+// diskKind is what a volume is to be made of. A job of before there was a choice
+// says nothing.
+func diskKind(v *tandemv1.Volume) resource.DiskKind {
+	switch v.Disk {
+	case tandemv1.VolumeDisk_VOLUME_DISK_PATH:
+		return resource.PathDisk
+	case tandemv1.VolumeDisk_VOLUME_DISK_MOUNT:
+		return resource.MountDisk
+	}
+	return resource.RootDisk
+}
+
+// volumeDisk is what a resource's disk is.
+func volumeDisk(r *mesos.Resource) tandemv1.VolumeDisk {
+	kind, _ := resource.KindOfDisk(r)
+	return [...]tandemv1.VolumeDisk{
+		resource.RootDisk:  tandemv1.VolumeDisk_VOLUME_DISK_ROOT,
+		resource.PathDisk:  tandemv1.VolumeDisk_VOLUME_DISK_PATH,
+		resource.MountDisk: tandemv1.VolumeDisk_VOLUME_DISK_MOUNT,
+	}[kind]
+}
+
+// addVolumeNeed adds what the making of a volume takes.
+func addVolumeNeed(n *match.Need, v *tandemv1.Volume) {
+	if kind := diskKind(v); kind != resource.RootDisk {
+		n.Disks = append(n.Disks, match.Disk{Kind: kind, Size: volumeSize(v)})
+	} else {
+		n.Disk += volumeSize(v)
+	}
+}
 
 // volumeID names a volume for good: no other attempt of this framework has its
 // number, and no other framework this one's ID.
@@ -172,8 +204,7 @@ func (c *Core) destroy(v *volume, p *pool, there mesos.Resource) {
 		Destroy: &mesos.Offer_Operation_Destroy{Volumes: []mesos.Resource{there}},
 	})
 	if v.rec.Reserved {
-		there.Disk = nil
-		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v.rec), there))
+		p.operations = append(p.operations, unreserve(c.operationID("unreserve", v.rec), resource.WithoutVolume(there)))
 	}
 }
 
@@ -197,7 +228,7 @@ func (c *Core) adopt(id string, p *pool) {
 	v := c.newVolume(&tandemv1.VolumeRecord{
 		Id: id, JobId: name.Job, Slot: name.Slot, Name: name.Workload, Attempt: name.Attempt,
 		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: there.GetScalar().GetValue(),
-		State: readyVolume, Seen: true, Reason: "found on its agent", Created: c.stamp,
+		State: readyVolume, Seen: true, Reason: "found on its agent", Created: c.stamp, Disk: volumeDisk(there),
 		Reserved: len(reserved.GetLabels().GetLabels()) > 0 && reserved.GetLabels().GetLabels()[0].Key == volumeLabel,
 	})
 	c.noticeVolume(Warn, v, "found volume %s, which was not known", id)
@@ -238,11 +269,11 @@ func (c *Core) mountVolumes(in *instance, v *version, p *pool, free resource.Res
 		if p.role == resource.AnyRole {
 			return l, free, fmt.Errorf("volume %s takes disk that is reserved for a role, and for role * nothing can be: give the scheduler a role of its own (--role)", want.Name)
 		}
-		disk, rest, err := free.TakeDisk(volumeSize(want))
+		disk, rest, err := free.TakeDisk(diskKind(want), volumeSize(want))
 		if err != nil {
 			var short *resource.Shortage
 			if errors.As(err, &short) {
-				err = fmt.Errorf("volume %s takes disk of one kind: %w", want.Name, err)
+				err = fmt.Errorf("volume %s takes %s disk in one place and of one reservation: %w", want.Name, diskKind(want), err)
 			}
 			return l, free, err
 		}
@@ -255,8 +286,8 @@ func (c *Core) mountVolumes(in *instance, v *version, p *pool, free resource.Res
 func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mesos.Resource, attempt uint64, l *volumeLaunch) {
 	rec := &tandemv1.VolumeRecord{
 		Id: c.volumeID(in, attempt, want.Name), JobId: in.job.id(), Slot: in.slot, Name: want.Name, Attempt: attempt,
-		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: want.Size,
-		State: creatingVolume, Created: c.stamp, Reserved: reservable(disk, p.role),
+		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: disk.GetScalar().GetValue(),
+		Disk: volumeDisk(&disk), State: creatingVolume, Created: c.stamp, Reserved: reservable(disk, p.role),
 	}
 	var principal *string
 	if c.cfg.Principal != "" {
@@ -274,6 +305,7 @@ func (c *Core) makeVolume(in *instance, want *tandemv1.Volume, p *pool, disk mes
 	}
 	mode := mesos.RW
 	disk.Disk = &mesos.Resource_DiskInfo{
+		Source:      disk.GetDisk().GetSource(),
 		Persistence: &mesos.Resource_DiskInfo_Persistence{ID: rec.Id, Principal: principal},
 		Volume:      &mesos.Volume{Mode: &mode, ContainerPath: volumeDirectory(want.Name)},
 	}

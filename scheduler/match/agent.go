@@ -103,15 +103,20 @@ type Agent struct {
 	Place Place
 	Free  Amount
 	Ports resource.Ranges
+	Disks []Disk // beside the agent's own
 	// Refused says why nothing may be placed there, whatever fits.
 	Refused string
 }
 
-// Offer adds what an offer brings to the agent: only resources that a launch
-// may simply take, not volumes, disks with a source, shared or revocable ones.
+// Offer adds what an offer brings to the agent: resources that a launch may simply
+// take, not volumes, shared or revocable ones; and the disks that volumes can be
+// made of.
 func (a *Agent) Offer(resources []mesos.Resource) {
 	for i := range resources {
 		r := &resources[i]
+		if d, ok := diskOf(r); ok {
+			a.Disks = append(a.Disks, d)
+		}
 		if r.Disk != nil || r.ProviderID != nil || r.Revocable != nil || r.Shared != nil {
 			continue
 		}

@@ -34,6 +34,9 @@ func Explain(a *Agent, r *Request) []Lack {
 	scalar("mem", r.Need.Mem, a.Free.Mem)
 	scalar("disk", r.Need.Disk, a.Free.Disk)
 	scalar("gpus", r.Need.GPUs, a.Free.GPUs)
+	if what, need, have := diskShort(a, &r.Need); what != "" {
+		scalar(what, need, have)
+	}
 	if need, have := len(r.Need.Ports.Fixed)+r.Need.Ports.Any, a.Ports.Len(); have < uint64(need) {
 		lacks = append(lacks, Lack{What: "ports", Need: fmt.Sprint(need), Have: fmt.Sprint(have)})
 	}
@@ -101,6 +104,7 @@ func Summary(agents []Agent, r *Request) string {
 	if r.Rules != nil {
 		rules = *r.Rules
 	}
+	disks := make([]tally, len(n.Disks))
 	fixed, counts := make([]tally, len(rules.fixed)), make([]tally, len(rules.counts))
 	for i := range fixed {
 		fixed[i].what = rules.fixed[i].String()
@@ -127,6 +131,12 @@ func Summary(agents []Agent, r *Request) string {
 				fits = false
 			}
 		}
+		if what, need, have := diskShort(a, n); what != "" {
+			at := slices.IndexFunc(disks, func(t tally) bool { return t.need == 0 || t.what == what && t.need == need })
+			disks[at].what, disks[at].need = what, need
+			disks[at].lacks(i, have)
+			fits = false
+		}
 		for p := range ports {
 			if !contains(a.Ports, n.Ports.Fixed[p]) {
 				ports[p].agents++
@@ -149,7 +159,7 @@ func Summary(agents []Agent, r *Request) string {
 			fit++
 		}
 	}
-	tallies := slices.Concat(refused, scalars[:], ports, fixed, counts)
+	tallies := slices.Concat(refused, scalars[:], disks, ports, fixed, counts)
 	tallies = slices.DeleteFunc(tallies, func(t tally) bool { return t.agents == 0 })
 	slices.SortStableFunc(tallies, func(a, b tally) int { return b.agents - a.agents })
 	var b strings.Builder

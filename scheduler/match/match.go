@@ -7,6 +7,7 @@ import "container/heap"
 type Need struct {
 	Amount
 	Ports PortNeed
+	Disks []Disk // beside the agent's own
 }
 
 // Request is a group that waits, Count times over.
@@ -50,8 +51,7 @@ func Put(a *Agent, r *Request) (ports []uint64, ok bool) {
 	if a.Refused != "" || !fits(a, &r.Need) || !r.Rules.admit(&a.Place) || r.allowed(&a.Place) != yes {
 		return nil, false
 	}
-	a.Free = a.Free.minus(r.Need.Amount)
-	ports, a.Ports = r.Need.Ports.take(a.Ports)
+	ports = a.take(&r.Need)
 	r.Spread.Add(a.Place.Value)
 	return ports, true
 }
@@ -67,15 +67,27 @@ type matcher struct {
 // changes.
 func (m *matcher) put(request int, r *Request, agent int32) {
 	a := &m.agents[agent]
-	a.Free = a.Free.minus(r.Need.Amount)
-	var ports []uint64
-	ports, a.Ports = r.Need.Ports.take(a.Ports)
-	m.placements = append(m.placements, Placement{request, int(agent), ports})
+	m.placements = append(m.placements, Placement{request, int(agent), a.take(&r.Need)})
 	r.Spread.Add(a.Place.Value)
 }
 
 func fits(a *Agent, need *Need) bool {
-	return a.Free.holds(need.Amount) && need.Ports.within(a.Ports)
+	if !a.Free.holds(need.Amount) || !need.Ports.within(a.Ports) {
+		return false
+	}
+	if len(need.Disks) == 0 {
+		return true
+	}
+	_, short := takeDisks(a.Disks, need.Disks)
+	return short == nil
+}
+
+// take takes what fits off the agent, and returns the ports.
+func (a *Agent) take(need *Need) (ports []uint64) {
+	a.Free = a.Free.minus(need.Amount)
+	ports, a.Ports = need.Ports.take(a.Ports)
+	a.Disks, _ = takeDisks(a.Disks, need.Disks)
+	return ports
 }
 
 // fill places copies that no rule binds. The first agent in order that fits

@@ -25,6 +25,14 @@ func JobType(t tandemv1.JobType) string {
 // JobPhase returns a phase such as RUNNING.
 func JobPhase(p tandemv1.JobPhase) string { return strings.TrimPrefix(p.String(), "JOB_PHASE_") }
 
+// Disk is root, path or mount.
+func Disk(d tandemv1.VolumeDisk) string {
+	if d == tandemv1.VolumeDisk_VOLUME_DISK_UNSPECIFIED {
+		d = tandemv1.VolumeDisk_VOLUME_DISK_ROOT
+	}
+	return strings.ToLower(strings.TrimPrefix(d.String(), "VOLUME_DISK_"))
+}
+
 // InstancePhase returns a phase such as WAITING.
 func InstancePhase(p tandemv1.InstancePhase) string {
 	return strings.TrimPrefix(p.String(), "INSTANCE_PHASE_")

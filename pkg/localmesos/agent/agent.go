@@ -127,6 +127,7 @@ func (a *Agent) prepare(p parsed) error {
 	if err != nil {
 		return err
 	}
+	resources = append(resources, o.Disks...)
 	if a.schema == nil {
 		if a.schema, err = wire.NewSchema(); err != nil {
 			return err

@@ -58,6 +58,10 @@ type Options struct {
 	// --attributes)
 	Resources  string
 	Attributes string
+	// Disks are what the agent has beside the disk of its work directory:
+	// resources whose source is of type PATH or MOUNT. The roots must be there. (the
+	// JSON form of --resources)
+	Disks []mesos.Resource
 
 	// Fake, if set, makes the agent play all executors instead of starting
 	// them.

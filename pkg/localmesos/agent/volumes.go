@@ -14,9 +14,10 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
 )
 
-// Persistent volumes lie below the work directory, by role and ID, and are
-// linked into sandboxes, as by a real agent's posix file system isolator
-// (src/slave/paths.cpp, filesystem/posix.cpp).
+// Persistent volumes lie below the work directory, or the root of their disk, by
+// role and ID; one on a disk of type MOUNT is that disk. They are linked into
+// sandboxes, as by a real agent's posix file system isolator (src/slave/paths.cpp,
+// filesystem/posix.cpp).
 
 // volumePath is where a volume lies; the master has seen to it that role and ID
 // are names. A blank cannot be in a role, and stands for its slashes.
@@ -25,7 +26,22 @@ func (a *Agent) volumePath(r *mesos.Resource) string {
 	if n := len(r.Reservations); n > 0 {
 		role = r.Reservations[n-1].GetRole()
 	}
-	return filepath.Join(a.options.WorkDir, "volumes", "roles", strings.ReplaceAll(role, "/", " "), r.GetDisk().GetPersistence().GetID())
+	root := a.options.WorkDir
+	switch source := r.GetDisk().GetSource(); source.GetType() {
+	case mesos.Resource_DiskInfo_Source_MOUNT:
+		return a.within(source.GetMount().GetRoot())
+	case mesos.Resource_DiskInfo_Source_PATH:
+		root = a.within(source.GetPath().GetRoot())
+	}
+	return filepath.Join(root, "volumes", "roles", strings.ReplaceAll(role, "/", " "), r.GetDisk().GetPersistence().GetID())
+}
+
+// within returns the root of a disk, which may be given from the work directory.
+func (a *Agent) within(root string) string {
+	if filepath.IsAbs(root) {
+		return root
+	}
+	return filepath.Join(a.options.WorkDir, root)
 }
 
 // keepVolumes makes and removes the directories of volumes.
@@ -39,10 +55,27 @@ func (a *Agent) keepVolumes(v core.Volumes) {
 		}
 	}
 	for i := range v.Destroyed {
-		if err := os.RemoveAll(a.volumePath(&v.Destroyed[i])); err != nil {
+		if err := a.removeVolume(&v.Destroyed[i]); err != nil {
 			a.log.WithError(err).Error("cannot remove a persistent volume")
 		}
 	}
+}
+
+// removeVolume removes a volume, or all that is in it where it is a whole disk.
+func (a *Agent) removeVolume(r *mesos.Resource) error {
+	path := a.volumePath(r)
+	if r.GetDisk().GetSource().GetType() != mesos.Resource_DiskInfo_Source_MOUNT {
+		return os.RemoveAll(path)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, e := range entries {
+		failed = errors.Join(failed, os.RemoveAll(filepath.Join(path, e.Name())))
+	}
+	return failed
 }
 
 // update is what a container is to have from now on.

@@ -95,6 +95,65 @@ func (JobType) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_v1_job_proto_rawDescGZIP(), []int{0}
 }
 
+// VolumeDisk is what of an agent's disks a volume is made of, in Mesos's own
+// words. In a file: root, path or mount.
+type VolumeDisk int32
+
+const (
+	VolumeDisk_VOLUME_DISK_UNSPECIFIED VolumeDisk = 0
+	// The disk of the agent's work directory, which all sandboxes share.
+	VolumeDisk_VOLUME_DISK_ROOT VolumeDisk = 1
+	// Part of a directory elsewhere that the agent offers for volumes: a disk of
+	// type PATH among its --resources.
+	VolumeDisk_VOLUME_DISK_PATH VolumeDisk = 2
+	// A whole file system that nobody else uses: a disk of type MOUNT. The volume is
+	// as large as the file system, and size is the least that it may have.
+	VolumeDisk_VOLUME_DISK_MOUNT VolumeDisk = 3
+)
+
+// Enum value maps for VolumeDisk.
+var (
+	VolumeDisk_name = map[int32]string{
+		0: "VOLUME_DISK_UNSPECIFIED",
+		1: "VOLUME_DISK_ROOT",
+		2: "VOLUME_DISK_PATH",
+		3: "VOLUME_DISK_MOUNT",
+	}
+	VolumeDisk_value = map[string]int32{
+		"VOLUME_DISK_UNSPECIFIED": 0,
+		"VOLUME_DISK_ROOT":        1,
+		"VOLUME_DISK_PATH":        2,
+		"VOLUME_DISK_MOUNT":       3,
+	}
+)
+
+func (x VolumeDisk) Enum() *VolumeDisk {
+	p := new(VolumeDisk)
+	*p = x
+	return p
+}
+
+func (x VolumeDisk) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VolumeDisk) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_job_proto_enumTypes[1].Descriptor()
+}
+
+func (VolumeDisk) Type() protoreflect.EnumType {
+	return &file_tandem_v1_job_proto_enumTypes[1]
+}
+
+func (x VolumeDisk) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VolumeDisk.Descriptor instead.
+func (VolumeDisk) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
 // WhenLost is what an instance does without its volume. In a file: wait or
 // replace.
 type WhenLost int32
@@ -132,11 +191,11 @@ func (x WhenLost) String() string {
 }
 
 func (WhenLost) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[1].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[2].Descriptor()
 }
 
 func (WhenLost) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[1]
+	return &file_tandem_v1_job_proto_enumTypes[2]
 }
 
 func (x WhenLost) Number() protoreflect.EnumNumber {
@@ -145,7 +204,7 @@ func (x WhenLost) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WhenLost.Descriptor instead.
 func (WhenLost) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 // ConstraintOperator is how an attribute is judged. In a file the bare names
@@ -207,11 +266,11 @@ func (x ConstraintOperator) String() string {
 }
 
 func (ConstraintOperator) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[2].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[3].Descriptor()
 }
 
 func (ConstraintOperator) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[2]
+	return &file_tandem_v1_job_proto_enumTypes[3]
 }
 
 func (x ConstraintOperator) Number() protoreflect.EnumNumber {
@@ -220,7 +279,7 @@ func (x ConstraintOperator) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConstraintOperator.Descriptor instead.
 func (ConstraintOperator) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 // Overlap is what happens when a start falls due while the last run is not
@@ -264,11 +323,11 @@ func (x Overlap) String() string {
 }
 
 func (Overlap) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[3].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[4].Descriptor()
 }
 
 func (Overlap) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[3]
+	return &file_tandem_v1_job_proto_enumTypes[4]
 }
 
 func (x Overlap) Number() protoreflect.EnumNumber {
@@ -277,7 +336,7 @@ func (x Overlap) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Overlap.Descriptor instead.
 func (Overlap) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 // ExecutorShare is how widely one executor is shared. In a file: instance, job
@@ -324,11 +383,11 @@ func (x ExecutorShare) String() string {
 }
 
 func (ExecutorShare) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[4].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[5].Descriptor()
 }
 
 func (ExecutorShare) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[4]
+	return &file_tandem_v1_job_proto_enumTypes[5]
 }
 
 func (x ExecutorShare) Number() protoreflect.EnumNumber {
@@ -337,7 +396,7 @@ func (x ExecutorShare) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExecutorShare.Descriptor instead.
 func (ExecutorShare) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 // Lifecycle is a workload's place in its group's life. In a file: init, main,
@@ -385,11 +444,11 @@ func (x Lifecycle) String() string {
 }
 
 func (Lifecycle) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[5].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[6].Descriptor()
 }
 
 func (Lifecycle) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[5]
+	return &file_tandem_v1_job_proto_enumTypes[6]
 }
 
 func (x Lifecycle) Number() protoreflect.EnumNumber {
@@ -398,7 +457,7 @@ func (x Lifecycle) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lifecycle.Descriptor instead.
 func (Lifecycle) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 // LimitsPolicy decides what a limit is worth where it cannot be enforced. In a
@@ -438,11 +497,11 @@ func (x LimitsPolicy) String() string {
 }
 
 func (LimitsPolicy) Descriptor() protoreflect.EnumDescriptor {
-	return file_tandem_v1_job_proto_enumTypes[6].Descriptor()
+	return file_tandem_v1_job_proto_enumTypes[7].Descriptor()
 }
 
 func (LimitsPolicy) Type() protoreflect.EnumType {
-	return &file_tandem_v1_job_proto_enumTypes[6]
+	return &file_tandem_v1_job_proto_enumTypes[7]
 }
 
 func (x LimitsPolicy) Number() protoreflect.EnumNumber {
@@ -451,7 +510,7 @@ func (x LimitsPolicy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LimitsPolicy.Descriptor instead.
 func (LimitsPolicy) EnumDescriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 // Job is what a team submits: a group of workloads, how many copies of it, and
@@ -639,7 +698,10 @@ type Volume struct {
 	Size float64 `protobuf:"fixed64,2,opt,name=size,proto3" json:"size,omitempty"`
 	// What becomes of the instance when its agent is known to be gone for good,
 	// and the volume with it. Default: wait.
-	WhenLost      WhenLost `protobuf:"varint,3,opt,name=when_lost,json=whenLost,proto3,enum=tandem.v1.WhenLost" json:"when_lost,omitempty"`
+	WhenLost WhenLost `protobuf:"varint,3,opt,name=when_lost,json=whenLost,proto3,enum=tandem.v1.WhenLost" json:"when_lost,omitempty"`
+	// The disk that it is made of. A volume that is there stays where it is.
+	// Default: root.
+	Disk          VolumeDisk `protobuf:"varint,4,opt,name=disk,proto3,enum=tandem.v1.VolumeDisk" json:"disk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -693,6 +755,13 @@ func (x *Volume) GetWhenLost() WhenLost {
 		return x.WhenLost
 	}
 	return WhenLost_WHEN_LOST_UNSPECIFIED
+}
+
+func (x *Volume) GetDisk() VolumeDisk {
+	if x != nil {
+		return x.Disk
+	}
+	return VolumeDisk_VOLUME_DISK_UNSPECIFIED
 }
 
 // Constraint is a hard rule for placement, with Marathon's operators. In a file
@@ -2532,11 +2601,12 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
 	"\n" +
-	"_instances\"b\n" +
+	"_instances\"\x8d\x01\n" +
 	"\x06Volume\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x01R\x04size\x120\n" +
-	"\twhen_lost\x18\x03 \x01(\x0e2\x13.tandem.v1.WhenLostR\bwhenLost\"{\n" +
+	"\twhen_lost\x18\x03 \x01(\x0e2\x13.tandem.v1.WhenLostR\bwhenLost\x12)\n" +
+	"\x04disk\x18\x04 \x01(\x0e2\x15.tandem.v1.VolumeDiskR\x04disk\"{\n" +
 	"\n" +
 	"Constraint\x12\x1c\n" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x129\n" +
@@ -2688,7 +2758,13 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x10JOB_TYPE_SERVICE\x10\x01\x12\x12\n" +
 	"\x0eJOB_TYPE_BATCH\x10\x02\x12\x11\n" +
 	"\rJOB_TYPE_CRON\x10\x03\x12\x13\n" +
-	"\x0fJOB_TYPE_DAEMON\x10\x04*P\n" +
+	"\x0fJOB_TYPE_DAEMON\x10\x04*l\n" +
+	"\n" +
+	"VolumeDisk\x12\x1b\n" +
+	"\x17VOLUME_DISK_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10VOLUME_DISK_ROOT\x10\x01\x12\x14\n" +
+	"\x10VOLUME_DISK_PATH\x10\x02\x12\x15\n" +
+	"\x11VOLUME_DISK_MOUNT\x10\x03*P\n" +
 	"\bWhenLost\x12\x19\n" +
 	"\x15WHEN_LOST_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eWHEN_LOST_WAIT\x10\x01\x12\x15\n" +
@@ -2735,110 +2811,112 @@ func file_tandem_v1_job_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_job_proto_rawDescData
 }
 
-var file_tandem_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_tandem_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
 var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_tandem_v1_job_proto_goTypes = []any{
 	(JobType)(0),                // 0: tandem.v1.JobType
-	(WhenLost)(0),               // 1: tandem.v1.WhenLost
-	(ConstraintOperator)(0),     // 2: tandem.v1.ConstraintOperator
-	(Overlap)(0),                // 3: tandem.v1.Overlap
-	(ExecutorShare)(0),          // 4: tandem.v1.ExecutorShare
-	(Lifecycle)(0),              // 5: tandem.v1.Lifecycle
-	(LimitsPolicy)(0),           // 6: tandem.v1.LimitsPolicy
-	(*Job)(nil),                 // 7: tandem.v1.Job
-	(*Volume)(nil),              // 8: tandem.v1.Volume
-	(*Constraint)(nil),          // 9: tandem.v1.Constraint
-	(*Preference)(nil),          // 10: tandem.v1.Preference
-	(*UpdatePolicy)(nil),        // 11: tandem.v1.UpdatePolicy
-	(*RestartPolicy)(nil),       // 12: tandem.v1.RestartPolicy
-	(*UnreachablePolicy)(nil),   // 13: tandem.v1.UnreachablePolicy
-	(*Schedule)(nil),            // 14: tandem.v1.Schedule
-	(*ExecutorSettings)(nil),    // 15: tandem.v1.ExecutorSettings
-	(*Workload)(nil),            // 16: tandem.v1.Workload
-	(*WorkloadRestart)(nil),     // 17: tandem.v1.WorkloadRestart
-	(*Resources)(nil),           // 18: tandem.v1.Resources
-	(*Limits)(nil),              // 19: tandem.v1.Limits
-	(*IoLimits)(nil),            // 20: tandem.v1.IoLimits
-	(*Linux)(nil),               // 21: tandem.v1.Linux
-	(*Port)(nil),                // 22: tandem.v1.Port
-	(*Fetch)(nil),               // 23: tandem.v1.Fetch
-	(*EnvValue)(nil),            // 24: tandem.v1.EnvValue
-	(*HealthCheck)(nil),         // 25: tandem.v1.HealthCheck
-	(*HttpCheck)(nil),           // 26: tandem.v1.HttpCheck
-	(*TcpCheck)(nil),            // 27: tandem.v1.TcpCheck
-	(*CommandCheck)(nil),        // 28: tandem.v1.CommandCheck
-	(*KillSettings)(nil),        // 29: tandem.v1.KillSettings
-	(*LogSettings)(nil),         // 30: tandem.v1.LogSettings
-	nil,                         // 31: tandem.v1.Job.LabelsEntry
-	nil,                         // 32: tandem.v1.Workload.EnvEntry
-	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 34: google.protobuf.Struct
+	(VolumeDisk)(0),             // 1: tandem.v1.VolumeDisk
+	(WhenLost)(0),               // 2: tandem.v1.WhenLost
+	(ConstraintOperator)(0),     // 3: tandem.v1.ConstraintOperator
+	(Overlap)(0),                // 4: tandem.v1.Overlap
+	(ExecutorShare)(0),          // 5: tandem.v1.ExecutorShare
+	(Lifecycle)(0),              // 6: tandem.v1.Lifecycle
+	(LimitsPolicy)(0),           // 7: tandem.v1.LimitsPolicy
+	(*Job)(nil),                 // 8: tandem.v1.Job
+	(*Volume)(nil),              // 9: tandem.v1.Volume
+	(*Constraint)(nil),          // 10: tandem.v1.Constraint
+	(*Preference)(nil),          // 11: tandem.v1.Preference
+	(*UpdatePolicy)(nil),        // 12: tandem.v1.UpdatePolicy
+	(*RestartPolicy)(nil),       // 13: tandem.v1.RestartPolicy
+	(*UnreachablePolicy)(nil),   // 14: tandem.v1.UnreachablePolicy
+	(*Schedule)(nil),            // 15: tandem.v1.Schedule
+	(*ExecutorSettings)(nil),    // 16: tandem.v1.ExecutorSettings
+	(*Workload)(nil),            // 17: tandem.v1.Workload
+	(*WorkloadRestart)(nil),     // 18: tandem.v1.WorkloadRestart
+	(*Resources)(nil),           // 19: tandem.v1.Resources
+	(*Limits)(nil),              // 20: tandem.v1.Limits
+	(*IoLimits)(nil),            // 21: tandem.v1.IoLimits
+	(*Linux)(nil),               // 22: tandem.v1.Linux
+	(*Port)(nil),                // 23: tandem.v1.Port
+	(*Fetch)(nil),               // 24: tandem.v1.Fetch
+	(*EnvValue)(nil),            // 25: tandem.v1.EnvValue
+	(*HealthCheck)(nil),         // 26: tandem.v1.HealthCheck
+	(*HttpCheck)(nil),           // 27: tandem.v1.HttpCheck
+	(*TcpCheck)(nil),            // 28: tandem.v1.TcpCheck
+	(*CommandCheck)(nil),        // 29: tandem.v1.CommandCheck
+	(*KillSettings)(nil),        // 30: tandem.v1.KillSettings
+	(*LogSettings)(nil),         // 31: tandem.v1.LogSettings
+	nil,                         // 32: tandem.v1.Job.LabelsEntry
+	nil,                         // 33: tandem.v1.Workload.EnvEntry
+	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 35: google.protobuf.Struct
 }
 var file_tandem_v1_job_proto_depIdxs = []int32{
 	0,  // 0: tandem.v1.Job.type:type_name -> tandem.v1.JobType
-	31, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
-	9,  // 2: tandem.v1.Job.constraints:type_name -> tandem.v1.Constraint
-	10, // 3: tandem.v1.Job.prefer:type_name -> tandem.v1.Preference
-	11, // 4: tandem.v1.Job.update:type_name -> tandem.v1.UpdatePolicy
-	12, // 5: tandem.v1.Job.restart:type_name -> tandem.v1.RestartPolicy
-	13, // 6: tandem.v1.Job.unreachable:type_name -> tandem.v1.UnreachablePolicy
-	14, // 7: tandem.v1.Job.schedule:type_name -> tandem.v1.Schedule
-	15, // 8: tandem.v1.Job.executor:type_name -> tandem.v1.ExecutorSettings
-	16, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
-	8,  // 10: tandem.v1.Job.volumes:type_name -> tandem.v1.Volume
-	1,  // 11: tandem.v1.Volume.when_lost:type_name -> tandem.v1.WhenLost
-	2,  // 12: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
-	2,  // 13: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
-	33, // 14: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
-	33, // 15: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
-	33, // 16: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
-	33, // 17: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
-	33, // 18: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
-	33, // 19: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
-	33, // 20: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
-	3,  // 21: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
-	33, // 22: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
-	18, // 23: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
-	4,  // 24: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
-	5,  // 25: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
-	18, // 26: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
-	19, // 27: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
-	21, // 28: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
-	22, // 29: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
-	23, // 30: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
-	32, // 31: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
-	25, // 32: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
-	25, // 33: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
-	29, // 34: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
-	30, // 35: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
-	33, // 36: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
-	17, // 37: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
-	33, // 38: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
-	33, // 39: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
-	33, // 40: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
-	20, // 41: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
-	6,  // 42: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
-	34, // 43: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
-	34, // 44: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
-	34, // 45: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
-	34, // 46: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
-	34, // 47: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
-	26, // 48: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
-	27, // 49: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
-	28, // 50: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
-	33, // 51: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
-	33, // 52: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
-	33, // 53: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	33, // 54: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	33, // 55: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
-	26, // 56: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	28, // 57: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	24, // 58: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	32, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
+	10, // 2: tandem.v1.Job.constraints:type_name -> tandem.v1.Constraint
+	11, // 3: tandem.v1.Job.prefer:type_name -> tandem.v1.Preference
+	12, // 4: tandem.v1.Job.update:type_name -> tandem.v1.UpdatePolicy
+	13, // 5: tandem.v1.Job.restart:type_name -> tandem.v1.RestartPolicy
+	14, // 6: tandem.v1.Job.unreachable:type_name -> tandem.v1.UnreachablePolicy
+	15, // 7: tandem.v1.Job.schedule:type_name -> tandem.v1.Schedule
+	16, // 8: tandem.v1.Job.executor:type_name -> tandem.v1.ExecutorSettings
+	17, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
+	9,  // 10: tandem.v1.Job.volumes:type_name -> tandem.v1.Volume
+	2,  // 11: tandem.v1.Volume.when_lost:type_name -> tandem.v1.WhenLost
+	1,  // 12: tandem.v1.Volume.disk:type_name -> tandem.v1.VolumeDisk
+	3,  // 13: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
+	3,  // 14: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
+	34, // 15: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
+	34, // 16: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
+	34, // 17: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
+	34, // 18: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
+	34, // 19: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
+	34, // 20: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
+	34, // 21: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
+	4,  // 22: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
+	34, // 23: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
+	19, // 24: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
+	5,  // 25: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
+	6,  // 26: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
+	19, // 27: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
+	20, // 28: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
+	22, // 29: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
+	23, // 30: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
+	24, // 31: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
+	33, // 32: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
+	26, // 33: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
+	26, // 34: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
+	30, // 35: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
+	31, // 36: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
+	34, // 37: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
+	18, // 38: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
+	34, // 39: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
+	34, // 40: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
+	34, // 41: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
+	21, // 42: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
+	7,  // 43: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
+	35, // 44: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
+	35, // 45: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
+	35, // 46: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
+	35, // 47: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
+	35, // 48: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
+	27, // 49: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
+	28, // 50: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
+	29, // 51: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
+	34, // 52: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
+	34, // 53: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
+	34, // 54: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	34, // 55: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	34, // 56: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
+	27, // 57: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
+	29, // 58: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	25, // 59: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }
@@ -2867,7 +2945,7 @@ func file_tandem_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_job_proto_rawDesc), len(file_tandem_v1_job_proto_rawDesc)),
-			NumEnums:      7,
+			NumEnums:      8,
 			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -1289,7 +1289,10 @@ type VolumeRecord struct {
 	Purges uint32                 `protobuf:"varint,14,opt,name=purges,proto3" json:"purges,omitempty"`
 	Purged *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=purged,proto3" json:"purged,omitempty"`
 	// It is known to have been there, so that there may be data in it.
-	Seen          bool `protobuf:"varint,16,opt,name=seen,proto3" json:"seen,omitempty"`
+	Seen bool `protobuf:"varint,16,opt,name=seen,proto3" json:"seen,omitempty"`
+	// What it is made of. Of volumes made before this was told: unspecified, and
+	// always root.
+	Disk          VolumeDisk `protobuf:"varint,17,opt,name=disk,proto3,enum=tandem.v1.VolumeDisk" json:"disk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1434,6 +1437,13 @@ func (x *VolumeRecord) GetSeen() bool {
 		return x.Seen
 	}
 	return false
+}
+
+func (x *VolumeRecord) GetDisk() VolumeDisk {
+	if x != nil {
+		return x.Disk
+	}
+	return VolumeDisk_VOLUME_DISK_UNSPECIFIED
 }
 
 // TaskRecord is the Mesos task that carries one workload of one attempt.
@@ -2167,7 +2177,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\avolumes\x18\x13 \x03(\tR\avolumes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xce\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf9\x03\n" +
 	"\fVolumeRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
@@ -2185,7 +2195,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\breserved\x18\r \x01(\bR\breserved\x12\x16\n" +
 	"\x06purges\x18\x0e \x01(\rR\x06purges\x122\n" +
 	"\x06purged\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06purged\x12\x12\n" +
-	"\x04seen\x18\x10 \x01(\bR\x04seen\"\xb7\x04\n" +
+	"\x04seen\x18\x10 \x01(\bR\x04seen\x12)\n" +
+	"\x04disk\x18\x11 \x01(\x0e2\x15.tandem.v1.VolumeDiskR\x04disk\"\xb7\x04\n" +
 	"\n" +
 	"TaskRecord\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1a\n" +
@@ -2343,7 +2354,8 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	nil,                           // 21: tandem.v1.TaskRecord.PortsEntry
 	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 	(*Job)(nil),                   // 23: tandem.v1.Job
-	(*TaskReport)(nil),            // 24: tandem.v1.TaskReport
+	(VolumeDisk)(0),               // 24: tandem.v1.VolumeDisk
+	(*TaskReport)(nil),            // 25: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
 	22, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
@@ -2375,28 +2387,29 @@ var file_tandem_v1_state_proto_depIdxs = []int32{
 	3,  // 26: tandem.v1.VolumeRecord.state:type_name -> tandem.v1.VolumeState
 	22, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
 	22, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
-	4,  // 29: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	22, // 30: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	22, // 31: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	21, // 32: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	24, // 33: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
-	15, // 34: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
-	16, // 35: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
-	22, // 36: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
-	22, // 37: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
-	22, // 38: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
-	22, // 39: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
-	22, // 40: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
-	18, // 41: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
-	22, // 42: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	22, // 43: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
-	22, // 44: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	19, // 45: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	24, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
+	4,  // 30: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
+	22, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	22, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	21, // 33: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	25, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	15, // 35: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
+	16, // 36: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
+	22, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
+	22, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
+	22, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
+	22, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
+	22, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
+	18, // 42: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
+	22, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	22, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
+	22, // 45: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	19, // 46: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
