@@ -41,6 +41,13 @@ type agent struct {
 	token string
 	// binary is the executor; empty for this test's binary.
 	binary string
+	// user is the executor's; 0 for this test's. It owns its cgroups' directories,
+	// but for the freezer's, as an agent gives them to it.
+	user int
+	// within is a command that starts the executor, in words of sh; empty for none.
+	within string
+	// socket is where the agent listens, too; empty for nowhere.
+	socket string
 
 	mu         sync.Mutex // guards what follows
 	stream     chan *executor.Event
@@ -97,14 +104,28 @@ func (a *agent) listen(address string) {
 	}
 	a.server = &http.Server{Handler: a, ErrorLog: log.New(io.Discard, "", 0)}
 	go a.server.Serve(listener)
+	if a.socket == "" {
+		return
+	}
+	if listener, err = net.Listen("unix", a.socket); err != nil {
+		a.t.Fatal(err)
+	}
+	go a.server.Serve(listener)
 }
 
 // startExecutor starts the executor as an agent does: in cgroups whose last
 // part is the container's id, with an agent's environment and nothing else.
 func (a *agent) startExecutor(more []string) {
-	script := `exec "$0"`
+	script := `exec ` + a.within + ` "$0"`
+	if a.user != 0 {
+		script = fmt.Sprintf(`exec setpriv --reuid=%d --regid=%d --clear-groups "$0"`, a.user, a.user)
+		a.own(a.sandbox)
+	}
 	if group := a.makeContainer(); group != nil {
 		for _, d := range group.Dirs() {
+			if a.user != 0 && !slices.Contains(d.Controllers, "freezer") {
+				a.own(d.Path)
+			}
 			script = fmt.Sprintf("echo $$ > %s/cgroup.procs; %s", d.Path, script)
 		}
 	}
@@ -137,6 +158,14 @@ func (a *agent) startExecutor(more []string) {
 		a.process.Wait()
 		close(a.exited)
 	}()
+}
+
+// own gives something to the executor's user.
+func (a *agent) own(path string) {
+	a.t.Helper()
+	if err := os.Chown(path, a.user, a.user); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // makeContainer makes the executor's container, or says why there is none.

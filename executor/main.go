@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -86,6 +87,7 @@ func run() int {
 		return replace(program, state, environment)
 	}
 	if *adopt > 0 {
+		name(filepath.Base(os.Args[0]))
 		syscall.CloseOnExec(*adopt)
 		options.Adopt = os.NewFile(uintptr(*adopt), "state")
 	}
@@ -116,6 +118,14 @@ func forget(token bool) error {
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
+// name is what ps and top call the process. Executed by a descriptor it is called
+// by the descriptor's number.
+func name(name string) {
+	// Of all files of that meaning only this may be written by a process that
+	// others of its user may not look into.
+	_ = os.WriteFile(fmt.Sprintf("/proc/self/task/%d/comm", os.Getpid()), []byte(name), 0)
+}
+
 // replace executes another program with this one's arguments and environment. It
 // returns only when that fails.
 func replace(program string, state int, environment []string) error {
@@ -128,7 +138,7 @@ func replace(program string, state int, environment []string) error {
 	if raised == nil {
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 	}
-	return fmt.Errorf("cannot execute %s: %w", program, err)
+	return fmt.Errorf("cannot execute the new program: %w", err)
 }
 
 // kept are the arguments that the next program gets, too.

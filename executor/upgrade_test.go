@@ -38,18 +38,36 @@ func build(t *testing.T, version string) string {
 	}
 	if builds.dir == "" {
 		dir, err := os.MkdirTemp("", "tandem-executors-")
+		if err == nil {
+			err = os.Chmod(dir, 0o755) // for executors of other users
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		builds.dir = dir
 	}
 	file := filepath.Join(builds.dir, version)
-	out, err := exec.Command("go", "build", "-ldflags", "-X github.com/tandem-mesos/tandem/pkg/version.Version="+version, "-o", file, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	compile(t, file, ".", "-X github.com/tandem-mesos/tandem/pkg/version.Version="+version)
 	builds.byName[version] = file
 	return file
+}
+
+// odd returns a program that is no executor and does what its mode says, with a
+// file if it is one that does something with it.
+func odd(t *testing.T, mode, with string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), mode)
+	compile(t, file, "./testdata/odd", "-X main.mode="+mode+" -X main.file="+with)
+	return file
+}
+
+func compile(t *testing.T, file, pkg, ldflags string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-ldflags", ldflags, "-o", file, pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 }
 
 func sumOf(t *testing.T, file string) string {
@@ -95,14 +113,27 @@ func (a *agent) upgradeTo(version string) {
 	}
 }
 
-// program is what the process of the executor executes.
-func (a *agent) program() string {
+// runs looks that the process of the executor executes a version, and is called as
+// it was called from the beginning.
+func (a *agent) runs(version string) {
 	a.t.Helper()
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", a.process.Process.Pid))
-	if err != nil {
-		a.t.Fatal(err)
+	proc := fmt.Sprintf("/proc/%d/", a.process.Process.Pid)
+	if got, want := sumOf(a.t, proc+"exe"), sumOf(a.t, build(a.t, version)); got != want {
+		exe, _ := os.Readlink(proc + "exe")
+		a.t.Errorf("the process executes %s, which is not version %s", exe, version)
 	}
-	return exe
+	if got, want := readFile(a.t, proc+"comm"), filepath.Base(a.binary)+"\n"; got != want {
+		a.t.Errorf("the process is called %q, want %q", got, want)
+	}
+}
+
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func (a *agent) pidOf(task string) string {
@@ -147,9 +178,7 @@ func TestExecutorReplacesItself(t *testing.T) {
 	}
 	for _, version := range []string{"2.0", "1.0", "2.0"} {
 		a.upgradeTo(version)
-		if got, want := a.program(), filepath.Join(a.sandbox, "upgrade", sumOf(t, build(t, version))[:12], "tandem-executor"); got != want {
-			t.Errorf("the process is %s, want %s", got, want)
-		}
+		a.runs(version)
 		for id, pid := range pids {
 			stat, err := os.ReadFile("/proc/" + pid + "/status")
 			if err != nil || !strings.Contains(string(stat), fmt.Sprintf("PPid:\t%d\n", a.process.Process.Pid)) {
@@ -247,23 +276,25 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 	a.needContainer()
 	a.launch(shell("web", "exec sleep 300", 32))
 	a.await("web", mesos.TASK_RUNNING)
-	script := func(name, text string) string {
-		file := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		return file
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("hello"), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	good := build(t, "2.0")
 	for name, tt := range map[string]struct{ file, sum, want string }{
 		"another sum":            {good, strings.Repeat("ab", 32), "SHA-256"},
 		"no sum":                 {good, "", "no SHA-256"},
 		"not there":              {"/no/such/file", strings.Repeat("ab", 32), "/no/such/file"},
-		"not a program":          {script("text", "hello"), "", "the new program cannot take over"},
-		"one that does not know": {script("old", "#!/bin/sh\necho flag provided but not defined: -can-adopt >&2\nexit 2\n"), "", "flag provided but not defined"},
-		"one that is told what it was started with": {script("curious", "#!/bin/sh\necho \"$MESOS_EXECUTOR_ID\" >&2\nexit 2\n"), "", "the new program cannot take over: api.0.1"},
+		"not a program":          {text, "", "the new program cannot take over"},
+		"a script":               {script, "", "the new program cannot take over"}, // It is executed by a descriptor, which its interpreter has not.
+		"one that does not know": {odd(t, "old", ""), "", "flag provided but not defined"},
+		"one that is told what it was started with": {odd(t, "curious", ""), "", "the new program cannot take over: api.0.1"},
 		// It passes the trials, and then cannot be executed.
-		"gone at the last moment": {script("gone", "#!/bin/sh\n[ -s /dev/stdin ] && rm -f \"$0\"\nexit 0\n"), "", "cannot execute"},
+		"gone at the last moment": {odd(t, "gone", ""), "", "cannot execute"},
 	} {
 		sum := tt.sum
 		if sum == "" && name != "no sum" {
@@ -276,9 +307,7 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 	if answer := a.upgrade(build(t, "1.0"), sumOf(t, build(t, "1.0"))); answer.Problem != "" || answer.Version != "1.0" {
 		t.Errorf("the program that runs already: %v", answer)
 	}
-	if got := a.program(); got != build(t, "1.0") {
-		t.Errorf("the process is %s", got)
-	}
+	a.runs("1.0")
 	a.launch(shell("late", "exit 4", 32))
 	if failed := a.await("late", mesos.TASK_FAILED); reportOf(t, failed).GetExitCode() != 4 {
 		t.Errorf("late: %q", failed.GetMessage())

@@ -119,6 +119,8 @@ type machine struct {
 	container *cgroup.Container
 	launcher  *workload.Launcher
 	place     place
+	// program is the SHA-256 of this program, where the one before it has said it.
+	program string
 }
 
 // place is what an agent says of where its executor is.

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/handover"
 	"github.com/tandem-mesos/tandem/executor/loop"
@@ -27,18 +29,19 @@ import (
 // upgradeDir is the directory of the sandbox that new executors are put into.
 const upgradeDir = "upgrade"
 
-// tryTime bounds how long a program may take to say whether it can go on, and
-// lastTryTime how long while nobody looks after the workloads.
 const (
-	tryTime     = 10 * time.Second
-	lastTryTime = 2 * time.Second
+	// tryTime bounds how long a program may take to say whether it can go on.
+	tryTime = 10 * time.Second
+	// busyTime is the wait for processes to end that were made while the program
+	// was written, and have it open.
+	busyTime = 5 * time.Millisecond
 )
 
 // upgrader replaces this program by another.
 type upgrader struct {
 	machine *machine
-	// program is the one that was prepared last, and sum its SHA-256.
-	program, sum string
+	// program is the one that was prepared last.
+	program *program
 	// suspended are those of the last Suspend, and states what is passed on of them.
 	suspended []*workload.Process
 	states    []handover.Workload
@@ -53,29 +56,40 @@ func (u *upgrader) Prepare(ctx context.Context, p core.Prepare) (same bool, err 
 	if err := u.machine.launcher.CanSuspend(); err != nil {
 		return false, fmt.Errorf("it cannot be replaced while it runs: %w", err)
 	}
-	if sum, err := sumOf("/proc/self/exe"); err == nil && strings.EqualFold(sum, p.SHA256) {
+	if sum := u.machine.sum(); sum != "" && strings.EqualFold(sum, p.SHA256) {
 		return true, nil
 	}
 	if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != sha256.Size {
 		return false, fmt.Errorf("%q is not a SHA-256", p.SHA256)
 	}
-	// A file for each program: one that is being executed cannot be written.
-	dir := filepath.Join(o.Sandbox, upgradeDir, strings.ToLower(p.SHA256[:12]))
-	if older, err := filepath.Glob(filepath.Join(o.Sandbox, upgradeDir, "*")); err == nil {
-		for _, o := range older {
-			if o != dir {
-				_ = os.RemoveAll(o) // One that runs stays until its end.
-			}
-		}
-	}
+	dir := filepath.Join(o.Sandbox, upgradeDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, fmt.Errorf("cannot make a directory for the new program: %w", err)
 	}
-	if err := fetch.Fetch(ctx, fetch.Request{URI: p.URI, Dir: dir, Name: "tandem-executor", Executable: true, SHA256: p.SHA256}); err != nil {
+	defer os.RemoveAll(dir)
+	if err := fetch.Fetch(ctx, fetch.Request{URI: p.URI, Dir: dir, Name: "tandem-executor", SHA256: p.SHA256}); err != nil {
 		return false, err
 	}
-	u.program, u.sum = filepath.Join(dir, "tandem-executor"), strings.ToLower(p.SHA256)
-	return false, u.try(ctx, tryTime, nil)
+	next, err := hold(filepath.Join(dir, "tandem-executor"), dir, p.SHA256, o.Token != "")
+	if err != nil {
+		return false, err
+	}
+	if err := u.try(ctx, next, nil); err != nil {
+		next.close()
+		return false, err
+	}
+	u.program.close()
+	u.program = next
+	return false, nil
+}
+
+// sum returns the SHA-256 of this program, or nothing where it cannot be known.
+func (m *machine) sum() string {
+	if m.program != "" {
+		return m.program
+	}
+	sum, _ := sumOf("/proc/self/exe")
+	return sum
 }
 
 // sumOf returns the SHA-256 of a file.
@@ -92,28 +106,33 @@ func sumOf(name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// try has the new program say whether it could go on, with what it would be started
-// with: with the format or, given one, with a state.
-func (u *upgrader) try(ctx context.Context, patience time.Duration, state *os.File) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// try has a program say whether it could go on, with what it would be started with:
+// with the format or, given one, with a state.
+func (u *upgrader) try(ctx context.Context, p *program, state *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, u.program, append([]string{"-can-adopt", strconv.Itoa(handover.Format)}, u.machine.options.Arguments...)...)
-	cmd.Env, cmd.Dir = withoutSecrets(u.machine.options.Environment), "/"
-	if state != nil {
-		cmd.Stdin = state
-	}
 	var said bytes.Buffer
-	cmd.Stderr = &said
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	if err == nil {
-		return nil
+	for {
+		cmd := exec.CommandContext(ctx, p.path(), append([]string{"-can-adopt", strconv.Itoa(handover.Format)}, u.machine.options.Arguments...)...)
+		cmd.Env, cmd.Dir = withoutSecrets(u.machine.options.Environment), "/"
+		if state != nil {
+			cmd.Stdin = state
+		}
+		cmd.Stderr = &said
+		cmd.WaitDelay = time.Second
+		err := cmd.Run()
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, unix.ETXTBSY) && ctx.Err() == nil {
+			time.Sleep(busyTime)
+			continue
+		}
+		if word, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n"); word != "" {
+			return fmt.Errorf("the new program cannot take over: %s", word)
+		}
+		return fmt.Errorf("the new program cannot take over: %w", err)
 	}
-	word, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n")
-	if word != "" {
-		return fmt.Errorf("the new program cannot take over: %s", word)
-	}
-	return fmt.Errorf("the new program cannot take over: %w", err)
 }
 
 // withoutSecrets has something else in place of what proves who the executor is.
@@ -150,55 +169,48 @@ func (u *upgrader) Suspend(all map[core.Run]loop.Process) error {
 // Resume takes Suspend back.
 func (u *upgrader) Resume() { u.machine.launcher.Resume(u.suspended) }
 
-// Replace writes the state, lets the new program look at it, and executes that.
+// Rehearse returns what has the new program look at the state.
+func (u *upgrader) Rehearse(ctx context.Context, c core.State) (func() error, error) {
+	_, file, err := u.write(c)
+	if err != nil {
+		return nil, err
+	}
+	p := u.program
+	return func() error {
+		defer file.Close() // It is in memory.
+		return u.try(ctx, p, file)
+	}, nil
+}
+
+// Replace writes the state and executes the new program. It returns only when that
+// fails.
 func (u *upgrader) Replace(c core.State) error {
+	s, file, err := u.write(c)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	fds := append(s.Descriptors(), int(file.Fd()))
+	if err = handover.Inherit(fds, true); err == nil {
+		err = u.machine.options.Replace(u.program.path(), int(file.Fd()))
+	}
+	return errors.Join(err, handover.Inherit(fds, false))
+}
+
+// write writes what is passed on: the core's state, and what was suspended.
+func (u *upgrader) write(c core.State) (*handover.State, *os.File, error) {
 	m := u.machine
 	clock, err := handover.Now()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	s := &handover.State{
 		Format: handover.Format, Clock: clock, ExecutorID: m.options.ExecutorID, FrameworkID: m.options.FrameworkID,
 		ContainerID: m.place.ContainerID, Hostname: m.place.Hostname, User: m.place.User, Held: m.container.Held(), Core: c,
-		Workloads: u.states,
+		Program: u.program.sum, Workloads: u.states,
 	}
-	for _, trial := range []bool{true, false} {
-		file, err := handover.Write(s)
-		if err != nil {
-			return err
-		}
-		if trial {
-			err = u.try(context.Background(), lastTryTime, file)
-		} else {
-			err = u.execute(s, file)
-		}
-		_ = file.Close() // It is in memory.
-		if err != nil {
-			return err
-		}
-	}
-	return nil // It does not come to this.
-}
-
-// execute returns only when it fails.
-func (u *upgrader) execute(s *handover.State, file *os.File) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("cannot pass on the state: %w", err)
-	}
-	number := -1
-	if err := conn.Control(func(fd uintptr) { number = int(fd) }); err != nil {
-		return fmt.Errorf("cannot pass on the state: %w", err)
-	}
-	// Whoever has this process's user may have written to the file since.
-	if sum, err := sumOf(u.program); err == nil && sum != u.sum {
-		return errors.New("the new program has changed since it was fetched")
-	}
-	fds := append(s.Descriptors(), number)
-	if err = handover.Inherit(fds, true); err == nil {
-		err = u.machine.options.Replace(u.program, number)
-	}
-	return errors.Join(err, handover.Inherit(fds, false))
+	file, err := handover.Write(s)
+	return s, file, err
 }
 
 // CanAdopt says why a program of this version could not go on with a state, or
@@ -251,6 +263,7 @@ func match(s *handover.State, running []core.Running, f func(core.Running, workl
 
 // adopt goes on with the tasks of the program before this one.
 func (m *machine) adopt(s *handover.State) *loop.Adopted {
+	m.program = s.Program
 	return &loop.Adopted{State: s.Core, Open: func(running []core.Running) (loop.Tasks, []loop.Process, error) {
 		var states []workload.State
 		if err := match(s, running, func(_ core.Running, w workload.State) error {

@@ -36,7 +36,10 @@ type State struct {
 	ContainerID, Hostname, User string
 	// Held is the descriptor that holds the directory in a delegated cgroup
 	// subtree; 0 for none.
-	Held      int
+	Held int
+	// Program is the SHA-256 of the program that the state is for, in hexadecimal,
+	// which may be unable to read its own file; empty where it is not known.
+	Program   string
 	Core      core.State
 	Workloads []Workload
 }

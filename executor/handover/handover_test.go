@@ -18,7 +18,7 @@ import (
 
 func example() *State {
 	return &State{
-		Format: Format, Clock: 5e9, ExecutorID: "api.0.1", FrameworkID: "framework-1", ContainerID: "c", Hostname: "h", User: "root", Held: 9,
+		Format: Format, Clock: 5e9, ExecutorID: "api.0.1", FrameworkID: "framework-1", ContainerID: "c", Hostname: "h", User: "root", Held: 9, Program: "ab12",
 		Core: core.State{LastRun: 3, HadTasks: true, Request: 7},
 		Workloads: []Workload{{Run: 2, State: workload.State{
 			ID: "api.0.1.web", Pid: 4711, Age: time.Minute,

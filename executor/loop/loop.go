@@ -130,6 +130,7 @@ type loop struct {
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
 	hooks     map[core.Run]context.CancelFunc
+	rehearsal *rehearsal // of the program that was prepared last; nil before it
 
 	tidy       *time.Timer
 	life       context.Context // ends with Run
@@ -144,6 +145,8 @@ type input struct {
 	core.Input
 	process Process // of Started
 	stream  Stream  // of Subscribed
+	// rehearsed notes the result of a rehearsal, whose input is no news.
+	rehearsed func()
 }
 
 // checking is the context of all checks of one run.
@@ -244,6 +247,9 @@ func (l *loop) run(ctx context.Context) error {
 
 // step feeds the core with one input and begins its effects.
 func (l *loop) step(in input) (*core.End, error) {
+	if in.rehearsed != nil {
+		in.rehearsed()
+	}
 	switch event := in.Input.(type) {
 	case core.Subscribed:
 		if l.tasks == nil {

@@ -29,6 +29,10 @@ type Upgrader interface {
 	// Suspend takes the hands off workloads, which must be all there are. After
 	// an error, which may be ErrLater, nothing has changed.
 	Suspend(all map[core.Run]Process) error
+	// Rehearse returns what shows the prepared program the core's state and what was
+	// suspended, and has it say whether it could go on with that. It may be called
+	// after Resume, on another goroutine, and blocks.
+	Rehearse(ctx context.Context, state core.State) (rehearse func() error, err error)
 	// Replace has the prepared program go on with the core's state and what was
 	// suspended. It returns only if that fails, with everything as before, but
 	// suspended.
@@ -71,8 +75,16 @@ func (l *loop) adopt(a *Adopted) error {
 	return nil
 }
 
+// rehearsal is the last trial of a prepared program, which sees what it would go
+// on with, in the background.
+type rehearsal struct {
+	over bool
+	err  error
+}
+
 // prepare has another program brought and tried, in the background.
 func (l *loop) prepare(p core.Prepare) {
+	l.rehearsal = nil // One that is under way is of another program.
 	if l.options.Upgrader == nil {
 		go l.post(core.Prepared{Err: "this executor cannot replace itself"})
 		return
@@ -88,14 +100,25 @@ func (l *loop) prepare(p core.Prepare) {
 // replace has the prepared program take over, if this is the moment for it. It
 // returns when it is not, or did not come to it.
 func (l *loop) replace() (*core.End, error) {
-	if !l.core.Replaceable() {
+	if !l.core.Replaceable() || l.rehearsal != nil && !l.rehearsal.over {
 		return nil, nil
+	}
+	if l.rehearsal != nil && l.rehearsal.err != nil {
+		return l.notReplaced(l.rehearsal.err)
 	}
 	switch err := l.options.Upgrader.Suspend(l.processes); {
 	case errors.Is(err, ErrLater):
 		return nil, nil
 	case err != nil:
-		return l.step(input{Input: core.NotReplaced{Err: err.Error()}})
+		return l.notReplaced(err)
+	}
+	if l.rehearsal == nil {
+		err := l.rehearse()
+		l.options.Upgrader.Resume()
+		if err != nil {
+			return l.notReplaced(err)
+		}
+		return nil, nil
 	}
 	end, err := l.release()
 	if end != nil || err != nil {
@@ -112,7 +135,32 @@ func (l *loop) replace() (*core.End, error) {
 		err = l.options.Upgrader.Replace(state)
 	}
 	l.options.Upgrader.Resume()
+	return l.notReplaced(err)
+}
+
+func (l *loop) notReplaced(err error) (*core.End, error) {
 	return l.step(input{Input: core.NotReplaced{Err: text(err)}})
+}
+
+// rehearse begins the last trial of the prepared program. What it sees differs from
+// what it will go on with by no more than what ends and is acknowledged meanwhile,
+// for nothing is begun.
+func (l *loop) rehearse() error {
+	state, err := l.core.State(time.Now())
+	if err != nil {
+		return err
+	}
+	rehearse, err := l.options.Upgrader.Rehearse(l.life, state)
+	if err != nil {
+		return err
+	}
+	r := &rehearsal{}
+	l.rehearsal = r
+	go func() {
+		err := rehearse()
+		l.postWith(input{Input: core.Ticked{}, rehearsed: func() { r.over, r.err = true, err }})
+	}()
+	return nil
 }
 
 // release ends the subscription, and takes in what the agent has said on it.

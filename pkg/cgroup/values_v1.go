@@ -89,17 +89,7 @@ func (t *translation) device(d specs.LinuxDeviceCgroup) {
 	if d.Allow {
 		file = "devices.allow"
 	}
-	access := d.Access
-	if access == "" {
-		access = "rwm"
-	}
-	number := func(n *int64) string {
-		if n == nil || *n < 0 {
-			return "*"
-		}
-		return strconv.FormatInt(*n, 10)
-	}
-	which := number(d.Major) + ":" + number(d.Minor)
+	access, which := deviceAccess(d), deviceNumber(d.Major)+":"+deviceNumber(d.Minor)
 	kinds := []string{d.Type}
 	if d.Type == "" || d.Type == "a" {
 		if which == "*:*" && len(access) == len("rwm") {
