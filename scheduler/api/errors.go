@@ -35,6 +35,10 @@ func refusedFields(what string, problems []jobspec.Problem) error {
 	return err
 }
 
+// NoAnswer is the reason of a refusal where an executor may have done what it was
+// asked for.
+const NoAnswer = "NO_ANSWER"
+
 // because adds to an error the reason for machines. A reason that was given out
 // stays what it is.
 func because(err *connect.Error, reason string) *connect.Error {
@@ -53,7 +57,8 @@ func noJob(id string) error {
 //
 //	not_found            there is no such job
 //	aborted              the job has another version than the caller expects
-//	failed_precondition  what is asked for does not go together with what is
+//	failed_precondition  what is asked for does not go together with what is, or an
+//	                     executor has not answered
 //	out_of_range         a watch cannot go on where it is asked to
 //	resource_exhausted   a watch was too slow to take every change
 //	unauthenticated      the caller has to prove who they are
@@ -76,6 +81,8 @@ func (s *Server) refusal(err error) error {
 			code, reason = connect.CodeNotFound, "NOT_FOUND"
 		case core.StaleVersion:
 			code, reason = connect.CodeAborted, "STALE_VERSION"
+		case core.Unanswered:
+			reason = NoAnswer
 		case core.Conflict:
 		}
 		return because(connect.NewError(code, refused), reason)

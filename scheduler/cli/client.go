@@ -11,9 +11,11 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
+	"github.com/tandem-mesos/tandem/scheduler/api"
 )
 
 const defaultScheduler = "http://127.0.0.1:7070"
@@ -51,6 +53,25 @@ func (c *client) explain(err error) error {
 	return failed(exitFailed, "the scheduler at %s: %s", c.base, refused.Message())
 }
 
+// unsure says of a call's error that the scheduler may have carried the call out
+// all the same: it has not said that it did not.
+func unsure(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return false
+	}
+	var refused *connect.Error
+	if errors.As(err, &refused) && reason(refused) == api.NoAnswer {
+		return true
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument, connect.CodeOutOfRange,
+		connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnimplemented, connect.CodeResourceExhausted:
+		return false
+	}
+	return true
+}
+
 // stranger says that something else answers where a scheduler should.
 func (c *client) stranger(answer string) error {
 	return failed(exitUnreachable, "what answers at %s is no Tandem scheduler: %s; set --scheduler or TANDEM_SCHEDULER", c.base, answer)
@@ -82,6 +103,17 @@ func (c *client) unreachable(err error) error {
 		return failed(exitUnreachable, "what answers at %s does not speak HTTP as asked; set --scheduler or TANDEM_SCHEDULER", c.base)
 	}
 	return nil
+}
+
+// reason returns what a refusal says to programs.
+func reason(err *connect.Error) string {
+	for _, d := range err.Details() {
+		v, detailErr := d.Value()
+		if info, ok := v.(*errdetails.ErrorInfo); ok && detailErr == nil {
+			return info.GetReason()
+		}
+	}
+	return ""
 }
 
 // refusals returns the fields at fault that an error names, one line each.

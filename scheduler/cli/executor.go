@@ -158,7 +158,8 @@ func newExecutorUpgrade(sys *System) *cobra.Command {
 		Long: `Has every executor of a job, or of all, that is another program than the scheduler's present one
 replace itself, while its tasks run on: none is restarted, and Mesos takes no notice. A few do
 so at a time. After the first that stays what it is no more are asked, unless --keep-going says
-so. Interrupted, it can be begun again: executors that are current are left alone.
+so. Interrupted, it can be begun again: executors that are current are left alone. Those that
+had been asked go on with it and, asked again, tell what they are.
 
 An executor replaces itself at a moment at which none of its tasks is being started or ended and
 nobody has a command running beside one. It stays what it is when there is no such moment within
@@ -210,13 +211,21 @@ func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upg
 		})
 	}
 	wg.Wait()
-	if ctx.Err() != nil {
-		return failed(exitInterrupted, "interrupted")
+	left := len(old) - u.done - u.kept - u.unsure
+	unsure := ""
+	if u.unsure > 0 {
+		unsure = fmt.Sprintf("%d not known, ", u.unsure)
 	}
-	left := len(old) - u.done - u.failed
-	fmt.Fprintf(sys.Stdout, "%d upgraded, %d not, %d not asked, %d current before\n", u.done, u.failed, left, len(all)-len(old))
-	if u.failed > 0 {
-		return failed(exitFailed, "%d of %d executors stay what they are", u.failed+left, len(all))
+	fmt.Fprintf(sys.Stdout, "%d upgraded, %d not, %s%d not asked, %d current before\n", u.done, u.kept, unsure, left, len(all)-len(old))
+	switch {
+	case ctx.Err() != nil && u.unsure > 0:
+		return failed(exitInterrupted, "interrupted; executors that were asked may replace themselves yet; asked again, they tell")
+	case ctx.Err() != nil:
+		return failed(exitInterrupted, "interrupted")
+	case u.unsure > 0:
+		return failed(exitFailed, "%d of %d executors stay what they are, and of %d it is not known; asked again, they tell", u.kept+left, len(all), u.unsure)
+	case u.kept > 0:
+		return failed(exitFailed, "%d of %d executors stay what they are", u.kept+left, len(all))
 	}
 	return nil
 }
@@ -227,42 +236,44 @@ type upgrading struct {
 	sys       *System
 	keepGoing bool
 
-	mu           sync.Mutex // guards what follows, and the output
-	done, failed int
+	mu sync.Mutex // guards what follows, and the output
+	// done is how many are current now, kept how many stay what they are, and unsure
+	// of how many neither is known.
+	done, kept, unsure int
 }
 
 // stop says that no more executors are to be asked.
 func (u *upgrading) stop(ctx context.Context) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return ctx.Err() != nil || u.failed > 0 && !u.keepGoing
+	return ctx.Err() != nil || u.kept+u.unsure > 0 && !u.keepGoing
 }
 
 func (u *upgrading) one(ctx context.Context, e *runningExecutor) {
-	said, ok := u.ask(ctx, e)
+	said, count := u.ask(ctx, e)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if ok {
-		u.done++
-	} else {
-		u.failed++
-	}
+	*count++
 	fmt.Fprintf(u.sys.Stdout, "%s on %s: %s\n", e.id, e.host, said)
 }
 
-func (u *upgrading) ask(ctx context.Context, e *runningExecutor) (said string, ok bool) {
+// ask has one executor replace itself, and returns what has become of it, in words
+// and as that which is to be counted.
+func (u *upgrading) ask(ctx context.Context, e *runningExecutor) (said string, count *int) {
 	switch {
 	case e.unreachable:
-		return "not upgraded: its agent cannot be reached", false
+		return "not upgraded: its agent cannot be reached", &u.kept
 	case e.task == "":
-		return "not upgraded: none of its tasks runs", false
+		return "not upgraded: none of its tasks runs", &u.kept
 	}
 	res, err := u.client.UpgradeExecutor(ctx, &tandemv1.UpgradeExecutorRequest{TaskId: e.task})
-	if err != nil {
-		return "not upgraded: " + present.OneLine(u.client.explain(err).Error()), false
+	switch {
+	case err != nil && unsure(err):
+		return "asked, and not known to be upgraded: " + present.OneLine(u.client.explain(err).Error()), &u.unsure
+	case err != nil:
+		return "not upgraded: " + present.OneLine(u.client.explain(err).Error()), &u.kept
+	case !res.GetChanged():
+		return "was current", &u.done
 	}
-	if !res.GetChanged() {
-		return "was current", true
-	}
-	return fmt.Sprintf("version %s, program %s", cmp.Or(present.OneLine(res.GetVersion()), "?"), res.GetDigest()), true
+	return fmt.Sprintf("version %s, program %s", cmp.Or(present.OneLine(res.GetVersion()), "?"), res.GetDigest()), &u.done
 }

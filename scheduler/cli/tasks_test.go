@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
+	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -17,6 +21,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/talk"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/cli"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
@@ -33,6 +38,9 @@ func converse(c core.Command) (core.Reply, error) {
 			return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "the executor may not signal the task's processes"}
 		}
 	case c.Upgrade != nil:
+		if strings.HasPrefix(c.Upgrade.TaskID, "quiet.") {
+			return core.Reply{}, &core.Refused{Code: core.Unanswered, Reason: "the executor of task " + c.Upgrade.TaskID + " has not answered within 2m30s"}
+		}
 		if c.Upgrade.TaskID != "api.0.1.web" {
 			return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "the executor stays what it is:\ncommands of people run beside tasks (1)"}
 		}
@@ -124,5 +132,59 @@ func (f *fake) Usage(_ context.Context, wants func(string) bool) iter.Seq2[[]*ta
 			}
 		}
 		yield(nil, &core.Refused{Code: core.Conflict, Reason: "the task has ended"})
+	}
+}
+
+// TestUpgradeWithoutAnAnswer is of executors that have been asked, and of which
+// nothing more is heard.
+func TestUpgradeWithoutAnAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		happen func(interrupt context.CancelFunc)
+		status int
+		stdout string
+		stderr string
+	}{
+		{
+			"somebody presses Ctrl-C", func(interrupt context.CancelFunc) { interrupt() }, 130,
+			"api.0.1 on agent1: asked, and not known to be upgraded: interrupted\n0 upgraded, 0 not, 1 not known, 2 not asked, 0 current before\n",
+			"tandem: interrupted; executors that were asked may replace themselves yet; asked again, they tell\n",
+		},
+		{
+			"the connection breaks", func(context.CancelFunc) { panic(http.ErrAbortHandler) }, 1,
+			"0 upgraded, 0 not, 1 not known, 2 not asked, 0 current before\n",
+			"tandem: 2 of 3 executors stay what they are, and of 1 it is not known; asked again, they tell\n",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			scheduler, err := url.Parse(start(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			proxy := httputil.NewSingleHostReverseProxy(scheduler)
+			between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/UpgradeExecutor") {
+					_, _ = io.Copy(io.Discard, r.Body) // so that the end of the connection is seen
+					tt.happen(interrupt)
+					<-r.Context().Done()
+					return
+				}
+				proxy.ServeHTTP(w, r)
+			}))
+			defer between.Close()
+			sys, stdout, stderr := system(map[string]string{"TANDEM_SCHEDULER": between.URL})
+			for _, args := range [][]string{{"run", "testdata/api.yaml"}, {"scale", "/api", "3"}} {
+				if status := cli.Run(t.Context(), args, sys); status != 0 {
+					t.Fatal(stderr)
+				}
+			}
+			stdout.Reset()
+			status := cli.Run(ctx, []string{"executor", "upgrade", "--parallel", "1"}, sys)
+			if status != tt.status || !strings.HasSuffix(stdout.String(), tt.stdout) || stderr.String() != tt.stderr {
+				t.Errorf("exit %d:\n%s%s", status, stdout, stderr)
+			}
+		})
 	}
 }

@@ -237,6 +237,9 @@ const (
 	Conflict
 	// OtherRequest: the request's key stands for another one.
 	OtherRequest
+	// Unanswered: an executor was asked to do it and has not answered in time, so
+	// that it may have done it.
+	Unanswered
 )
 
 // Refused is why a command was not carried out.

@@ -72,7 +72,7 @@ type asking struct {
 
 // fired gives up waiting.
 func (a *asking) fired(c *Core) {
-	c.reply(a, Reply{Refused: &Refused{Conflict, fmt.Sprintf("the executor of task %s has not answered within %s: either its agent cannot be reached, "+
+	c.reply(a, Reply{Refused: &Refused{Unanswered, fmt.Sprintf("the executor of task %s has not answered within %s: either its agent cannot be reached, "+
 		"or the executor is older than this scheduler", a.task, a.patience)}}, false)
 }
 
