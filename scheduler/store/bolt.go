@@ -1,16 +1,13 @@
 package store
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -63,6 +60,14 @@ var (
 // the database. A start reads what is in journals again, and memory holds it.
 const journalSize = 8 << 20
 
+const (
+	// maxBehind is how many times as large a journal may become while the database
+	// has not taken in the one before: then writes wait for it.
+	maxBehind = 8
+	// roomPerChange is what most changes need in an entry, in bytes.
+	roomPerChange = 320
+)
+
 // lockTimeout is how long a scheduler that is just ending may take to give the
 // file up.
 const lockTimeout = 2 * time.Second
@@ -80,11 +85,16 @@ type Bolt struct {
 	journal *journal
 	// last is the number of the last entry.
 	last uint64
-	// pending are the changes in the journal, by what they change.
-	pending map[recordKey]raw
-	// applying gets the error of the goroutine that brings the changes of an
+	// pending are the changes of the entries in the journal, in their order. What
+	// becomes of several under one key is for the goroutine below to find out:
+	// somebody waits for a write.
+	pending [][]byte
+	// applying gets the outcome of the goroutine that brings the changes of an
 	// earlier journal to the database; nil while there is none.
-	applying chan error
+	applying chan applied
+	// spare is the path of a journal whose changes the database has, to be written
+	// over; empty when there is none.
+	spare string
 	// failed is set by the first error of a write. What is durable is decided
 	// when the directory is opened again.
 	failed bool
@@ -93,7 +103,7 @@ type Bolt struct {
 // OpenBolt opens the store in the directory, which it makes, for its owner only,
 // when it is not there. The error is one line that says what to do.
 func OpenBolt(dir string) (*Bolt, error) {
-	b := &Bolt{dir: dir, path: filepath.Join(dir, BoltFile), journalSize: journalSize, pending: map[recordKey]raw{}}
+	b := &Bolt{dir: dir, path: filepath.Join(dir, BoltFile), journalSize: journalSize}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the state directory: %w", err)
 	}
@@ -161,8 +171,8 @@ func (b *Bolt) replay() error {
 	return b.flush(boltFormat)
 }
 
-// keep holds a change for the database.
-func (b *Bolt) keep(r raw) { b.pending[recordKey{r.kind, r.key}] = r }
+// keep holds an entry's changes for the database.
+func (b *Bolt) keep(changes []byte) { b.pending = append(b.pending, changes) }
 
 func open(path string, readOnly bool) (db *bolt.DB, err error) {
 	defer func() {
@@ -297,14 +307,11 @@ func (b *Bolt) Load() (state.Snapshot, error) {
 
 // Write implements Store.
 func (b *Bolt) Write(changes []state.Change) error {
-	raws := make([]raw, len(changes))
-	for i, c := range changes {
-		var err error
-		if raws[i], err = newRaw(c); err != nil {
-			return fmt.Errorf("cannot write the state in %s: %w", b.dir, err)
-		}
+	entry, err := newEntry(changes, roomPerChange*len(changes))
+	if err != nil {
+		return fmt.Errorf("cannot write the state in %s: %w", b.dir, err)
 	}
-	return b.try(func() error { return b.write(raws) })
+	return b.try(func() error { return b.write(entry) })
 }
 
 // try does something after which, when it fails, nobody can say what is durable
@@ -324,14 +331,9 @@ func (b *Bolt) try(do func() error) error {
 	return nil
 }
 
-func (b *Bolt) write(raws []raw) error {
-	select {
-	case err := <-b.applying:
-		b.applying = nil
-		if err != nil {
-			return err
-		}
-	default:
+func (b *Bolt) write(entry []byte) error {
+	if err := b.awaitApplied(b.journal != nil && b.journal.size >= maxBehind*b.journalSize); err != nil {
+		return err
 	}
 	if b.journal == nil {
 		if err := b.begin(); err != nil {
@@ -343,106 +345,12 @@ func (b *Bolt) write(raws []raw) error {
 			return err
 		}
 	}
-	if err := b.journal.append(b.last+1, raws); err != nil {
+	if err := b.journal.append(b.last+1, entry); err != nil {
 		return err
 	}
 	b.last++
-	for _, r := range raws {
-		b.keep(r)
-	}
+	b.keep(entry[entryHead:])
 	return nil
-}
-
-// begin makes the first journal, after it has told schedulers that know of none
-// to keep off.
-func (b *Bolt) begin() error {
-	if err := b.apply(nil, b.last, boltFormat); err != nil {
-		return err
-	}
-	var err error
-	b.journal, err = newJournal(b.dir, b.last+1)
-	return err
-}
-
-// rotate begins another journal, and has the changes of the last one brought to
-// the database meanwhile.
-func (b *Bolt) rotate() error {
-	next, err := newJournal(b.dir, b.last+1)
-	if err != nil {
-		return err
-	}
-	full, pending, last, done := b.journal, b.pending, b.last, make(chan error, 1)
-	b.journal, b.pending, b.applying = next, map[recordKey]raw{}, done
-	go func() {
-		err := full.f.Close()
-		if err == nil {
-			err = b.apply(pending, last, boltFormat)
-		}
-		if err == nil {
-			err = removeJournals(b.dir, full.f.Name())
-		}
-		done <- err
-	}()
-	return nil
-}
-
-// apply makes the changes, up to the entry with the number, in the database.
-func (b *Bolt) apply(changes map[recordKey]raw, last uint64, format string) error {
-	// In the order of the database's pages.
-	sorted := slices.SortedFunc(maps.Values(changes), func(a, b raw) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
-	})
-	return b.db.Update(func(tx *bolt.Tx) error {
-		for _, r := range sorted {
-			bucket, err := tx.CreateBucketIfNotExists([]byte(r.kind))
-			if err != nil {
-				return err
-			}
-			if r.record == nil {
-				err = bucket.Delete([]byte(r.key))
-			} else {
-				err = bucket.Put([]byte(r.key), sealed(r))
-			}
-			if err != nil {
-				return fmt.Errorf("%s %q: %w", r.kind, r.key, err)
-			}
-		}
-		meta := tx.Bucket(metaBucket)
-		return errors.Join(meta.Put(appliedKey, strconv.AppendUint(nil, last, 10)), meta.Put(formatKey, []byte(format)))
-	})
-}
-
-// flush brings everything to the database, and leaves no journal.
-func (b *Bolt) flush(format string) error {
-	return b.try(func() error { return b.flushed(format) })
-}
-
-func (b *Bolt) flushed(format string) error {
-	if b.applying != nil {
-		err := <-b.applying
-		b.applying = nil
-		if err != nil {
-			return err
-		}
-	}
-	if b.journal != nil {
-		if err := b.journal.f.Close(); err != nil {
-			return err
-		}
-		b.journal = nil
-	}
-	paths, err := journals(b.dir)
-	if err != nil {
-		return err
-	}
-	if len(paths) == 0 && len(b.pending) == 0 && (format == boltFormat || b.format() == format) {
-		return nil
-	}
-	if err := b.apply(b.pending, b.last, format); err != nil {
-		return err
-	}
-	clear(b.pending)
-	return removeJournals(b.dir, paths...)
 }
 
 func (b *Bolt) format() (f string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
@@ -47,7 +48,7 @@ type raw struct {
 func (r raw) size() int { return len(r.kind) + len(r.key) + len(r.record) + 4 }
 
 func newRaw(c state.Change) (raw, error) {
-	if _, err := c.Kind.New(); err != nil {
+	if err := known(c.Kind); err != nil {
 		return raw{}, err
 	}
 	r := raw{kind: c.Kind, key: c.Key}
@@ -74,6 +75,43 @@ func (r raw) appendTo(b []byte) []byte {
 	return append(b, r.record...)
 }
 
+// appendChange adds a change as newRaw and appendTo would, with its record encoded
+// in place: of many small records most of the time goes into giving each memory.
+func appendChange(b []byte, c state.Change) ([]byte, error) {
+	if err := known(c.Kind); err != nil {
+		return nil, err
+	}
+	b = appendBytes(b, string(c.Kind))
+	b = appendBytes(b, c.Key)
+	if c.Record == nil {
+		return append(b, 0), nil
+	}
+	b = binary.AppendUvarint(b, uint64(proto.Size(c.Record))+1)
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, c.Record)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", c.Kind, c.Key, err)
+	}
+	return b, nil
+}
+
+// known returns an error for a kind of record that nobody can load again.
+func known(k state.Kind) error {
+	if !slices.Contains(state.Kinds[:], k) {
+		return fmt.Errorf("unknown kind of record %q", string(k))
+	}
+	return nil
+}
+
+// kindOf is a kind by its name, which is kept once only where it is known.
+func kindOf(name []byte) state.Kind {
+	for _, k := range state.Kinds {
+		if string(k) == string(name) {
+			return k
+		}
+	}
+	return state.Kind(name)
+}
+
 func appendBytes(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
@@ -98,20 +136,19 @@ func parseChanges(b []byte) iter.Seq2[raw, error] {
 		b = b[n:]
 		return part, true
 	}
-	text := func() (string, bool) {
+	text := func() ([]byte, bool) {
 		n, ok := take()
 		if !ok {
-			return "", false
+			return nil, false
 		}
-		part, ok := cut(n)
-		return string(part), ok
+		return cut(n)
 	}
 	return func(yield func(raw, error) bool) {
 		for len(b) > 0 {
 			kind, ok := text()
 			key, ok2 := text()
 			n, ok3 := take()
-			r := raw{kind: state.Kind(kind), key: key}
+			r := raw{kind: kindOf(kind), key: string(key)}
 			if ok = ok && ok2 && ok3; ok && n > 0 {
 				r.record, ok = cut(n - 1)
 			}

@@ -18,6 +18,6 @@ func (b *Bolt) Crash() error {
 
 // ReadJournal reads the content of a journal, of which nothing is applied.
 func ReadJournal(content []byte) error {
-	_, err := readJournal("journal", content, 0, func(raw) {})
+	_, err := readJournal("journal", content, 0, func([]byte) {})
 	return err
 }

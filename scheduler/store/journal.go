@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/pkg/durable"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 // A journal is a file beside the database that writes go to first, since one
@@ -31,7 +33,9 @@ import (
 //	  …         the changes, as they stand beside type raw
 //
 // Numbers are little-endian. Each entry is one write. The last may be incomplete:
-// then it was never answered, and counts nothing.
+// then it was never answered, and counts nothing. After it there may be what is left
+// of an earlier journal in the same file: whatever whole entries that has, their
+// numbers are lower, and the database has them.
 const (
 	journalPrefix = "journal-"
 	journalHead   = "tandemj1"
@@ -43,7 +47,6 @@ const (
 type journal struct {
 	f    *os.File
 	size int64
-	buf  []byte
 }
 
 // newJournal makes the journal whose first entry has the number.
@@ -61,26 +64,53 @@ func newJournal(dir string, first uint64) (*journal, error) {
 	return &journal{f: f, size: int64(len(journalHead))}, nil
 }
 
+// reuseJournal makes the journal of one whose entries the database has. They stay
+// where they are until they are written over.
+func reuseJournal(old, dir string, first uint64) (*journal, error) {
+	path := journalPath(dir, first)
+	if err := os.Rename(old, path); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(int64(len(journalHead)), io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if err := durable.SyncDir(dir); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &journal{f: f, size: int64(len(journalHead))}, nil
+}
+
 func journalPath(dir string, first uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("%s%016x", journalPrefix, first))
 }
 
+// newEntry returns the changes as an entry, whose head is for append to fill in. Room
+// is how many bytes it is likely to need.
+func newEntry(changes []state.Change, room int) (entry []byte, err error) {
+	entry = make([]byte, entryHead, entryHead+room)
+	for _, c := range changes {
+		if entry, err = appendChange(entry, c); err != nil {
+			return nil, err
+		}
+	}
+	if n := len(entry) - entryHead; n > math.MaxInt32 {
+		return nil, fmt.Errorf("%d bytes are too many for one write", n)
+	}
+	return entry, nil
+}
+
 // append writes the entry and syncs it. After an error nobody can say whether
 // it is there.
-func (j *journal) append(number uint64, changes []raw) error {
-	j.buf = append(j.buf[:0], make([]byte, entryHead)...)
-	for _, c := range changes {
-		j.buf = c.appendTo(j.buf)
-	}
-	length := len(j.buf) - entryHead
-	if length > math.MaxInt32 {
-		return fmt.Errorf("%d bytes are too many for one write", length)
-	}
-	binary.LittleEndian.PutUint32(j.buf, entryMark)
-	binary.LittleEndian.PutUint32(j.buf[4:], uint32(length))
-	binary.LittleEndian.PutUint64(j.buf[8:], number)
-	binary.LittleEndian.PutUint32(j.buf[16:], checksum(j.buf[8:16], j.buf[entryHead:]))
-	if _, err := j.f.Write(j.buf); err != nil {
+func (j *journal) append(number uint64, entry []byte) error {
+	binary.LittleEndian.PutUint32(entry, entryMark)
+	binary.LittleEndian.PutUint32(entry[4:], uint32(len(entry)-entryHead))
+	binary.LittleEndian.PutUint64(entry[8:], number)
+	binary.LittleEndian.PutUint32(entry[16:], checksum(entry[8:16], entry[entryHead:]))
+	if _, err := j.f.Write(entry); err != nil {
 		return err
 	}
 	for {
@@ -92,10 +122,7 @@ func (j *journal) append(number uint64, changes []raw) error {
 			return fmt.Errorf("sync %s: %w", j.f.Name(), err)
 		}
 	}
-	j.size += int64(len(j.buf))
-	if cap(j.buf) > 1<<20 {
-		j.buf = nil
-	}
+	j.size += int64(len(entry))
 	return nil
 }
 
@@ -117,9 +144,9 @@ func journals(dir string) ([]string, error) {
 }
 
 // readJournals calls each for the changes of every entry after the one with the
-// number, in order, and returns the number of the last. The error is a
-// *spoiled when a journal does not hold what was written.
-func readJournals(paths []string, after uint64, each func(raw)) (last uint64, err error) {
+// number, in order, and returns the number of the last. The changes can be parsed.
+// The error is a *spoiled when a journal does not hold what was written.
+func readJournals(paths []string, after uint64, each func(changes []byte)) (last uint64, err error) {
 	last = after
 	for _, path := range paths {
 		b, err := os.ReadFile(path)
@@ -143,7 +170,7 @@ func (d *spoiled) Error() string { return fmt.Sprintf("%s: %s", d.path, d.why) }
 
 func (d *spoiled) Unwrap() error { return d.why }
 
-func readJournal(path string, b []byte, last uint64, each func(raw)) (uint64, error) {
+func readJournal(path string, b []byte, last uint64, each func(changes []byte)) (uint64, error) {
 	if len(b) < len(journalHead) && strings.HasPrefix(journalHead, string(b)) {
 		return last, nil // it was being made
 	}
@@ -170,12 +197,12 @@ func readJournal(path string, b []byte, last uint64, each func(raw)) (uint64, er
 		if number != last+1 {
 			return 0, &spoiled{path, fmt.Errorf("entry %d is missing", last+1)}
 		}
-		for c, err := range parseChanges(changes) {
+		for _, err := range parseChanges(changes) {
 			if err != nil {
 				return 0, &spoiled{path, fmt.Errorf("entry %d: %w", number, err)}
 			}
-			each(c)
 		}
+		each(changes)
 		last = number
 	}
 	return last, nil

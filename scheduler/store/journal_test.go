@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -158,6 +159,96 @@ func TestAJournalThatWasCutOff(t *testing.T) {
 		if got, err := jobsIn(dir); err != nil || got != want {
 			t.Fatalf("cut to %d of %d bytes there are %d jobs, %v; want %d", length, len(whole), got, err, want)
 		}
+	}
+}
+
+// TestAJournalInTheFileOfAnEarlierOne: however much of an entry has taken the place
+// of what was there before, it counts when it is whole, and what was there counts
+// never.
+func TestAJournalInTheFileOfAnEarlierOne(t *testing.T) {
+	dir, path := crashed(t, 5)
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.OpenBolt(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The old entries would bring this one back.
+	write(t, s, state.PutJob(job("/job-4", 1)).Removal())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	database, err := os.ReadFile(filepath.Join(dir, store.BoltFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.OpenBolt(dir); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, state.PutJob(job("/new", 1)), state.PutJob(job("/newer", 1)))
+	if err := s.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	path = journalsIn(t, dir)[0]
+	entry, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entry) >= len(old) {
+		t.Fatalf("the new entry has %d bytes, and the old ones have %d", len(entry), len(old))
+	}
+	for length := range len(entry) + 1 {
+		replace(t, filepath.Join(dir, store.BoltFile), database)
+		replace(t, path, slices.Concat(entry[:length], old[length:]))
+		want := 4
+		if length == len(entry) || bytes.Equal(entry[length:], old[length:len(entry)]) {
+			want = 6
+		}
+		if got, err := jobsIn(dir); err != nil || got != want {
+			t.Fatalf("with %d of %d bytes there are %d jobs, %v; want %d", length, len(entry), got, err, want)
+		}
+	}
+}
+
+// TestFilesOfJournalsAreUsedAgain, and nothing is lost by that.
+func TestFilesOfJournalsAreUsedAgain(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.OpenSmall(dir, 20_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, jobChange(0)...)
+	// It is held open, so that no other file can be taken for it.
+	first, err := os.Open(journalsIn(t, dir)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	info, err := first.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() bool {
+		return slices.ContainsFunc(journalsIn(t, dir), func(path string) bool {
+			other, err := os.Stat(path)
+			return err == nil && path != first.Name() && os.SameFile(info, other)
+		})
+	}
+	n := 1
+	for ; !again(); n++ {
+		if n == 20_000 {
+			t.Fatal("no journal is in the file of the first")
+		}
+		write(t, s, jobChange(n%50)...)
+	}
+	write(t, s, state.PutJob(job("/last", 1)))
+	if err := s.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := jobsIn(dir); err != nil || got != min(n, 50)+1 {
+		t.Errorf("there are %d jobs, %v; want %d", got, err, min(n, 50)+1)
 	}
 }
 
