@@ -209,8 +209,8 @@ func TestWhoMayCallWhat(t *testing.T) {
 			_, err := c.ListVolumes(ctx, &tandemv1.ListVolumesRequest{})
 			return err
 		}},
-		"PurgeVolume": {"nobody", false, func(c client) error {
-			_, err := c.PurgeVolume(ctx, &tandemv1.PurgeVolumeRequest{Id: "team_words.0.1.data.fw"})
+		"PurgeVolume": {"boss", false, func(c client) error {
+			_, err := c.PurgeVolume(ctx, &tandemv1.PurgeVolumeRequest{VolumeId: "team_words.0.1.data.fw"})
 			return err
 		}},
 		"Reconcile": {"nobody", false, func(c client) error {
@@ -374,6 +374,10 @@ func TestWritesAreRecorded(t *testing.T) {
 	}}})
 	_, _ = exec.Receive()
 	_ = exec.CloseRequest()
+	_, _ = c.SignalTask(t.Context(), &tandemv1.SignalTaskRequest{TaskId: "team_words.0.1.a", Signal: "SIGKILL"})
+	_, _ = c.SignalTask(t.Context(), &tandemv1.SignalTaskRequest{TaskId: "team_words.0.1.a", Signal: "planted-secret"})
+	_, _ = c.PurgeVolume(t.Context(), &tandemv1.PurgeVolumeRequest{VolumeId: "team_words.0.1.data.fw"})
+	_, _ = c.DrainAgent(t.Context(), &tandemv1.DrainAgentRequest{Agent: "agent1"})
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -389,9 +393,16 @@ func TestWritesAreRecorded(t *testing.T) {
 		{Who: "token:writer", Call: "StopJob", Jobs: []string{"/team/words"}, Before: version(4),
 			Details: map[string]string{"purge": "true"}, Result: "permission_denied"},
 		{Who: "token:writer", Call: "ExecTask", Jobs: []string{"/team/words"}, Before: version(4),
-			Details: map[string]string{"input.command.args": "3 texts", "input.command.terminal": "true"}, Result: "begun"},
+			Details: map[string]string{"input.command.args": "3 texts", "input.command.terminal": "true", "task_id": "team_words.0.1.a"}, Result: "begun"},
 		{Who: "token:writer", Call: "ExecTask", Jobs: []string{"/team/words"}, Before: version(4),
-			Details: map[string]string{"input.command.args": "3 texts", "input.command.terminal": "true"}, Result: "invalid_argument"},
+			Details: map[string]string{"input.command.args": "3 texts", "input.command.terminal": "true", "task_id": "team_words.0.1.a"}, Result: "invalid_argument"},
+		{Who: "token:writer", Call: "SignalTask", Jobs: []string{"/team/words"}, Before: version(4),
+			Details: map[string]string{"task_id": "team_words.0.1.a", "signal": "SIGKILL"}, Result: "ok"},
+		{Who: "token:writer", Call: "SignalTask", Jobs: []string{"/team/words"}, Before: version(4),
+			Details: map[string]string{"task_id": "team_words.0.1.a"}, Result: "invalid_argument"},
+		{Who: "token:writer", Call: "PurgeVolume", Jobs: []string{"/team/words"}, Before: version(4),
+			Details: map[string]string{"volume_id": "team_words.0.1.data.fw"}, Result: "permission_denied"},
+		{Who: "token:writer", Call: "DrainAgent", Details: map[string]string{"agent": "agent1"}, Result: "permission_denied"},
 	}
 	var got []audit.Entry
 	for dec := json.NewDecoder(bytes.NewReader(content)); ; {

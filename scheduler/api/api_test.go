@@ -49,7 +49,7 @@ func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) 
 		return c.submit(*cmd.Submit)
 	case cmd.Stop != nil && c.stop != nil:
 		return c.stop(*cmd.Stop)
-	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil || cmd.OpenSession != nil):
+	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil || cmd.OpenSession != nil || cmd.Drain != nil):
 		return c.task(cmd)
 	}
 	return core.Reply{Version: 1, Changed: true}, nil
@@ -85,7 +85,11 @@ func (r *reader) Job(id string) (*tandemv1.JobView, bool) {
 
 func (r *reader) Versions(id string) []*tandemv1.VersionRecord {
 	if j, ok := r.Job(id); ok {
-		return []*tandemv1.VersionRecord{{JobId: id, Version: j.Job.Version, Spec: j.Job.Spec}}
+		var versions []*tandemv1.VersionRecord
+		for n := j.Job.Version; n > 0; n-- {
+			versions = append(versions, &tandemv1.VersionRecord{JobId: id, Version: n, Spec: j.Job.Spec})
+		}
+		return versions
 	}
 	return nil
 }

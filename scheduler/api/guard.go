@@ -35,8 +35,11 @@ func (g *guard) allow(ctx context.Context, procedure string, request any) ([]str
 	if need == nil || !ok {
 		return nil, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("nobody may call %s", procedure))
 	}
-	ids, err := named(message.ProtoReflect())
+	ids, err := named(message.ProtoReflect(), g.server.ownerOf)
 	if err != nil {
+		if !grant.MaySome(need.GetRight()) {
+			return nil, denied(grant, need.GetRight(), "any job")
+		}
 		return nil, err
 	}
 	for _, id := range ids {
@@ -87,9 +90,10 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		jobs, err := g.allow(ctx, procedure, req.Any())
 		if !g.writes(procedure) {
 			if err != nil {
-				return nil, err
+				return nil, g.server.hinted(ctx, req.Any(), err)
 			}
-			return next(ctx, req)
+			res, err := next(ctx, req)
+			return res, g.server.hinted(ctx, req.Any(), err)
 		}
 		entry := g.entry(ctx, procedure, jobs, req.Any())
 		var res connect.AnyResponse
@@ -106,7 +110,7 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			}
 		}
 		g.record(entry, err)
-		return res, err
+		return res, g.server.hinted(ctx, req.Any(), err)
 	}
 }
 
@@ -131,7 +135,7 @@ func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 		if guarded.entry != nil {
 			g.record(*guarded.entry, err)
 		}
-		return err
+		return g.server.hinted(ctx, guarded.request, err)
 	}
 }
 
@@ -157,6 +161,8 @@ type guardedConn struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	begun  bool
+	// request is the first message.
+	request any
 	// entry is what is recorded when the stream ends; nil for one that only reads.
 	entry *audit.Entry
 }
@@ -169,7 +175,7 @@ func (c *guardedConn) Receive(msg any) error {
 	procedure := c.Spec().Procedure
 	// What follows the first message of a stream need not say again what it is about.
 	if message, ok := msg.(proto.Message); c.begun && ok {
-		if ids, err := named(message.ProtoReflect()); err == nil && len(ids) == 0 {
+		if ids, err := named(message.ProtoReflect(), c.guard.server.ownerOf); err == nil && len(ids) == 0 {
 			return nil
 		}
 	}
@@ -181,7 +187,7 @@ func (c *guardedConn) Receive(msg any) error {
 	if c.begun {
 		return err
 	}
-	c.begun = true
+	c.begun, c.request = true, msg
 	if c.guard.writes(procedure) {
 		entry := c.guard.entry(c.ctx, procedure, jobs, msg)
 		c.entry = &entry

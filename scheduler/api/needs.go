@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -37,6 +38,7 @@ const (
 	namesNothing naming = iota
 	namesJob
 	namesTask
+	namesVolume
 	holdsJob
 )
 
@@ -48,6 +50,8 @@ func namingOf(fd protoreflect.FieldDescriptor) naming {
 			return namesJob
 		case "task_id", "task_ids":
 			return namesTask
+		case "volume_id":
+			return namesVolume
 		}
 	case protoreflect.MessageKind:
 		if fd.Message().FullName() == (&tandemv1.Job{}).ProtoReflect().Descriptor().FullName() {
@@ -66,20 +70,21 @@ func canName(request protoreflect.MessageDescriptor) bool {
 	return false
 }
 
-// named returns the IDs of the jobs that a request names. It fails when it names
-// a task by what can be no task's ID.
-func named(request protoreflect.Message) (ids []string, err error) {
+// named returns the IDs of the jobs that a request names, by themselves or by what
+// belongs to them. It fails when it names a task by what can be no task's ID, or a
+// volume of which owner does not know the job.
+func named(request protoreflect.Message, owner func(volume string) (job string, ok bool)) (ids []string, err error) {
 	request.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		how := namingOf(fd)
 		if how == namesNothing || fd.IsMap() {
 			return true
 		}
 		if !fd.IsList() {
-			ids, err = withNamed(ids, how, v)
+			ids, err = withNamed(ids, how, v, owner)
 			return err == nil
 		}
 		for i := range v.List().Len() {
-			if ids, err = withNamed(ids, how, v.List().Get(i)); err != nil {
+			if ids, err = withNamed(ids, how, v.List().Get(i), owner); err != nil {
 				return false
 			}
 		}
@@ -88,7 +93,7 @@ func named(request protoreflect.Message) (ids []string, err error) {
 	return ids, err
 }
 
-func withNamed(ids []string, how naming, v protoreflect.Value) ([]string, error) {
+func withNamed(ids []string, how naming, v protoreflect.Value, owner func(string) (string, bool)) ([]string, error) {
 	switch how {
 	case namesTask:
 		name, ok := state.ParseTaskName(v.String())
@@ -96,6 +101,12 @@ func withNamed(ids []string, how naming, v protoreflect.Value) ([]string, error)
 			return ids, noTask(v.String())
 		}
 		return append(ids, name.Job), nil
+	case namesVolume:
+		job, ok := owner(v.String())
+		if !ok {
+			return ids, noVolume(v.String())
+		}
+		return append(ids, job), nil
 	case holdsJob:
 		job, _ := v.Message().Interface().(*tandemv1.Job)
 		return append(ids, job.GetId()), nil
@@ -103,8 +114,9 @@ func withNamed(ids []string, how naming, v protoreflect.Value) ([]string, error)
 	return append(ids, v.String()), nil
 }
 
-// choices are the numbers and choices of a request, for the audit log. Of a list
-// of texts it is their number: one of them may be a secret.
+// choices are the numbers and choices of a request for the audit log, and what it
+// is about where that is no job. Of a list of texts it is their number: one of them
+// may be a secret.
 func choices(request protoreflect.Message) map[string]string {
 	chosen := map[string]string{}
 	choose(chosen, "", request)
@@ -116,6 +128,8 @@ func choose(chosen map[string]string, before string, m protoreflect.Message) {
 		name := before + string(fd.Name())
 		words := fd.Kind() == protoreflect.StringKind || fd.Kind() == protoreflect.BytesKind
 		switch {
+		case about(fd, v):
+			chosen[name] = v.String()
 		case fd.IsMap() || namingOf(fd) != namesNothing:
 		case fd.IsList() && words:
 			chosen[name] = fmt.Sprintf("%d texts", v.List().Len())
@@ -139,6 +153,25 @@ func choose(chosen map[string]string, before string, m protoreflect.Message) {
 		}
 		return true
 	})
+}
+
+// longestName is that of a task with the longest job's and workload's names that
+// are accepted, or of a host.
+const longestName = 512
+
+// about reports whether a field says what a request is about, beside jobs, in a
+// word that can be no secret.
+func about(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	if fd.Kind() != protoreflect.StringKind || fd.IsList() || len(v.String()) > longestName {
+		return false
+	}
+	switch fd.Name() {
+	case "task_id", "volume_id", "agent":
+		return true
+	case "signal":
+		return unix.SignalNum(v.String()) != 0
+	}
+	return false
 }
 
 func nameOf(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) protoreflect.Name {

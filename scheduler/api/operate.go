@@ -106,6 +106,20 @@ func (s *service) RunJob(ctx context.Context, req *tandemv1.RunJobRequest) (*tan
 }
 
 func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {
+	if err := checkMask(req.GetReadMask(), (&tandemv1.AgentView{}).ProtoReflect().Descriptor()); err != nil {
+		return nil, err
+	}
+	all := slices.SortedFunc(maps.Values(s.agents(ctx)), func(a, b *tandemv1.AgentView) int { return cmp.Compare(agentKey(a), agentKey(b)) })
+	part, next, err := page(all, req.GetPageSize(), req.GetPageToken(), agentKey,
+		func(a *tandemv1.AgentView, last string) bool { return agentKey(a) > last })
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.ListAgentsResponse{Agents: allMasked(part, req.GetReadMask()), NextPageToken: next}, nil
+}
+
+// agents returns the agents that the caller may know of, by ID.
+func (s *service) agents(ctx context.Context) map[string]*tandemv1.AgentView {
 	agents := map[string]*tandemv1.AgentView{}
 	for _, job := range s.server.opt.Reader.Jobs() {
 		if !shown(ctx, job.GetSpec().GetId()) {
@@ -126,13 +140,7 @@ func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsReques
 		}
 		agents[id].Leaving = r
 	}
-	all := slices.SortedFunc(maps.Values(agents), func(a, b *tandemv1.AgentView) int { return cmp.Compare(agentKey(a), agentKey(b)) })
-	part, next, err := page(all, req.GetPageSize(), req.GetPageToken(), agentKey,
-		func(a *tandemv1.AgentView, last string) bool { return agentKey(a) > last })
-	if err != nil {
-		return nil, err
-	}
-	return &tandemv1.ListAgentsResponse{Agents: part, NextPageToken: next}, nil
+	return agents
 }
 
 // agentKey is an agent's place among all.
@@ -148,7 +156,7 @@ func (s *service) DrainAgent(ctx context.Context, req *tandemv1.DrainAgentReques
 			Field: "deadline", Reason: "must be above 0, and absent where cancel is set",
 		}})
 	}
-	reply, err := s.do(ctx, core.Command{Drain: &core.Drain{Agent: req.GetAgent(), Cancel: req.GetCancel(), Deadline: deadline}})
+	reply, err := s.do(ctx, core.Command{Drain: &core.Drain{Agent: req.GetAgent(), Cancel: req.GetCancel(), Deadline: deadline, ExpectedVersion: req.ExpectedVersion}})
 	if err != nil {
 		return nil, err
 	}

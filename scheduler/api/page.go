@@ -53,6 +53,15 @@ func pageOfInstances(instances []*tandemv1.InstanceView, size int32, token strin
 		})
 }
 
+// pageOfVersions pages through versions, the newest of which come first.
+func pageOfVersions(versions []*tandemv1.VersionRecord, size int32, token string) ([]*tandemv1.VersionRecord, *string, error) {
+	return page(versions, size, token, func(v *tandemv1.VersionRecord) string { return strconv.FormatUint(v.GetVersion(), 10) },
+		func(v *tandemv1.VersionRecord, last string) bool {
+			version, err := strconv.ParseUint(last, 10, 64)
+			return err != nil || v.GetVersion() < version
+		})
+}
+
 // labelled reports whether a job has all labels, each name=value or name.
 func labelled(job *tandemv1.Job, labels []string) bool {
 	return !slices.ContainsFunc(labels, func(l string) bool {
@@ -99,6 +108,18 @@ func masked[M proto.Message](m M, mask *fieldmaskpb.FieldMask) M {
 	}
 	part, _ := partOf(m.ProtoReflect(), mask.GetPaths()).Interface().(M)
 	return part
+}
+
+// allMasked returns messages with the fields of a mask alone, as masked does.
+func allMasked[M proto.Message](all []M, mask *fieldmaskpb.FieldMask) []M {
+	if len(mask.GetPaths()) == 0 {
+		return all
+	}
+	parts := make([]M, len(all))
+	for i, m := range all {
+		parts[i] = masked(m, mask)
+	}
+	return parts
 }
 
 func partOf(m protoreflect.Message, paths []string) protoreflect.Message {

@@ -75,7 +75,7 @@ func TestPages(t *testing.T) {
 		id := fmt.Sprintf("/team/job%d", n)
 		job := team(id)
 		job.Labels = map[string]string{"tier": fmt.Sprint("t", n%2)}
-		view := &tandemv1.JobView{Job: &tandemv1.JobRecord{Spec: job}}
+		view := &tandemv1.JobView{Job: &tandemv1.JobRecord{Spec: job, Version: 2}}
 		for slot := range int32(12) {
 			view.Instances = append(view.Instances, &tandemv1.InstanceView{
 				Instance: &tandemv1.InstanceRecord{JobId: id, Slot: slot},
@@ -139,6 +139,41 @@ func TestPages(t *testing.T) {
 		}
 		if want := "S0 S1 S2 S3 S4 S5 S6 S7 S8 S9 S10 S11"; strings.Join(agents, " ") != want {
 			t.Errorf("%s: got the agents %v, want %s", name, agents, want)
+		}
+		var versions []uint64
+		for ask := (&tandemv1.ListVersionsRequest{Id: "/team/job1", PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"version"}}}); ; {
+			res, err := c.ListVersions(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range res.Versions {
+				versions = append(versions, v.Version)
+				if v.Spec != nil {
+					t.Errorf("%s: the mask let more pass: %v", name, v)
+				}
+			}
+			if ask.PageToken = res.GetNextPageToken(); ask.PageToken == "" {
+				break
+			}
+		}
+		if fmt.Sprint(versions) != "[2 1]" {
+			t.Errorf("%s: got the versions %v", name, versions)
+		}
+		var volumes []string
+		for ask := (&tandemv1.ListVolumesRequest{PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"id"}}}); ; {
+			res, err := c.ListVolumes(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range res.Volumes {
+				volumes = append(volumes, v.Id+v.JobId)
+			}
+			if ask.PageToken = res.GetNextPageToken(); ask.PageToken == "" {
+				break
+			}
+		}
+		if want := "other.0.1.data.fw team_words.0.1.data.fw"; strings.Join(volumes, " ") != want {
+			t.Errorf("%s: got the volumes %v, want %s", name, volumes, want)
 		}
 		some, err := c.ListJobs(t.Context(), &tandemv1.ListJobsRequest{Labels: []string{"tier=t1"}, Below: "/team"})
 		if err != nil || len(some.Jobs) != 3 {
@@ -245,6 +280,9 @@ func FuzzEveryCall(f *testing.F) {
 		&tandemv1.SubmitJobRequest{Job: words()}, &tandemv1.GetJobRequest{Id: "/team/words", PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"job"}}},
 		&tandemv1.ListJobsRequest{PageToken: "L2E", Labels: []string{"a=b"}, Below: "/"}, &tandemv1.KillTaskRequest{TaskId: "team_words.0.1.count"},
 		&tandemv1.DrainAgentRequest{Agent: "agent1", Cancel: true},
+		&tandemv1.ExecTaskRequest{TaskId: "team_words.0.1.count", Input: &tandemv1.ExecInput{Input: &tandemv1.ExecInput_Command{
+			Command: &tandemv1.ExecCommand{Args: []string{"cat"}, Stdin: true, Terminal: true},
+		}}},
 	} {
 		text, err := protojson.Marshal(m)
 		if err != nil {
@@ -273,9 +311,6 @@ func FuzzEveryCall(f *testing.F) {
 			kind = "json"
 		}
 		if m.IsStreamingServer() || m.IsStreamingClient() {
-			if m.IsStreamingClient() {
-				t.Skip("a stream both ways takes a connection")
-			}
 			kind = "connect+" + kind
 			head := []byte{0, byte(len(content) >> 24), byte(len(content) >> 16), byte(len(content) >> 8), byte(len(content))}
 			content = append(head, content...)
@@ -288,6 +323,9 @@ func FuzzEveryCall(f *testing.F) {
 		}
 		req.Header.Set("Content-Type", "application/"+kind)
 		req.RemoteAddr = "127.0.0.1:1"
+		if m.IsStreamingClient() {
+			req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/2.0", 2, 0
+		}
 		w := &answer{header: http.Header{}}
 		s.Handler().ServeHTTP(w, req)
 		if w.status >= 500 && !strings.Contains(w.body.String(), `"code":`) {

@@ -98,11 +98,18 @@ func (s *service) ListVersions(_ context.Context, req *tandemv1.ListVersionsRequ
 	if err := idGiven(req.GetId()); err != nil {
 		return nil, err
 	}
+	if err := checkMask(req.GetReadMask(), (&tandemv1.VersionRecord{}).ProtoReflect().Descriptor()); err != nil {
+		return nil, err
+	}
 	versions := s.server.opt.Reader.Versions(req.GetId())
 	if len(versions) == 0 {
 		return nil, noJob(req.GetId())
 	}
-	return &tandemv1.ListVersionsResponse{Versions: versions}, nil
+	versions, next, err := pageOfVersions(versions, req.GetPageSize(), req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.ListVersionsResponse{Versions: allMasked(versions, req.GetReadMask()), NextPageToken: next}, nil
 }
 
 func (s *service) ListJobs(ctx context.Context, req *tandemv1.ListJobsRequest) (*tandemv1.ListJobsResponse, error) {
@@ -117,10 +124,7 @@ func (s *service) ListJobs(ctx context.Context, req *tandemv1.ListJobsRequest) (
 	if err != nil {
 		return nil, err
 	}
-	for i, j := range jobs {
-		jobs[i] = masked(j, req.GetReadMask())
-	}
-	return &tandemv1.ListJobsResponse{Jobs: jobs, NextPageToken: next}, nil
+	return &tandemv1.ListJobsResponse{Jobs: allMasked(jobs, req.GetReadMask()), NextPageToken: next}, nil
 }
 
 func (s *service) GetFramework(context.Context, *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {

@@ -54,6 +54,10 @@ func (s *service) UpgradeExecutor(ctx context.Context, req *tandemv1.UpgradeExec
 	if err := taskGiven(req.GetTaskId()); err != nil {
 		return nil, err
 	}
+	if has, want := s.server.opt.Reader.Framework().GetExecutorDigest(), req.GetExpectedDigest(); want != "" && want != has {
+		return nil, s.server.refusal(&core.Refused{Code: core.StaleVersion, Reason: fmt.Sprintf(
+			"the scheduler's executor is program %s, not %s: look at what has changed and try again", has, want)})
+	}
 	reply, err := s.do(ctx, core.Command{Upgrade: &core.UpgradeExecutor{TaskID: req.GetTaskId()}})
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ type drainFlags struct {
 	out          output
 	cancel, wait bool
 	deadline     time.Duration
+	version      uint64
 }
 
 func newDrain(sys *System) *cobra.Command {
@@ -42,23 +43,28 @@ AGENT is an agent's ID or hostname, as "tandem agents" shows them.`,
 			if f.deadline < 0 {
 				return failed(exitUsage, "--deadline=%s is in the past", f.deadline)
 			}
-			return drain(cmd.Context(), sys, &f, args[0])
+			var expected *uint64
+			if cmd.Flags().Changed("if-version") {
+				expected = &f.version
+			}
+			return drain(cmd.Context(), sys, &f, args[0], expected)
 		},
 	}
 	schedulerFlag(cmd, &f.scheduler)
 	f.out.flag(cmd)
 	cmd.Flags().BoolVar(&f.cancel, "cancel", false, "let instances go there again")
 	cmd.Flags().DurationVar(&f.deadline, "deadline", 0, "after this `time` end what is still there, whether or not there is room elsewhere")
+	cmd.Flags().Uint64Var(&f.version, "if-version", 0, "refuse unless the drain is at this `version`, as tandem agents -o json shows it; 0: unless there is none")
 	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "wait until nothing of this scheduler runs there")
 	return cmd
 }
 
-func drain(ctx context.Context, sys *System, f *drainFlags, agent string) error {
+func drain(ctx context.Context, sys *System, f *drainFlags, agent string, expected *uint64) error {
 	c, err := newClient(f.scheduler)
 	if err != nil {
 		return err
 	}
-	req := &tandemv1.DrainAgentRequest{Agent: agent, Cancel: f.cancel}
+	req := &tandemv1.DrainAgentRequest{Agent: agent, Cancel: f.cancel, ExpectedVersion: expected}
 	if f.deadline > 0 {
 		req.Deadline = durationpb.New(f.deadline)
 	}

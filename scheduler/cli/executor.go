@@ -197,7 +197,7 @@ func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upg
 			old = append(old, e)
 		}
 	}
-	u := upgrading{client: c, sys: sys, keepGoing: f.keepGoing}
+	u := upgrading{client: c, sys: sys, program: current, keepGoing: f.keepGoing}
 	slots := make(chan struct{}, f.parallel)
 	var wg sync.WaitGroup
 	for _, e := range old {
@@ -232,8 +232,10 @@ func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upg
 
 // upgrading is an upgrade of several executors under way.
 type upgrading struct {
-	client    *client
-	sys       *System
+	client *client
+	sys    *System
+	// program is what the scheduler's was when the upgrade began.
+	program   string
 	keepGoing bool
 
 	mu sync.Mutex // guards what follows, and the output
@@ -266,7 +268,7 @@ func (u *upgrading) ask(ctx context.Context, e *runningExecutor) (said string, c
 	case e.task == "":
 		return "not upgraded: none of its tasks runs", &u.kept
 	}
-	res, err := u.client.UpgradeExecutor(ctx, &tandemv1.UpgradeExecutorRequest{TaskId: e.task})
+	res, err := u.client.UpgradeExecutor(ctx, &tandemv1.UpgradeExecutorRequest{TaskId: e.task, ExpectedDigest: u.program})
 	switch {
 	case err != nil && unsure(err):
 		return "asked, and not known to be upgraded: " + present.OneLine(u.client.explain(err).Error()), &u.unsure

@@ -13,6 +13,7 @@ type stopFlags struct {
 	scheduler   connection
 	out         output
 	purge, wait bool
+	version     uint64
 }
 
 func newStop(sys *System) *cobra.Command {
@@ -25,22 +26,28 @@ func newStop(sys *System) *cobra.Command {
 		Example: `  tandem stop --wait /payments/api`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return stop(cmd.Context(), sys, &f, jobID(args[0]))
+			req := &tandemv1.StopJobRequest{Id: jobID(args[0]), Purge: f.purge}
+			if cmd.Flags().Changed("if-version") {
+				req.ExpectedVersion = &f.version
+			}
+			return stop(cmd.Context(), sys, &f, req)
 		},
 	}
 	schedulerFlag(cmd, &f.scheduler)
 	f.out.flag(cmd)
 	cmd.Flags().BoolVar(&f.purge, "purge", false, "forget the job once nothing of it runs")
+	cmd.Flags().Uint64Var(&f.version, "if-version", 0, "refuse unless the job is at this `version`")
 	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "show what changes until nothing of the job runs")
 	return cmd
 }
 
-func stop(ctx context.Context, sys *System, f *stopFlags, id string) error {
+func stop(ctx context.Context, sys *System, f *stopFlags, req *tandemv1.StopJobRequest) error {
+	id := req.GetId()
 	c, err := newClient(f.scheduler)
 	if err != nil {
 		return err
 	}
-	res, err := c.StopJob(ctx, &tandemv1.StopJobRequest{Id: id, Purge: f.purge})
+	res, err := c.StopJob(ctx, req)
 	if err != nil {
 		return c.explain(err)
 	}

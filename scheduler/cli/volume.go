@@ -11,6 +11,8 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
+const volumeStatePrefix = "VOLUME_STATE_"
+
 func newVolume(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "volume list|purge",
@@ -64,7 +66,7 @@ func printVolumes(sys *System, volumes []*tandemv1.VolumeRecord) {
 	t := &table{}
 	t.add("JOB", "INSTANCE", "VOLUME", "MIB", "DISK", "AGENT", "STATE", "ID")
 	for _, v := range volumes {
-		state := because(strings.TrimPrefix(v.GetState().String(), "VOLUME_STATE_"), v.GetReason())
+		state := because(strings.TrimPrefix(v.GetState().String(), volumeStatePrefix), v.GetReason())
 		t.add(v.GetJobId(), strconv.Itoa(int(v.GetSlot())), v.GetName(), strconv.FormatFloat(v.GetSize(), 'f', -1, 64),
 			present.Disk(v.GetDisk()), v.GetHostname(), state, v.GetId())
 	}
@@ -75,6 +77,7 @@ func newVolumePurge(sys *System) *cobra.Command {
 	var scheduler connection
 	var out output
 	var forget bool
+	var state string
 	cmd := &cobra.Command{
 		Use:   "purge ID...",
 		Short: "Destroy persistent volumes with all that is in them",
@@ -91,8 +94,12 @@ ID is a volume's ID, as "tandem volume list" shows it.`,
 			if err != nil {
 				return err
 			}
+			expected, err := volumeState(state)
+			if err != nil {
+				return err
+			}
 			for _, id := range args {
-				res, err := c.PurgeVolume(cmd.Context(), &tandemv1.PurgeVolumeRequest{Id: id, Forget: forget})
+				res, err := c.PurgeVolume(cmd.Context(), &tandemv1.PurgeVolumeRequest{VolumeId: id, Forget: forget, ExpectedState: expected})
 				switch {
 				case err != nil:
 					return c.explain(err)
@@ -110,6 +117,22 @@ ID is a volume's ID, as "tandem volume list" shows it.`,
 	}
 	schedulerFlag(cmd, &scheduler)
 	out.flag(cmd)
+	cmd.Flags().StringVar(&state, "if-state", "", "refuse unless they are in this `state`, as tandem volume list shows it")
 	cmd.Flags().BoolVar(&forget, "forget", false, "forget them without waiting for their agents, which will not come back")
 	return cmd
+}
+
+// volumeState returns the state of a volume that a word names, or nil for none.
+func volumeState(word string) (*tandemv1.VolumeState, error) {
+	if word == "" {
+		return nil, nil
+	}
+	if n, ok := tandemv1.VolumeState_value[volumeStatePrefix+strings.ToUpper(word)]; ok && n != 0 {
+		return tandemv1.VolumeState(n).Enum(), nil
+	}
+	var words []string
+	for n := int32(1); tandemv1.VolumeState_name[n] != ""; n++ {
+		words = append(words, strings.TrimPrefix(tandemv1.VolumeState_name[n], volumeStatePrefix))
+	}
+	return nil, failed(exitUsage, "--if-state: %q is not one of %s", word, strings.Join(words, ", "))
 }

@@ -346,10 +346,16 @@ func (c *Core) drain(d *Drain, r *Reply) {
 		return
 	}
 	h := c.host(id)
-	defer func() {
-		r.Agent = &tandemv1.DrainAgentResponse{AgentId: id, Hostname: c.nameOf(h), Attempts: int32(len(h.attempts))}
-	}()
 	had := h.rec.GetDrain()
+	if r.Refused = checkDrain(c.nameOf(h), d.ExpectedVersion, had); r.Refused != nil {
+		c.reviewLater(h)
+		return
+	}
+	defer func() {
+		r.Agent = &tandemv1.DrainAgentResponse{
+			AgentId: id, Hostname: c.nameOf(h), Attempts: int32(len(h.attempts)), Version: h.rec.GetDrain().GetVersion(),
+		}
+	}()
 	switch {
 	case d.Cancel && had == nil:
 		c.reviewLater(h)
@@ -357,7 +363,7 @@ func (c *Core) drain(d *Drain, r *Reply) {
 		c.editHost(h).Drain = nil
 		r.Changed = true
 	default:
-		drain := &tandemv1.Drain{Started: c.stamp}
+		drain := &tandemv1.Drain{Started: c.stamp, Version: max(uint64(c.now.UnixMicro()), had.GetVersion()+1)}
 		if had != nil {
 			drain.Started = had.Started
 		}
@@ -367,6 +373,18 @@ func (c *Core) drain(d *Drain, r *Reply) {
 		c.editHost(h).Drain = drain
 		r.Changed = true
 	}
+}
+
+// checkDrain refuses a write that was made against another version than the drain
+// of an agent has. No drain has version 0.
+func checkDrain(name string, expected *uint64, had *tandemv1.Drain) *Refused {
+	switch {
+	case expected == nil || *expected == had.GetVersion():
+		return nil
+	case had == nil:
+		return &Refused{StaleVersion, fmt.Sprintf("agent %s is not drained, but version %d of its drain was expected: look at what has changed and try again", name, *expected)}
+	}
+	return &Refused{StaleVersion, fmt.Sprintf("the drain of agent %s is at version %d, not %d: look at what has changed and try again", name, had.Version, *expected)}
 }
 
 // findAgent finds an agent by its ID, or by a hostname that only one has.

@@ -230,6 +230,7 @@ func (s *script) play(words []string) {
 		if text := o["deadline"]; text != "" {
 			d.Deadline = s.duration(text)
 		}
+		d.ExpectedVersion = expected(words)
 		s.step(Command{ID: s.id, Drain: d})
 	case "inverse":
 		o := mesos.InverseOffer{

@@ -22,7 +22,15 @@ func (s *script) volume(words []string) bool {
 	switch words[0] {
 	case "purge-volume":
 		s.id++
-		s.step(Command{ID: s.id, PurgeVolume: &PurgeVolume{ID: words[1], Forget: len(words) > 2}})
+		p := &PurgeVolume{ID: words[1]}
+		for _, w := range words[2:] {
+			if state, ok := strings.CutPrefix(w, "expect="); ok {
+				p.ExpectedState = tandemv1.VolumeState(tandemv1.VolumeState_value["VOLUME_STATE_"+state]).Enum()
+				continue
+			}
+			p.Forget = true
+		}
+		s.step(Command{ID: s.id, PurgeVolume: p})
 	case "operation":
 		status := mesos.OperationStatus{
 			OperationID: &mesos.OperationID{Value: words[1]}, State: mesos.OperationState(mesos.OperationState_value["OPERATION_"+words[2]]),

@@ -195,6 +195,8 @@ type Drain struct {
 	// Deadline is after how long whatever is still there is ended, with room
 	// elsewhere or without; 0 for never.
 	Deadline time.Duration
+	// ExpectedVersion is the version that the agent's drain must be at; nil for any.
+	ExpectedVersion *uint64
 }
 
 // PurgeVolume has a persistent volume destroyed.
@@ -202,6 +204,8 @@ type PurgeVolume struct {
 	ID string
 	// Forget it without waiting for its agent, which will not come back.
 	Forget bool
+	// ExpectedState is the state that it must be in; nil for any.
+	ExpectedState *tandemv1.VolumeState
 }
 
 // Reply answers a Command, with its ID.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -430,11 +431,19 @@ func (c *Core) volumesLost(agent string) {
 	}
 }
 
+// stateWord is a volume's state as people are shown it.
+func stateWord(s tandemv1.VolumeState) string { return strings.TrimPrefix(s.String(), "VOLUME_STATE_") }
+
 // purgeVolume has a volume destroyed, or forgotten.
 func (c *Core) purgeVolume(p *PurgeVolume, r *Reply) {
 	v := c.volumes.byID[p.ID]
 	if v == nil {
 		r.Refused = &Refused{NotFound, fmt.Sprintf("there is no volume %s", p.ID)}
+		return
+	}
+	if p.ExpectedState != nil && *p.ExpectedState != v.rec.State {
+		r.Refused = &Refused{StaleVersion, fmt.Sprintf("volume %s is %s, not %s: look at what has changed and try again",
+			p.ID, stateWord(v.rec.State), stateWord(*p.ExpectedState))}
 		return
 	}
 	if a := c.user(v); a != nil {

@@ -496,8 +496,14 @@ func (x *GetJobResponse) GetNextPageToken() string {
 }
 
 type ListVersionsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// At most so many versions; 0 means all.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before. The other fields must be the same.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only these fields of each version, such as version and created. Absent: all.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,9 +545,32 @@ func (x *ListVersionsRequest) GetId() string {
 	return ""
 }
 
+func (x *ListVersionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListVersionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListVersionsRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
+}
+
 type ListVersionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Versions      []*VersionRecord       `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Versions []*VersionRecord       `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	// Absent with the last page.
+	NextPageToken *string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -581,6 +610,13 @@ func (x *ListVersionsResponse) GetVersions() []*VersionRecord {
 		return x.Versions
 	}
 	return nil
+}
+
+func (x *ListVersionsResponse) GetNextPageToken() string {
+	if x != nil && x.NextPageToken != nil {
+		return *x.NextPageToken
+	}
+	return ""
 }
 
 type ListJobsRequest struct {
@@ -2229,7 +2265,10 @@ type ListAgentsRequest struct {
 	// At most so many agents; 0 means all.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only these fields of each agent, such as hostname and leaving.drain. Absent:
+	// all.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2276,6 +2315,13 @@ func (x *ListAgentsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListAgentsRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
 }
 
 type ListAgentsResponse struct {
@@ -2447,9 +2493,13 @@ type DrainAgentRequest struct {
 	// After so long what is still there is ended, whether or not there is room
 	// elsewhere. Absent: batch jobs are left to finish, and services stay until
 	// there is room.
-	Deadline      *durationpb.Duration `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Deadline *durationpb.Duration `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// The version of the drain (AgentView.leaving.drain.version) that the change was
+	// made against: 0 for an agent that nobody asked to leave. Absent: whatever
+	// there is.
+	ExpectedVersion *uint64 `protobuf:"varint,4,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DrainAgentRequest) Reset() {
@@ -2503,12 +2553,21 @@ func (x *DrainAgentRequest) GetDeadline() *durationpb.Duration {
 	return nil
 }
 
+func (x *DrainAgentRequest) GetExpectedVersion() uint64 {
+	if x != nil && x.ExpectedVersion != nil {
+		return *x.ExpectedVersion
+	}
+	return 0
+}
+
 type DrainAgentResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	AgentId  string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	Hostname string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
 	// Attempts that run there now.
-	Attempts      int32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Attempts int32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// The version of the drain now; 0 when nobody asks to leave the agent any more.
+	Version       uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2560,6 +2619,13 @@ func (x *DrainAgentResponse) GetHostname() string {
 func (x *DrainAgentResponse) GetAttempts() int32 {
 	if x != nil {
 		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DrainAgentResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
 	}
 	return 0
 }
@@ -3050,8 +3116,10 @@ func (x *WatchUsageResponse) GetLeftOut() int32 {
 }
 
 type KillTaskRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It names one workload of one attempt and is never used again, so that the
+	// call cannot end another task than the one that its caller has seen.
+	TaskId        string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3132,9 +3200,13 @@ func (*KillTaskResponse) Descriptor() ([]byte, []int) {
 type UpgradeExecutorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One of the tasks that the executor runs.
-	TaskId        string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// The program that the caller wants (FrameworkView.executor_digest): another
+	// scheduler of the team, which leads by now, may have another. Empty: whichever
+	// the scheduler has.
+	ExpectedDigest string `protobuf:"bytes,2,opt,name=expected_digest,json=expectedDigest,proto3" json:"expected_digest,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpgradeExecutorRequest) Reset() {
@@ -3170,6 +3242,13 @@ func (*UpgradeExecutorRequest) Descriptor() ([]byte, []int) {
 func (x *UpgradeExecutorRequest) GetTaskId() string {
 	if x != nil {
 		return x.TaskId
+	}
+	return ""
+}
+
+func (x *UpgradeExecutorRequest) GetExpectedDigest() string {
+	if x != nil {
+		return x.ExpectedDigest
 	}
 	return ""
 }
@@ -3238,8 +3317,9 @@ func (x *UpgradeExecutorResponse) GetChanged() bool {
 }
 
 type SignalTaskRequest struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in KillTaskRequest.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// Its name, such as SIGUSR1.
 	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// To all processes in the task's cgroup, and not only to the main one.
@@ -3337,7 +3417,7 @@ func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
 
 type ExecTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the first request.
+	// In the first request. As in KillTaskRequest.
 	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// That of the first request holds the command.
 	Input         *ExecInput `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
@@ -3436,7 +3516,13 @@ func (x *ExecTaskResponse) GetOutput() *ExecOutput {
 type ListVolumesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of this job only; empty for all.
-	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// At most so many volumes; 0 means all.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before. The other fields must be the same.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only these fields of each volume, such as id and state. Absent: all.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3478,9 +3564,32 @@ func (x *ListVolumesRequest) GetJobId() string {
 	return ""
 }
 
+func (x *ListVolumesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListVolumesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListVolumesRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
+}
+
 type ListVolumesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Volumes       []*VolumeRecord        `protobuf:"bytes,1,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Volumes []*VolumeRecord        `protobuf:"bytes,1,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	// Absent with the last page.
+	NextPageToken *string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3522,13 +3631,23 @@ func (x *ListVolumesResponse) GetVolumes() []*VolumeRecord {
 	return nil
 }
 
+func (x *ListVolumesResponse) GetNextPageToken() string {
+	if x != nil && x.NextPageToken != nil {
+		return *x.NextPageToken
+	}
+	return ""
+}
+
 type PurgeVolumeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The volume's ID.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The volume's ID, which is never used twice.
+	VolumeId string `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
 	// Forget it, whether or not it is there: its agent will not come back. Should
 	// it do so, the volume is listed again.
-	Forget        bool `protobuf:"varint,2,opt,name=forget,proto3" json:"forget,omitempty"`
+	Forget bool `protobuf:"varint,2,opt,name=forget,proto3" json:"forget,omitempty"`
+	// The state that the volume was seen in: one that was lost, say, may be back with
+	// all that is in it. Absent: whatever it is in.
+	ExpectedState *VolumeState `protobuf:"varint,3,opt,name=expected_state,json=expectedState,proto3,enum=tandem.v1.VolumeState,oneof" json:"expected_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3563,9 +3682,9 @@ func (*PurgeVolumeRequest) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
-func (x *PurgeVolumeRequest) GetId() string {
+func (x *PurgeVolumeRequest) GetVolumeId() string {
 	if x != nil {
-		return x.Id
+		return x.VolumeId
 	}
 	return ""
 }
@@ -3575,6 +3694,13 @@ func (x *PurgeVolumeRequest) GetForget() bool {
 		return x.Forget
 	}
 	return false
+}
+
+func (x *PurgeVolumeRequest) GetExpectedState() VolumeState {
+	if x != nil && x.ExpectedState != nil {
+		return *x.ExpectedState
+	}
+	return VolumeState_VOLUME_STATE_UNSPECIFIED
 }
 
 type PurgeVolumeResponse struct {
@@ -3656,11 +3782,17 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\v2\x12.tandem.v1.JobViewR\x03job\x12\x19\n" +
 	"\bjob_file\x18\x02 \x01(\tR\ajobFile\x12+\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
-	"\x10_next_page_token\"%\n" +
+	"\x10_next_page_token\"\x9a\x01\n" +
 	"\x13ListVersionsRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"L\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x127\n" +
+	"\tread_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"\x8d\x01\n" +
 	"\x14ListVersionsResponse\x124\n" +
-	"\bversions\x18\x01 \x03(\v2\x18.tandem.v1.VersionRecordR\bversions\"\xb4\x01\n" +
+	"\bversions\x18\x01 \x03(\v2\x18.tandem.v1.VersionRecordR\bversions\x12+\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x10_next_page_token\"\xb4\x01\n" +
 	"\x0fListJobsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -3776,11 +3908,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x18TeardownFrameworkRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"1\n" +
 	"\x19TeardownFrameworkResponse\x12\x14\n" +
-	"\x05tasks\x18\x01 \x01(\x05R\x05tasks\"O\n" +
+	"\x05tasks\x18\x01 \x01(\x05R\x05tasks\"\x88\x01\n" +
 	"\x11ListAgentsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"\x83\x01\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x127\n" +
+	"\tread_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"\x83\x01\n" +
 	"\x12ListAgentsResponse\x12,\n" +
 	"\x06agents\x18\x01 \x03(\v2\x14.tandem.v1.AgentViewR\x06agents\x12+\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
@@ -3793,15 +3926,18 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x05tasks\x18\x05 \x01(\x05R\x05tasks\x12 \n" +
 	"\vunreachable\x18\x06 \x01(\x05R\vunreachable\x12\x12\n" +
 	"\x04jobs\x18\a \x03(\tR\x04jobs\x120\n" +
-	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"x\n" +
+	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"\xbd\x01\n" +
 	"\x11DrainAgentRequest\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x125\n" +
-	"\bdeadline\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"g\n" +
+	"\bdeadline\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12.\n" +
+	"\x10expected_version\x18\x04 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x11_expected_version\"\x81\x01\n" +
 	"\x12DrainAgentResponse\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1a\n" +
-	"\battempts\x18\x03 \x01(\x05R\battempts\"\x9f\x01\n" +
+	"\battempts\x18\x03 \x01(\x05R\battempts\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"\x9f\x01\n" +
 	"\x0eReadLogRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
@@ -3841,9 +3977,10 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\bleft_out\x18\x02 \x01(\x05R\aleftOut\"*\n" +
 	"\x0fKillTaskRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\"\x12\n" +
-	"\x10KillTaskResponse\"1\n" +
+	"\x10KillTaskResponse\"Z\n" +
 	"\x16UpgradeExecutorRequest\x12\x17\n" +
-	"\atask_id\x18\x01 \x01(\tR\x06taskId\"e\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12'\n" +
+	"\x0fexpected_digest\x18\x02 \x01(\tR\x0eexpectedDigest\"e\n" +
 	"\x17UpgradeExecutorResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x18\n" +
@@ -3857,14 +3994,22 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12*\n" +
 	"\x05input\x18\x02 \x01(\v2\x14.tandem.v1.ExecInputR\x05input\"A\n" +
 	"\x10ExecTaskResponse\x12-\n" +
-	"\x06output\x18\x01 \x01(\v2\x15.tandem.v1.ExecOutputR\x06output\"+\n" +
+	"\x06output\x18\x01 \x01(\v2\x15.tandem.v1.ExecOutputR\x06output\"\xa0\x01\n" +
 	"\x12ListVolumesRequest\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"H\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x127\n" +
+	"\tread_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"\x89\x01\n" +
 	"\x13ListVolumesResponse\x121\n" +
-	"\avolumes\x18\x01 \x03(\v2\x17.tandem.v1.VolumeRecordR\avolumes\"<\n" +
-	"\x12PurgeVolumeRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06forget\x18\x02 \x01(\bR\x06forget\"F\n" +
+	"\avolumes\x18\x01 \x03(\v2\x17.tandem.v1.VolumeRecordR\avolumes\x12+\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x10_next_page_token\"\xa0\x01\n" +
+	"\x12PurgeVolumeRequest\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x16\n" +
+	"\x06forget\x18\x02 \x01(\bR\x06forget\x12B\n" +
+	"\x0eexpected_state\x18\x03 \x01(\x0e2\x16.tandem.v1.VolumeStateH\x00R\rexpectedState\x88\x01\x01B\x11\n" +
+	"\x0f_expected_state\"F\n" +
 	"\x13PurgeVolumeResponse\x12/\n" +
 	"\x06volume\x18\x01 \x01(\v2\x17.tandem.v1.VolumeRecordR\x06volume*\x94\x01\n" +
 	"\fUpdateAction\x12\x1d\n" +
@@ -3896,7 +4041,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12Y\n" +
 	"\vListVolumes\x12\x1d.tandem.v1.ListVolumesRequest\x1a\x1e.tandem.v1.ListVolumesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12V\n" +
-	"\vPurgeVolume\x12\x1d.tandem.v1.PurgeVolumeRequest\x1a\x1e.tandem.v1.PurgeVolumeResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12L\n" +
+	"\vPurgeVolume\x12\x1d.tandem.v1.PurgeVolumeRequest\x1a\x1e.tandem.v1.PurgeVolumeResponse\"\b\xba\xce\x18\x04\b\x03\x10\x01\x12L\n" +
 	"\aReadLog\x12\x19.tandem.v1.ReadLogRequest\x1a\x1a.tandem.v1.ReadLogResponse\"\b\xba\xce\x18\x04\b\x01\x10\x010\x01\x12S\n" +
 	"\tListFiles\x12\x1b.tandem.v1.ListFilesRequest\x1a\x1c.tandem.v1.ListFilesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x01\x90\x02\x01\x12U\n" +
 	"\n" +
@@ -3997,100 +4142,105 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*ExecInput)(nil),                 // 72: tandem.v1.ExecInput
 	(*ExecOutput)(nil),                // 73: tandem.v1.ExecOutput
 	(*VolumeRecord)(nil),              // 74: tandem.v1.VolumeRecord
+	(VolumeState)(0),                  // 75: tandem.v1.VolumeState
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
 	60, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
 	61, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
 	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	62, // 3: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	61, // 4: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	63, // 5: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	63, // 6: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
-	13, // 7: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	64, // 8: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	65, // 9: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
-	16, // 10: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	66, // 11: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	67, // 12: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
-	63, // 13: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	64, // 14: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	65, // 15: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	16, // 16: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	19, // 17: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	66, // 18: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	68, // 19: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	60, // 20: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	60, // 21: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	63, // 22: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	68, // 23: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 24: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	38, // 25: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	69, // 26: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	70, // 27: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	45, // 28: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	66, // 29: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	71, // 30: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	72, // 31: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	73, // 32: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	74, // 33: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	74, // 34: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 35: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 36: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 37: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 38: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 39: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 40: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 41: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 42: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 43: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 44: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 45: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 46: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 47: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 48: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 49: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 50: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 51: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	56, // 52: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	58, // 53: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	41, // 54: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	43, // 55: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	46, // 56: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	48, // 57: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 58: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	52, // 59: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	54, // 60: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 61: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 62: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 63: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 64: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 65: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 66: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 67: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 68: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 69: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 70: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 71: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 72: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 73: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 74: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 75: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 76: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 77: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	57, // 78: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	59, // 79: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	42, // 80: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 81: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 82: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 83: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 84: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	53, // 85: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	55, // 86: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	61, // [61:87] is the sub-list for method output_type
-	35, // [35:61] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	61, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	62, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	61, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	63, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	63, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	13, // 8: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
+	64, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	65, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	16, // 11: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
+	66, // 12: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	67, // 13: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	63, // 14: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	64, // 15: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	65, // 16: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	16, // 17: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	19, // 18: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	66, // 19: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	68, // 20: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	60, // 21: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	60, // 22: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	63, // 23: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	68, // 24: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 25: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	61, // 26: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	38, // 27: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	69, // 28: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	70, // 29: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	45, // 30: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	66, // 31: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	71, // 32: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	72, // 33: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	73, // 34: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	61, // 35: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	74, // 36: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	75, // 37: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	74, // 38: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 39: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 40: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 41: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 42: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 43: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 44: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 45: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 46: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 47: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 48: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 49: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 50: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 51: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 52: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 53: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 54: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 55: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	56, // 56: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	58, // 57: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	41, // 58: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	43, // 59: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	46, // 60: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	48, // 61: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	50, // 62: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	52, // 63: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	54, // 64: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 65: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 66: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 67: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 68: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 69: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 70: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 71: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 72: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 73: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 74: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 75: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 76: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 77: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 78: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 79: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 80: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 81: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	57, // 82: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	59, // 83: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	42, // 84: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 85: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 86: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 87: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 88: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	53, // 89: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	55, // 90: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	65, // [65:91] is the sub-list for method output_type
+	39, // [39:65] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -4105,6 +4255,7 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_api_proto_msgTypes[1].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[3].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[6].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[8].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[10].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[16].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[17].OneofWrappers = []any{
@@ -4121,8 +4272,11 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[29].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[36].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[38].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[40].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[43].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[56].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[57].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

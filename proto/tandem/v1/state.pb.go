@@ -1685,7 +1685,11 @@ type Drain struct {
 	Started *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started,proto3" json:"started,omitempty"`
 	// When what is still there is ended, whether or not there is room elsewhere;
 	// absent for never.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Another with each change that is asked for, and never that of an earlier drain
+	// of the agent: its time in microseconds, or one more than the version before
+	// where that is not later. 0 in records of older schedulers.
+	Version       uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1732,6 +1736,13 @@ func (x *Drain) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *Drain) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // Maintenance is a time in which an agent may be unavailable.
@@ -2225,10 +2236,11 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12&\n" +
 	"\x05drain\x18\x03 \x01(\v2\x10.tandem.v1.DrainR\x05drain\x128\n" +
 	"\vmaintenance\x18\x04 \x01(\v2\x16.tandem.v1.MaintenanceR\vmaintenance\x12A\n" +
-	"\x0eoperator_drain\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\roperatorDrain\"u\n" +
+	"\x0eoperator_drain\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\roperatorDrain\"\x8f\x01\n" +
 	"\x05Drain\x124\n" +
 	"\astarted\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x126\n" +
-	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"m\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"m\n" +
 	"\vMaintenance\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
 	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xd5\x03\n" +

@@ -155,7 +155,8 @@ type SchedulerServiceClient interface {
 	// Persistent volumes, by job, instance and name.
 	ListVolumes(context.Context, *v1.ListVolumesRequest) (*v1.ListVolumesResponse, error)
 	// Destroys a persistent volume with all that is in it, and gives its disk back.
-	// One that an instance runs with is refused.
+	// One that an instance runs with is refused. The right is asked for the job that
+	// the volume belongs to.
 	PurgeVolume(context.Context, *v1.PurgeVolumeRequest) (*v1.PurgeVolumeResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.
@@ -652,7 +653,8 @@ type SchedulerServiceHandler interface {
 	// Persistent volumes, by job, instance and name.
 	ListVolumes(context.Context, *v1.ListVolumesRequest) (*v1.ListVolumesResponse, error)
 	// Destroys a persistent volume with all that is in it, and gives its disk back.
-	// One that an instance runs with is refused.
+	// One that an instance runs with is refused. The right is asked for the job that
+	// the volume belongs to.
 	PurgeVolume(context.Context, *v1.PurgeVolumeRequest) (*v1.PurgeVolumeResponse, error)
 	// What tasks have written to a file in their sandboxes, as it is or as it
 	// grows. It is read from the agents.

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"connectrpc.com/connect"
+	"github.com/agnivade/levenshtein"
+	"google.golang.org/protobuf/proto"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
+)
+
+// hinted adds to the refusal of a request that names what is not there what it may
+// have meant, of what its caller may see. Other errors stay as they are.
+func (s *Server) hinted(ctx context.Context, request any, err error) error {
+	var refused *connect.Error
+	message, ok := request.(proto.Message)
+	if !ok || !errors.As(err, &refused) || refused.Code() != connect.CodeNotFound {
+		return err
+	}
+	meant := s.meant(ctx, message)
+	if meant == "" {
+		return err
+	}
+	better := connect.NewError(refused.Code(), fmt.Errorf("%w; did you mean %s?", refused.Unwrap(), meant))
+	for _, d := range refused.Details() {
+		better.AddDetail(d)
+	}
+	return better
+}
+
+// meant is what a request may have meant that names what is not there, or nothing.
+func (s *Server) meant(ctx context.Context, request proto.Message) string {
+	switch r := request.(type) {
+	case *tandemv1.DrainAgentRequest:
+		return s.nearestAgent(ctx, r.GetAgent())
+	case *tandemv1.PurgeVolumeRequest:
+		return s.nearestVolume(ctx, r.GetVolumeId())
+	case interface{ GetTaskId() string }:
+		if r.GetTaskId() != "" {
+			return s.nearestTask(ctx, r.GetTaskId())
+		}
+	}
+	ids, err := named(request.ProtoReflect(), s.ownerOf)
+	if err != nil {
+		return ""
+	}
+	for _, id := range ids {
+		if _, ok := s.opt.Reader.Job(id); !ok {
+			return s.nearestJob(ctx, id)
+		}
+	}
+	return ""
+}
+
+// nearestJob finds the job that an ID was probably meant to be: the only one whose
+// path ends as it does, or else the one that is written most alike.
+func (s *Server) nearestJob(ctx context.Context, id string) string {
+	n := nearest{word: id}
+	end, ending := "/"+strings.TrimPrefix(id, "/"), []string{}
+	for _, j := range s.opt.Reader.Jobs() {
+		other := j.GetSpec().GetId()
+		if !shown(ctx, other) {
+			continue
+		}
+		if strings.HasSuffix(other, end) || path.Base(other) == path.Base(id) {
+			ending = append(ending, other)
+		}
+		n.try(other)
+	}
+	if len(ending) == 1 {
+		return ending[0]
+	}
+	return n.best
+}
+
+// nearestTask finds the task that an ID was probably meant to be: the one of the
+// same workload in the newest attempt of its instance, or else the one of the job's
+// newest attempts that is written most alike.
+func (s *Server) nearestTask(ctx context.Context, id string) string {
+	name, ok := state.ParseTaskName(id)
+	if !ok {
+		// What is taken for a task may be a job.
+		if n := s.nearestJob(ctx, "/"+strings.TrimPrefix(id, "/")); n != "" && n[1:] == strings.TrimPrefix(id, "/") {
+			return "one of the tasks of job " + n
+		}
+		return ""
+	}
+	job, ok := s.opt.Reader.Job(name.Job)
+	if !ok || !shown(ctx, name.Job) {
+		if job, ok = s.opt.Reader.Job(s.nearestJob(ctx, name.Job)); !ok {
+			return ""
+		}
+	}
+	n, same := nearest{word: id}, ""
+	for _, i := range job.GetInstances() {
+		for at, a := range i.GetAttempts() {
+			for _, t := range a.GetTasks() {
+				switch {
+				case t.GetTaskId() == id:
+					return "" // It is something else that is not there.
+				case at > 0:
+				case i.GetInstance().GetSlot() == name.Slot && t.GetWorkload() == name.Workload:
+					same = t.GetTaskId()
+				default:
+					n.try(t.GetTaskId())
+				}
+			}
+		}
+	}
+	return cmp.Or(same, n.best)
+}
+
+func (s *Server) nearestAgent(ctx context.Context, name string) string {
+	n := nearest{word: name}
+	for _, a := range (&service{s}).agents(ctx) {
+		n.try(a.GetHostname())
+		n.try(a.GetAgentId())
+	}
+	return n.best
+}
+
+func (s *Server) nearestVolume(ctx context.Context, id string) string {
+	n := nearest{word: id}
+	for _, v := range s.opt.Reader.Volumes() {
+		if shown(ctx, v.GetJobId()) {
+			n.try(v.GetId())
+		}
+	}
+	return n.best
+}
+
+// nearest finds the name that a word was probably meant to be: the most alike, the
+// first in order of those that are equally so, and none that is not much alike. What
+// differs in numbers alone is another of a kind, and no slip.
+type nearest struct {
+	word, best string
+	distance   int
+}
+
+// longestWord bounds what is compared, for a comparison takes the product of both
+// lengths.
+const longestWord = 256
+
+func (n *nearest) try(name string) {
+	if len(n.word) > longestWord || len(name) > longestWord || withoutDigits(name) == withoutDigits(n.word) {
+		return
+	}
+	d := levenshtein.ComputeDistance(strings.ToLower(n.word), strings.ToLower(name))
+	most := min(3, len(n.word)/3)
+	if d <= most && (n.best == "" || d < n.distance || d == n.distance && name < n.best) {
+		n.best, n.distance = name, d
+	}
+}
+
+func withoutDigits(name string) string {
+	return strings.Map(func(c rune) rune {
+		if '0' <= c && c <= '9' {
+			return -1
+		}
+		return c
+	}, name)
+}
