@@ -120,6 +120,16 @@ func explanation(e *core.Explain) *tandemv1.Explanation {
 		id = e.Job.Id
 	}
 	at := timestamppb.New(noon.Add(-3 * time.Second))
+	if len(e.Job.GetVolumes()) > 0 {
+		return &tandemv1.Explanation{
+			JobId: id, Waiting: 3, Placeable: 2, Places: []string{"agent1", "agent2"}, LastOffer: at, Subscribed: true,
+			Summary: "instance 1: its volume data is on agent agent2, which lacks cpus (needs 4, has 3.5)", NewVolumes: 1,
+			KeptVolumes: []*tandemv1.KeptVolume{
+				{Slot: 0, Name: "data", Hostname: "agent1", Size: 1024, Note: "keeps its 1024 MiB, and 2048 are asked for: purge it for a new one"},
+				{Slot: 1, Name: "data", Hostname: "agent2", Size: 2048, Note: "its volume data is on agent agent2, which lacks cpus (needs 4, has 3.5)"},
+			},
+		}
+	}
 	return &tandemv1.Explanation{
 		JobId: id, Waiting: 2, Placeable: 1, Places: []string{"agent1"}, LastOffer: at, Subscribed: true, Filtered: true,
 		Nearest: "agent2", Constrained: true, SilentSince: timestamppb.New(noon.Add(-2 * time.Second)),

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,19 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 		offers += "; only agents that constraints admit are asked for"
 	}
 	fact(w, "offers", "%s", offers)
+	if n := x.GetNewVolumes(); n > 0 {
+		fact(w, "volumes", "%d would be made", n)
+	}
+	if len(x.GetKeptVolumes()) > 0 {
+		t := &table{}
+		t.add("INSTANCE", "FINDS ITS VOLUME", "MIB", "ON AGENT", "BUT")
+		for _, v := range x.GetKeptVolumes() {
+			t.add(strconv.Itoa(int(v.GetSlot())), v.GetName(), strconv.FormatFloat(v.GetSize(), 'f', -1, 64),
+				v.GetHostname(), present.OneLine(v.GetNote()))
+		}
+		fmt.Fprintln(w)
+		t.write(sys)
+	}
 	if len(x.GetAgents()) == 0 {
 		return
 	}

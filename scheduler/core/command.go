@@ -154,6 +154,7 @@ func (c *Core) createJob(spec *tandemv1.Job) *job {
 	c.touch(j)
 	c.addVersion(j)
 	c.notice(Info, j, "new job with %d instances", j.count())
+	c.tellUnlike(j)
 	c.startCron(j)
 	c.populate(j)
 	return j
@@ -168,6 +169,7 @@ func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *retreat) {
 	old := j.current()
 	c.addVersion(j)
 	c.notice(Info, j, "version %d", r.Version)
+	c.tellUnlike(j)
 	regrouped := j.current().group != old.group
 	c.startCron(j)
 	switch {
@@ -178,8 +180,11 @@ func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *retreat) {
 	case j.updating():
 		c.editUpdate(j).Version = r.Version
 	}
+	// What runs has its volumes; the rest may be kept from running by what was said
+	// of those that are to be made.
+	revolumed := !slices.EqualFunc(old.spec.Volumes, spec.Volumes, func(a, b *tandemv1.Volume) bool { return proto.Equal(a, b) })
 	for _, in := range j.instances {
-		if in != nil && (again || regrouped) {
+		if in != nil && (again || regrouped || revolumed && in.live == nil && in.rec.Phase != finished) {
 			c.renew(in)
 		}
 	}
@@ -281,10 +286,16 @@ func sameGroup(a, b *tandemv1.Job) bool {
 }
 
 func groupOf(spec *tandemv1.Job) *tandemv1.Job {
-	return &tandemv1.Job{
+	g := &tandemv1.Job{
 		Id: spec.Id, Type: spec.Type, User: spec.User, Labels: spec.Labels, Constraints: spec.Constraints,
-		Executor: spec.Executor, Workloads: spec.Workloads, Volumes: spec.Volumes,
+		Executor: spec.Executor, Workloads: spec.Workloads,
 	}
+	for _, v := range spec.Volumes {
+		// What else is said of volumes is for those that are to be made: an instance
+		// that runs has its own.
+		g.Volumes = append(g.Volumes, &tandemv1.Volume{Name: v.Name})
+	}
+	return g
 }
 
 func (c *Core) stop(s *Stop, r *Reply) {

@@ -103,6 +103,12 @@ func describe(e Effects, now time.Time) []string {
 			if x.Nearest != "" || x.Constrained || x.SilentSince != nil {
 				add("  nearest=%s constrained=%t silent=%t", x.Nearest, x.Constrained, x.SilentSince != nil)
 			}
+			for _, v := range x.KeptVolumes {
+				add("  instance %d finds %s of %v MiB on %s: %s", v.Slot, v.Id, v.Size, v.Hostname, v.Note)
+			}
+			if x.NewVolumes > 0 {
+				add("  %d volumes would be made", x.NewVolumes)
+			}
 			for _, a := range x.Agents {
 				var obstacles []string
 				for _, o := range a.Obstacles {

@@ -121,13 +121,20 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		r.Explanation = x
 		return
 	}
+	if e.Job != nil {
+		c.planVolumes(e.Job, &request, x)
+		if request.Count == 0 && x.Waiting > 0 {
+			r.Explanation = x // other agents are of no account
+			return
+		}
+	}
 	seen, agents := c.seenAgents()
 	request.Spread = request.Spread.Clone()
 	for _, p := range match.Match(agents, []match.Request{request}) {
 		x.Placeable++
 		x.Places = append(x.Places, agents[p.Agent].Place.Hostname)
 	}
-	if x.Placeable < x.Waiting || x.Waiting == 0 {
+	if x.Summary == "" && (x.Placeable < x.Waiting || x.Waiting == 0) {
 		x.Summary = match.Summary(agents, &request)
 	}
 	least := 0

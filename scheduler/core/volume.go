@@ -8,7 +8,6 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -299,20 +298,12 @@ func (c *Core) placeOne(in *instance, p *pool, candidate *match.Agent) {
 	if c.lacking(v) != "" {
 		return
 	}
-	r := match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(in.job), Count: 1}
-	// What is there need not be made.
-	r.Need.Amount, r.Need.Disks = v.need.Amount, nil
-	for _, want := range v.spec.Volumes {
-		if diskKind(want) == resource.RootDisk {
-			r.Need.Disk -= volumeSize(want)
-		}
-	}
+	r := match.Request{Need: c.boundNeed(in, v), Rules: v.rules, Spread: c.spread(in.job), Count: 1}
 	first := ""
 	for _, want := range v.spec.Volumes {
 		b := c.bound(in, want)
 		switch {
 		case b == nil:
-			addVolumeNeed(&r.Need, want)
 			continue
 		case b.rec.Role != p.role:
 			return // another of the agent's offers has it

@@ -1,6 +1,11 @@
 package match
 
-import "container/heap"
+import (
+	"container/heap"
+	"slices"
+
+	"github.com/tandem-mesos/tandem/pkg/resource"
+)
 
 // Need is what one copy of a group takes: its workloads and its executor
 // together.
@@ -80,6 +85,15 @@ func fits(a *Agent, need *Need) bool {
 	}
 	_, short := takeDisks(a.Disks, need.Disks)
 	return short == nil
+}
+
+// Return gives the agent back what was taken off it.
+func (a *Agent) Return(amount Amount, ports []uint64) {
+	a.Free = a.Free.Plus(amount)
+	a.Ports = slices.Clone(a.Ports)
+	for _, p := range ports {
+		a.Ports = insert(a.Ports, resource.Range{Begin: p, End: p})
+	}
 }
 
 // take takes what fits off the agent, and returns the ports.

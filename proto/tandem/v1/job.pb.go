@@ -694,7 +694,7 @@ type Volume struct {
 	// finds the volume under this name in its own directory. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// In MiB, in a file also a size: 512Mi, 10Gi. A volume that is there keeps the
-	// size that it was made with. Required.
+	// size that it was made with, and `tandem plan` says so. Required.
 	Size float64 `protobuf:"fixed64,2,opt,name=size,proto3" json:"size,omitempty"`
 	// What becomes of the instance when its agent is known to be gone for good,
 	// and the volume with it. Default: wait.

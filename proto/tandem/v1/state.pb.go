@@ -1832,7 +1832,11 @@ type Explanation struct {
 	// When offers were asked for last, where none has come since: nothing is free,
 	// or what is free is kept from the framework, as by its role's quota. The
 	// master does not say which.
-	SilentSince   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=silent_since,json=silentSince,proto3" json:"silent_since,omitempty"`
+	SilentSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=silent_since,json=silentSince,proto3" json:"silent_since,omitempty"`
+	// Of a job that is not submitted: the volumes that its instances would find
+	// again, at most 1000, and how many would be made.
+	KeptVolumes   []*KeptVolume `protobuf:"bytes,14,rep,name=kept_volumes,json=keptVolumes,proto3" json:"kept_volumes,omitempty"`
+	NewVolumes    int32         `protobuf:"varint,15,opt,name=new_volumes,json=newVolumes,proto3" json:"new_volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1958,6 +1962,109 @@ func (x *Explanation) GetSilentSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Explanation) GetKeptVolumes() []*KeptVolume {
+	if x != nil {
+		return x.KeptVolumes
+	}
+	return nil
+}
+
+func (x *Explanation) GetNewVolumes() int32 {
+	if x != nil {
+		return x.NewVolumes
+	}
+	return 0
+}
+
+// KeptVolume is a volume that is there and that an instance of a job would have.
+type KeptVolume struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Slot  int32                  `protobuf:"varint,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Its ID.
+	Id       string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	Hostname string `protobuf:"bytes,4,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	// In MiB, as it is.
+	Size float64 `protobuf:"fixed64,5,opt,name=size,proto3" json:"size,omitempty"`
+	// What stands against the instance on this agent, or is otherwise not as the job
+	// says; empty where all is well.
+	Note          string `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptVolume) Reset() {
+	*x = KeptVolume{}
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptVolume) ProtoMessage() {}
+
+func (x *KeptVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptVolume.ProtoReflect.Descriptor instead.
+func (*KeptVolume) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *KeptVolume) GetSlot() int32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *KeptVolume) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KeptVolume) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *KeptVolume) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *KeptVolume) GetSize() float64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *KeptVolume) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // AgentExplanation is what stands against an instance on one agent: nothing, if
 // it would fit.
 type AgentExplanation struct {
@@ -1972,7 +2079,7 @@ type AgentExplanation struct {
 
 func (x *AgentExplanation) Reset() {
 	*x = AgentExplanation{}
-	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	mi := &file_tandem_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2091,7 @@ func (x *AgentExplanation) String() string {
 func (*AgentExplanation) ProtoMessage() {}
 
 func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	mi := &file_tandem_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2104,7 @@ func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentExplanation.ProtoReflect.Descriptor instead.
 func (*AgentExplanation) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AgentExplanation) GetAgentId() string {
@@ -2043,7 +2150,7 @@ type Obstacle struct {
 
 func (x *Obstacle) Reset() {
 	*x = Obstacle{}
-	mi := &file_tandem_v1_state_proto_msgTypes[14]
+	mi := &file_tandem_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2162,7 @@ func (x *Obstacle) String() string {
 func (*Obstacle) ProtoMessage() {}
 
 func (x *Obstacle) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[14]
+	mi := &file_tandem_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2175,7 @@ func (x *Obstacle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
 func (*Obstacle) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Obstacle) GetWhat() string {
@@ -2243,7 +2350,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\"m\n" +
 	"\vMaintenance\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xd5\x03\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xb0\x04\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
@@ -2263,7 +2370,18 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"subscribed\x12\x18\n" +
 	"\anearest\x18\v \x01(\tR\anearest\x12 \n" +
 	"\vconstrained\x18\f \x01(\bR\vconstrained\x12=\n" +
-	"\fsilent_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vsilentSince\"\xb7\x01\n" +
+	"\fsilent_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vsilentSince\x128\n" +
+	"\fkept_volumes\x18\x0e \x03(\v2\x15.tandem.v1.KeptVolumeR\vkeptVolumes\x12\x1f\n" +
+	"\vnew_volumes\x18\x0f \x01(\x05R\n" +
+	"newVolumes\"\x88\x01\n" +
+	"\n" +
+	"KeptVolume\x12\x12\n" +
+	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x1a\n" +
+	"\bhostname\x18\x04 \x01(\tR\bhostname\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x01R\x04size\x12\x12\n" +
+	"\x04note\x18\x06 \x01(\tR\x04note\"\xb7\x01\n" +
 	"\x10AgentExplanation\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x129\n" +
@@ -2340,7 +2458,7 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
@@ -2360,68 +2478,70 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	(*Drain)(nil),                 // 15: tandem.v1.Drain
 	(*Maintenance)(nil),           // 16: tandem.v1.Maintenance
 	(*Explanation)(nil),           // 17: tandem.v1.Explanation
-	(*AgentExplanation)(nil),      // 18: tandem.v1.AgentExplanation
-	(*Obstacle)(nil),              // 19: tandem.v1.Obstacle
-	nil,                           // 20: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 21: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*Job)(nil),                   // 23: tandem.v1.Job
-	(VolumeDisk)(0),               // 24: tandem.v1.VolumeDisk
-	(*TaskReport)(nil),            // 25: tandem.v1.TaskReport
+	(*KeptVolume)(nil),            // 18: tandem.v1.KeptVolume
+	(*AgentExplanation)(nil),      // 19: tandem.v1.AgentExplanation
+	(*Obstacle)(nil),              // 20: tandem.v1.Obstacle
+	nil,                           // 21: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 22: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*Job)(nil),                   // 24: tandem.v1.Job
+	(VolumeDisk)(0),               // 25: tandem.v1.VolumeDisk
+	(*TaskReport)(nil),            // 26: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	22, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	23, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	22, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	22, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	23, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	24, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	23, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	23, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
 	8,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
 	7,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
-	22, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
-	22, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
-	22, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	23, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	23, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	23, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
 	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	22, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	22, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	22, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	23, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	22, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	23, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	23, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	23, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	24, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	23, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
 	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	22, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	22, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	22, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	22, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	23, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	23, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	23, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	23, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
 	13, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	22, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	20, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	22, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	22, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	23, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	21, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	23, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	23, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
 	3,  // 26: tandem.v1.VolumeRecord.state:type_name -> tandem.v1.VolumeState
-	22, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
-	22, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
-	24, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
+	23, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
+	23, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
+	25, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
 	4,  // 30: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	22, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	22, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	21, // 33: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	25, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	23, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	23, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	22, // 33: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	26, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
 	15, // 35: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
 	16, // 36: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
-	22, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
-	22, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
-	22, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
-	22, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
-	22, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
-	18, // 42: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
-	22, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	22, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
-	22, // 45: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	19, // 46: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	23, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
+	23, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
+	23, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
+	23, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
+	23, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
+	19, // 42: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
+	23, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	23, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
+	18, // 45: tandem.v1.Explanation.kept_volumes:type_name -> tandem.v1.KeptVolume
+	23, // 46: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	20, // 47: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -2438,7 +2558,7 @@ func file_tandem_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
