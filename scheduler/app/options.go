@@ -48,7 +48,7 @@ type Options struct {
 	StateDir string
 	// Artifacts is the directory of uploaded files. Empty means below StateDir.
 	Artifacts string
-	// SessionTimeout is for how long a leader may be silent before another
+	// SessionTimeout is after how long of a leader's silence another
 	// scheduler takes over. It counts only where StateDir is in ZooKeeper.
 	SessionTimeout time.Duration
 

@@ -33,7 +33,7 @@ func (c *Candidate) lease(fence string, session int64, began time.Time) (*Lease,
 		// Expired before that was noted.
 		return nil, ErrLost
 	}
-	term := c.opt.SessionTimeout - c.opt.SessionTimeout/margin
+	term := c.opt.session() - c.opt.session()/margin
 	l := &Lease{fence: fence, lost: make(chan struct{}), until: began.Add(term)}
 	go l.renew(c, began, term)
 	return l, nil
