@@ -3,6 +3,8 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -97,4 +99,42 @@ func (c *cluster) rolesOf(t *testing.T, volume string) string {
 		}
 	}
 	return ""
+}
+
+// TestOutOfQuota: what waits because its role may have no more says so, with the
+// numbers that the master has.
+func TestOutOfQuota(t *testing.T) {
+	c := startMesos(t)
+	c.anyAgent(t)
+	quota := func(limits string) {
+		t.Helper()
+		body := `{"type": "UPDATE_QUOTA", "update_quota": {"force": true, "quota_configs": [{"role": "bounded", "limits": ` + limits + `}]}}`
+		resp, err := http.Post("http://"+c.master+"/api/v1", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("the quota is answered with %s: %s", resp.Status, text)
+		}
+	}
+	quota(`{"cpus": {"value": 1}}`)
+	defer quota(`{}`)
+	s := startScheduler(t, c, "--role", "bounded")
+	s.run(`
+id: /bounded
+instances: 2
+workloads:
+- {name: main, cmd: exec sleep 1000, resources: {cpus: 0.5}}
+`)
+	eventually(t, func() string {
+		r := s.tandem("explain", "/bounded")
+		if !strings.Contains(r.stdout, "role bounded has 0.6 of 1 cpus") {
+			return r.String()
+		}
+		return ""
+	})
+	if r := s.tandem("stop", "--purge", "--wait", "/bounded"); r.status != 0 {
+		t.Fatalf("tandem stop: %s", r)
+	}
 }

@@ -106,6 +106,8 @@ type Options struct {
 	Audit *audit.Log
 	// Sandboxes reads what tasks have written, from the agents; nil refuses to.
 	Sandboxes sandbox.Files
+	// Quotas says what binds the scheduler's roles; nil leaves that unsaid.
+	Quotas Quotas
 	// Leader says that this is one of several schedulers, and the one that leads.
 	Leader bool
 	// CallBack is this server's address as agents reach it, such as
@@ -141,6 +143,12 @@ func (o *Options) validate() error {
 		errs = append(errs, fmt.Errorf("MaxUpload is negative: %d", o.MaxUpload))
 	}
 	return errors.Join(errs...)
+}
+
+// Quotas knows the quotas of roles. It is asked only when somebody wants to know why
+// something waits, and may block until its context ends.
+type Quotas interface {
+	Quotas(ctx context.Context) ([]*tandemv1.RoleQuota, error)
 }
 
 // serviceName is the service's name in procedures.

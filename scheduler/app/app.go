@@ -193,6 +193,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		Gate: door.gate, Audit: door.writes, TLS: door.server(), Names: opt.names(advertised),
 		Limits:    api.Limits{Rate: opt.Access.RateLimit, Connections: opt.Access.MaxConnections},
 		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.agentTLS()}),
+		Quotas:    &quotas{roles: config.Roles, detector: detector, masters: home.masters, now: time.Now},
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})
 	if err != nil {

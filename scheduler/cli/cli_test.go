@@ -124,6 +124,7 @@ func explanation(e *core.Explain) *tandemv1.Explanation {
 		return &tandemv1.Explanation{
 			JobId: id, Waiting: 3, Placeable: 2, Places: []string{"agent1", "agent2"}, LastOffer: at, Subscribed: true,
 			Summary: "instance 1: its volume data is on agent agent2, which lacks cpus (needs 4, has 3.5)", NewVolumes: 1,
+			QuotasUnknown: "cannot ask the master at 10.0.0.1:5050 for /roles: it does not let this principal look",
 			KeptVolumes: []*tandemv1.KeptVolume{
 				{Slot: 0, Name: "data", Hostname: "agent1", Size: 1024, Note: "keeps its 1024 MiB, and 2048 are asked for: purge it for a new one"},
 				{Slot: 1, Name: "data", Hostname: "agent2", Size: 2048, Note: "its volume data is on agent agent2, which lacks cpus (needs 4, has 3.5)"},
@@ -134,6 +135,9 @@ func explanation(e *core.Explain) *tandemv1.Explanation {
 		JobId: id, Waiting: 2, Placeable: 1, Places: []string{"agent1"}, LastOffer: at, Subscribed: true, Filtered: true,
 		Nearest: "agent2", Constrained: true, SilentSince: timestamppb.New(noon.Add(-2 * time.Second)),
 		Summary: "2 agents seen: 1 lacks cpus (needs 4, agent2 has 3.5)",
+		Quotas: []*tandemv1.RoleQuota{{Role: "team", Limits: []*tandemv1.QuotaLimit{
+			{Resource: "cpus", Limit: 10, Consumed: 9.5}, {Resource: "mem", Limit: 512, Consumed: 512},
+		}}},
 		Agents: []*tandemv1.AgentExplanation{
 			{AgentId: "S1", Hostname: "agent1", LastOffer: at},
 			{AgentId: "S2", Hostname: "agent2", LastOffer: at, Obstacles: []*tandemv1.Obstacle{

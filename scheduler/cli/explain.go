@@ -74,6 +74,12 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 		offers += "; only agents that constraints admit are asked for"
 	}
 	fact(w, "offers", "%s", offers)
+	for _, q := range x.GetQuotas() {
+		fact(w, "quota", "%s", present.Quota(q))
+	}
+	if why := x.GetQuotasUnknown(); why != "" {
+		fact(w, "quota", "not known: %s", present.OneLine(why))
+	}
 	if n := x.GetNewVolumes(); n > 0 {
 		fact(w, "volumes", "%d would be made", n)
 	}

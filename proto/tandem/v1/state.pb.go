@@ -1830,13 +1830,17 @@ type Explanation struct {
 	// waits may go to by its constraints.
 	Constrained bool `protobuf:"varint,12,opt,name=constrained,proto3" json:"constrained,omitempty"`
 	// When offers were asked for last, where none has come since: nothing is free,
-	// or what is free is kept from the framework, as by its role's quota. The
-	// master does not say which.
+	// or what is free is kept from the framework, as by its role's quota or share.
 	SilentSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=silent_since,json=silentSince,proto3" json:"silent_since,omitempty"`
 	// Of a job that is not submitted: the volumes that its instances would find
 	// again, at most 1000, and how many would be made.
-	KeptVolumes   []*KeptVolume `protobuf:"bytes,14,rep,name=kept_volumes,json=keptVolumes,proto3" json:"kept_volumes,omitempty"`
-	NewVolumes    int32         `protobuf:"varint,15,opt,name=new_volumes,json=newVolumes,proto3" json:"new_volumes,omitempty"`
+	KeptVolumes []*KeptVolume `protobuf:"bytes,14,rep,name=kept_volumes,json=keptVolumes,proto3" json:"kept_volumes,omitempty"`
+	NewVolumes  int32         `protobuf:"varint,15,opt,name=new_volumes,json=newVolumes,proto3" json:"new_volumes,omitempty"`
+	// The quotas that bind the framework's roles, where something finds no room; the
+	// master is asked at most every 10 s.
+	Quotas []*RoleQuota `protobuf:"bytes,16,rep,name=quotas,proto3" json:"quotas,omitempty"`
+	// Why these are not known; empty when they are.
+	QuotasUnknown string `protobuf:"bytes,17,opt,name=quotas_unknown,json=quotasUnknown,proto3" json:"quotas_unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1976,6 +1980,138 @@ func (x *Explanation) GetNewVolumes() int32 {
 	return 0
 }
 
+func (x *Explanation) GetQuotas() []*RoleQuota {
+	if x != nil {
+		return x.Quotas
+	}
+	return nil
+}
+
+func (x *Explanation) GetQuotasUnknown() string {
+	if x != nil {
+		return x.QuotasUnknown
+	}
+	return ""
+}
+
+// RoleQuota is how much a role, with all roles below it and all their frameworks,
+// may have.
+type RoleQuota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Role  string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	// Of the resources that have a limit.
+	Limits        []*QuotaLimit `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleQuota) Reset() {
+	*x = RoleQuota{}
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleQuota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleQuota) ProtoMessage() {}
+
+func (x *RoleQuota) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleQuota.ProtoReflect.Descriptor instead.
+func (*RoleQuota) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RoleQuota) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RoleQuota) GetLimits() []*QuotaLimit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// QuotaLimit is the limit of one resource, in its own unit.
+type QuotaLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as cpus.
+	Resource string  `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Limit    float64 `protobuf:"fixed64,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// What is allocated, and what is reserved for the role and lies idle.
+	Consumed      float64 `protobuf:"fixed64,3,opt,name=consumed,proto3" json:"consumed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaLimit) Reset() {
+	*x = QuotaLimit{}
+	mi := &file_tandem_v1_state_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaLimit) ProtoMessage() {}
+
+func (x *QuotaLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_state_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaLimit.ProtoReflect.Descriptor instead.
+func (*QuotaLimit) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *QuotaLimit) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *QuotaLimit) GetLimit() float64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *QuotaLimit) GetConsumed() float64 {
+	if x != nil {
+		return x.Consumed
+	}
+	return 0
+}
+
 // KeptVolume is a volume that is there and that an instance of a job would have.
 type KeptVolume struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1995,7 +2131,7 @@ type KeptVolume struct {
 
 func (x *KeptVolume) Reset() {
 	*x = KeptVolume{}
-	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	mi := &file_tandem_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2007,7 +2143,7 @@ func (x *KeptVolume) String() string {
 func (*KeptVolume) ProtoMessage() {}
 
 func (x *KeptVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[13]
+	mi := &file_tandem_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2020,7 +2156,7 @@ func (x *KeptVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptVolume.ProtoReflect.Descriptor instead.
 func (*KeptVolume) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KeptVolume) GetSlot() int32 {
@@ -2079,7 +2215,7 @@ type AgentExplanation struct {
 
 func (x *AgentExplanation) Reset() {
 	*x = AgentExplanation{}
-	mi := &file_tandem_v1_state_proto_msgTypes[14]
+	mi := &file_tandem_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2091,7 +2227,7 @@ func (x *AgentExplanation) String() string {
 func (*AgentExplanation) ProtoMessage() {}
 
 func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[14]
+	mi := &file_tandem_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2240,7 @@ func (x *AgentExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentExplanation.ProtoReflect.Descriptor instead.
 func (*AgentExplanation) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AgentExplanation) GetAgentId() string {
@@ -2150,7 +2286,7 @@ type Obstacle struct {
 
 func (x *Obstacle) Reset() {
 	*x = Obstacle{}
-	mi := &file_tandem_v1_state_proto_msgTypes[15]
+	mi := &file_tandem_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2298,7 @@ func (x *Obstacle) String() string {
 func (*Obstacle) ProtoMessage() {}
 
 func (x *Obstacle) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_state_proto_msgTypes[15]
+	mi := &file_tandem_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2311,7 @@ func (x *Obstacle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
 func (*Obstacle) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_tandem_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Obstacle) GetWhat() string {
@@ -2350,7 +2486,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\"m\n" +
 	"\vMaintenance\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xb0\x04\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\x85\x05\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
@@ -2373,7 +2509,17 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\fsilent_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vsilentSince\x128\n" +
 	"\fkept_volumes\x18\x0e \x03(\v2\x15.tandem.v1.KeptVolumeR\vkeptVolumes\x12\x1f\n" +
 	"\vnew_volumes\x18\x0f \x01(\x05R\n" +
-	"newVolumes\"\x88\x01\n" +
+	"newVolumes\x12,\n" +
+	"\x06quotas\x18\x10 \x03(\v2\x14.tandem.v1.RoleQuotaR\x06quotas\x12%\n" +
+	"\x0equotas_unknown\x18\x11 \x01(\tR\rquotasUnknown\"N\n" +
+	"\tRoleQuota\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12-\n" +
+	"\x06limits\x18\x02 \x03(\v2\x15.tandem.v1.QuotaLimitR\x06limits\"Z\n" +
+	"\n" +
+	"QuotaLimit\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x01R\x05limit\x12\x1a\n" +
+	"\bconsumed\x18\x03 \x01(\x01R\bconsumed\"\x88\x01\n" +
 	"\n" +
 	"KeptVolume\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
@@ -2458,7 +2604,7 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
@@ -2478,70 +2624,74 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	(*Drain)(nil),                 // 15: tandem.v1.Drain
 	(*Maintenance)(nil),           // 16: tandem.v1.Maintenance
 	(*Explanation)(nil),           // 17: tandem.v1.Explanation
-	(*KeptVolume)(nil),            // 18: tandem.v1.KeptVolume
-	(*AgentExplanation)(nil),      // 19: tandem.v1.AgentExplanation
-	(*Obstacle)(nil),              // 20: tandem.v1.Obstacle
-	nil,                           // 21: tandem.v1.AttemptRecord.AttributesEntry
-	nil,                           // 22: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*Job)(nil),                   // 24: tandem.v1.Job
-	(VolumeDisk)(0),               // 25: tandem.v1.VolumeDisk
-	(*TaskReport)(nil),            // 26: tandem.v1.TaskReport
+	(*RoleQuota)(nil),             // 18: tandem.v1.RoleQuota
+	(*QuotaLimit)(nil),            // 19: tandem.v1.QuotaLimit
+	(*KeptVolume)(nil),            // 20: tandem.v1.KeptVolume
+	(*AgentExplanation)(nil),      // 21: tandem.v1.AgentExplanation
+	(*Obstacle)(nil),              // 22: tandem.v1.Obstacle
+	nil,                           // 23: tandem.v1.AttemptRecord.AttributesEntry
+	nil,                           // 24: tandem.v1.TaskRecord.PortsEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*Job)(nil),                   // 26: tandem.v1.Job
+	(VolumeDisk)(0),               // 27: tandem.v1.VolumeDisk
+	(*TaskReport)(nil),            // 28: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	23, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	24, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	23, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	23, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	25, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	25, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	25, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
 	8,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
 	7,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
-	23, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
-	23, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
-	23, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	25, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	25, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	25, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
 	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	23, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	23, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	23, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	24, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	23, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	25, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	25, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	25, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	26, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	25, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
 	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	23, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	23, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	23, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	23, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	25, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	25, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	25, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	25, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
 	13, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	23, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
-	21, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	23, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	23, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	25, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	23, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
+	25, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	25, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
 	3,  // 26: tandem.v1.VolumeRecord.state:type_name -> tandem.v1.VolumeState
-	23, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
-	23, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
-	25, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
+	25, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
+	25, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
+	27, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
 	4,  // 30: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	23, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	23, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
-	22, // 33: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	26, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	25, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	25, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	24, // 33: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
+	28, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
 	15, // 35: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
 	16, // 36: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
-	23, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
-	23, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
-	23, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
-	23, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
-	23, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
-	19, // 42: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
-	23, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	23, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
-	18, // 45: tandem.v1.Explanation.kept_volumes:type_name -> tandem.v1.KeptVolume
-	23, // 46: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	20, // 47: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	25, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
+	25, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
+	25, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
+	25, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
+	25, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
+	21, // 42: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
+	25, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	25, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
+	20, // 45: tandem.v1.Explanation.kept_volumes:type_name -> tandem.v1.KeptVolume
+	18, // 46: tandem.v1.Explanation.quotas:type_name -> tandem.v1.RoleQuota
+	19, // 47: tandem.v1.RoleQuota.limits:type_name -> tandem.v1.QuotaLimit
+	25, // 48: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	22, // 49: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	50, // [50:50] is the sub-list for method output_type
+	50, // [50:50] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -2558,7 +2708,7 @@ func file_tandem_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
