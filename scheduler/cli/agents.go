@@ -15,9 +15,10 @@ func newAgents(sys *System) *cobra.Command {
 	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
-		Use:   "agents",
-		Short: "List the agents that tasks of this scheduler run on, or are to leave",
-		Args:  cobra.NoArgs,
+		Use:     "agents",
+		Short:   "List the agents that tasks of this scheduler run on, or are to leave",
+		Example: `  tandem agents`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {

@@ -189,7 +189,9 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 		newExec(sys), newExecutor(sys), newKill(sys), newSignal(sys), newStats(sys),
 		newContext(sys), newToken(sys), newVersion(sys),
 	)
+	completion(root)
 	refuseArgs(root)
+	completeArgs(root, sys)
 	return root
 }
 
@@ -207,6 +209,7 @@ func wrongFlag(err error) string {
 		if wanted != "" {
 			return fmt.Sprintf("--%s: %q is not %s", wrong.GetFlag().Name, wrong.GetValue(), wanted)
 		}
+		return fmt.Sprintf("--%s: %s", wrong.GetFlag().Name, causeOf(err))
 	case errors.As(err, &unknown) && strings.Trim(unknown.GetSpecifiedShortnames(), "0123456789") == "":
 		if number := unknown.GetSpecifiedShortnames(); number != "" {
 			return fmt.Sprintf("-%s is taken for a flag; there are no numbers below 0", number)
@@ -225,6 +228,27 @@ func refuseArgs(root *cobra.Command) {
 				return failed(exitUsage, "usage: %s", cmd.UseLine())
 			}
 			return nil
+		}
+	}
+}
+
+// completion adds the verb that prints what a shell completes words with.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("completion")
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		var shells []string
+		for _, shell := range cmd.Commands() {
+			shells = append(shells, shell.Name())
+		}
+		cmd.Args = cobra.ArbitraryArgs
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return failed(exitUsage, "%q is no shell that words can be completed in: these are %s", args[0], strings.Join(shells, ", "))
 		}
 	}
 }

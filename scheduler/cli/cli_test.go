@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,9 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 	case c.Rollback != nil:
 		return f.bump(c.Rollback.JobID)
 	case c.Update != nil:
+		if j, ok := f.Job(c.Update.JobID); ok && j.Job.Spec.GetUpdate().GetCanary() > 0 {
+			return f.bump(c.Update.JobID)
+		}
 		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "job " + c.Update.JobID + " has no update under way"}
 	case c.Drain != nil:
 		return f.drain(c.Drain)
@@ -74,6 +78,9 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 	case c.PurgeVolume != nil:
 		return f.purge(c.PurgeVolume)
 	case c.Explain != nil:
+		if _, ok := f.Job(c.Explain.JobID); !ok && c.Explain.Job == nil {
+			return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no job " + c.Explain.JobID}
+		}
 		return core.Reply{Explanation: explanation(c.Explain)}, nil
 	}
 	return converse(c)
@@ -153,6 +160,10 @@ func (f *fake) stop(s *core.Stop) (core.Reply, error) {
 	j := f.jobs[s.JobID]
 	if j == nil {
 		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no job " + s.JobID}
+	}
+	if s.ExpectedVersion != nil && *s.ExpectedVersion != f.versions[s.JobID] {
+		return core.Reply{}, &core.Refused{Code: core.StaleVersion,
+			Reason: fmt.Sprintf("job %s is at version %d, not %d", s.JobID, f.versions[s.JobID], *s.ExpectedVersion)}
 	}
 	stopped := proto.CloneOf(j)
 	stopped.Job.Stopped, stopped.Job.Phase = true, tandemv1.JobPhase_JOB_PHASE_STOPPED
@@ -253,6 +264,8 @@ func (f *fake) purge(p *core.PurgeVolume) (core.Reply, error) {
 	for i, v := range f.Volumes() {
 		switch {
 		case v.Id != p.ID:
+		case p.ExpectedState != nil && *p.ExpectedState != v.State:
+			return core.Reply{}, &core.Refused{Code: core.StaleVersion, Reason: "volume " + v.Id + " is PURGING"}
 		case i == 0:
 			return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "instance 0 of job /web runs with volume " + v.Id + ": stop the job first"}
 		default:
@@ -279,9 +292,12 @@ func (f *fake) drain(d *core.Drain) (core.Reply, error) {
 	if d.Agent != "agent2" {
 		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "no agent " + d.Agent + " has been offered"}
 	}
+	if had := f.left["S2"].GetDrain().GetVersion(); d.ExpectedVersion != nil && *d.ExpectedVersion != had {
+		return core.Reply{}, &core.Refused{Code: core.StaleVersion, Reason: fmt.Sprintf("the drain of agent agent2 is at version %d, not %d", had, *d.ExpectedVersion)}
+	}
 	delete(f.left, "S2")
 	if !d.Cancel {
-		r := &tandemv1.AgentRecord{AgentId: "S2", Hostname: d.Agent, Drain: &tandemv1.Drain{Started: timestamppb.New(noon)}}
+		r := &tandemv1.AgentRecord{AgentId: "S2", Hostname: d.Agent, Drain: &tandemv1.Drain{Started: timestamppb.New(noon), Version: uint64(noon.UnixMicro())}}
 		f.left = map[string]*tandemv1.AgentRecord{"S2": r}
 	}
 	return core.Reply{Changed: true, Agent: &tandemv1.DrainAgentResponse{AgentId: "S2", Hostname: d.Agent}}, nil
@@ -440,7 +456,8 @@ func system(env map[string]string) (sys cli.System, stdout, stderr *bytes.Buffer
 
 // TestTranscripts runs the command lines of each file in testdata/transcripts/*.txt against
 // a fake scheduler, and compares what they print. A line "$ tandem …" is run,
-// what follows is what it printed, and its exit status if that was not 0.
+// what follows is what it printed, and its exit status if that was not 0. DIR stands
+// for a directory that is empty when the file begins, and where contexts are kept.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/transcripts/*.txt")
 	if err != nil || len(files) == 0 {
@@ -452,7 +469,8 @@ func TestTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			base := start(t)
+			base, dir := start(t), t.TempDir()
+			shown := strings.NewReplacer(base, "http://scheduler:7070", dir, "DIR", runtime.Version(), "GO", runtime.GOOS+"/"+runtime.GOARCH, "PLATFORM")
 			var got strings.Builder
 			for line := range strings.Lines(string(want)) {
 				command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ tandem")
@@ -463,18 +481,21 @@ func TestTranscripts(t *testing.T) {
 					continue
 				}
 				got.WriteString(line)
-				env := map[string]string{"TANDEM_SCHEDULER": base}
+				env := map[string]string{"TANDEM_SCHEDULER": base, "XDG_CONFIG_HOME": dir}
 				var args []string
 				for _, arg := range strings.Fields(command) {
 					if name, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(name, "TANDEM_") {
 						env[name] = value
 						continue
 					}
-					args = append(args, arg)
+					if arg == `""` {
+						arg = ""
+					}
+					args = append(args, strings.ReplaceAll(arg, "DIR", dir))
 				}
 				sys, stdout, stderr := system(env)
 				status := cli.Run(t.Context(), args, sys)
-				got.WriteString(strings.ReplaceAll(stdout.String()+stderr.String(), base, "http://scheduler:7070"))
+				got.WriteString(shown.Replace(stdout.String() + stderr.String()))
 				if status != 0 {
 					fmt.Fprintf(&got, "exit %d\n", status)
 				}

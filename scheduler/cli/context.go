@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -105,8 +106,11 @@ func (c *contexts) write(path string) error {
 // named returns a context, or why there is none.
 func (c *contexts) named(name string) (map[string]string, error) {
 	flags, ok := c.Contexts[name]
+	if !ok && len(c.Contexts) == 0 {
+		return nil, failed(exitUsage, "there is no context %q, nor any other; `tandem context set %s --scheduler URL` makes it", name, name)
+	}
 	if !ok {
-		return nil, failed(exitUsage, "there is no context %q; `tandem context list` shows those there are", name)
+		return nil, failed(exitUsage, "there is no context %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(c.Contexts)), ", "))
 	}
 	return flags, nil
 }
@@ -192,6 +196,7 @@ func newContextList(sys *System) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the contexts", Args: cobra.NoArgs,
+		Example: `  tandem context list`,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := contextsPath(sys)
 			if err != nil {
@@ -231,8 +236,8 @@ func newContextList(sys *System) *cobra.Command {
 	return cmd
 }
 
-// changeContexts reads the file, has it changed, and writes it.
-func changeContexts(sys *System, change func(*contexts) error) error {
+// changeContexts reads the file, has it changed, writes it, and says what was done.
+func changeContexts(sys *System, change func(*contexts) error, done string) error {
 	path, err := contextsPath(sys)
 	if err != nil {
 		return err
@@ -244,12 +249,17 @@ func changeContexts(sys *System, change func(*contexts) error) error {
 	if err := change(all); err != nil {
 		return err
 	}
-	return all.write(path)
+	if err := all.write(path); err != nil {
+		return err
+	}
+	fmt.Fprintln(sys.Stdout, done)
+	return nil
 }
 
 func newContextUse(sys *System) *cobra.Command {
 	return &cobra.Command{
 		Use: "use NAME", Short: "Make a context the current one", Args: cobra.ExactArgs(1),
+		Example: `  tandem context use payments`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return changeContexts(sys, func(all *contexts) error {
 				if _, err := all.named(args[0]); err != nil {
@@ -257,7 +267,7 @@ func newContextUse(sys *System) *cobra.Command {
 				}
 				all.Current = args[0]
 				return nil
-			})
+			}, "context "+args[0]+" is current now")
 		},
 	}
 }
@@ -266,6 +276,7 @@ func newContextSet(sys *System) *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
 		Use: "set NAME", Short: "Make a context, or change one in what is given", Args: cobra.ExactArgs(1),
+		Example: `  tandem context set payments --scheduler https://payments.example.org:7070 --token-file ~/.payments.token`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !contextName.MatchString(args[0]) {
 				return failed(exitUsage, "%q is no name of a context: it has 1 to 63 letters, digits and any of . _ -", args[0])
@@ -305,7 +316,7 @@ func newContextSet(sys *System) *cobra.Command {
 					all.Current = args[0]
 				}
 				return nil
-			})
+			}, "context "+args[0]+" is set")
 		},
 	}
 	addressFlags(cmd, &c)
@@ -315,6 +326,7 @@ func newContextSet(sys *System) *cobra.Command {
 func newContextRemove(sys *System) *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME", Short: "Forget a context", Args: cobra.ExactArgs(1),
+		Example: `  tandem context remove payments`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return changeContexts(sys, func(all *contexts) error {
 				if _, err := all.named(args[0]); err != nil {
@@ -325,7 +337,7 @@ func newContextRemove(sys *System) *cobra.Command {
 					all.Current = ""
 				}
 				return nil
-			})
+			}, "context "+args[0]+" is forgotten")
 		},
 	}
 }

@@ -32,11 +32,11 @@ func TestContexts(t *testing.T) {
 		want    string
 	}{
 		{"context list", nil, 0, "no contexts; `tandem context set NAME --scheduler URL` makes one\n"},
-		{"context use team", nil, 2, "tandem: there is no context \"team\"; `tandem context list` shows those there are\n"},
+		{"context use team", nil, 2, "tandem: there is no context \"team\", nor any other; `tandem context set team --scheduler URL` makes it\n"},
 		{"context set team", nil, 2, "tandem: context team has no address yet: give --scheduler URL\n"},
 		{"context set t/m --scheduler " + base, nil, 2, "tandem: \"t/m\" is no name of a context: it has 1 to 63 letters, digits and any of . _ -\n"},
-		{"context set team --scheduler " + base, map[string]string{"TANDEM_TLS_CA": "/env"}, 0, ""},
-		{"context set other --scheduler " + nowhere + " --token-file " + token, nil, 0, ""},
+		{"context set team --scheduler " + base, map[string]string{"TANDEM_TLS_CA": "/env"}, 0, "context team is set\n"},
+		{"context set other --scheduler " + nowhere + " --token-file " + token, nil, 0, "context other is set\n"},
 		{"context list", nil, 0, "CURRENT  NAME   SCHEDULER               LOGIN\n         other  http://127.0.0.1:1      token\n*        team   " + base + "  none\n"},
 		{"list -o yaml", nil, 0, "jobs: []\n"},
 		{"list -o yaml --context other", nil, 3, refused(nowhere)},
@@ -44,14 +44,14 @@ func TestContexts(t *testing.T) {
 		{"list -o yaml --scheduler " + base, map[string]string{"TANDEM_CONTEXT": "other"}, 0, "jobs: []\n"},
 		{"list -o yaml", map[string]string{"TANDEM_SCHEDULER": nowhere}, 3, refused(nowhere)},
 		{"list -o yaml --context team", map[string]string{"TANDEM_SCHEDULER": nowhere}, 0, "jobs: []\n"},
-		{"list --context none", nil, 2, "tandem: there is no context \"none\"; `tandem context list` shows those there are\n"},
+		{"list --context none", nil, 2, "tandem: there is no context \"none\"; there are: other, team\n"},
 		{"list --context team --scheduler " + base, nil, 2, "tandem: --context names a scheduler, and --scheduler another; give one of them\n"},
-		{"context use other", nil, 0, ""},
+		{"context use other", nil, 0, "context other is current now\n"},
 		{"list -o yaml", nil, 3, refused(nowhere)},
-		{"context set other --scheduler http://192.0.2.1:7070", nil, 0, ""},
+		{"context set other --scheduler http://192.0.2.1:7070", nil, 0, "context other is set\n"},
 		// A token goes over no network in clear.
 		{"list", nil, 2, "tandem: --token-file: the token would go to http://192.0.2.1:7070 in clear; let the scheduler speak https, and name it so\n"},
-		{"context remove other", nil, 0, ""},
+		{"context remove other", nil, 0, "context other is forgotten\n"},
 		{"context list -o yaml", nil, 0, "contexts:\n  team:\n    scheduler: " + base + "\ncurrent: \"\"\n"},
 	} {
 		env := map[string]string{"XDG_CONFIG_HOME": filepath.Join(dir, "config")}

@@ -72,7 +72,9 @@ func convertFile(sys *System, name, dir string, force bool) error {
 			}
 		} else {
 			target := filepath.Join(dir, strings.ReplaceAll(strings.Trim(c.Job.GetId(), "/"), "/", "-")+".yaml")
-			if err := writeNew(target, files[i].Bytes(), force); err != nil {
+			if err := writeNew(target, files[i].Bytes(), force); errors.Is(err, errThere) {
+				return failed(exitUsage, "there is a file %s already; --force writes over it", target)
+			} else if err != nil {
 				return err
 			}
 			fmt.Fprintf(sys.Stdout, "%s: job %s\n", target, c.Job.GetId())
@@ -102,7 +104,11 @@ func writeConverted(b *bytes.Buffer, c convert.Converted) error {
 	return printYAML(b, json.RawMessage(text))
 }
 
-// writeNew writes a file that is not there yet, or any with force.
+// errThere is that a file is there already.
+var errThere = errors.New("the file is there already")
+
+// writeNew writes a file that is not there yet, or else fails with errThere; or any
+// with force.
 func writeNew(name string, content []byte, force bool) error {
 	how := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
@@ -111,7 +117,7 @@ func writeNew(name string, content []byte, force bool) error {
 	f, err := os.OpenFile(name, how, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return failed(exitUsage, "there is a file %s already; --force writes over it", name)
+		return errThere
 	case err != nil:
 		return failed(exitUsage, "cannot write %s: %s", name, causeOf(err))
 	}

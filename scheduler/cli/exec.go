@@ -35,8 +35,7 @@ without a terminal, it passes SIGINT on to the command.`,
 		Example: `  tandem exec -it payments_api.2.7.web -- sh
   tandem exec payments_api.2.7.web -- cat /proc/self/cgroup
   tandem exec -i payments_api.2.7.web -- tar xf - <files.tar`,
-		Args:              cobra.MinimumNArgs(2),
-		ValidArgsFunction: completeTasks(sys, &f.scheduler),
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			command := args[1:]
 			if command[0] == "--" {

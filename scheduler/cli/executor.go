@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -29,11 +30,14 @@ func newExecutor(sys *System) *cobra.Command {
 
 func newExecutorList(sys *System) *cobra.Command {
 	var scheduler connection
+	var out output
 	cmd := &cobra.Command{
 		Use:   "list [JOB]",
 		Short: "List the executors, and which program each of them is",
 		Long: `Lists the executors of a job, or of all, with the program that each of them is: the beginning
 of its SHA-256. New executors are the scheduler's present one.`,
+		Example: `  tandem executor list
+  tandem executor list /payments/api`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(scheduler)
@@ -44,11 +48,15 @@ of its SHA-256. New executors are the scheduler's present one.`,
 			if err != nil {
 				return err
 			}
+			if out != asText {
+				return out.printValue(sys.Stdout, shownExecutors(all, current))
+			}
 			printExecutors(sys, all, current)
 			return nil
 		},
 	}
 	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
 	return cmd
 }
 
@@ -79,7 +87,7 @@ func (c *client) executors(ctx context.Context, jobs []string) ([]*runningExecut
 	}
 	byID := map[string]*runningExecutor{}
 	for _, id := range jobs {
-		job, err := c.GetJob(ctx, &tandemv1.GetJobRequest{Id: id})
+		job, err := c.GetJob(ctx, &tandemv1.GetJobRequest{Id: jobID(id)})
 		if err != nil {
 			return nil, "", c.explain(err)
 		}
@@ -144,8 +152,26 @@ func printExecutors(sys *System, all []*runningExecutor, current string) {
 	t.write(sys)
 }
 
+// shownExecutors is what printExecutors says, for programs.
+func shownExecutors(all []*runningExecutor, current string) any {
+	type executor struct {
+		ID       string   `json:"id"`
+		Hostname string   `json:"hostname"`
+		Digest   string   `json:"digest"`
+		Standing string   `json:"standing"`
+		Tasks    int      `json:"tasks"`
+		Jobs     []string `json:"jobs"`
+	}
+	list := make([]executor, len(all))
+	for i, e := range all {
+		list[i] = executor{e.id, e.host, e.digest, e.standing(current), e.tasks, e.jobs}
+	}
+	return map[string]any{"digest": current, "executors": list}
+}
+
 type upgradeFlags struct {
 	scheduler connection
+	out       output
 	parallel  int
 	keepGoing bool
 }
@@ -180,6 +206,7 @@ what the old one leaves it.`,
 		},
 	}
 	schedulerFlag(cmd, &f.scheduler)
+	f.out.flag(cmd)
 	cmd.Flags().IntVar(&f.parallel, "parallel", 4, "how many executors replace themselves at a time")
 	cmd.Flags().BoolVar(&f.keepGoing, "keep-going", false, "go on after one that stays what it is")
 	return cmd
@@ -197,7 +224,10 @@ func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upg
 			old = append(old, e)
 		}
 	}
-	u := upgrading{client: c, sys: sys, program: current, keepGoing: f.keepGoing}
+	u := upgrading{client: c, say: sys.Stdout, program: current, keepGoing: f.keepGoing}
+	if f.out != asText {
+		u.say = io.Discard
+	}
 	slots := make(chan struct{}, f.parallel)
 	var wg sync.WaitGroup
 	for _, e := range old {
@@ -216,7 +246,13 @@ func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upg
 	if u.unsure > 0 {
 		unsure = fmt.Sprintf("%d not known, ", u.unsure)
 	}
-	fmt.Fprintf(sys.Stdout, "%d upgraded, %d not, %s%d not asked, %d current before\n", u.done, u.kept, unsure, left, len(all)-len(old))
+	if f.out != asText {
+		counts := map[string]any{"upgraded": u.done, "kept": u.kept, "unknown": u.unsure, "notAsked": left, "current": len(all) - len(old)}
+		if err := f.out.printValue(sys.Stdout, counts); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(u.say, "%d upgraded, %d not, %s%d not asked, %d current before\n", u.done, u.kept, unsure, left, len(all)-len(old))
 	switch {
 	case ctx.Err() != nil && u.unsure > 0:
 		return failed(exitInterrupted, "interrupted; executors that were asked may replace themselves yet; asked again, they tell")
@@ -233,7 +269,8 @@ func (c *client) upgrade(ctx context.Context, sys *System, jobs []string, f *upg
 // upgrading is an upgrade of several executors under way.
 type upgrading struct {
 	client *client
-	sys    *System
+	// say takes a line for each executor.
+	say io.Writer
 	// program is what the scheduler's was when the upgrade began.
 	program   string
 	keepGoing bool
@@ -256,7 +293,7 @@ func (u *upgrading) one(ctx context.Context, e *runningExecutor) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	*count++
-	fmt.Fprintf(u.sys.Stdout, "%s on %s: %s\n", e.id, e.host, said)
+	fmt.Fprintf(u.say, "%s on %s: %s\n", e.id, e.host, said)
 }
 
 // ask has one executor replace itself, and returns what has become of it, in words

@@ -22,9 +22,10 @@ func newFramework(sys *System) *cobra.Command {
 	var scheduler connection
 	var out output
 	status := &cobra.Command{
-		Use:   "status",
-		Short: "Show how the scheduler stands with Mesos, and how good a neighbour it is",
-		Args:  cobra.NoArgs,
+		Use:     "status",
+		Short:   "Show how the scheduler stands with Mesos, and how good a neighbour it is",
+		Example: `  tandem framework status`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {
@@ -57,6 +58,7 @@ func newFramework(sys *System) *cobra.Command {
 
 func newTeardown(sys *System) *cobra.Command {
 	var scheduler connection
+	var out output
 	var named string
 	cmd := &cobra.Command{
 		Use:   "teardown",
@@ -80,10 +82,10 @@ The framework's name has to be typed to confirm it, or given with --yes-delete.`
 			}
 			name := res.GetFramework().GetName()
 			if !cmd.Flags().Changed("yes-delete") {
-				fmt.Fprintf(sys.Stdout, "This ends every task of framework %s. Type its name to go on: ", name)
+				fmt.Fprintf(sys.Stderr, "This ends every task of framework %s. Type its name to go on: ", name)
 				typed, _ := bufio.NewReader(sys.Stdin).ReadString('\n')
 				named = strings.TrimSpace(typed)
-				fmt.Fprintln(sys.Stdout)
+				fmt.Fprintln(sys.Stderr)
 			}
 			if named != name {
 				return failed(exitUsage, "nothing was done: %q is not the framework's name, %s", named, name)
@@ -92,11 +94,15 @@ The framework's name has to be typed to confirm it, or given with --yes-delete.`
 			if err != nil {
 				return c.explain(err)
 			}
+			if out != asText {
+				return out.print(sys.Stdout, done)
+			}
 			fmt.Fprintf(sys.Stdout, "framework %s: torn down with %d tasks; its scheduler ends\n", name, done.GetTasks())
 			return nil
 		},
 	}
 	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
 	cmd.Flags().StringVar(&named, "yes-delete", "", "the framework's `name`, in place of typing it")
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 
 func newKill(sys *System) *cobra.Command {
 	var scheduler connection
+	var out output
 	var wait bool
 	cmd := &cobra.Command{
 		Use:   "kill TASK",
@@ -22,9 +23,8 @@ func newKill(sys *System) *cobra.Command {
 for the job's restart policy, to which somebody else has killed the task: the failure of an
 essential task ends its group, and the instance is tried again after the restart delay. To
 end a job for good, use "tandem stop"; to begin anew at the job's own pace, "tandem restart".`,
-		Example:           `  tandem kill --wait payments_api.2.7.web`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeTasks(sys, &scheduler),
+		Example: `  tandem kill --wait payments_api.2.7.web`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {
@@ -33,41 +33,54 @@ end a job for good, use "tandem stop"; to begin anew at the job's own pace, "tan
 			if _, err := c.KillTask(cmd.Context(), &tandemv1.KillTaskRequest{TaskId: args[0]}); err != nil {
 				return c.explain(err)
 			}
-			fmt.Fprintf(sys.Stdout, "task %s: to be killed; what follows is for the restart policy of its job\n", args[0])
+			if out == asText {
+				fmt.Fprintf(sys.Stdout, "task %s: to be killed; what follows is for the restart policy of its job\n", args[0])
+			}
+			var ended *tandemv1.TaskRecord
 			if wait {
-				return c.awaitEnd(cmd.Context(), sys, args[0])
+				if ended, err = c.awaitEnd(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+			}
+			switch {
+			case out != asText && ended != nil:
+				return out.print(sys.Stdout, ended)
+			case out != asText:
+				return out.printValue(sys.Stdout, map[string]any{"taskId": args[0]})
+			case ended != nil:
+				words := []string{"task " + args[0] + ": " + ended.GetState().String(), present.Exit(ended), present.Why(ended)}
+				fmt.Fprintln(sys.Stdout, strings.Join(notEmpty(words), ", "))
 			}
 			return nil
 		},
 	}
 	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "wait until the task has ended, and say how")
 	return cmd
 }
 
-// awaitEnd waits until a task has ended, and says how.
-func (c *client) awaitEnd(ctx context.Context, sys *System, id string) error {
+// awaitEnd waits until a task has ended, and returns how.
+func (c *client) awaitEnd(ctx context.Context, id string) (*tandemv1.TaskRecord, error) {
 	name, ok := state.ParseTaskName(id)
 	if !ok {
-		return failed(exitRefused, "there is no task %s", id)
+		return nil, failed(exitRefused, "there is no task %s", id)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.Watch(ctx, &tandemv1.WatchRequest{JobId: name.Job})
 	if err != nil {
-		return c.explain(err)
+		return nil, c.explain(err)
 	}
 	defer stream.Close()
 	for stream.Receive() {
 		for _, t := range stream.Msg().GetAttempt().GetTasks() {
 			if t.GetTaskId() == id && present.Ended(t) {
-				words := []string{"task " + id + ": " + t.GetState().String(), present.Exit(t), present.Why(t)}
-				fmt.Fprintln(sys.Stdout, strings.Join(notEmpty(words), ", "))
-				return nil
+				return t, nil
 			}
 		}
 	}
-	return c.explain(stream.Err())
+	return nil, c.explain(stream.Err())
 }
 
 func notEmpty(words []string) []string {
@@ -82,6 +95,7 @@ func notEmpty(words []string) []string {
 
 func newSignal(sys *System) *cobra.Command {
 	var scheduler connection
+	var out output
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "signal TASK SIGNAL",
@@ -90,8 +104,7 @@ func newSignal(sys *System) *cobra.Command {
 cgroup, and says when it was delivered. What the task makes of it is its own business.`,
 		Example: `  tandem signal payments_api.2.7.web SIGHUP
   tandem signal --all payments_api.2.7.web USR1`,
-		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: completeTasks(sys, &scheduler),
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {
@@ -104,6 +117,9 @@ cgroup, and says when it was delivered. What the task makes of it is its own bus
 			if _, err := c.SignalTask(cmd.Context(), &tandemv1.SignalTaskRequest{TaskId: args[0], Signal: signal, All: all}); err != nil {
 				return c.explain(err)
 			}
+			if out != asText {
+				return out.printValue(sys.Stdout, map[string]any{"taskId": args[0], "signal": signal, "all": all})
+			}
 			to := "the main process"
 			if all {
 				to = "all processes"
@@ -113,6 +129,7 @@ cgroup, and says when it was delivered. What the task makes of it is its own bus
 		},
 	}
 	schedulerFlag(cmd, &scheduler)
+	out.flag(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "to every process in the task's cgroup")
 	return cmd
 }

@@ -16,7 +16,9 @@ func newList(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the jobs",
-		Args:  cobra.NoArgs,
+		Example: `  tandem list
+  tandem list -o json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {

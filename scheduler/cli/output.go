@@ -7,8 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
 	yaml "go.yaml.in/yaml/v4"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -42,6 +42,8 @@ func (o *output) Type() string { return "text|json|yaml" }
 func (o *output) flag(cmd *cobra.Command) {
 	*o = asText
 	cmd.Flags().VarP(o, "output", "o", "how to print")
+	// It fails for a flag that is not there only.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{string(asText), string(asJSON), string(asYAML)}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // print prints a message with the JSON names of its fields.
@@ -142,9 +144,10 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// write writes the table to the standard output, its columns two spaces apart.
-// On a terminal that is too narrow for it the last column goes on in further
-// lines. A column that is empty below its title is left out.
+// write writes the table to the standard output, its columns two spaces apart. On
+// a terminal that is too narrow for it the last column goes on in further lines;
+// where there is no room for that, each row is a block of lines, one for each cell.
+// A column that is empty below its title is left out.
 func (t *table) write(sys *System) {
 	width := 0
 	if w, _, ok := sys.TerminalSize(); ok {
@@ -161,7 +164,7 @@ func (t *table) widths() []int {
 	for i, row := range t.rows {
 		for c, cell := range row {
 			if i > 0 && cell != "" {
-				widths[c] = max(widths[c], utf8.RuneCountInString(cell), utf8.RuneCountInString(t.rows[0][c]))
+				widths[c] = max(widths[c], uniseg.StringWidth(cell), uniseg.StringWidth(t.rows[0][c]))
 			}
 		}
 	}
@@ -185,10 +188,15 @@ func join(row []string, widths []int) string {
 	var b strings.Builder
 	for c, cell := range row {
 		if widths[c] > 0 {
-			fmt.Fprintf(&b, "%-*s  ", widths[c], cell)
+			b.WriteString(padded(cell, widths[c]+2))
 		}
 	}
 	return strings.TrimRight(b.String(), " ")
+}
+
+// padded fills a cell up to a width with spaces.
+func padded(cell string, width int) string {
+	return cell + strings.Repeat(" ", max(0, width-uniseg.StringWidth(cell)))
 }
 
 // leastText is the least width that is worth wrapping text in.
@@ -210,8 +218,11 @@ func (t *table) wrapped(width int) []string {
 			last = c
 		}
 	}
-	if width == 0 || last < 0 || from+widths[last] <= width || width-from < leastText {
+	switch {
+	case width == 0 || last < 0 || from+widths[last] <= width:
 		return t.lines(0)
+	case width-from < leastText:
+		return t.blocks(width, widths)
 	}
 	var lines []string
 	for _, row := range t.rows {
@@ -226,32 +237,63 @@ func (t *table) wrapped(width int) []string {
 	return lines
 }
 
-// wrap breaks a text into lines of at most so many characters, between words
-// where it can. It returns one line at least.
-func wrap(text string, width int) []string {
-	var lines []string
-	rest := []rune(text)
-	for len(rest) > width {
-		at := width
-		for at > 0 && rest[at] != ' ' {
-			at--
-		}
-		if at == 0 {
-			at = width
-		}
-		lines = append(lines, strings.TrimRight(string(rest[:at]), " "))
-		rest = rest[at:]
-		for len(rest) > 0 && rest[0] == ' ' {
-			rest = rest[1:]
+// blocks returns the table's rows one below the other, each cell behind its column's
+// title and wrapped to the width. Empty cells are left out.
+func (t *table) blocks(width int, widths []int) []string {
+	titles := 0
+	for c, title := range t.rows[0] {
+		if widths[c] > 0 {
+			titles = max(titles, uniseg.StringWidth(title)+2)
 		}
 	}
-	return append(lines, string(rest))
+	var lines []string
+	for _, row := range t.rows[1:] {
+		if len(lines) > 0 {
+			lines = append(lines, "")
+		}
+		for c, cell := range row {
+			if cell == "" {
+				continue
+			}
+			text := wrap(cell, max(1, width-titles))
+			lines = append(lines, padded(t.rows[0][c], titles)+text[0])
+			for _, more := range text[1:] {
+				lines = append(lines, strings.Repeat(" ", titles)+more)
+			}
+		}
+	}
+	return lines
+}
+
+// wrap breaks a text between words into lines of at most so many columns. A word
+// that is longer stays whole, for it may be an ID that somebody copies. It returns
+// one line at least.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case line == "":
+			line = word
+		case uniseg.StringWidth(line)+1+uniseg.StringWidth(word) <= width:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = word
+		}
+	}
+	return append(lines, line)
 }
 
 // cut shortens a line to the width.
 func cut(line string, width int) string {
-	if r := []rune(line); width > 0 && len(r) > width {
-		return string(r[:max(0, width-1)]) + "…"
+	if width <= 0 || uniseg.StringWidth(line) <= width {
+		return line
 	}
-	return line
+	var short strings.Builder
+	used := 0
+	for g := uniseg.NewGraphemes(line); g.Next() && used+g.Width() < width; used += g.Width() {
+		short.WriteString(g.Str())
+	}
+	return short.String() + "…"
 }

@@ -16,7 +16,8 @@ func newReconcile(sys *System) *cobra.Command {
 		Short: "Ask the master about every task now",
 		Long: `Has the scheduler ask the master about every task, as it does by itself with each subscription
 and every ten minutes. What differs is put right as the answers come.`,
-		Args: cobra.NoArgs,
+		Example: `  tandem reconcile`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -84,7 +85,10 @@ func withState(ctx context.Context, sys *System, where string, create bool, use 
 	log.SetOutput(sys.Stderr)
 	log.SetLevel(logrus.WarnLevel)
 	s, err := app.OpenState(ctx, where, create, log)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return failed(exitFailed, "there is no state in %s; --state says where the scheduler has it", app.ShowState(where))
+	case err != nil:
 		return failed(exitFailed, "%s", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
@@ -106,7 +110,9 @@ func exportState(sys *System, all state.Snapshot, args []string) error {
 	if err := archive.Write(&text, all); err != nil {
 		return fmt.Errorf("cannot export: %w", err)
 	}
-	if err := writeNew(args[0], []byte(text.String()), false); err != nil {
+	if err := writeNew(args[0], []byte(text.String()), false); errors.Is(err, errThere) {
+		return failed(exitUsage, "there is a file %s already; name another one", args[0])
+	} else if err != nil {
 		return err
 	}
 	fmt.Fprintf(sys.Stdout, "%s: %s\n", args[0], contents(all))

@@ -41,7 +41,7 @@ func TestState(t *testing.T) {
 		{"state export --state " + old + " " + file, 0, file + ": " + all},
 		{"state export --state " + old + " " + file, 2, "there is a file " + file + " already"},
 		{"state export --state " + old, 0, `{"kind":"job","key":"/api",`},
-		{"state export --state " + moved, 1, "cannot open the state: stat " + moved + ": no such file or directory"},
+		{"state export --state " + moved, 1, "there is no state in " + moved + "; --state says where the scheduler has it"},
 		{"state import --state " + moved + " " + file, 0, moved + ": " + all},
 		{"state import --state " + moved + " " + file, 2, moved + " has " + all + " already; import into a state without records"},
 		{"state verify --state " + moved, 0, "all well"},

@@ -36,8 +36,7 @@ processes waited). Tasks are measured every two seconds, and only while somebody
 With --follow it goes on. What a kernel does not tell is left blank: pressure is of cgroup v2.`,
 		Example: `  tandem stats -f /payments/api
   tandem stats -o json payments_api.2.7.web`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeTasks(sys, &f.scheduler),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := &tandemv1.WatchUsageRequest{}
 			if len(args) == 1 {

@@ -26,9 +26,10 @@ func newUpdate(sys *System) *cobra.Command {
 	} {
 		var f change
 		action := &cobra.Command{
-			Use:   a.word + " JOB",
-			Short: a.short,
-			Args:  cobra.ExactArgs(1),
+			Use:     a.word + " JOB",
+			Short:   a.short,
+			Example: "  tandem update " + a.word + " /payments/api",
+			Args:    cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				id := jobID(args[0])
 				return f.do(cmd.Context(), sys, id, a.done, func(ctx context.Context, c *client) (uint64, error) {

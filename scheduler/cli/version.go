@@ -12,9 +12,10 @@ import (
 func newVersion(sys *System) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Say which build this is",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Say which build this is",
+		Example: `  tandem version -o json`,
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if out != asText {
 				return out.printValue(sys.Stdout, map[string]string{

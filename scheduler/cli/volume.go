@@ -32,6 +32,8 @@ func newVolumeList(sys *System) *cobra.Command {
 		Short: "List persistent volumes",
 		Long: `Lists the persistent volumes that instances have, or had: a volume outlives its instance and its
 job until it is purged.`,
+		Example: `  tandem volume list
+  tandem volume list /payments/db`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(scheduler)
