@@ -18,12 +18,16 @@ import (
 // silent.
 const sessionTimeout = 2 * time.Second
 
-// startTeam starts schedulers that share a state in a ZooKeeper of their own. The
-// first leads. At the end of the test they are killed, and their framework is torn
-// down.
+// startTeam starts schedulers that share a state in a ZooKeeper of their own.
 func startTeam(t *testing.T, c *cluster, n int) []*tandemScheduler {
 	t.Helper()
-	server := zktest.Start(t, true)
+	return startTeamAt(t, c, zktest.Start(t, true).Address, n)
+}
+
+// startTeamAt starts schedulers that share a state in ZooKeeper. The first leads. At
+// the end of the test they are killed, and their framework is torn down.
+func startTeamAt(t *testing.T, c *cluster, addresses string, n int) []*tandemScheduler {
+	t.Helper()
 	var team []*tandemScheduler
 	t.Cleanup(func() {
 		for _, s := range team {
@@ -37,7 +41,7 @@ func startTeam(t *testing.T, c *cluster, n int) []*tandemScheduler {
 	})
 	for range n {
 		s := &tandemScheduler{t: t, cluster: c, name: "tandem " + t.Name(), dir: t.TempDir()}
-		s.flags = []string{"--state", "zk://" + server.Address + "/tandem/team", "--artifacts", s.dir, "--session-timeout", sessionTimeout.String()}
+		s.flags = []string{"--state", "zk://" + addresses + "/tandem/team", "--artifacts", s.dir, "--session-timeout", sessionTimeout.String()}
 		team = append(team, s)
 		s.start()
 	}
