@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,10 +23,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
-func main() {
-	debug.SetGCPercent(50)
-	os.Exit(run())
-}
+func main() { os.Exit(run()) }
 
 func run() int {
 	flags := flag.NewFlagSet("tandem-executor", flag.ExitOnError)

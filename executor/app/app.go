@@ -32,6 +32,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/core"
+	"github.com/tandem-mesos/tandem/executor/footprint"
 	"github.com/tandem-mesos/tandem/executor/handover"
 	"github.com/tandem-mesos/tandem/executor/loop"
 	"github.com/tandem-mesos/tandem/executor/task"
@@ -57,7 +58,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer client.Close()
-	m := &machine{options: o}
+	memory := footprint.New()
+	defer memory.Stop()
+	m := &machine{options: o, memory: memory}
 	defer m.close()
 	var adopted *loop.Adopted
 	if o.Adopt != nil {
@@ -80,6 +83,7 @@ func Run(ctx context.Context, o Options) error {
 		Open:     m.open,
 		Upgrader: &upgrader{machine: m},
 		Adopted:  adopted,
+		Starting: memory.Starting,
 		Backoff:  o.Backoff,
 		Log:      o.Log,
 	})
@@ -116,6 +120,7 @@ const closeTimeout = time.Second
 // it is.
 type machine struct {
 	options   Options
+	memory    *footprint.Footprint
 	container *cgroup.Container
 	launcher  *workload.Launcher
 	place     place
@@ -129,6 +134,7 @@ type place struct{ ContainerID, Hostname, User string }
 // open finds the container that the agent has put the executor into, and runs
 // tasks in it.
 func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
+	go m.memory.Begun()
 	tasks, err := m.start(place{where.ContainerID.GetValue(), where.AgentInfo.Hostname, where.FrameworkInfo.User}, 0, nil)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
@@ -94,6 +93,9 @@ type Options struct {
 	Backoff time.Duration
 	// Fetches is how many tasks' files are fetched at once. Default: 8.
 	Fetches int
+	// Starting is told whenever workloads are started, and returns at once; nil for
+	// nobody who wants to know.
+	Starting func()
 	// Log is required.
 	Log logrus.FieldLogger
 }
@@ -106,6 +108,9 @@ func (o Options) validate() (Options, error) {
 		return o, errors.New("cannot run without a way to run tasks")
 	case o.Log == nil:
 		return o, errors.New("cannot run without a log")
+	}
+	if o.Starting == nil {
+		o.Starting = func() {}
 	}
 	if o.Backoff <= 0 {
 		o.Backoff = 2 * time.Second
@@ -132,7 +137,6 @@ type loop struct {
 	hooks     map[core.Run]context.CancelFunc
 	rehearsal *rehearsal // of the program that was prepared last; nil before it
 
-	tidy       *time.Timer
 	life       context.Context // ends with Run
 	inputs     chan input
 	subscribes chan *executor.Call
@@ -171,7 +175,6 @@ func Run(ctx context.Context, o Options) error {
 		fetches:   make(map[core.Run]context.CancelFunc),
 		checks:    make(map[core.Run]checking),
 		hooks:     make(map[core.Run]context.CancelFunc),
-		tidy:      time.AfterFunc(tidyAfter, debug.FreeOSMemory),
 		life:      life,
 		inputs:    make(chan input, 64),
 		// One is on its way at most: connect asks for one at a time.
@@ -179,7 +182,6 @@ func Run(ctx context.Context, o Options) error {
 		slots:      make(chan struct{}, o.Fetches),
 		saying:     make(chan struct{}, maxSaying),
 	}
-	defer l.tidy.Stop()
 	if o.Adopted != nil {
 		err = l.adopt(o.Adopted)
 	} else {
@@ -191,11 +193,6 @@ func Run(ctx context.Context, o Options) error {
 	go l.connect()
 	return l.run(ctx)
 }
-
-// tidyAfter is how long after the last start the memory is given back that starts
-// have taken and what runs does not need. The executor's memory is its tasks'
-// room in the container.
-const tidyAfter = 500 * time.Millisecond
 
 func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)

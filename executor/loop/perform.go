@@ -43,11 +43,11 @@ func (l *loop) perform(e core.Effects) {
 	for _, f := range e.Fetches {
 		l.fetch(f)
 	}
+	if len(e.Starts) > 0 {
+		l.options.Starting()
+	}
 	for _, s := range e.Starts {
 		go l.start(s)
-	}
-	if len(e.Starts) > 0 {
-		l.tidy.Reset(tidyAfter)
 	}
 	for _, k := range e.Checks {
 		l.check(k)

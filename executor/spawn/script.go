@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -61,6 +62,16 @@ type script struct {
 	keep   []any    // what the operations point to
 }
 
+// scripts are those that no child uses any more: most of what a start would have
+// to allocate is one, and the next one is as long.
+var scripts = sync.Pool{New: func() any { return new(script) }}
+
+// done says that the child works in the memory of another program by now.
+func (s *script) done() {
+	s.keep = nil
+	scripts.Put(s)
+}
+
 // step says which step of the program an operation belongs to. Of the two
 // operations of StepExec for each path the second is its shell.
 type step struct {
@@ -84,7 +95,11 @@ const (
 
 // scriptOf does all that takes memory. The socket is the child's.
 func scriptOf(p Program, enter []string, socket int) (*script, error) {
-	s := &script{ready: [1]byte{ready}, itself: [1]byte{itself}, flags: p.View.Namespaces & unix.CLONE_NEWPID}
+	s := scripts.Get().(*script)
+	*s = script{
+		ready: [1]byte{ready}, itself: [1]byte{itself}, flags: p.View.Namespaces & unix.CLONE_NEWPID,
+		ops: s.ops[:0], steps: s.steps[:0],
+	}
 	for i, f := range p.Files {
 		s.add(StepFiles, i, ruleMust, unix.SYS_DUP3, f.Fd(), uintptr(i), 0)
 	}

@@ -137,10 +137,14 @@ func (c *Child) Become(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err := c.lead(ctx)
-	if err != nil && ctx.Err() != nil {
+	c.Close()
+	switch {
+	case err == nil:
+		c.script.done()
+		c.script = nil
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	c.Close()
 	return err
 }
 

@@ -40,9 +40,7 @@ func (s *Tasks) spec(t core.Running, dir string) (workload.Spec, error) {
 }
 
 func (s *Tasks) process(spec workload.Spec, w *workload.Process, warnings []string) *Process {
-	return &Process{launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings, turns: map[core.CheckKind]chan struct{}{
-		core.Health: make(chan struct{}, 1), core.Status: make(chan struct{}, 1), core.Hook: make(chan struct{}, 1),
-	}}
+	return &Process{launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings}
 }
 
 // CanAdopt says why this program could not go on with a task that runs, or returns

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -193,9 +194,25 @@ type Process struct {
 	spec     workload.Spec
 	process  *workload.Process
 	warnings []string
-	// turns has one element for each kind of command: one that was told to end
-	// and has not yet comes before the next.
+
+	mu    sync.Mutex // guards turns
 	turns map[core.CheckKind]chan struct{}
+}
+
+// turn returns the channel that has room for one command of a kind: one that was
+// told to end and has not yet comes before the next. Most tasks never have any.
+func (p *Process) turn(of core.CheckKind) chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.turns == nil {
+		p.turns = make(map[core.CheckKind]chan struct{})
+	}
+	turn := p.turns[of]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		p.turns[of] = turn
+	}
+	return turn
 }
 
 // Warnings lists the limits that are not enforced, one line each.
@@ -255,7 +272,7 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 		NoNewPrivileges: p.spec.NoNewPrivileges, View: p.spec.View, With: p.process,
 	}
 	setCommand(&spec, k.Spec.Command)
-	turn := p.turns[k.Kind]
+	turn := p.turn(k.Kind)
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
