@@ -54,7 +54,7 @@ workloads:
 		{"one\ntwo\n", []string{"-i", id, "--", "tr", "a-z", "A-Z"}, 0, "ONE\nTWO\n", ""},
 		{"", []string{id, "--", "sh", "-c", "kill -KILL $$"}, 137, "", "tandem: the command was ended by SIGKILL\n"},
 		{"", []string{id, "--", "/no/such/program"}, 4, "", `cannot run "/no/such/program": no such file or directory`},
-		{"", []string{"host.0.9.main", "--", "true"}, 4, "", "tandem: there is no task host.0.9.main, or not any more\n"},
+		{"", []string{"host.0.9.main", "--", "true"}, 4, "", "tandem: there is no task host.0.9.main, or not any more; did you mean host.0.1.main?\n"},
 		{"", []string{"-t", id, "--", "true"}, 2, "", "tandem: -t needs a terminal, and the standard input is none\n"},
 	} {
 		r := s.exec(tt.stdin, tt.args...)
