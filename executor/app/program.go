@@ -103,10 +103,15 @@ func nameless(dir string) (*os.File, error) {
 // children until they execute it.
 func (p *program) path() string { return descriptorPath(p.file) }
 
-func (p *program) close() {
-	if p != nil {
-		_ = p.file.Close()
+// another returns the same program by a descriptor of its own.
+func (p *program) another() (*program, error) {
+	fd, err := unix.FcntlInt(p.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the new program: %w", err)
 	}
+	return &program{file: os.NewFile(uintptr(fd), p.file.Name()), sum: p.sum}, nil
 }
+
+func (p *program) close() { _ = p.file.Close() }
 
 func descriptorPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

@@ -78,10 +78,12 @@ func (u *upgrader) Prepare(ctx context.Context, p core.Prepare) (same bool, err 
 		next.close()
 		return false, err
 	}
-	u.program.close()
 	u.program = next
 	return false, nil
 }
+
+// Dismiss gives the room back that the program takes.
+func (u *upgrader) Dismiss() { u.program.close() }
 
 // sum returns the SHA-256 of this program, or nothing where it cannot be known.
 func (m *machine) sum() string {
@@ -175,9 +177,13 @@ func (u *upgrader) Rehearse(ctx context.Context, c core.State) (func() error, er
 	if err != nil {
 		return nil, err
 	}
-	p := u.program
+	p, err := u.program.another() // whatever becomes of that one meanwhile
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	return func() error {
 		defer file.Close() // It is in memory.
+		defer p.close()
 		return u.try(ctx, p, file)
 	}, nil
 }

@@ -46,6 +46,8 @@ type Effects struct {
 	Says []*executor.Call
 	// Prepare, when it is not nil, is about this executor's own program.
 	Prepare *Prepare
+	// Dismiss says that what was prepared is not needed any more.
+	Dismiss bool
 	// Notices are facts for the log.
 	Notices []Notice
 	// End, when it is not nil, ends the executor. It is the last effect that

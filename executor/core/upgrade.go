@@ -91,6 +91,7 @@ func (c *Core) keep(why string) {
 	c.upgrade = nil
 	c.answerAll()
 	if held {
+		c.out.Dismiss = true
 		c.release()
 	}
 }

@@ -170,28 +170,35 @@ func TestUpgradeIsAnsweredByTheNewProgram(t *testing.T) {
 
 func TestUpgradeThatIsNotToBe(t *testing.T) {
 	for name, tt := range map[string]struct {
-		play func(c *Core, now time.Time) Effects
-		want string
+		play    func(c *Core, now time.Time) Effects
+		want    string
+		dismiss bool
 	}{
-		"it does not run here": {func(c *Core, now time.Time) Effects { return c.Step(now, Prepared{Err: "it does not run here"}) }, "it does not run here"},
+		"it does not run here": {func(c *Core, now time.Time) Effects { return c.Step(now, Prepared{Err: "it does not run here"}) }, "it does not run here", false},
 		"a session is open": {func(c *Core, now time.Time) Effects {
 			c.talking.sessions = 1
 			c.Step(now, Prepared{})
 			return c.Step(now.Add(quietTime), Ticked{})
-		}, "within 1m0s: commands of people run beside tasks (1)"},
+		}, "within 1m0s: commands of people run beside tasks (1)", true},
 		"the kernel refuses": {func(c *Core, now time.Time) Effects {
 			c.Step(now, Prepared{})
 			c.Step(now, Disconnected{Given: true})
-			c.Step(now, NotReplaced{Err: "exec format error"})
+			dismiss := c.Step(now, NotReplaced{Err: "exec format error"}).Dismiss
 			c.Step(now, Subscribing{})
-			return c.Step(now, subscribedWith(nil))
-		}, "exec format error"},
+			e := c.Step(now, subscribedWith(nil))
+			e.Dismiss = dismiss
+			return e
+		}, "exec format error", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, now := coreWithATask(t, plainTask())
 			c.Step(now, upgradeMessage(t, "ab"))
-			if a := answerOf(t, tt.play(c, now)); !strings.Contains(a.Problem, tt.want) || a.Request != 7 {
+			e := tt.play(c, now)
+			if a := answerOf(t, e); !strings.Contains(a.Problem, tt.want) || a.Request != 7 {
 				t.Errorf("answer %v, want %q", a, tt.want)
+			}
+			if e.Dismiss != tt.dismiss {
+				t.Errorf("dismisses the program: %v", e.Dismiss)
 			}
 			if c.upgrade != nil {
 				t.Error("it is still being replaced")

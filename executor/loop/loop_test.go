@@ -193,8 +193,10 @@ type rig struct {
 	agent  *fakeAgent
 	tasks  *fakeTasks
 	config core.Config
-	stop   context.CancelFunc
-	result chan error
+	// upgrader is nil for an executor that cannot be replaced.
+	upgrader Upgrader
+	stop     context.CancelFunc
+	result   chan error
 }
 
 func newRig() *rig {
@@ -217,7 +219,7 @@ func (r *rig) run(t *testing.T) {
 	r.stop = stop
 	go func() {
 		r.result <- Run(ctx, Options{
-			Core: r.config, Agent: r.agent, Log: log,
+			Core: r.config, Agent: r.agent, Log: log, Upgrader: r.upgrader,
 			Open: func(*executor.Event_Subscribed) (Tasks, error) { return r.tasks, nil },
 		})
 	}()

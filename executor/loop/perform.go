@@ -60,6 +60,9 @@ func (l *loop) perform(e core.Effects) {
 		l.open(o)
 	}
 	l.say(e.Says)
+	if e.Dismiss {
+		l.options.Upgrader.Dismiss()
+	}
 	if e.Prepare != nil {
 		l.prepare(*e.Prepare)
 	}

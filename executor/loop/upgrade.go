@@ -39,6 +39,8 @@ type Upgrader interface {
 	Replace(state core.State) error
 	// Resume takes Suspend back.
 	Resume()
+	// Dismiss gives the prepared program up.
+	Dismiss()
 }
 
 // Adopted is what a program goes on with that has taken another's place.
