@@ -9,6 +9,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -41,7 +42,7 @@ func (a *Agent) onContainers(call *mesosagent.Call) wire.Handler {
 		c := call.LaunchNestedContainer
 		return serve("launch_nested_container", c != nil, func() mesos.ContainerID { return c.ContainerID }, true,
 			func(w http.ResponseWriter, _ *http.Request, id mesos.ContainerID) error {
-				if _, err := a.launchNested(id, c.Command, c.Container, false); err != nil {
+				if _, err := a.launchNested(id, c.Command, c.Container, core.Limits{}, false); err != nil {
 					return err
 				}
 				wire.WriteEmpty(w, http.StatusOK)
@@ -57,22 +58,20 @@ func (a *Agent) onContainers(call *mesosagent.Call) wire.Handler {
 		c := call.WaitNestedContainer
 		return serve("wait_nested_container", c != nil, func() mesos.ContainerID { return c.ContainerID }, true,
 			func(w http.ResponseWriter, r *http.Request, id mesos.ContainerID) error {
-				return a.waitFor(w, r, id, func(status int32) *mesosagent.Response {
-					return &mesosagent.Response{
-						Type:                mesosagent.Response_WAIT_NESTED_CONTAINER,
-						WaitNestedContainer: &mesosagent.Response_WaitNestedContainer{ExitStatus: &status},
-					}
+				return a.waitFor(w, r, id, func(n *nested) *mesosagent.Response {
+					out := &mesosagent.Response_WaitNestedContainer{ExitStatus: &n.status}
+					out.State, out.Reason, out.Limitation, out.Message = n.why()
+					return &mesosagent.Response{Type: mesosagent.Response_WAIT_NESTED_CONTAINER, WaitNestedContainer: out}
 				})
 			})
 	case mesosagent.Call_WAIT_CONTAINER:
 		c := call.WaitContainer
 		return serve("wait_container", c != nil, func() mesos.ContainerID { return c.ContainerID }, false,
 			func(w http.ResponseWriter, r *http.Request, id mesos.ContainerID) error {
-				return a.waitFor(w, r, id, func(status int32) *mesosagent.Response {
-					return &mesosagent.Response{
-						Type:          mesosagent.Response_WAIT_CONTAINER,
-						WaitContainer: &mesosagent.Response_WaitContainer{ExitStatus: &status},
-					}
+				return a.waitFor(w, r, id, func(n *nested) *mesosagent.Response {
+					out := &mesosagent.Response_WaitContainer{ExitStatus: &n.status}
+					out.State, out.Reason, out.Limitation, out.Message = n.why()
+					return &mesosagent.Response{Type: mesosagent.Response_WAIT_CONTAINER, WaitContainer: out}
 				})
 			})
 	case mesosagent.Call_LAUNCH_CONTAINER:
@@ -113,7 +112,7 @@ func (a *Agent) findNested(id mesos.ContainerID) *nested {
 }
 
 // waitFor answers with a container's end once it has come.
-func (a *Agent) waitFor(w http.ResponseWriter, r *http.Request, id mesos.ContainerID, response func(status int32) *mesosagent.Response) error {
+func (a *Agent) waitFor(w http.ResponseWriter, r *http.Request, id mesos.ContainerID, response func(n *nested) *mesosagent.Response) error {
 	media, err := wire.Accept(r)
 	if err != nil {
 		return err
@@ -130,12 +129,21 @@ func (a *Agent) waitFor(w http.ResponseWriter, r *http.Request, id mesos.Contain
 	case <-r.Context().Done():
 		return nil // nobody is there to be told
 	}
-	body, err := a.schema.Encode(media, response(n.status))
+	body, err := a.schema.Encode(media, response(n))
 	if err != nil {
 		return err
 	}
 	wire.WriteBody(w, r, string(media), body)
 	return nil
+}
+
+// why says for what a container was destroyed, all nil if it was not.
+func (n *nested) why() (*mesos.TaskState, *mesos.TaskStatus_Reason, *mesos.TaskResourceLimitation, *string) {
+	l := n.limitation
+	if l == nil {
+		return nil, nil, nil, nil
+	}
+	return mesos.TASK_FAILED.Enum(), l.Reason.Enum(), &mesos.TaskResourceLimitation{Resources: l.Resources}, &l.Message
 }
 
 // findExecutor returns an executor's container that runs, or nil.

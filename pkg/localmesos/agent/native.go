@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
@@ -154,27 +155,27 @@ func (r *nativeProcess) run(p native.Process) {
 		var failed *native.LaunchError
 		if errors.As(err, &failed) && failed.Made {
 			time.Sleep(destroyPause)
-			h.post(func() { p.Ended(syscall.WaitStatus(syscall.SIGKILL)) })
+			h.post(func() { p.Ended(syscall.WaitStatus(syscall.SIGKILL), nil) })
 		}
 		return
 	}
-	end := func(status syscall.WaitStatus) {
+	end := func(status syscall.WaitStatus, why *core.Limitation) {
 		if r.whole {
 			h.agent.core.NestedExited(h.worker.id(), p.Container)
 		}
-		p.Ended(status)
+		p.Ended(status, why)
 	}
 	fail := func(text string, status int) {
 		fmt.Fprintln(r.spec.Stderr, text)
 		h.post(func() { p.Started(0, nil) })
 		time.Sleep(destroyPause)
-		h.post(func() { end(syscall.WaitStatus(status)) })
+		h.post(func() { end(syscall.WaitStatus(status), nil) })
 	}
 	if text := noCommand(&p.Command); text != "" {
 		fail(text, 1<<8)
 		return
 	}
-	process, err := h.container.Exec(r.spec, r.whole)
+	process, err := r.start(&p)
 	var notExecuted *container.NotExecutedError
 	if errors.As(err, &notExecuted) {
 		status := 1 << 8
@@ -189,7 +190,7 @@ func (r *nativeProcess) run(p native.Process) {
 	}
 	if r.whole {
 		id := mesos.ContainerID{Value: p.Container, Parent: &mesos.ContainerID{Value: h.worker.id()}}
-		h.agent.runsNested(id, core.LimitsOf(p.Resources, nil, h.agent.options.CgroupsEnableCFS), r.spec, process)
+		h.agent.runsNested(id, r.spec, process)
 	}
 	h.post(func() {
 		if r.whole {
@@ -215,7 +216,15 @@ func (r *nativeProcess) run(p native.Process) {
 	if h.container.Ending() {
 		return
 	}
-	h.post(func() { end(status) })
+	h.post(func() { end(status, process.Limitation()) })
+}
+
+// start starts the process in the container that it belongs in.
+func (r *nativeProcess) start(p *native.Process) (*container.Process, error) {
+	if !r.whole {
+		return r.host.container.Exec(r.spec, false)
+	}
+	return r.host.container.Nest(r.spec, ownCgroups(p.Info))
 }
 
 // reapInterval is how often a real command executor looks whether its task's
@@ -242,7 +251,7 @@ func reason(err error) string {
 // and URIs of its own. The function that it returns is called in any case.
 func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 	h := r.host
-	r.spec = container.Spec{Dir: h.dir, Credential: h.owner.Credential, Stdout: h.stdout, Stderr: h.stderr}
+	r.spec = container.Spec{ID: p.Container, Dir: h.dir, Credential: h.owner.Credential, Stdout: h.stdout, Stderr: h.stderr}
 	setCommand(&r.spec, &p.Command)
 	own := map[string]string{"MESOS_ALLOCATION_ROLE": p.Role}
 	if p.Container == "" {
@@ -252,11 +261,15 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 		r.spec.Env = withVariables(h.env, &p.Command, own)
 		return func() {}, nil
 	}
+	if text := unsupported(p.Info); text != "" {
+		return func() {}, &native.LaunchError{Text: text}
+	}
+	r.spec.Limits = core.LimitsOf(p.Resources, p.Limits, h.agent.options.CgroupsEnableCFS)
 	dir, owner, err := sandbox.Nested(h.dir, p.Container, p.Task.Value, p.Command.GetUser(), h.owner)
 	if err != nil {
 		return func() {}, &native.LaunchError{Text: err.Error()}
 	}
-	if err := linkVolumes(dir, h.dir, p.Volumes); err != nil {
+	if err := linkVolumes(dir, h.dir, p.Info.GetVolumes()); err != nil {
 		return func() {}, &native.LaunchError{Text: err.Error()}
 	}
 	stdout, stderr, err := sandbox.Logs(dir, owner)
@@ -273,11 +286,11 @@ func (r *nativeProcess) prepare(p native.Process) (done func(), err error) {
 	if err := h.agent.fetchAll(h.worker.ctx, h.worker.id()+"."+p.Container, p.Command.URIs, dir, owner, stderr); err != nil {
 		return done, &native.LaunchError{Text: err.Error(), Made: true}
 	}
-	if p.TTY == nil {
+	if p.Info.GetTTYInfo() == nil {
 		return done, nil
 	}
 	id := h.worker.id() + "." + p.Container
-	board, err := h.agent.connect(id, p.TTY, &r.spec, false)
+	board, err := h.agent.connect(id, p.Info.GetTTYInfo(), &r.spec, false)
 	if err != nil {
 		return done, &native.LaunchError{Text: err.Error(), Made: true}
 	}
@@ -316,14 +329,18 @@ func withVariables(env []string, command *mesos.CommandInfo, more map[string]str
 
 func (h *nativeHost) Check(c native.Check) {
 	of, _ := c.Of.(*nativeProcess)
+	var within *container.Process // nil means the executor's own container
+	if of != nil && of.whole {
+		within = of.process
+	}
 	h.work(func() {
-		n, err := h.check(c, of)
+		n, err := h.check(c, of, within)
 		h.post(func() { c.Done(n, err) })
 	})
 }
 
 // check carries out a check; it is not the loop's.
-func (h *nativeHost) check(c native.Check, of *nativeProcess) (int, error) {
+func (h *nativeHost) check(c native.Check, of *nativeProcess, within *container.Process) (int, error) {
 	ctx := h.worker.ctx
 	if c.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -332,7 +349,7 @@ func (h *nativeHost) check(c native.Check, of *nativeProcess) (int, error) {
 	}
 	switch {
 	case c.Command != nil && of != nil:
-		return h.checkCommand(ctx, c, of)
+		return h.checkCommand(ctx, c, of, within)
 	case c.URL != "":
 		return checkURL(ctx, c)
 	}
@@ -347,7 +364,7 @@ func (h *nativeHost) check(c native.Check, of *nativeProcess) (int, error) {
 	return 0, nil
 }
 
-func (h *nativeHost) checkCommand(ctx context.Context, c native.Check, of *nativeProcess) (int, error) {
+func (h *nativeHost) checkCommand(ctx context.Context, c native.Check, of *nativeProcess, within *container.Process) (int, error) {
 	spec := of.spec
 	spec.Env = withVariables(spec.Env, c.Command, nil)
 	setCommand(&spec, c.Command)
@@ -362,7 +379,7 @@ func (h *nativeHost) checkCommand(ctx context.Context, c native.Check, of *nativ
 		defer null.Close()
 		spec.Stdout, spec.Stderr = null, null
 	}
-	process, err := h.container.Exec(spec, true)
+	process, err := h.checkProcess(spec, within)
 	if err != nil {
 		return 0, fmt.Errorf("failed to create subprocess: %w", err)
 	}
@@ -375,6 +392,16 @@ func (h *nativeHost) checkCommand(ctx context.Context, c native.Check, of *nativ
 		return 0, errors.New("command " + native.Explain(status))
 	}
 	return status.ExitStatus(), nil
+}
+
+// checkProcess starts a check's command: of a nested container's task, in one
+// within it.
+func (h *nativeHost) checkProcess(spec container.Spec, within *container.Process) (*container.Process, error) {
+	if within == nil {
+		return h.container.Exec(spec, true)
+	}
+	spec.ID = "check-" + uuid.NewString()
+	return within.Nest(spec)
 }
 
 // checkURL asks as curl -L -k does.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,25 +19,35 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// nested is a container that no executor has asked the agent for, mostly one
-// within another. It is remembered until its executor's is gone or somebody
+// nested is a container that the API may name, mostly one within another. It is remembered until its executor's is gone or somebody
 // removes it, so that its end can be asked for.
 type nested struct {
 	id mesos.ContainerID
 	// What follows is set before ready is closed.
 	ready   chan struct{}
 	spec    container.Spec
+	owner   sandbox.Owner
 	own     string        // the sandbox that is its own; empty for none
 	process running       // nil if none could be started
-	limits  *core.Limits  // what was asked for it, or nil if nothing was
 	ended   chan struct{} // closed when it has ended
-	status  int32         // its wait status, set before
+	// What follows is set before ended is closed.
+	status     int32            // its wait status
+	limitation *core.Limitation // why it was destroyed, if it used too much
+	// ctx ends with a standalone container, by cancel; both are nil for others.
+	ctx    context.Context
+	cancel context.CancelFunc
 }
 
 // running is the process of a container.
 type running interface {
 	PID() int
 	Signal(s syscall.Signal, tree bool)
+}
+
+// end says that a standalone container has ended.
+func (n *nested) end() {
+	close(n.ended)
+	n.cancel()
 }
 
 // lives says whether a container runs.
@@ -104,7 +115,7 @@ func (a *Agent) session(w http.ResponseWriter, r *http.Request, id mesos.Contain
 	if err != nil {
 		return err
 	}
-	board, err := a.launchNested(id, command, info, true)
+	board, err := a.launchNested(id, command, info, core.Limits{}, true)
 	if err != nil {
 		return err
 	}
@@ -118,14 +129,28 @@ func (a *Agent) session(w http.ResponseWriter, r *http.Request, id mesos.Contain
 
 // place is where a nested container goes.
 type place struct {
-	worker *worker
-	parent *nested // nil for the executor's own container
+	parent *nested // which may be an executor's container
 	made   *nested
+	// ctx ends with the outermost container, whose user owns what nobody else
+	// does.
+	ctx   context.Context
+	owner sandbox.Owner
+}
+
+// start starts a process in it; own says that it has limits of its own.
+func (p place) start(spec container.Spec, own bool) (*container.Process, error) {
+	switch parent := p.parent.process.(type) {
+	case signaled:
+		return parent.Nest(spec, own)
+	case *container.Process:
+		return parent.Nest(spec)
+	}
+	return nil, container.ErrEnded
 }
 
 // launchNested starts a container within another. A session's shares its parent's
 // sandbox and environment, and always has a switchboard.
-func (a *Agent) launchNested(id mesos.ContainerID, command *mesos.CommandInfo, info *mesos.ContainerInfo, session bool) (*switchboard.Switchboard, error) {
+func (a *Agent) launchNested(id mesos.ContainerID, command *mesos.CommandInfo, info *mesos.ContainerInfo, limits core.Limits, session bool) (*switchboard.Switchboard, error) {
 	p, err := a.reserve(id)
 	if err != nil {
 		return nil, err
@@ -133,10 +158,12 @@ func (a *Agent) launchNested(id mesos.ContainerID, command *mesos.CommandInfo, i
 	if command == nil {
 		command = &mesos.CommandInfo{}
 	}
-	if p.parent != nil {
-		<-p.parent.ready
+	own := ownCgroups(info)
+	spec, closeLogs, err := container.Spec{}, func() {}, a.refusedNested(info, limits, own)
+	if err == nil {
+		spec, closeLogs, err = a.nestedSpec(p, id, command, info, session)
+		spec.ID, spec.Limits = id.Value, limits
 	}
-	spec, closeLogs, err := a.nestedSpec(p, id, command, info, session)
 	var board *switchboard.Switchboard
 	if err == nil && (session || info.GetTTYInfo() != nil) {
 		if board, err = a.connect(dotted(id), info.GetTTYInfo(), &spec, session); err == nil {
@@ -148,7 +175,7 @@ func (a *Agent) launchNested(id mesos.ContainerID, command *mesos.CommandInfo, i
 		}
 	}
 	if err == nil {
-		err = a.startNested(p, spec, closeLogs)
+		err = a.startNested(p, spec, own, closeLogs)
 	} else {
 		closeLogs()
 	}
@@ -169,10 +196,20 @@ func (a *Agent) reserve(id mesos.ContainerID) (place, error) {
 		if a.nested[name] != nil {
 			return &wire.Error{Status: http.StatusAccepted}
 		}
-		p.worker, p.parent = a.containers[root(id)], a.nested[parent]
-		if p.worker == nil || p.worker.running == nil || (id.Parent.Parent != nil && (p.parent == nil || !p.parent.lives())) {
+		top := a.nested[root(id)]
+		if w := a.containers[root(id)]; w != nil {
+			top, p.ctx = &w.self, w.ctx
+		} else if top != nil {
+			p.ctx = top.ctx
+		}
+		p.parent = top
+		if id.Parent.Parent != nil {
+			p.parent = a.nested[parent]
+		}
+		if top == nil || !top.lives() || p.parent == nil || !p.parent.lives() {
 			return wire.BadRequest("Parent container %s does not exist", parent)
 		}
+		p.owner = top.owner
 		p.made = &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{})}
 		a.nested[name] = p.made
 		return nil
@@ -190,10 +227,7 @@ func (a *Agent) reserve(id mesos.ContainerID) (place, error) {
 // returns is called in any case, when nothing uses the files any more.
 func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.CommandInfo, info *mesos.ContainerInfo, session bool) (s container.Spec, done func(), err error) {
 	done = func() {}
-	dir, env, owner := a.sandboxPath(p.worker.launch).Dir(), p.worker.env, p.worker.owner
-	if p.parent != nil {
-		dir, env = p.parent.spec.Dir, p.parent.spec.Env
-	}
+	dir, env, owner := p.parent.spec.Dir, p.parent.spec.Env, p.owner
 	if session {
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		if err != nil {
@@ -225,14 +259,14 @@ func (a *Agent) nestedSpec(p place, id mesos.ContainerID, command *mesos.Command
 		"MESOS_CONTAINER_IP": a.ip, "MESOS_SANDBOX": dir,
 	})
 	setCommand(&s, command)
-	return s, done, a.fetchAll(p.worker.ctx, dotted(id), command.URIs, dir, owner, stderr)
+	return s, done, a.fetchAll(p.ctx, dotted(id), command.URIs, dir, owner, stderr)
 }
 
 // startNested starts a nested container's process; done is called at its end.
-func (a *Agent) startNested(p place, spec container.Spec, done func()) error {
+func (a *Agent) startNested(p place, spec container.Spec, own bool, done func()) error {
 	n := p.made
 	n.spec = spec
-	process, err := p.worker.running.Exec(spec, true)
+	process, err := p.start(spec, own)
 	var notExecuted *container.NotExecutedError
 	if errors.As(err, &notExecuted) {
 		// A real agent's launch helper finds out.
@@ -251,6 +285,7 @@ func (a *Agent) startNested(p place, spec container.Spec, done func()) error {
 	close(n.ready)
 	go func() {
 		n.status = int32(process.Wait())
+		n.limitation = process.Limitation()
 		done()
 		close(n.ended)
 	}()
@@ -258,21 +293,40 @@ func (a *Agent) startNested(p place, spec container.Spec, done func()) error {
 }
 
 // runsNested makes a container of the default executor one that the API knows.
-func (a *Agent) runsNested(id mesos.ContainerID, limits core.Limits, spec container.Spec, process *container.Process) {
-	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{}), spec: spec, own: spec.Dir, process: process, limits: &limits}
+func (a *Agent) runsNested(id mesos.ContainerID, spec container.Spec, process *container.Process) {
+	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{}), spec: spec, own: spec.Dir, process: process}
 	close(n.ready)
 	a.inputs.post(func(time.Time) { a.nested[dotted(id)] = n })
 	go func() {
 		n.status = int32(process.Wait())
+		n.limitation = process.Limitation()
 		close(n.ended)
 	}()
 }
 
-// forgetNested is called when an executor's container is gone.
-func (a *Agent) forgetNested(executor string) {
+// ownCgroups says whether a nested container has limits of its own.
+func ownCgroups(info *mesos.ContainerInfo) bool {
+	linux := info.GetLinuxInfo()
+	return linux != nil && linux.ShareCgroups != nil && !*linux.ShareCgroups
+}
+
+// refusedNested says why a nested container cannot be as it is described.
+func (a *Agent) refusedNested(info *mesos.ContainerInfo, limits core.Limits, own bool) error {
+	text := unsupported(info)
+	if text == "" && own {
+		text = a.lacking(limits)
+	}
+	if text != "" {
+		return errors.New(text)
+	}
+	return nil
+}
+
+// forgetNested is called when an outermost container is gone.
+func (a *Agent) forgetNested(top string) {
 	a.inputs.post(func(time.Time) {
 		for id := range a.nested {
-			if strings.HasPrefix(id, executor+".") {
+			if strings.HasPrefix(id, top+".") {
 				delete(a.nested, id)
 			}
 		}

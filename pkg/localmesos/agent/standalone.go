@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,7 +29,7 @@ func (a *Agent) launchContainer(w http.ResponseWriter, id mesos.ContainerID, c *
 		if err := a.launchStandalone(id, c); err != nil {
 			return err
 		}
-	} else if _, err := a.launchNested(id, c.Command, c.Container, false); err != nil {
+	} else if _, err := a.launchNested(id, c.Command, c.Container, core.LimitsOf(c.Resources, c.Limits, a.options.CgroupsEnableCFS), false); err != nil {
 		return err
 	}
 	wire.WriteEmpty(w, http.StatusOK)
@@ -65,7 +66,8 @@ func invalidLaunch(c *mesosagent.Call_LaunchContainer) string {
 
 // launchStandalone starts a container that belongs to no executor.
 func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_LaunchContainer) error {
-	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{}), ctx: ctx, cancel: cancel}
 	refused, ok := ask(a, func(time.Time) *wire.Error {
 		switch {
 		case a.stopping:
@@ -79,8 +81,10 @@ func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_Launch
 	})
 	switch {
 	case !ok:
+		cancel()
 		return wire.Unavailable("Agent has not finished recovery")
 	case refused != nil:
+		cancel()
 		return refused
 	}
 	err := a.startStandalone(n, c)
@@ -88,7 +92,7 @@ func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_Launch
 		a.workers.Done()
 		a.inputs.post(func(time.Time) { delete(a.nested, id.Value) })
 		close(n.ready)
-		close(n.ended)
+		n.end()
 	}
 	return err
 }
@@ -130,7 +134,11 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 		}),
 	}
 	setCommand(&spec, command)
-	n.spec, n.own, n.limits = spec, dir, &limits
+	n.spec, n.own, n.owner = spec, dir, owner
+	if err := a.fetchAll(n.ctx, n.id.Value, command.URIs, dir, owner, stderr); err != nil {
+		done()
+		return wire.BadRequest("%s", err)
+	}
 	ran, err := a.runtime.Start(spec)
 	var notExecuted *container.NotExecutedError
 	if errors.As(err, &notExecuted) {
@@ -138,7 +146,7 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 		fmt.Fprintf(stderr, "Failed to execute '%s': %s\n", spec.Path, reason(notExecuted))
 		n.status = int32(container.StatusNotExecuted)
 		close(n.ready)
-		close(n.ended)
+		n.end()
 		done()
 		a.workers.Done()
 		return nil
@@ -154,14 +162,15 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 	}
 	go func() {
 		defer a.workers.Done()
-		status, _, err := ran.Wait()
+		status, limitation, err := ran.Wait()
 		done()
 		if err != nil {
 			a.destroyErrors.Add(1)
 			a.log.WithError(err).WithField("container", n.id.Value).Error("cannot remove a container")
 		}
-		n.status = int32(status)
-		close(n.ended)
+		n.status, n.limitation = int32(status), limitation
+		a.forgetNested(n.id.Value)
+		n.end()
 	}()
 	return nil
 }
@@ -238,7 +247,7 @@ func (a *Agent) describeNested(n *nested) mesosagent.Response_GetContainers_Cont
 	pid, usage := uint32(n.process.PID()), mesos.ResourceStatistics{}
 	if s, ok := n.process.(signaled); ok {
 		usage, _ = s.Usage() // without it, the time alone is told
-	} else if l := n.limits; l != nil {
+	} else if l := n.spec.Limits; l != (core.Limits{}) {
 		const least, megabyte = 32, 1 << 20
 		bytes := uint64(max(l.MemMB, least) * megabyte)
 		usage.CPUsSoftLimit, usage.MemLimitBytes, usage.MemSoftLimitBytes = &l.CPUs, &bytes, &bytes

@@ -80,7 +80,7 @@ func (w *worker) run() {
 	w.agent.files.Attach(path.Latest(), path.Dir())
 	w.agent.files.Attach(path.Virtual(), path.Dir())
 	end := w.runIn(path.Dir(), owner)
-	w.self.status = end.Status
+	w.self.status, w.self.limitation = end.Status, end.Limitation
 	close(w.self.ended)
 	w.limits.close()
 	w.agent.forgetNested(w.id())
@@ -107,6 +107,9 @@ func (w *worker) failed(text string, status int32) core.Ending {
 
 // runIn fetches into the sandbox and runs the executor there.
 func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
+	if c := w.launch.Executor.Container; c != nil && c.GetType() == mesos.ContainerInfo_DOCKER {
+		return core.Ending{Status: int32(container.StatusNone), Unknown: true}
+	}
 	stdout, stderr, err := sandbox.Logs(dir, owner)
 	if err != nil {
 		return w.failed(err.Error(), int32(container.StatusNone))
@@ -168,6 +171,9 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 // unsupported says why a container cannot be as it is described, in the words of
 // a real agent that is not configured for it; or nothing.
 func unsupported(c *mesos.ContainerInfo) string {
+	if image := c.GetMesos().GetImage(); image != nil {
+		return "Unsupported container image type: " + image.GetType().String()
+	}
 	for _, network := range c.GetNetworkInfos() {
 		if network.GetName() != "" {
 			return fmt.Sprintf("Unknown CNI network '%s'", network.GetName())
@@ -221,6 +227,7 @@ func (w *worker) watch(c *container.Container, dir string, owner sandbox.Owner) 
 	pid := c.PID()
 	w.report(func(time.Time) {
 		w.running, w.self.process = c, signaled{c}
+		w.self.spec, w.self.owner = container.Spec{Dir: dir, Env: w.env}, owner
 		close(w.self.ready)
 		w.agent.core.Launched(w.id(), pid)
 		if w.native != nil {

@@ -82,7 +82,7 @@ func (r *Runtime) Start(spec Spec) (*Container, error) {
 	if c.members, err = c.prepare(spec); err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
-	c.command, err = start(spec.command, c.members, r.options.Logger)
+	c.command, err = start(spec.command, r.options.Logger, c.groups()...)
 	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
@@ -141,23 +141,13 @@ func (c *Container) prepare(spec Spec) (processes *cgroup.Group, err error) {
 	}
 	processes = c.group
 	if r.host.Version == cgroup.V2 {
-		processes, err = r.host.Create(path.Join(r.root, spec.ID, "leaf"), controllers...)
+		processes, err = r.host.Create(path.Join(r.root, spec.ID, leaf), controllers...)
 		if err != nil {
 			return nil, err
 		}
 	}
-	// The executor may make cgroups of its own below, but not touch the
-	// limits: it owns the directories and none of the files. The freezer is
-	// the launcher's, which gives nothing away.
-	if spec.Credential != nil {
-		for _, d := range processes.Dirs() {
-			if len(d.Controllers) == 1 && d.Controllers[0] == "freezer" {
-				continue
-			}
-			if err := os.Chown(d.Path, int(spec.Credential.Uid), int(spec.Credential.Gid)); err != nil {
-				return nil, fmt.Errorf("cannot give cgroup %s to the executor's user: %w", d.Path, err)
-			}
-		}
+	if err := giveTo(spec.Credential, processes); err != nil {
+		return nil, err
 	}
 	c.oom, err = watchOOM(c.group, c.outOfMemory)
 	if err != nil {
@@ -173,6 +163,32 @@ func (c *Container) prepare(spec Spec) (processes *cgroup.Group, err error) {
 		return nil, err
 	}
 	return processes, nil
+}
+
+// groups are those that a process of the executor belongs in.
+func (c *Container) groups() []*cgroup.Group {
+	if c.members == nil {
+		return nil
+	}
+	return []*cgroup.Group{c.members}
+}
+
+// giveTo lets a container's user make cgroups of their own below, but not touch
+// the limits: they own the directories and none of the files. The freezer is the
+// launcher's, which gives nothing away.
+func giveTo(user *syscall.Credential, group *cgroup.Group) error {
+	if user == nil {
+		return nil
+	}
+	for _, d := range group.Dirs() {
+		if len(d.Controllers) == 1 && d.Controllers[0] == freezer {
+			continue
+		}
+		if err := os.Chown(d.Path, int(user.Uid), int(user.Gid)); err != nil {
+			return fmt.Errorf("cannot give cgroup %s to the container's user: %w", d.Path, err)
+		}
+	}
+	return nil
 }
 
 // PID returns the executor's process ID.
@@ -200,8 +216,19 @@ func (c *Container) set(l core.Limits, first bool) error {
 	if c.group == nil {
 		return nil
 	}
-	for _, v := range c.runtime.values(l, first, c.hardMB) {
-		err := c.group.Set(v)
+	if err := setAll(c.group, c.runtime.values(l, first, c.hardMB)); err != nil {
+		return err
+	}
+	if hard := hardMemory(l); first || hard > c.hardMB {
+		c.hardMB = hard
+	}
+	return nil
+}
+
+// setAll writes limits into a group's files.
+func setAll(group *cgroup.Group, values []cgroup.Value) error {
+	for _, v := range values {
+		err := group.Set(v)
 		var absent *cgroup.AbsentError
 		if errors.As(err, &absent) {
 			continue // the machine has no such controller, and so no such isolator
@@ -209,9 +236,6 @@ func (c *Container) set(l core.Limits, first bool) error {
 		if err != nil {
 			return refused(v.File, err)
 		}
-	}
-	if hard := hardMemory(l); first || hard > c.hardMB {
-		c.hardMB = hard
 	}
 	return nil
 }

@@ -149,13 +149,17 @@ func (c *Container) outOfMemory(dir string) {
 		c.mu.Unlock()
 		return
 	}
-	if c.runtime.host.Version == cgroup.V2 {
-		c.limitation = limitationV2(dir)
-	} else {
-		c.limitation = limitationV1(dir)
-	}
+	c.limitation = c.runtime.memoryLimitation(dir)
 	c.mu.Unlock()
 	c.Destroy()
+}
+
+// memoryLimitation says what a container has used of the memory of a cgroup.
+func (r *Runtime) memoryLimitation(dir string) *core.Limitation {
+	if r.host.Version == cgroup.V2 {
+		return limitationV2(dir)
+	}
+	return limitationV1(dir)
 }
 
 func limitationV1(dir string) *core.Limitation {

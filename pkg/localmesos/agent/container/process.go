@@ -18,29 +18,40 @@ type Process struct {
 	command   *exec.Cmd
 	// whole says that what the process leaves behind is killed with it.
 	whole bool
+	nest  *nest // nil unless it is a nested container with cgroups
 	done  chan struct{}
 }
 
 // Exec starts another process in the container, which ends with it at the
-// latest. Of the spec, ID and Limits have no meaning. With whole, the process is
-// a nested container: what it leaves behind ends with it.
+// latest. Of the spec, ID and Limits have no meaning. With whole, what the process
+// leaves behind ends with it.
 func (c *Container) Exec(spec Spec, whole bool) (*Process, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.exec(spec, whole)
+}
+
+// exec is Exec; the caller holds mu.
+func (c *Container) exec(spec Spec, whole bool) (*Process, error) {
 	if c.destroyed {
 		return nil, ErrEnded
 	}
-	command, err := start(spec.command, c.members, c.runtime.options.Logger)
+	command, err := start(spec.command, c.runtime.options.Logger, c.groups()...)
 	if err != nil {
 		return nil, err
 	}
 	p := &Process{container: c, command: command, whole: whole, done: make(chan struct{})}
+	c.add(p)
+	return p, nil
+}
+
+// add has a process that was started looked after; the caller holds mu.
+func (c *Container) add(p *Process) {
 	if c.children == nil {
 		c.children = map[*Process]struct{}{}
 	}
 	c.children[p] = struct{}{}
 	go p.wait()
-	return p, nil
 }
 
 // wait reaps the process. Its session is killed before, while its process ID
@@ -53,9 +64,16 @@ func (p *Process) wait() {
 			break
 		}
 	}
-	if p.whole {
+	if p.whole && p.nest == nil {
 		killSession(p.PID())
 	}
+	p.reap()
+	if p.nest != nil {
+		p.end()
+	}
+}
+
+func (p *Process) reap() {
 	c := p.container
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,10 +85,11 @@ func (p *Process) wait() {
 // PID returns the process ID.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Wait waits until the process has ended.
+// Wait waits until the process has ended, and with it what it has left behind in
+// its nested container.
 func (p *Process) Wait() syscall.WaitStatus {
 	<-p.done
-	return p.command.ProcessState.Sys().(syscall.WaitStatus)
+	return p.status(p.command.ProcessState.Sys().(syscall.WaitStatus))
 }
 
 // Signal sends a signal to the process, or to the tree of all that came of it:
@@ -81,6 +100,10 @@ func (p *Process) Signal(s syscall.Signal, tree bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, lives := c.children[p]; !lives {
+		return
+	}
+	if tree && s == syscall.SIGKILL && p.nest != nil {
+		p.destroy()
 		return
 	}
 	pids := []int{p.PID()}

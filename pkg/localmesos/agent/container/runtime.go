@@ -23,7 +23,14 @@ const DestroyTimeout = time.Minute
 
 // controllers are those that a container is made in: what the launcher and the
 // cgroups/cpu, cgroups/mem and cgroups/pids isolators of a real agent use.
-var controllers = []string{"cpu", "cpuacct", "memory", "pids", "freezer"}
+var controllers = []string{"cpu", "cpuacct", "memory", "pids", freezer}
+
+const (
+	freezer = "freezer"
+	// leaf is where the processes of a container are on cgroup v2, below what
+	// has its limits.
+	leaf = "leaf"
+)
 
 // Options are what a Runtime is made of.
 type Options struct {

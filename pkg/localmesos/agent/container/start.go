@@ -22,17 +22,18 @@ type NotExecutedError struct{ Err error }
 func (e *NotExecutedError) Error() string { return "cannot start the executor: " + e.Err.Error() }
 func (e *NotExecutedError) Unwrap() error { return e.Err }
 
-// start starts a command in the group, if there is one.
+// start starts a command in the groups, if there are any. On v2 there is one at
+// most.
 //
 // On v2 the kernel puts it there as it is born. On v1 it is traced until its
 // exec is done, moved while it stands at the first instruction of its program,
 // and let go.
-func start(command func() *exec.Cmd, group *cgroup.Group, log logrus.FieldLogger) (*exec.Cmd, error) {
+func start(command func() *exec.Cmd, log logrus.FieldLogger, groups ...*cgroup.Group) (*exec.Cmd, error) {
 	cmd := command()
-	if group == nil {
+	if len(groups) == 0 {
 		return cmd, wrapStart(cmd.Start())
 	}
-	release, born, err := group.Prepare(cmd.SysProcAttr)
+	release, born, err := groups[0].Prepare(cmd.SysProcAttr)
 	if err != nil {
 		return nil, err
 	}
@@ -47,15 +48,15 @@ func start(command func() *exec.Cmd, group *cgroup.Group, log logrus.FieldLogger
 	err = cmd.Start()
 	if errors.Is(err, syscall.EPERM) {
 		log.Warn("tracing is forbidden here: an executor runs some instructions outside its cgroup")
-		return startAndMove(command(), group)
+		return startAndMove(command(), groups)
 	}
 	if err != nil {
 		return nil, wrapStart(err)
 	}
-	return cmd, placeTraced(cmd, group)
+	return cmd, placeTraced(cmd, groups)
 }
 
-func placeTraced(cmd *exec.Cmd, group *cgroup.Group) error {
+func placeTraced(cmd *exec.Cmd, groups []*cgroup.Group) error {
 	pid := cmd.Process.Pid
 	var ws unix.WaitStatus
 	for {
@@ -71,7 +72,7 @@ func placeTraced(cmd *exec.Cmd, group *cgroup.Group) error {
 	if !ws.Stopped() {
 		return fmt.Errorf("the executor ended before its first instruction: wait status %d", uint32(ws))
 	}
-	if err := group.Add(pid); err != nil {
+	if err := join(pid, groups); err != nil {
 		return errors.Join(err, end(cmd))
 	}
 	if err := unix.PtraceDetach(pid); err != nil {
@@ -80,12 +81,22 @@ func placeTraced(cmd *exec.Cmd, group *cgroup.Group) error {
 	return nil
 }
 
+// join moves a process into the groups, one after the other.
+func join(pid int, groups []*cgroup.Group) error {
+	for _, g := range groups {
+		if err := g.Add(pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // startAndMove is for machines that forbid tracing.
-func startAndMove(cmd *exec.Cmd, group *cgroup.Group) (*exec.Cmd, error) {
+func startAndMove(cmd *exec.Cmd, groups []*cgroup.Group) (*exec.Cmd, error) {
 	if err := wrapStart(cmd.Start()); err != nil {
 		return nil, err
 	}
-	if err := group.Add(cmd.Process.Pid); err != nil {
+	if err := join(cmd.Process.Pid, groups); err != nil {
 		return nil, errors.Join(err, end(cmd))
 	}
 	return cmd, nil

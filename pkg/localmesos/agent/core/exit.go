@@ -14,6 +14,9 @@ type Ending struct {
 	// Limitation says that the container was destroyed because it used too
 	// much of something.
 	Limitation *Limitation
+	// Unknown says that no containerizer knows of the container, for none can
+	// make one like it.
+	Unknown bool
 }
 
 // Limitation explains a container that used too much.
@@ -79,6 +82,9 @@ func (c *Core) reportTasks(now time.Time, e *executorState, end Ending) {
 		state, reason = mesos.TASK_FAILED, end.Limitation.Reason
 		texts = append(texts, end.Limitation.Message)
 		limitation = &mesos.TaskResourceLimitation{Resources: end.Limitation.Resources}
+	}
+	if end.Unknown {
+		texts = append(texts, "Abnormal executor termination: unknown container")
 	}
 	if len(texts) == 0 {
 		texts = []string{"Executor terminated"}

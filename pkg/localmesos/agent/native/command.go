@@ -122,7 +122,7 @@ func (c *Command) launch(t mesos.TaskInfo) {
 	}
 	c.log(commandSource+":722", "Starting task %s", t.TaskID.Value)
 	p := Process{
-		Task: t.TaskID, Role: roleOf(&t), Started: c.started, Ended: c.ended,
+		Task: t.TaskID, Role: roleOf(&t), Started: c.started, Ended: func(status syscall.WaitStatus, _ *core.Limitation) { c.ended(status) },
 	}
 	if t.Command != nil {
 		p.Command = *t.Command

@@ -38,8 +38,9 @@ type child struct {
 	last                           mesos.TaskStatus
 	checks                         []*checker
 	stopTimeout                    func()
-	// end is how the process ended before all of its group was launched.
-	end *syscall.WaitStatus
+	// end is how the process has ended, and limitation why it was killed for it.
+	end        *syscall.WaitStatus
+	limitation *core.Limitation
 }
 
 // LaunchError says why a nested container was not launched.
@@ -176,10 +177,10 @@ func (g *Group) launch(tasks []mesos.TaskInfo) {
 	}
 	for _, c := range group {
 		p := Process{
-			Task: c.task.TaskID, Role: roleOf(&c.task), Resources: c.task.Resources, Container: c.container, TTY: c.task.Container.GetTTYInfo(), Volumes: c.task.Container.GetVolumes(),
+			Task: c.task.TaskID, Role: roleOf(&c.task), Resources: c.task.Resources, Limits: c.task.Limits, Container: c.container, Info: c.task.Container,
 			Started: func(_ int, err error) { g.answered(group, c, err) },
-			Ended: func(status syscall.WaitStatus) {
-				if c.end = &status; allAnswered(group) {
+			Ended: func(status syscall.WaitStatus, why *core.Limitation) {
+				if c.end, c.limitation = &status, why; allAnswered(group) {
 					g.ended(c)
 				}
 			},
@@ -282,6 +283,12 @@ func (g *Group) ended(c *child) {
 	s := g.statusOf(c, state)
 	if timedOut {
 		s.Reason = mesos.REASON_MAX_COMPLETION_TIME_REACHED.Enum()
+	}
+	if why := c.limitation; why != nil {
+		// What the agent says goes before what the executor has found out.
+		state, s.State, s.Reason = mesos.TASK_FAILED, mesos.TASK_FAILED.Enum(), why.Reason.Enum()
+		s.Limitation = &mesos.TaskResourceLimitation{Resources: why.Resources}
+		text += ": " + why.Message
 	}
 	suffix := ""
 	if text != "" {

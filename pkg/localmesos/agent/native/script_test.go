@@ -164,7 +164,9 @@ func (s *script) started(tasks ...string) {
 func (s *script) fails(task string, err error) { s.processes[task].Started(0, err) }
 
 // ended ends a process with a wait status.
-func (s *script) ended(task string, status int) { s.processes[task].Ended(syscall.WaitStatus(status)) }
+func (s *script) ended(task string, status int) {
+	s.processes[task].Ended(syscall.WaitStatus(status), nil)
+}
 
 func newScript(t testing.TB, start func(native.Settings, native.World) native.Executor) *script {
 	s := &script{TB: t, now: time.Unix(1000, 0), processes: map[string]*process{}, tasks: map[string]mesos.TaskID{}}

@@ -6,6 +6,8 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 )
 
 // Executor is an executor as its agent sees it.
@@ -50,20 +52,20 @@ type Process struct {
 	Command mesos.CommandInfo
 	// Role is what the task's resources are allocated to.
 	Role string
-	// Resources are the task's.
+	// Resources and Limits are the task's.
 	Resources []mesos.Resource
+	Limits    map[string]mesos.Value_Scalar
 	// Container is the nested container to run in, with a sandbox and files of
 	// its own; empty means that the process is the executor's child.
 	Container string
-	// Volumes are what a nested container's sandbox is to show.
-	Volumes []mesos.Volume
-	// TTY gives a nested container a terminal.
-	TTY *mesos.TTYInfo
+	// Info describes a nested container; nil is what is usual.
+	Info *mesos.ContainerInfo
 	// Started says that the process runs, or why it does not.
 	Started func(pid int, err error)
 	// Ended says how the process has ended, once it was started; also when a
-	// nested container was made for it and killed (LaunchError.Made).
-	Ended func(status syscall.WaitStatus)
+	// nested container was made for it and killed (LaunchError.Made). The
+	// limitation, if any, is why a nested container was killed.
+	Ended func(status syscall.WaitStatus, why *core.Limitation)
 }
 
 // Running is a process that was started, or is about to be.
