@@ -49,9 +49,10 @@ type Options struct {
 	// who may read the candidates learns it. May be empty.
 	Token string
 	// SessionTimeout is after how long of a leader's silence another takes over.
-	// ZooKeeper looks for sessions that are over once a tick, and so ends them up to
-	// a tick late: it is asked for four fifths of this time, which makes up for a tick
-	// of a fifth of it. ZooKeeper never grants less than two ticks, by default 4 s.
+	// ZooKeeper looks for sessions that are over once a tick, and the server of an
+	// ensemble that does so hears of them from the others with half a tick's delay:
+	// it is asked for three quarters of this time, so that it ends them about then
+	// where a tick is a fifth. It never grants less than two ticks, by default 4 s.
 	SessionTimeout time.Duration
 	Log            logrus.FieldLogger
 }
@@ -66,7 +67,7 @@ const (
 )
 
 // session is the time that ZooKeeper is asked for.
-func (o *Options) session() time.Duration { return o.SessionTimeout * 4 / 5 }
+func (o *Options) session() time.Duration { return o.SessionTimeout * 3 / 4 }
 
 // ErrLost ends a scheduler that led.
 var ErrLost = errors.New("this scheduler has lost its leadership, for ZooKeeper has not heard of it in time; another takes over. Start it again, to stand by")
