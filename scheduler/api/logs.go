@@ -182,6 +182,9 @@ func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, str
 	if err != nil {
 		return err
 	}
+	if req.GetTailLines() < 0 {
+		return refusedFields("there are no such lines", []jobspec.Problem{{Field: "tailLines", Reason: "must not be negative"}})
+	}
 	if s.server.opt.Sandboxes == nil {
 		return errNoSandboxes
 	}

@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/agentapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -157,9 +158,10 @@ func TestLogs(t *testing.T) {
 		{"no file", &tandemv1.ReadLogRequest{TaskId: "words.0.2.count", Path: "access.log"},
 			"not_found: there is no access.log of task words.0.2.count: it has not been made yet, or the agent has removed the sandbox\n"},
 		{"no task", &tandemv1.ReadLogRequest{TaskId: "words.0.7.count"}, "not_found: there is no task words.0.7.count, or not any more; did you mean words.0.2.count?\n"},
-		{"no task's name", &tandemv1.ReadLogRequest{TaskId: "words"}, "not_found: there is no task words, or not any more; did you mean one of the tasks of job /words?\n"},
+		{"no task's name", &tandemv1.ReadLogRequest{TaskId: "words"}, "not_found: there is no task words, or not any more; did you mean words.0.2.count?\n"},
 		{"no job", &tandemv1.ReadLogRequest{JobId: "/gone"}, "not_found: there is no job /gone\n"},
 		{"outside", &tandemv1.ReadLogRequest{JobId: "/words", Path: "../x"}, "invalid_argument: the path cannot be used: path: the path leads out of the task's directory\n"},
+		{"fewer lines than none", &tandemv1.ReadLogRequest{JobId: "/words", TailLines: proto.Int32(-1)}, "invalid_argument: there are no such lines: tailLines: must not be negative\n"},
 		{"neither", &tandemv1.ReadLogRequest{}, "invalid_argument: the request names no task or job, or both: taskId: one of taskId and jobId is required\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -86,11 +87,7 @@ func (s *Server) nearestJob(ctx context.Context, id string) string {
 func (s *Server) nearestTask(ctx context.Context, id string) string {
 	name, ok := state.ParseTaskName(id)
 	if !ok {
-		// What is taken for a task may be a job.
-		if n := s.nearestJob(ctx, "/"+strings.TrimPrefix(id, "/")); n != "" && n[1:] == strings.TrimPrefix(id, "/") {
-			return "one of the tasks of job " + n
-		}
-		return ""
+		return s.taskOf(ctx, id)
 	}
 	job, ok := s.opt.Reader.Job(name.Job)
 	if !ok || !shown(ctx, name.Job) {
@@ -115,6 +112,27 @@ func (s *Server) nearestTask(ctx context.Context, id string) string {
 		}
 	}
 	return cmp.Or(same, n.best)
+}
+
+// taskOf finds a task of what is no task's ID, but a job's, or that of an instance
+// as it stands in task IDs, such as payments_api.2.
+func (s *Server) taskOf(ctx context.Context, id string) string {
+	name, slot, _ := strings.Cut(strings.ReplaceAll(strings.TrimPrefix(id, "/"), "/", "_"), ".")
+	job := "/" + strings.ReplaceAll(name, "_", "/")
+	view, ok := s.opt.Reader.Job(job)
+	if !ok || !shown(ctx, job) {
+		return ""
+	}
+	slot, _, _ = strings.Cut(slot, ".")
+	for _, i := range view.GetInstances() {
+		if slot != "" && slot != strconv.Itoa(int(i.GetInstance().GetSlot())) || len(i.GetAttempts()) == 0 {
+			continue
+		}
+		for _, t := range i.GetAttempts()[0].GetTasks() {
+			return t.GetTaskId()
+		}
+	}
+	return ""
 }
 
 func (s *Server) nearestAgent(ctx context.Context, name string) string {

@@ -81,7 +81,10 @@ func TestWhatIsNotThereWasMeantToBe(t *testing.T) {
 		{"a task that is kept", "", kill("team_words.0.2.count")},
 		{"a task's job", "team_words.0.3.count", kill("team_wrods.0.3.count")},
 		{"a task's workload", "team_words.0.3.count", kill("team_words.0.3.coutn")},
-		{"a job for a task", "one of the tasks of job /other", kill("other")},
+		{"a job for a task", "team_words.0.3.count", kill("/team/words")},
+		{"an instance for a task", "team_words.0.3.count", kill("team_words.0")},
+		{"an instance that is not there", "", kill("team_words.7")},
+		{"a job without tasks", "", kill("other")},
 		{"a stream", "team_words.0.3.count", logs("team_words.0.9.count")},
 		{"a hostname", "agent1.example", func(ctx context.Context, c client) error {
 			_, err := c.DrainAgent(ctx, &tandemv1.DrainAgentRequest{Agent: "agnet1.example"})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func OpenState(ctx context.Context, where string, create bool, log logrus.FieldL
 		}
 		return openShared(ctx, u, create, log)
 	}
-	if _, err := os.Stat(where); err != nil && !create {
+	if _, err := os.Stat(filepath.Join(where, store.BoltFile)); err != nil && !create {
 		return nil, fmt.Errorf("cannot open the state: %w", err)
 	}
 	return store.OpenBolt(where)

@@ -109,6 +109,9 @@ func (b *board) applyAttempt(a *tandemv1.AttemptRecord) []event {
 	if before.GetAttempt() > a.GetAttempt() {
 		return nil
 	}
+	if a.GetEnded() != nil && a.GetAttempt() < b.instances[key].GetAttempt() && !b.complete {
+		return nil // It had ended before anybody looked.
+	}
 	b.attempts[key] = a
 	known := map[string]*tandemv1.TaskRecord{}
 	if before.GetAttempt() == a.GetAttempt() {
@@ -166,6 +169,19 @@ func (b *board) slots() []slot {
 	return slices.SortedFunc(maps.Keys(b.instances), func(x, y slot) int {
 		return cmp.Or(cmp.Compare(x.job, y.job), cmp.Compare(x.number, y.number))
 	})
+}
+
+// view returns a job of a board that follows one, as it was last.
+func (b *board) view(id string) *tandemv1.JobView {
+	view := &tandemv1.JobView{Job: b.jobs[id]}
+	for _, key := range b.slots() {
+		i := &tandemv1.InstanceView{Instance: b.instances[key]}
+		if a := b.attempts[key]; a != nil {
+			i.Attempts = append(i.Attempts, a)
+		}
+		view.Instances = append(view.Instances, i)
+	}
+	return view
 }
 
 // live returns the board as a table that fits on a screen.

@@ -84,7 +84,7 @@ func (c *client) await(ctx context.Context, sys *System, out output, id string, 
 	b, err := c.follow(ctx, id, d, func(b *board) bool { return b.outcome(id, version).done })
 	d.erase()
 	if ctx.Err() != nil {
-		return b, failed(exitInterrupted, "interrupted; job %s goes on", id)
+		return b, failed(exitInterrupted, "interrupted; job %s goes on, and tandem wait waits for it", id)
 	}
 	return b, err
 }

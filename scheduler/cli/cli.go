@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -184,11 +185,12 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	root.AddCommand(
 		newLocal(sys), newScheduler(sys),
 		newInit(sys), newConvert(sys), newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newInspect(sys), newHistory(sys), newStop(sys),
-		newPlan(sys), newExplain(sys), newScale(sys), newRestart(sys), newRollback(sys), newUpdate(sys), newRunNow(sys), newReconcile(sys),
+		newPlan(sys), newExplain(sys), newScale(sys), newRestart(sys), newRollback(sys), newUpdate(sys), newRunNow(sys), newReconcile(sys), newWait(sys),
 		newLogs(sys), newLs(sys), newEvents(sys), newAgents(sys), newDrain(sys), newVolume(sys), newFramework(sys), newState(sys),
 		newExec(sys), newExecutor(sys), newKill(sys), newSignal(sys), newStats(sys),
 		newContext(sys), newToken(sys), newVersion(sys),
 	)
+	nicknames(root)
 	completion(root)
 	refuseArgs(root)
 	completeArgs(root, sys)
@@ -201,21 +203,57 @@ func wrongFlag(err error) string {
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &wrong):
-		wanted := map[string]string{
-			"int": "a whole number", "int32": "a whole number", "int64": "a whole number",
-			"uint": "a whole number from 0 on", "uint32": "a whole number from 0 on", "uint64": "a whole number from 0 on",
-			"float64": "a number", "duration": "a time such as 90s or 10m", "bool": "true or false",
-		}[wrong.GetFlag().Value.Type()]
-		if wanted != "" {
-			return fmt.Sprintf("--%s: %q is not %s", wrong.GetFlag().Name, wrong.GetValue(), wanted)
-		}
-		return fmt.Sprintf("--%s: %s", wrong.GetFlag().Name, causeOf(err))
+		return fmt.Sprintf("--%s: %s", wrong.GetFlag().Name, wrongValue(wrong.GetFlag(), wrong.GetValue(), err))
 	case errors.As(err, &unknown) && strings.Trim(unknown.GetSpecifiedShortnames(), "0123456789") == "":
 		if number := unknown.GetSpecifiedShortnames(); number != "" {
 			return fmt.Sprintf("-%s is taken for a flag; there are no numbers below 0", number)
 		}
 	}
 	return err.Error()
+}
+
+// wrongValue says why a flag cannot have a value.
+func wrongValue(f *pflag.Flag, value string, err error) string {
+	wanted := map[string]string{
+		"int": "a whole number", "int32": "a whole number", "int64": "a whole number",
+		"uint": "a whole number from 0 on", "uint32": "a whole number from 0 on", "uint64": "a whole number from 0 on",
+		"float64": "a number", "duration": "a time such as 90s or 10m", "bool": "true or false",
+	}[f.Value.Type()]
+	if wanted == "" {
+		return causeOf(err).Error()
+	}
+	return fmt.Sprintf("%q is not %s", value, wanted)
+}
+
+// nicknames are what verbs are called elsewhere: by Marathon's, Nomad's, Aurora's
+// and Kubernetes's command lines, among others.
+func nicknames(root *cobra.Command) {
+	elsewhere := map[string][]string{
+		"run":       {"apply", "submit", "deploy", "create", "start", "up", "launch", "add"},
+		"list":      {"jobs", "apps", "get", "pods"},
+		"status":    {"ps", "show", "describe", "info", "tasks", "deployments", "deployment", "job", "queue"},
+		"stop":      {"delete", "destroy", "rm", "remove", "down", "suspend"},
+		"scale":     {"resize"},
+		"restart":   {"rollout", "recycle"},
+		"logs":      {"tail", "log"},
+		"exec":      {"ssh", "attach", "shell", "sh", "debug"},
+		"stats":     {"top", "usage"},
+		"ls":        {"fs", "files", "sandbox"},
+		"events":    {"watch", "monitor"},
+		"agents":    {"nodes", "node", "slaves", "slave"},
+		"drain":     {"cordon", "maintenance", "freeze"},
+		"run-now":   {"dispatch", "trigger", "force"},
+		"scheduler": {"server", "agent", "serve"},
+		"local":     {"dev", "minimesos"},
+		"context":   {"config", "login", "cluster"},
+		"convert":   {"migrate", "import"},
+		"validate":  {"lint", "check"},
+		"volume":    {"volumes"},
+		"framework": {"teardown"},
+	}
+	for _, cmd := range root.Commands() {
+		cmd.SuggestFor = elsewhere[cmd.Name()]
+	}
 }
 
 // refuseArgs words the refusal of a verb's arguments, and of the verbs below it.
@@ -256,6 +294,9 @@ func completion(root *cobra.Command) {
 func unknownCommand(root *cobra.Command, word string) error {
 	best, distance := "", 3
 	for _, cmd := range root.Commands() {
+		if slices.Contains(cmd.SuggestFor, word) {
+			return failed(exitUsage, "there is no command %q; here it is %q", word, cmd.CommandPath())
+		}
 		if d := levenshtein.ComputeDistance(word, cmd.Name()); d < distance && cmd.IsAvailableCommand() {
 			best, distance = cmd.Name(), d
 		}
@@ -280,7 +321,7 @@ func fromEnvironment(flags *pflag.FlagSet, getenv func(string) (string, bool)) e
 		}
 		if v, ok := getenv(variable(f.Name)); ok && v != "" {
 			if setErr := flags.Set(f.Name, v); setErr != nil {
-				err = failed(exitUsage, "%s=%q cannot be used: %s", variable(f.Name), v, causeOf(setErr))
+				err = failed(exitUsage, "%s: %s", variable(f.Name), wrongValue(f, v, setErr))
 			}
 		}
 	})

@@ -98,7 +98,7 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 		return core.Reply{Version: f.versions[id]}, nil
 	}
 	if old := f.jobs[id]; old != nil && !s.Force && 2*s.Job.GetInstances() < old.Job.Spec.GetInstances() {
-		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: fmt.Sprintf("of the %d instances of job %s that run, %d would end: force it",
+		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: fmt.Sprintf("of the %d instances of job %s that run, %d would end: force it (--force)",
 			old.Job.Spec.GetInstances(), id, old.Job.Spec.GetInstances()-s.Job.GetInstances())}
 	}
 	f.versions[id]++
@@ -544,7 +544,7 @@ func TestInterruptedWait(t *testing.T) {
 		return len(p), nil
 	})
 	sys.Stdin = strings.NewReader("{id: /slow, type: batch, workloads: [{name: sleep, cmd: sleep 1000}]}")
-	if status := cli.Run(ctx, []string{"run", "--wait", "-"}, sys); status != 130 || stderr.String() != "tandem: interrupted; job /slow goes on\n" {
+	if status := cli.Run(ctx, []string{"run", "--wait", "-"}, sys); status != 130 || stderr.String() != "tandem: interrupted; job /slow goes on, and tandem wait waits for it\n" {
 		t.Errorf("exit %d: %s", status, stderr)
 	}
 }

@@ -23,7 +23,7 @@ type completer func(ctx context.Context, c *client, args []string, prefix string
 
 // completers are what the words stand for by which verbs call their arguments.
 var completers = map[string]completer{
-	"JOB": completeJobs, "TASK": completeTasks, "AGENT": completeAgents, "ID": completeVolumes, "VERSION": completeVersions,
+	"JOB": completeJobs, "PATH": completeJobs, "TASK": completeTasks, "AGENT": completeAgents, "ID": completeVolumes, "VERSION": completeVersions,
 	"SIGNAL": completeSignals,
 }
 

@@ -13,23 +13,34 @@ import (
 func newList(sys *System) *cobra.Command {
 	var scheduler connection
 	var out output
+	var labels []string
 	cmd := &cobra.Command{
-		Use:   "list",
+		Use:   "list [PATH]",
 		Short: "List the jobs",
+		Long: `Lists the jobs: all of them, or the one of a path and those below it, and of these the ones that
+have all of the labels.`,
 		Example: `  tandem list
-  tandem list -o json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  tandem list /payments --label tier=web -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(scheduler)
 			if err != nil {
 				return err
 			}
-			res, err := c.ListJobs(cmd.Context(), &tandemv1.ListJobsRequest{})
+			req := &tandemv1.ListJobsRequest{Labels: labels}
+			if len(args) > 0 {
+				req.Below = jobID(args[0])
+			}
+			res, err := c.ListJobs(cmd.Context(), req)
 			if err != nil {
 				return c.explain(err)
 			}
 			if out != asText {
 				return out.print(sys.Stdout, res)
+			}
+			if len(res.GetJobs()) == 0 && (req.Below != "" || len(labels) > 0) {
+				fmt.Fprintln(sys.Stdout, "no such jobs; `tandem list` shows all")
+				return nil
 			}
 			printJobs(sys, res.GetJobs())
 			return nil
@@ -37,6 +48,7 @@ func newList(sys *System) *cobra.Command {
 	}
 	schedulerFlag(cmd, &scheduler)
 	out.flag(cmd)
+	cmd.Flags().StringArrayVar(&labels, "label", nil, "only jobs with this `label`: name=value, or name for any value; may be repeated")
 	return cmd
 }
 

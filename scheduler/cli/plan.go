@@ -13,8 +13,9 @@ func newPlan(sys *System) *cobra.Command {
 	var scheduler connection
 	var out output
 	cmd := &cobra.Command{
-		Use:   "plan FILE",
-		Short: "Show what submitting a job would change, and where it would fit",
+		Use:     "plan FILE",
+		Aliases: []string{"diff"},
+		Short:   "Show what submitting a job would change, and where it would fit",
 		Long: `Asks the scheduler what "tandem run" of the file would change, and where the instances
 that it would have more would find room. Nothing is changed. Its exit status is 0 for no
 change and 1 for changes.`,

@@ -12,8 +12,9 @@ import (
 func newRollback(sys *System) *cobra.Command {
 	var f change
 	cmd := &cobra.Command{
-		Use:   "rollback JOB [VERSION]",
-		Short: "Make an earlier version of a job its newest one",
+		Use:     "rollback JOB [VERSION]",
+		Aliases: []string{"revert"},
+		Short:   "Make an earlier version of a job its newest one",
 		Long: `Submits an earlier version of a job again, as a new version. Without a number it is the
 last good one before the current.`,
 		Example: `  tandem rollback /payments/api

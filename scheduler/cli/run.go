@@ -138,15 +138,7 @@ func printRun(sys *System, out output, id string, res *tandemv1.SubmitJobRespons
 		Job     json.RawMessage `json:"job,omitempty"`
 	}{ID: id, Version: res.GetVersion(), Changed: res.GetChanged()}
 	if b != nil {
-		view := &tandemv1.JobView{Job: b.jobs[id]}
-		for _, key := range b.slots() {
-			i := &tandemv1.InstanceView{Instance: b.instances[key]}
-			if a := b.attempts[key]; a != nil {
-				i.Attempts = append(i.Attempts, a)
-			}
-			view.Instances = append(view.Instances, i)
-		}
-		text, err := jsonOf(view)
+		text, err := jsonOf(b.view(id))
 		if err != nil {
 			return err
 		}

@@ -51,6 +51,10 @@ job until it is purged.`,
 			if out != asText {
 				return out.print(sys.Stdout, res)
 			}
+			if len(res.GetVolumes()) == 0 && req.GetJobId() != "" {
+				fmt.Fprintf(sys.Stdout, "there are no volumes of job %s\n", req.GetJobId())
+				return nil
+			}
 			printVolumes(sys, res.GetVolumes())
 			return nil
 		},

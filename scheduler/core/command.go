@@ -140,7 +140,7 @@ func (j *job) reduction(s *Submit) *Refused {
 	if 2*ending <= running {
 		return nil
 	}
-	return &Refused{Conflict, fmt.Sprintf("of the %d instances of job %s that run, %d would end, which are more than half: if that is meant, force it",
+	return &Refused{Conflict, fmt.Sprintf("of the %d instances of job %s that run, %d would end, which are more than half: if that is meant, force it (--force)",
 		running, j.id(), ending)}
 }
 

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -409,7 +410,7 @@ func (c *Core) findAgent(name string) (string, *Refused) {
 	case 1:
 		return ids[0], nil
 	default:
-		return "", &Refused{Conflict, fmt.Sprintf("%d agents have the hostname %s: give the ID of one of %v", len(ids), name, ids)}
+		return "", &Refused{Conflict, fmt.Sprintf("%d agents have the hostname %s: give the ID of one of them, %s", len(ids), name, strings.Join(ids, " or "))}
 	}
 }
 
