@@ -269,7 +269,7 @@ func TestLimitWithoutItsController(t *testing.T) {
 			t.Errorf("err = %v", err)
 		}
 		// Of each of these one version has no such thing.
-		s.Limits = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true}}, Unified: map[string]string{"memory.low": "0"}}
+		s.Limits = &specs.LinuxResources{Memory: &specs.LinuxMemory{Swappiness: ptr(uint64(7))}, Unified: map[string]string{"memory.low": "0"}}
 		if _, err := e.launcher.Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "; leave it out, or say limits.policy: prefer") {
 			t.Errorf("err = %v", err)
 		}

@@ -44,6 +44,21 @@ func devicesOnV1(t *testing.T) {
 		t.Errorf("the kernel allows %q", got)
 	}
 	hasNullOnly(t, g)
+	// A group below can be denied more, if that is said so that it can be had.
+	below, err := h.Create(filepath.Join(g.String(), "below"), "devices")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = below.Remove(context.Background()) })
+	if _, err := below.Limit(resources(t, `{"devices":[{"allow":false,"type":"b"}]}`), cgroup.Require); err == nil || !strings.Contains(err.Error(), "begin with {allow: false}") {
+		t.Errorf("rules that go out from a container that has all devices, in one that has not: %v", err)
+	}
+	if _, err := below.Limit(resources(t, `{"devices":[{"allow":false}]}`), cgroup.Require); err != nil {
+		t.Error(err)
+	}
+	if got := in(t, below, "(: >/dev/null) 2>&-"); got == 0 {
+		t.Error("it has /dev/null")
+	}
 }
 
 func devicesOnV2(t *testing.T) {

@@ -104,10 +104,10 @@ var fields = map[string]struct{ limits, v1, v2, why string }{
 	"unified{}":         {`{"unified":{"memory.high":"1"}}`, "unsupported unified", "memory.high = 1", ""},
 	// On v2 it is an eBPF program that the kernel asks about each device.
 	"devices[].allow":  {`{"devices":[{"allow":true}]}`, "devices.allow = a", "devices.program = allow a *:* rwm", ""},
-	"devices[].type":   {`{"devices":[{"type":"c"}]}`, "devices.deny = c *:* rwm", "devices.program = deny c *:* rwm", ""},
-	"devices[].major":  {`{"devices":[{"type":"c","major":8}]}`, "devices.deny = c 8:* rwm", "devices.program = deny c 8:* rwm", ""},
-	"devices[].minor":  {`{"devices":[{"type":"c","minor":8}]}`, "devices.deny = c *:8 rwm", "devices.program = deny c *:8 rwm", ""},
-	"devices[].access": {`{"devices":[{"type":"c","access":"w"}]}`, "devices.deny = c *:* w", "devices.program = deny c *:* w", ""},
+	"devices[].type":   {`{"devices":[{"type":"c"}]}`, "devices.allow = a\ndevices.deny = c *:* rwm", "devices.program = deny c *:* rwm", ""},
+	"devices[].major":  {`{"devices":[{"type":"c","major":8}]}`, "devices.allow = a\ndevices.deny = c 8:* rwm", "devices.program = deny c 8:* rwm", ""},
+	"devices[].minor":  {`{"devices":[{"type":"c","minor":8}]}`, "devices.allow = a\ndevices.deny = c *:8 rwm", "devices.program = deny c *:8 rwm", ""},
+	"devices[].access": {`{"devices":[{"type":"c","access":"w"}]}`, "devices.allow = a\ndevices.deny = c *:* w", "devices.program = deny c *:* w", ""},
 }
 
 // throttled is about one field of one of the four alike lists of rates. Rate 0 is

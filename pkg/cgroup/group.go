@@ -237,9 +237,13 @@ func (v Value) belowUse(dir string) bool {
 	return err == nil && most < used
 }
 
-// hint tells what the kernel's EINVAL does not.
+// hint tells what the kernel's errno does not.
 func hint(dir string, v Value, err error) string {
-	if v.File != "cpu.cfs_quota_us" || !errors.Is(err, syscall.EINVAL) {
+	switch {
+	case v.File == "devices.allow" && errors.Is(err, syscall.EPERM):
+		return "; no cgroup may have a device that the one above it has not, and where that one is given a list of them " +
+			"the rules have to begin with {allow: false}"
+	case v.File != "cpu.cfs_quota_us" || !errors.Is(err, syscall.EINVAL):
 		return ""
 	}
 	quota, _ := words(filepath.Join(dir, "..", v.File))

@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -116,38 +117,92 @@ func (a access) context() [3]uint32 {
 	return [3]uint32{letters<<16 | kind, uint32(a.major), uint32(a.minor)}
 }
 
-func TestDeviceProgramMeansItsRules(t *testing.T) {
-	letters := rapid.SampledFrom([]string{"r", "w", "m", "rw", "rm", "wm", "rwm"})
-	// Few numbers, so that rules often speak of what is asked for.
-	number := rapid.SampledFrom([]int64{0, 1, 3, 5, 1<<20 - 1})
-	half := rapid.Custom(func(t *rapid.T) *int64 {
+// What rules and accesses are drawn from: few numbers, so that rules often speak of
+// what is asked for.
+var (
+	someLetters = rapid.SampledFrom([]string{"r", "w", "m", "rw", "rm", "wm", "rwm"})
+	someNumber  = rapid.SampledFrom([]int64{0, 1, 3, 5, 1<<20 - 1})
+	someHalf    = rapid.Custom(func(t *rapid.T) *int64 {
 		if rapid.Bool().Draw(t, "absent") {
 			return nil
 		}
-		n := rapid.OneOf(number, rapid.SampledFrom([]int64{-1, -7, 1 << 31, 1<<32 + 1, 1 << 62})).Draw(t, "number")
+		n := rapid.OneOf(someNumber, rapid.SampledFrom([]int64{-1, -7, 1 << 31, 1<<32 + 1, 1 << 62})).Draw(t, "number")
 		return &n
 	})
-	rule := rapid.Custom(func(t *rapid.T) specs.LinuxDeviceCgroup {
+	someRules = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) specs.LinuxDeviceCgroup {
 		return specs.LinuxDeviceCgroup{
 			Allow: rapid.Bool().Draw(t, "allow"), Type: rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "type"),
-			Major: half.Draw(t, "major"), Minor: half.Draw(t, "minor"),
-			Access: rapid.OneOf(letters, rapid.Just("")).Draw(t, "access"),
+			Major: someHalf.Draw(t, "major"), Minor: someHalf.Draw(t, "minor"),
+			Access: rapid.OneOf(someLetters, rapid.Just("")).Draw(t, "access"),
+		}
+	}), 0, 8)
+	someAccess = rapid.Custom(func(t *rapid.T) access {
+		return access{
+			kind: rapid.SampledFrom([]string{"b", "c"}).Draw(t, "kind"), letters: someLetters.Draw(t, "letters"),
+			major: someNumber.Draw(t, "major"), minor: someNumber.Draw(t, "minor"),
 		}
 	})
+)
+
+func TestDeviceProgramMeansItsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rules := rapid.SliceOfN(rule, 0, 8).Draw(t, "rules")
+		rules := someRules.Draw(t, "rules")
 		program := deviceProgram(rules)
 		if err := verify(program); err != nil {
 			t.Fatal(err)
 		}
 		for range 20 {
-			a := access{
-				kind: rapid.SampledFrom([]string{"b", "c"}).Draw(t, "kind"), letters: letters.Draw(t, "letters"),
-				major: number.Draw(t, "major"), minor: number.Draw(t, "minor"),
-			}
+			a := someAccess.Draw(t, "access")
 			got, err := interpret(program, a.context())
 			if want := allowed(rules, a); err != nil || (got == 1) != want || got > 1 {
 				t.Fatalf("%+v: the answer is %d, %v, want %v by\n%s", a, got, err, want, deviceRules(rules))
+			}
+		}
+	})
+}
+
+// asV1 is what the kernel says of an access by a verdict about all devices and
+// exceptions from it: one of them must speak of all that is asked for where nothing
+// else is allowed, and none of any of it where everything else is.
+func asV1(allowed bool, exceptions []deviceException, a access) bool {
+	merged := map[deviceException]string{}
+	for _, e := range exceptions {
+		letters := e.access
+		e.access = ""
+		merged[e] += letters
+	}
+	for e, letters := range merged {
+		if !e.covers(deviceException{kind: a.kind, major: fmt.Sprint(a.major), minor: fmt.Sprint(a.minor)}) {
+			continue
+		}
+		spoken := 0
+		for _, l := range a.letters {
+			if strings.ContainsRune(letters, l) {
+				spoken++
+			}
+		}
+		if allowed && spoken > 0 || !allowed && spoken == len(a.letters) {
+			return !allowed
+		}
+	}
+	return allowed
+}
+
+// TestDeviceExceptionsMeanTheirRules: what v1 cannot say is refused, and what it says
+// is what is meant. Of two accesses at once that two rules allow it may still refuse
+// both.
+func TestDeviceExceptionsMeanTheirRules(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := someRules.Draw(t, "rules")
+		verdict, exceptions, ok := deviceExceptions(rules)
+		if !ok {
+			return
+		}
+		for range 20 {
+			a := someAccess.Draw(t, "access")
+			got, want := asV1(verdict, exceptions, a), allowed(rules, a)
+			if got && !want || got != want && len(a.letters) == 1 {
+				t.Fatalf("%+v: allowed %v, want %v by\n%s\nas %v but for %v", a, got, want, deviceRules(rules), verdict, exceptions)
 			}
 		}
 	})

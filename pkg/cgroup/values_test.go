@@ -173,8 +173,17 @@ func TestValues(t *testing.T) {
 		},
 		{
 			"devices of both kinds", `{"devices":[{"allow":false,"type":"a","major":10,"access":"w"},{"allow":false,"major":-1,"access":"m"}]}`,
-			"devices.deny = b 10:* w\ndevices.deny = c 10:* w\ndevices.deny = b *:* m\ndevices.deny = c *:* m",
+			"devices.allow = a\ndevices.deny = b 10:* w\ndevices.deny = c 10:* w\ndevices.deny = b *:* m\ndevices.deny = c *:* m",
 			"devices.program = deny a 10:* w\ndeny a *:* m",
+		},
+		{
+			"devices that are taken back", `{"devices":[{"allow":true},{"allow":false},{"allow":true,"type":"c","major":1},{"allow":true,"type":"c","major":5},{"allow":false,"type":"c","access":"m"},{"allow":false,"major":5},{"allow":false,"type":"b"}]}`,
+			"devices.deny = a\ndevices.allow = c 1:* rw",
+			"devices.program = allow a *:* rwm\ndeny a *:* rwm\nallow c 1:* rwm\nallow c 5:* rwm\ndeny c *:* m\ndeny a 5:* rwm\ndeny b *:* rwm",
+		},
+		{
+			"devices of which some are taken back", `{"devices":[{"allow":false},{"allow":true,"type":"c","major":1},{"allow":false,"type":"c","major":1,"minor":5}]}`,
+			"unsupported devices", "devices.program = deny a *:* rwm\nallow c 1:* rwm\ndeny c 1:5 rwm",
 		},
 		{
 			"unified comes last and sorted", `{"pids":{"limit":5},"unified":{"pids.max":"7","memory.high":"1048576"}}`,

@@ -75,32 +75,31 @@ func (t *translation) v1(r *specs.LinuxResources) {
 			t.add("net_prio", "net_prio.ifpriomap", fmt.Sprintf("%s %d", p.Name, p.Priority))
 		}
 	}
-	for _, d := range r.Devices {
-		t.device(d)
-	}
+	t.devicesV1(r.Devices)
 	t.refuse(len(r.Unified) > 0, "unified", "it names files of cgroup v2")
 }
 
-// device adds a rule about devices. The kernel takes rules one after the other,
-// each on top of those before, and lets no cgroup have a device that the one above
-// has not.
-func (t *translation) device(d specs.LinuxDeviceCgroup) {
-	file := "devices.deny"
-	if d.Allow {
-		file = "devices.allow"
+// devicesV1 writes rules about devices so that the last that speaks of an access
+// decides. The kernel knows one verdict for all devices and exceptions from it, of
+// which one is taken back only by the very same numbers; it lets no cgroup have a
+// device that the one above has not.
+func (t *translation) devicesV1(rules []specs.LinuxDeviceCgroup) {
+	allowed, exceptions, ok := deviceExceptions(rules)
+	switch {
+	case !ok:
+		t.refuse(true, "devices", "a rule takes back a part of what an earlier one says, and the kernel only takes back all of it")
+		return
+	case len(rules) == 0:
+		return
 	}
-	access, which := deviceAccess(d), deviceNumber(d.Major)+":"+deviceNumber(d.Minor)
-	kinds := []string{d.Type}
-	if d.Type == "" || d.Type == "a" {
-		if which == "*:*" && len(access) == len("rwm") {
-			t.add("devices", file, "a")
-			return
-		}
-		// The kernel takes what follows an "a" for everything.
-		kinds = []string{"b", "c"}
+	verdict, other := "devices.deny", "devices.allow"
+	if allowed {
+		verdict, other = other, verdict
 	}
-	for _, kind := range kinds {
-		t.add("devices", file, kind+" "+which+" "+access)
+	// What the cgroup above has is inherited, and may be the other verdict.
+	t.add("devices", verdict, "a")
+	for _, e := range exceptions {
+		t.add("devices", other, e.String())
 	}
 }
 
