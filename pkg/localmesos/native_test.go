@@ -28,10 +28,13 @@ func plain(id, command string) mesos.TaskInfo {
 // clusterIn starts a cluster whose sandboxes are below the directory.
 func clusterIn(t *testing.T, dir string) *localmesos.Cluster {
 	t.Helper()
+	return clusterWith(t, dir, agent.Options{ExecutorReregistrationTimeout: 300 * time.Millisecond})
+}
+
+func clusterWith(t *testing.T, dir string, o agent.Options) *localmesos.Cluster {
+	t.Helper()
 	cluster, err := localmesos.Start(t.Context(), localmesos.Options{
-		Dir:    dir,
-		Master: master.Options{AllocationInterval: 50 * time.Millisecond},
-		Agent:  agent.Options{ExecutorReregistrationTimeout: 300 * time.Millisecond},
+		Dir: dir, Master: master.Options{AllocationInterval: 50 * time.Millisecond}, Agent: o,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -197,6 +197,7 @@ func newUUID() []byte {
 // Start registers the agent and serves its endpoints. It does not wait.
 func (a *Agent) Start() {
 	a.running.Store(true)
+	a.inputs.post(func(time.Time) { a.watchQuotas() })
 	go a.loop()
 	a.up.Store(true)
 	for _, s := range a.servers() {

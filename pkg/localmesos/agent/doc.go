@@ -24,8 +24,7 @@
 //
 // # What differs from a real agent
 //
-// Containers have no pid or mount namespace, and no image. What a full disk would
-// do to sandboxes does not happen.
+// Containers have no pid or mount namespace, and no image.
 //
 // The package must never know what a scheduler or an executor is for.
 package agent

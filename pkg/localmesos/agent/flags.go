@@ -23,7 +23,6 @@ var fixedFlags = map[string]string{
 	"cgroups_destroy_timeout":                "1mins",
 	"cgroups_hierarchy":                      "/sys/fs/cgroup",
 	"cgroups_limit_swap":                     "false",
-	"container_disk_watch_interval":          "15secs",
 	"containerizers":                         "mesos",
 	"default_role":                           "*",
 	"disallow_sharing_agent_ipc_namespace":   "false",
@@ -39,7 +38,6 @@ var fixedFlags = map[string]string{
 	"docker_store_dir":                       "/tmp/mesos/store/docker",
 	"docker_volume_checkpoint_dir":           "/var/run/mesos/isolators/docker/volume",
 	"docker_volume_chown":                    "false",
-	"enforce_container_disk_quota":           "false",
 	"gc_disk_headroom":                       "0.1",
 	"gc_non_executor_container_sandboxes":    "false",
 	"help":                                   "false",
@@ -76,12 +74,17 @@ func (a *Agent) flags() map[string]string {
 	if a.Cgroups() != cgroup.None {
 		isolation, launcher = "cgroups/cpu,cgroups/mem,cgroups/pids", "linux"
 	}
+	if a.options.EnforceDiskQuota {
+		isolation += ",disk/du"
+	}
 	flags := maps.Clone(fixedFlags)
 	maps.Copy(flags, map[string]string{
 		"authenticate_http_readonly":      strconv.FormatBool(a.options.AuthenticateReadonly),
 		"authenticate_http_readwrite":     strconv.FormatBool(a.options.AuthenticateReadwrite),
 		"http_executor_domain_sockets":    strconv.FormatBool(a.options.ExecutorDomainSocket != ""),
 		"attributes":                      a.options.Attributes,
+		"container_disk_watch_interval":   core.FormatDuration(a.options.DiskQuotaInterval),
+		"enforce_container_disk_quota":    strconv.FormatBool(a.options.EnforceDiskQuota),
 		"cgroups_enable_cfs":              strconv.FormatBool(a.options.CgroupsEnableCFS),
 		"cgroups_root":                    a.options.CgroupsRoot,
 		"executor_registration_timeout":   core.FormatDuration(a.options.ExecutorRegistrationTimeout),

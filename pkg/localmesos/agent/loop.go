@@ -93,6 +93,7 @@ func (a *Agent) carryOut(e core.Effect) {
 			a.report(func(now time.Time) { a.core.Limited(now, h.container, nil) })
 		}
 		if w := a.containers[e.Container]; w != nil {
+			w.disk = e.Disk
 			w.limits.post(update{e.Limits, e.Volumes})
 		}
 	case core.Destroy:

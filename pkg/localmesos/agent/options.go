@@ -108,6 +108,13 @@ type Options struct {
 	// GCDelay is how long sandboxes stay when nothing is left of their
 	// executors, unless the disk fills up. (--gc_delay, default 1 week)
 	GCDelay time.Duration
+	// EnforceDiskQuota ends executors whose sandbox or whose persistent volumes
+	// take more of the disk than was asked for, which is measured every
+	// DiskQuotaInterval (15 seconds) without a file system's help.
+	// (--isolation=disk/du with --enforce_container_disk_quota,
+	// --container_disk_watch_interval)
+	EnforceDiskQuota  bool
+	DiskQuotaInterval time.Duration
 	// DiskUsage tells, from 0 to 1, how much of the disk that the work directory
 	// lies on is used; nil means what the machine says. The fuller it is, the
 	// less of GCDelay remains, and none at nine tenths.
@@ -190,6 +197,7 @@ func (o *Options) validate() (parsed, error) {
 		{"executor shutdown grace period", &o.ExecutorShutdownGracePeriod, 5 * time.Second},
 		{"recovery timeout", &o.RecoveryTimeout, 15 * time.Minute},
 		{"GC delay", &o.GCDelay, 7 * 24 * time.Hour},
+		{"disk quota interval", &o.DiskQuotaInterval, 15 * time.Second},
 		{"fetcher stall timeout", &o.FetcherStallTimeout, time.Minute},
 	} {
 		if *d.value < 0 {

@@ -28,6 +28,8 @@ type worker struct {
 	limits  *mailbox[update]
 	// linked are the volumes in the sandbox, by name.
 	linked map[string]string
+	// disk is what the executor and its tasks have of disks; the loop's.
+	disk []mesos.Resource
 	// running is the container once it has started.
 	running *container.Container
 	// owner and env are the executor's, and board its terminal or nil; they are
@@ -56,7 +58,7 @@ func (s signaled) Signal(signal syscall.Signal, _ bool) {
 func (a *Agent) newWorker(l core.Launch) *worker {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &worker{
-		agent: a, launch: l, ctx: ctx, destroy: cancel, limits: newMailbox[update](),
+		agent: a, launch: l, disk: l.Disk, ctx: ctx, destroy: cancel, limits: newMailbox[update](),
 		self: nested{id: mesos.ContainerID{Value: l.Container}, ready: make(chan struct{}), ended: make(chan struct{})},
 	}
 }

@@ -63,6 +63,7 @@ type Container struct {
 	limits     core.Limits
 	destroyed  bool
 	limitation *core.Limitation
+	disks      []disk // as they were last measured
 	// children are the processes that Exec started and that live.
 	children map[*Process]struct{}
 
@@ -261,6 +262,11 @@ func refused(file string, err error) error {
 func (c *Container) Destroy() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.destroy()
+}
+
+// destroy is Destroy; the caller holds mu.
+func (c *Container) destroy() {
 	if c.destroyed {
 		return
 	}

@@ -19,12 +19,13 @@ import (
 // there are only the limits.
 func (c *Container) Usage() (mesos.ResourceStatistics, error) {
 	c.mu.Lock()
-	limits := c.limits
+	limits, disks := c.limits, c.disks
 	c.mu.Unlock()
 	s := mesos.ResourceStatistics{CPUsSoftLimit: &limits.CPUs}
 	if bound, ok := cpuBound(limits, c.runtime.options.CFS); ok {
 		s.CPUsLimit = &bound
 	}
+	tellDisk(&s, disks)
 	if c.group == nil {
 		return s, nil
 	}

@@ -65,15 +65,18 @@ type (
 		Limits    Limits
 		// Volumes are the persistent volumes to be linked into the sandbox.
 		Volumes []mesos.Resource
+		// Disk is all that the executor and its tasks use of disks.
+		Disk []mesos.Resource
 		// Checkpoint tells the executor to outlive the agent.
 		Checkpoint bool
 	}
-	// Limit sets a container's limits and volumes. Core.Limited answers, unless
-	// Core.Exited came first.
+	// Limit sets a container's limits, volumes and disk. Core.Limited answers,
+	// unless Core.Exited came first.
 	Limit struct {
 		Container string
 		Limits    Limits
 		Volumes   []mesos.Resource
+		Disk      []mesos.Resource
 	}
 	// Destroy kills everything in a container. Core.Exited answers.
 	Destroy struct{ Container string }

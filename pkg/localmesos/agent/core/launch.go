@@ -101,6 +101,7 @@ func (c *Core) launch(now time.Time, e *executorState) {
 		Kind:       e.kind,
 		Limits:     e.demand.limits(e.info.Resources, c.config.CFS),
 		Volumes:    e.volumes(),
+		Disk:       e.disk(),
 		Checkpoint: e.framework.info.GetCheckpoint(),
 	})
 }
@@ -115,7 +116,7 @@ type afterLimit struct {
 
 func (c *Core) limit(e *executorState, then afterLimit) {
 	e.afterLimit = append(e.afterLimit, then)
-	c.emit(Limit{Container: e.container, Limits: e.demand.limits(e.info.Resources, c.config.CFS), Volumes: e.volumes()})
+	c.emit(Limit{Container: e.container, Limits: e.demand.limits(e.info.Resources, c.config.CFS), Volumes: e.volumes(), Disk: e.disk()})
 }
 
 // Limited answers Limit: err says why the limits could not be set, and ends the

@@ -125,10 +125,22 @@ func (c *Core) resumeOperations(now time.Time) {
 
 // volumes returns the persistent volumes that an executor and its tasks use.
 func (e *executorState) volumes() []mesos.Resource {
+	return e.uses(func(r *mesos.Resource) bool {
+		return r.GetDisk().GetPersistence() != nil && r.GetDisk().GetVolume() != nil
+	})
+}
+
+// disk returns all that an executor and its tasks use of disks.
+func (e *executorState) disk() []mesos.Resource {
+	return e.uses(func(r *mesos.Resource) bool { return r.Name == "disk" })
+}
+
+// uses returns those of the resources of an executor and its tasks that are wanted.
+func (e *executorState) uses(wanted func(*mesos.Resource) bool) []mesos.Resource {
 	var all []mesos.Resource
 	add := func(list []mesos.Resource) {
 		for i := range list {
-			if list[i].GetDisk().GetPersistence() != nil && list[i].GetDisk().GetVolume() != nil {
+			if wanted(&list[i]) {
 				all = append(all, list[i])
 			}
 		}
