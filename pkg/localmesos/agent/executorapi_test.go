@@ -310,7 +310,7 @@ func TestOperatorEndpoints(t *testing.T) {
 	get("/health", nil)
 	get("/slave(1)/health", nil)
 	var version struct{ Version string }
-	if get("/version", &version); version.Version != "1.11.0" {
+	if get("/version", &version); version.Version != "1.12.0" {
 		t.Errorf("version %q", version.Version)
 	}
 	var flags struct{ Flags map[string]string }
@@ -396,7 +396,7 @@ func TestOperatorAPI(t *testing.T) {
 		text   string // a part of the answer
 	}{
 		{`{"type":"GET_HEALTH"}`, 200, `{"type":"GET_HEALTH","get_health":{"healthy":true}}`},
-		{`{"type":"GET_VERSION"}`, 200, `"version_info":{"version":"1.11.0",`},
+		{`{"type":"GET_VERSION"}`, 200, `"version_info":{"version":"1.12.0",`},
 		{`{"type":"GET_FLAGS"}`, 200, `{"name":"recover","value":"reconnect"}`},
 		{`{"type":"GET_AGENT"}`, 200, `"id":{"value":"` + agentID + `"}`},
 		{`{"type":"GET_FRAMEWORKS"}`, 200, `"id":{"value":"` + frameworkID + `"}`},

@@ -46,7 +46,7 @@ type Options struct {
 	// IP. (--hostname)
 	Hostname string
 	// Version is the version of Mesos that the agent claims; the default is
-	// 1.11.0.
+	// 1.12.0, which is what it is compared with.
 	Version string
 	// WorkDir gets the sandboxes and the fetcher's cache. It is made if it
 	// is not there, and never removed. (--work_dir)
@@ -168,7 +168,7 @@ func (o *Options) validate() (parsed, error) {
 		o.Hostname = host
 	}
 	if o.Version == "" {
-		o.Version = "1.11.0"
+		o.Version = "1.12.0"
 	}
 	if o.CgroupsRoot == "" {
 		o.CgroupsRoot = "mesos"

@@ -77,7 +77,7 @@ type Options struct {
 // Defaults of a real master.
 const (
 	DefaultListen               = "127.0.0.1:5050"
-	DefaultVersion              = "1.11.0"
+	DefaultVersion              = "1.12.0"
 	DefaultAllocationInterval   = time.Second
 	DefaultAgentPingTimeout     = 15 * time.Second
 	DefaultMaxAgentPingTimeouts = 5
