@@ -23,10 +23,13 @@ type simAgent struct {
 	total          resource.Resources
 	cut            bool // no message passes
 	dead           bool
+	registrations  int
 	draining       bool // it ends its tasks, and says why
 	tasks          map[string]*simTask
 	written        map[string]bool // volumes that hold data
 	operations     map[string]bool // of which nobody has said that he knows
+	// programs are what each executor has been, by its ID.
+	programs map[string][]string
 }
 
 type simGroup struct {
@@ -47,6 +50,9 @@ type simTask struct {
 	state     mesos.TaskState
 	checked   bool // has a readiness check
 	ready     bool
+	restarted bool // in place, when its workload fails
+	failing   bool // it is to be started again
+	restarts  uint32
 	updates   []mesos.TaskStatus // not acknowledged, the first one sent
 }
 
@@ -74,6 +80,7 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 			return
 		}
 	}
+	a.begins(&g.Executor)
 	group := &simGroup{executor: g.Executor.ExecutorID.Value, info: info, resources: m.read(g.Executor.Resources)}
 	if !a.mount(group, g.Executor.Resources) {
 		for _, t := range g.TaskGroup.Tasks {
@@ -84,7 +91,7 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 	for _, t := range g.TaskGroup.Tasks {
 		task := &simTask{
 			id: t.TaskID.Value, group: group, command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
-			checked: settingsOf(t.Data).GetReadinessCheck() != nil,
+			checked: settingsOf(t.Data).GetReadinessCheck() != nil, restarted: settingsOf(t.Data).GetRestart() != nil,
 		}
 		if a.tasks[task.id] != nil {
 			a.w.fail("task ID %s reached agent %s twice", task.id, a.id)
@@ -114,6 +121,7 @@ func (a *simAgent) start(g *simGroup) {
 			a.report(t, mesos.TASK_RUNNING, "")
 			a.live(t)
 			a.check(t)
+			a.relive(t)
 		})
 	}
 }
@@ -233,6 +241,7 @@ func (a *simAgent) report(t *simTask, st mesos.TaskState, message string) {
 	if a.draining && (st == mesos.TASK_KILLING || st == mesos.TASK_KILLED) {
 		status.Reason = agentDraining.Enum()
 	}
+	t.tellRestarts(&status)
 	if t.checked {
 		status.CheckStatus = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_HTTP.Enum(), HTTP: &mesos.CheckStatusInfo_Http{}}
 		if code := uint32(200); t.ready {

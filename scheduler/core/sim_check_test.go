@@ -51,7 +51,7 @@ func (k *checks) effects(in core.Input, e core.Effects) {
 		}
 		seen[key] = c.Record != nil
 	}
-	if c, ok := in.(core.Command); ok && (len(e.Replies) != 1 || e.Replies[0].ID != c.ID) {
+	if c, ok := in.(core.Command); ok && c.Upgrade == nil && (len(e.Replies) != 1 || e.Replies[0].ID != c.ID) {
 		k.s.w.fail("command %d has the replies %v", c.ID, e.Replies)
 	}
 	k.carriedOutOnce(in, e)
@@ -118,6 +118,7 @@ func (k *checks) saved(e core.Effects) {
 			}
 		}
 	}
+	k.programs(e)
 	k.oneLiveAttempt()
 	k.phasesAgree()
 	k.rules.after(e)

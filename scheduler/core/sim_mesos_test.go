@@ -288,6 +288,8 @@ func (m *simMaster) call(c *scheduler.Call, constraints []byte) {
 		if a := m.agents[c.AcknowledgeOperationStatus.AgentID.GetValue()]; a != nil && a.state == registered {
 			m.w.message(a.agent, func() { delete(a.agent.operations, c.AcknowledgeOperationStatus.OperationID.Value) })
 		}
+	case scheduler.Call_MESSAGE:
+		m.message(c.Message)
 	case scheduler.Call_RECONCILE:
 		m.reconcile(c.Reconcile.Tasks)
 	default:
@@ -492,6 +494,7 @@ func (m *simMaster) registers(a *simAgent) {
 	}
 	was := known.state
 	known.state = registered
+	a.registrations++
 	m.recount(known)
 	if !known.deactivated {
 		a.draining = false

@@ -87,7 +87,7 @@ func (r *stepRules) replacing(a *tandemv1.AttemptRecord) {
 		return
 	}
 	for _, t := range a.Tasks {
-		if t.State != tandemv1.TaskState_TASK_RUNNING && t.State != tandemv1.TaskState_TASK_FINISHED || t.Ready != nil && !*t.Ready {
+		if t.State != tandemv1.TaskState_TASK_RUNNING && t.State != tandemv1.TaskState_TASK_FINISHED || t.Ready != nil && !*t.Ready || t.Healthy != nil && !*t.Healthy {
 			return
 		}
 	}
@@ -203,6 +203,7 @@ func (r *stepRules) ready(in *tandemv1.InstanceRecord) {
 	if !ok {
 		return
 	}
+	r.serving(in, a, v.record.(*tandemv1.VersionRecord))
 	for i, w := range v.record.(*tandemv1.VersionRecord).Spec.Workloads {
 		if t := a.Tasks[i]; w.ReadinessCheck != nil && t.State == tandemv1.TaskState_TASK_RUNNING && !t.GetReady() {
 			r.k.s.w.fail("%s#%d serves, and %s is not ready", in.JobId, in.Slot, t.TaskId)

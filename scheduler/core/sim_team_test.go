@@ -61,6 +61,10 @@ func (t *team) wishes() {
 		t.purge()
 		return
 	}
+	if t.w.chance(0.2) {
+		t.upgrade()
+		return
+	}
 	if w := t.asked[id]; w != nil && !w.purged && t.w.chance(0.4) {
 		t.stop(id, t.w.chance(0.4))
 		return
@@ -244,6 +248,9 @@ func (t *team) spec(id string) *tandemv1.Job {
 		}
 		if id < "/job4" && r.IntN(3) == 0 {
 			w.ReadinessCheck = &tandemv1.HealthCheck{Kind: &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{Path: "/ready"}}}
+		}
+		if id < "/job4" {
+			t.restarts(w)
 		}
 		j.Workloads = append(j.Workloads, w)
 	}

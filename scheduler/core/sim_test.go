@@ -120,9 +120,9 @@ func (w *world) holds(f func()) (problem string) {
 	return ""
 }
 
-func simConfig(seed uint64) core.Config {
+func simConfig(seed uint64, program int) core.Config {
 	return core.Config{
-		Roles: []string{"prod"}, Executor: core.Executor{Command: "./tandem-executor"}, Seed: seed,
+		Roles: []string{"prod"}, Executor: simProgram(program), Seed: seed,
 		// So few that a reconciliation takes many questions.
 		ReconcileBatch: 1 + int(seed%16),
 	}
@@ -178,6 +178,9 @@ func describeInput(in core.Input) string {
 		}
 		if in.Stop != nil {
 			return fmt.Sprintf("stop %s purge=%t", in.Stop.JobID, in.Stop.Purge)
+		}
+		if in.Upgrade != nil {
+			return "upgrade the executor of " + in.Upgrade.TaskID
 		}
 		if p := in.PurgeVolume; p != nil {
 			return fmt.Sprintf("purge volume %s forget=%t", p.ID, p.Forget)

@@ -62,7 +62,12 @@ func (m *simMaster) operate(op *mesos.Offer_Operation, at *masterAgent, offered 
 		}
 	}
 	at.change(from, to)
-	m.w.message(at.agent, func() { at.agent.operate(op, from, to) })
+	registration := at.agent.registrations
+	m.w.message(at.agent, func() {
+		if at.agent.registrations == registration { // or it came by a connection that was given up
+			at.agent.operate(op, from, to)
+		}
+	})
 	return rest.Add(to)
 }
 
@@ -246,10 +251,14 @@ func (k *checks) crowded(j *tandemv1.JobRecord) bool {
 	return false
 }
 
-// wants reports whether the instance that a volume is for runs.
+// wants reports whether an instance runs with the volume.
 func (k *checks) wants(v *tandemv1.VolumeRecord) bool {
 	in, ok := k.s.store[state.KindInstance][state.InstanceKey(v.JobId, v.Slot)].record.(*tandemv1.InstanceRecord)
-	return ok && in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING
+	if !ok || in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING {
+		return false
+	}
+	a := k.rules.attempt(v.JobId, v.Slot, in.Attempt)
+	return a != nil && slices.Contains(a.Volumes, v.Id)
 }
 
 // volumesAtRest: every volume that is there is known, and nothing is reserved for

@@ -115,7 +115,7 @@ func newWorld(seed uint64, length time.Duration) *world {
 		a := &simAgent{
 			w: w, id: fmt.Sprintf("S%d", i), host: fmt.Sprintf("host%d", i), rack: fmt.Sprintf("r%d", i%3),
 			total: agentResources(w, 8+w.random.IntN(8)), tasks: map[string]*simTask{},
-			written: map[string]bool{}, operations: map[string]bool{},
+			written: map[string]bool{}, operations: map[string]bool{}, programs: map[string][]string{},
 		}
 		w.agents = append(w.agents, a)
 		w.after(w.upTo(5*time.Second), a.reconnect)
@@ -262,8 +262,10 @@ type simScheduler struct {
 	checks *checks
 	ticks  int // counts plans, so that only the latest is carried out
 	down   bool
-	last   time.Time     // when the latest call arrives
-	skew   time.Duration // of its clock
+	// program counts the versions of the executor.
+	program int
+	last    time.Time     // when the latest call arrives
+	skew    time.Duration // of its clock
 	// same counts the steps at one moment.
 	at   time.Time
 	same int
@@ -284,7 +286,7 @@ func newSimScheduler(w *world) *simScheduler {
 		s.store[k] = map[string]saved{}
 	}
 	s.checks = newChecks(s)
-	s.core = core.New(simConfig(w.seed), state.Snapshot{})
+	s.core = core.New(simConfig(w.seed, 0), state.Snapshot{})
 	return s
 }
 
@@ -338,7 +340,10 @@ func (s *simScheduler) crash() {
 				snap.Add(m)
 			}
 		}
-		s.core = core.New(simConfig(s.w.seed+uint64(s.w.steps)), snap)
+		if s.w.chance(0.6) {
+			s.program++ // it is another version that starts
+		}
+		s.core = core.New(simConfig(s.w.seed+uint64(s.w.steps), s.program), snap)
 		s.plan()
 		s.connect()
 	})
