@@ -53,8 +53,9 @@ type Tasks interface {
 type Process interface {
 	// Warnings are the limits that are not enforced, one line each.
 	Warnings() []string
-	// Wait blocks until nothing is left of the workload. It is called once.
-	Wait() core.Exit
+	// OnExit has f called, from another goroutine, once nothing is left of the
+	// workload. It is called once.
+	OnExit(f func(core.Exit))
 	// Signal and Kill return at once.
 	Signal(unix.Signal) error
 	Kill()

@@ -150,8 +150,10 @@ type fakeProcess struct {
 
 func (p *fakeProcess) end(e core.Exit)    { p.once.Do(func() { p.exit <- e }) }
 func (p *fakeProcess) Warnings() []string { return nil }
-func (p *fakeProcess) Wait() core.Exit    { return <-p.exit }
-func (p *fakeProcess) Kill()              { p.end(core.Exit{Signal: 9}) }
+func (p *fakeProcess) OnExit(f func(core.Exit)) {
+	go func() { f(<-p.exit) }()
+}
+func (p *fakeProcess) Kill() { p.end(core.Exit{Signal: 9}) }
 func (p *fakeProcess) Signal(s unix.Signal) error {
 	if !p.stubborn {
 		p.end(core.Exit{Signal: int(s)})

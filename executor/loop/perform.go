@@ -96,14 +96,12 @@ func (l *loop) start(s core.Start) {
 		p.Kill()
 		return
 	}
-	// This stack has grown with the start; who waits, maybe for months, gets a
-	// fresh one.
 	l.await(s.Run, p)
 }
 
 // await sees a workload to its end.
 func (l *loop) await(run core.Run, p Process) {
-	go func() { l.post(core.Exited{Run: run, Exit: p.Wait()}) }()
+	p.OnExit(func(exit core.Exit) { l.post(core.Exited{Run: run, Exit: exit}) })
 }
 
 func (l *loop) signal(s core.Signal) {

@@ -218,9 +218,11 @@ func (p *Process) turn(of core.CheckKind) chan struct{} {
 // Warnings lists the limits that are not enforced, one line each.
 func (p *Process) Warnings() []string { return p.warnings }
 
-// Wait blocks until the workload has ended and nothing of it is left. It may be
-// called once.
-func (p *Process) Wait() core.Exit { return exitOf(<-p.process.Exit()) }
+// OnExit has f called, once and from another goroutine, when the workload has ended
+// and nothing of it is left.
+func (p *Process) OnExit(f func(core.Exit)) {
+	p.process.OnExit(func(e workload.Exit) { f(exitOf(e)) })
+}
 
 // Signal sends a signal to the main process. That it has ended is no error.
 func (p *Process) Signal(signal unix.Signal) error {

@@ -132,8 +132,7 @@ func (p *Process) seeOff() {
 	p.killing.Wait()
 	p.host.dismiss(p)
 	p.launcher.leave(p.id)
-	p.exits <- exit
-	close(p.exits)
+	p.tell(exit)
 }
 
 // killGuest ends all that belongs to a guest, and says how many processes that

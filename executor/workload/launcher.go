@@ -41,6 +41,7 @@ type Launcher struct {
 	log       logrus.FieldLogger
 	reaper    *reaper
 	output    *output.Keeper
+	watcher   *cgroup.Watcher
 	tether    tether
 	spawn     func(spawn.Program, spawn.Options) (*spawn.Child, error) // a test's, or spawn.Start
 	nofile    func() *spawn.Rlimit                                     // that the executor was started with; nil for unknown
@@ -71,6 +72,10 @@ func New(o Options) (*Launcher, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
 	}
+	var err error
+	if l.watcher, err = cgroup.NewWatcher(); err != nil {
+		return nil, err
+	}
 	l.output = output.NewKeeper(o.Log)
 	l.reaper = newReaper(o.Log)
 	for _, s := range o.Adopt {
@@ -91,6 +96,7 @@ func (l *Launcher) Close() {
 	l.running.Wait()
 	l.reaper.stop()
 	l.tether.stop()
+	_ = l.watcher.Close()
 }
 
 // Start runs a workload and returns when its program is being executed. The

@@ -8,8 +8,8 @@ import (
 
 // watchMemory ends the whole workload when it has run out of memory, in the
 // two cases in which the kernel does not: cgroup v1 kills one process and lets
-// the rest limp on, and a soft limit on v2 is only ours to enforce. It returns
-// at once.
+// the rest limp on, and a soft limit on v2 is only ours to enforce. What happened
+// before is not seen, see lookAtMemory. It returns at once.
 func (p *Process) watchMemory() {
 	var over func(told bool) bool
 	switch {
@@ -20,24 +20,34 @@ func (p *Process) watchMemory() {
 	default:
 		return
 	}
-	w, err := p.group.WatchMemory()
+	w, err := p.group.WatchMemory(p.launcher.watcher, func(told bool) {
+		if over(told) {
+			p.Kill()
+		}
+	})
 	if err != nil {
 		// A kill by the kernel is still counted when the main process ends.
 		p.launcher.log.WithField("task", p.id).Debugf("Watching a workload: %v", err)
 		return
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.settling {
-		_ = w.Close()
-		return
+	settling := p.settling
+	if !settling {
+		p.watch = w
 	}
-	p.watch = w
-	go func() {
-		if w.Until(over) == nil {
-			p.Kill()
-		}
-	}()
+	p.mu.Unlock()
+	if settling {
+		w.Close()
+	}
+}
+
+// lookAtMemory does as watchMemory does for what has happened before.
+func (p *Process) lookAtMemory() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watch != nil {
+		p.watch.Look()
+	}
 }
 
 func (p *Process) unwatchMemory() {
@@ -45,7 +55,7 @@ func (p *Process) unwatchMemory() {
 	w := p.watch
 	p.mu.Unlock()
 	if w != nil {
-		_ = w.Close()
+		w.Close()
 	}
 }
 

@@ -44,6 +44,8 @@ type Process struct {
 	wanted   bool          // Kill was called meanwhile
 	watch    *cgroup.Watch // of its memory; nil for none
 	guests   []*Process    // that have not ended
+	over     bool          // the exit has been told
+	onExit   func(Exit)    // whom to tell; nil for exits
 }
 
 // Pid is the process id of the main process.
@@ -55,6 +57,36 @@ func (p *Process) Skipped() []error { return p.skipped }
 // Exit returns the channel on which the end of the workload comes, once, after
 // all its processes have ended and its cgroup is removed. It is closed then.
 func (p *Process) Exit() <-chan Exit { return p.exits }
+
+// OnExit has f called with the exit, once, in place of its coming on the channel
+// of Exit: so nobody has to wait. It is called from another goroutine, at once
+// when the workload has ended already.
+func (p *Process) OnExit(f func(Exit)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		p.onExit = f
+		return
+	}
+	if exit, ok := <-p.exits; ok {
+		go f(exit)
+	}
+}
+
+// tell says how the workload has ended.
+func (p *Process) tell(exit Exit) {
+	p.mu.Lock()
+	p.over = true
+	f := p.onExit
+	if f == nil {
+		p.exits <- exit
+	}
+	close(p.exits)
+	p.mu.Unlock()
+	if f != nil {
+		f(exit)
+	}
+}
 
 // Signal sends a signal to the main process. Once that has ended the error is
 // [os.ErrProcessDone].
@@ -169,8 +201,7 @@ func (p *Process) supervise(pidfd *os.File) {
 	exit.Usage.complete(&rusage)
 	exit.LostOutput = p.finishOutput()
 	p.launcher.leave(p.id)
-	p.exits <- exit
-	close(p.exits)
+	p.tell(exit)
 }
 
 // settle empties the cgroup of a workload whose main process has ended, reads

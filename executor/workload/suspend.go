@@ -148,6 +148,7 @@ func (l *Launcher) adopt(s State) error {
 	l.adopted = append(l.adopted, p)
 	go p.supervise(pidFile(pidfd))
 	p.watchMemory()
+	p.lookAtMemory()
 	return nil
 }
 

@@ -3,8 +3,8 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,82 +13,110 @@ import (
 // It proves nothing by itself: a v1 group is also woken for what happened to a
 // relative, and by its own removal. [Group.OOMKills] and [Group.Overrun] tell.
 //
-// It waits in Go's own poller and costs one file descriptor and no thread. The
+// It costs one file descriptor, and neither a thread nor a goroutine. The
 // library's notifications block a thread or take an inotify instance each, of
 // which a user has 128.
-type Watch struct{ file *os.File }
+type Watch struct {
+	by    *Watcher
+	id    int32
+	fd    int
+	check func(told bool)
 
-// WatchMemory begins to watch. It fails with an [*AbsentError] for a group
-// without the memory controller, and where the kernel has no notifications.
-func (g *Group) WatchMemory() (*Watch, error) {
+	mu      sync.Mutex // guards what follows
+	running sync.WaitGroup
+	busy    bool // check runs
+	again   bool // something has happened since it began
+	closed  bool
+}
+
+// WatchMemory begins to watch. After every event check is called, in a goroutine
+// of its own, and once more when there has been another meanwhile; never twice at a
+// time. It fails with an [*AbsentError] for a group without the memory controller,
+// and where the kernel has no notifications.
+func (g *Group) WatchMemory(by *Watcher, check func(told bool)) (*Watch, error) {
 	dir, ok := g.dir("memory")
 	if !ok {
 		return nil, &AbsentError{Controller: "memory", Group: g.name}
 	}
-	var (
-		f   *os.File
-		err error
-	)
+	var fd int
+	var err error
 	if g.version == V1 {
-		f, err = watchOOM(dir)
+		fd, err = watchOOM(dir)
 	} else {
-		f, err = watchEvents(dir)
+		// It reports its changes as edges, and is always readable.
+		fd, err = open(filepath.Join(dir, "memory.events"), unix.O_RDONLY)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch the memory of cgroup %s: %w", g.name, err)
 	}
-	return &Watch{f}, nil
+	w := &Watch{by: by, fd: fd, check: check}
+	if err := by.add(w); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot watch the memory of cgroup %s: %w", g.name, err), unix.Close(fd))
+	}
+	return w, nil
 }
 
 // watchOOM registers an eventfd in the way of the kernel's
 // cgroup-v1/memory.rst.
-func watchOOM(dir string) (*os.File, error) {
+func watchOOM(dir string) (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	f := os.NewFile(uintptr(fd), "eventfd")
 	control, err := open(filepath.Join(dir, "memory.oom_control"), unix.O_RDONLY)
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return -1, errors.Join(err, unix.Close(fd))
 	}
 	defer unix.Close(control)
 	line := fmt.Sprintf("%d %d", fd, control)
 	if err := write(filepath.Join(dir, "cgroup.event_control"), line); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return -1, errors.Join(err, unix.Close(fd))
 	}
-	return f, nil
+	return fd, nil
 }
 
-// watchEvents opens memory.events so that Go's poller takes it: a file of the
-// cgroup file system is always readable and reports its changes as edges, which
-// is what that poller looks for.
-func watchEvents(dir string) (*os.File, error) {
-	fd, err := unix.Open(filepath.Join(dir, "memory.events"), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+// Look has check called as after an event, but with told false: for what has
+// happened before there was a watch.
+func (w *Watch) Look() { w.wake(false) }
+
+// wake has check run, now or once more.
+func (w *Watch) wake(told bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.closed:
+	case w.busy:
+		w.again = true
+	default:
+		w.busy = true
+		w.running.Go(func() { w.run(told) })
 	}
-	return os.NewFile(uintptr(fd), "memory.events"), nil
 }
 
-// Until calls check now and after every event, until check returns true. What
-// happens while check runs makes it be called again. On v1 told is false for a
-// first call that comes before any event. It fails with [os.ErrClosed] once the
-// watch is closed.
-func (w *Watch) Until(check func(told bool) bool) error {
-	c, err := w.file.SyscallConn()
-	if err != nil {
-		return err
+func (w *Watch) run(told bool) {
+	for {
+		w.check(told)
+		w.mu.Lock()
+		if !w.again || w.closed {
+			w.busy = false
+			w.mu.Unlock()
+			return
+		}
+		w.again, told = false, true
+		w.mu.Unlock()
 	}
-	// The check is made within Read because the poller forgets, at the
-	// beginning of each Read, what it was told before.
-	return c.Read(func(fd uintptr) bool {
-		// This empties an eventfd. Of memory.events the content is not used.
-		var buffer [8]byte
-		n, _ := unix.Read(int(fd), buffer[:])
-		return check(n > 0)
-	})
 }
 
-// Close ends the watch and whoever waits. It waits for a check that runs.
-func (w *Watch) Close() error { return w.file.Close() }
+// Close ends the watch. It waits for a check that runs, and so must not be called
+// by one. Further calls do nothing.
+func (w *Watch) Close() {
+	w.mu.Lock()
+	first := !w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if first {
+		w.by.remove(w)
+		_ = unix.Close(w.fd)
+	}
+	w.running.Wait()
+}
