@@ -16,10 +16,10 @@ const (
 	// restAfter is how long after the last start memory is given back that starts
 	// have taken and what runs does not need.
 	restAfter = 500 * time.Millisecond
-	// whileStarting lets the heap grow to 8 MB before it is collected for the first
-	// time. Bursts are a fifth faster than with what is good for a rest, and no
-	// slower than with more.
-	whileStarting, atRest = 200, 50
+	// whileStarting lets the heap grow to 4 MB before it is collected for the first
+	// time. More leaves the memory of those that stay between that of garbage, from
+	// where it cannot be given back.
+	whileStarting, atRest = 100, 50
 )
 
 // New begins with a process that has just been started, and is about to start

@@ -25,6 +25,7 @@ type agentAPI struct {
 
 	mu         sync.Mutex // guards what follows
 	subscribed time.Time
+	launched   time.Time // when the last LAUNCH_GROUP was ready to be sent
 	seen       map[string]*seen
 	// waiting is closed, and forgotten, once nothing is left that is counted.
 	left    int
@@ -76,6 +77,11 @@ func (a *agentAPI) stream(w http.ResponseWriter, r *http.Request) {
 	}}
 	for {
 		record, err := event.Marshal()
+		if event.Type == executor.Event_LAUNCH_GROUP {
+			a.mu.Lock()
+			a.launched = time.Now()
+			a.mu.Unlock()
+		}
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%d\n%s", len(record), record)
 		}
@@ -141,6 +147,21 @@ func (a *agentAPI) expect(n int, counts func(mesos.TaskState) bool) (wait func(b
 			b.Fatalf("%d of %d updates did not come", a.left, n)
 		}
 	}
+}
+
+// launch has a group launched.
+func (a *agentAPI) launch(tasks []mesos.TaskInfo) {
+	a.events <- &executor.Event{
+		Type: executor.Event_LAUNCH_GROUP, LaunchGroup: &executor.Event_LaunchGroup{TaskGroup: mesos.TaskGroupInfo{Tasks: tasks}},
+	}
+}
+
+// since returns when the last group that was launched, and has been seen to run,
+// was sent.
+func (a *agentAPI) since() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.launched
 }
 
 // of returns what was seen of a task, which must have come so far.

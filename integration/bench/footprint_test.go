@@ -27,7 +27,7 @@ func BenchmarkNewExecutor(b *testing.B) {
 				for range n {
 					s := start(b)
 					waits = append(waits, s.agent.expect(1, func(state mesos.TaskState) bool { return state == mesos.TASK_RUNNING }))
-					s.launch(s.group(1, built.pause))
+					s.agent.launch(s.group(1, built.pause))
 					all = append(all, s)
 				}
 				for i, s := range all {

@@ -163,8 +163,9 @@ func (s *side) run(tasks []mesos.TaskInfo) []time.Duration {
 	wait := s.agent.expect(len(tasks), func(state mesos.TaskState) bool {
 		return state == mesos.TASK_RUNNING || terminal(state)
 	})
-	start := s.launch(tasks)
+	s.agent.launch(tasks)
 	wait(s.b)
+	start := s.agent.since()
 	var took []time.Duration
 	for _, t := range tasks {
 		seen := s.agent.of(t.TaskID.Value)
@@ -175,14 +176,6 @@ func (s *side) run(tasks []mesos.TaskInfo) []time.Duration {
 	}
 	slices.Sort(took)
 	return took
-}
-
-func (s *side) launch(tasks []mesos.TaskInfo) time.Time {
-	start := time.Now()
-	s.agent.events <- &executor.Event{
-		Type: executor.Event_LAUNCH_GROUP, LaunchGroup: &executor.Event_LaunchGroup{TaskGroup: mesos.TaskGroupInfo{Tasks: tasks}},
-	}
-	return start
 }
 
 // kill kills tasks without a grace, and waits until all have ended. It returns
