@@ -23,6 +23,9 @@ type View struct {
 	// ReadonlyRoot leaves it only Dir and the mounts to write to. It takes
 	// CLONE_NEWNS, and Linux 5.12.
 	ReadonlyRoot bool
+	// Readonly are mount points that are read-only for it, before Mounts are made.
+	// They take CLONE_NEWNS, and Linux 5.12.
+	Readonly []string
 	// Mounts are of tmpfs, and take CLONE_NEWNS.
 	Mounts []Mount
 }
@@ -43,7 +46,7 @@ func (s *script) view(v View, dir string) error {
 	if v.Namespaces&unix.CLONE_NEWNS == 0 {
 		return nil
 	}
-	all := []string{"/", dir, "tmpfs", "proc", "/proc"}
+	all := append([]string{"/", dir, "tmpfs", "proc", "/proc"}, v.Readonly...)
 	for _, m := range v.Mounts {
 		all = append(all, m.Target, m.Data)
 	}
@@ -58,14 +61,17 @@ func (s *script) view(v View, dir string) error {
 	}
 	// What the machine unmounts goes from here as well; nothing goes back.
 	s.add(StepNamespaces, 0, ruleMust, unix.SYS_MOUNT, 0, at["/"], 0, unix.MS_REC|unix.MS_SLAVE)
+	const here = ^uintptr(99) // AT_FDCWD
+	const size = 32           // MOUNT_ATTR_SIZE_VER0
+	change := &[2]unix.MountAttr{{Attr_set: unix.MOUNT_ATTR_RDONLY}, {Attr_clr: unix.MOUNT_ATTR_RDONLY}}
+	s.keep = append(s.keep, change)
 	if v.ReadonlyRoot {
-		const here = ^uintptr(99) // AT_FDCWD
-		change := &[2]unix.MountAttr{{Attr_set: unix.MOUNT_ATTR_RDONLY}, {Attr_clr: unix.MOUNT_ATTR_RDONLY}}
-		s.keep = append(s.keep, change)
-		const size = 32 // MOUNT_ATTR_SIZE_VER0
 		s.add(StepReadonly, 0, ruleMust, unix.SYS_MOUNT, at[dir], at[dir], 0, unix.MS_BIND)
 		s.add(StepReadonly, 0, ruleMust, unix.SYS_MOUNT_SETATTR, here, at["/"], unix.AT_RECURSIVE, address(&change[0]), size)
 		s.add(StepReadonly, 0, ruleMust, unix.SYS_MOUNT_SETATTR, here, at[dir], 0, address(&change[1]), size)
+	}
+	for _, point := range v.Readonly {
+		s.add(StepReadonly, 0, ruleMust, unix.SYS_MOUNT_SETATTR, here, at[point], 0, address(&change[0]), size)
 	}
 	for i, m := range v.Mounts {
 		s.add(StepMount, i, ruleMust, unix.SYS_MOUNT, at["tmpfs"], at[m.Target], at["tmpfs"], m.Flags, at[m.Data])

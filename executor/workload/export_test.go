@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"slices"
 	"syscall"
 
 	"github.com/tandem-mesos/tandem/executor/spawn"
@@ -28,7 +29,16 @@ func (l *Launcher) WithoutPidfds() {
 	}
 }
 
+// OnlyRuntime has the launcher know that OCI runtime only, and says whether the
+// machine has it.
+func (l *Launcher) OnlyRuntime(name string) bool {
+	l.runtimes = slices.DeleteFunc(slices.Clone(runtimes), func(r ociRuntime) bool { return r.name != name })
+	_, _, err := findRuntime(l.runtimes)
+	return err == nil
+}
+
 var (
+	CgroupMounts   = cgroupMounts
 	ParseStat      = parseStat
 	SessionMembers = sessionMembers
 )

@@ -45,6 +45,7 @@ type Launcher struct {
 	tether    tether
 	spawn     func(spawn.Program, spawn.Options) (*spawn.Child, error) // a test's, or spawn.Start
 	nofile    func() *spawn.Rlimit                                     // that the executor was started with; nil for unknown
+	runtimes  []ociRuntime
 	adopted   []*Process
 	oomScore  int // the executor's own oom_score_adj
 
@@ -62,7 +63,7 @@ func New(o Options) (*Launcher, error) {
 		quiet.SetOutput(io.Discard)
 		o.Log = quiet
 	}
-	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, spawn: spawn.Start, oomScore: ownOOMScore(), nofile: sync.OnceValue(givenNofile), ids: make(map[string]bool)}
+	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, spawn: spawn.Start, oomScore: ownOOMScore(), runtimes: runtimes, nofile: sync.OnceValue(givenNofile), ids: make(map[string]bool)}
 	if l.container == nil {
 		if l.none == nil {
 			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
@@ -121,6 +122,9 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 	p := &Process{launcher: l, id: s.ID, exits: make(chan Exit, 1), poke: make(chan struct{}, 1), ending: make(chan struct{})}
 	err := p.launch(ctx, s)
 	if err == nil {
+		if err := p.entry.remove(); err != nil {
+			l.log.WithField("task", s.ID).Warnf("After its start: %v", err)
+		}
 		return p, nil
 	}
 	if p.pid == 0 {
@@ -131,12 +135,12 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 		_ = p.Signal(syscall.SIGKILL)
 		p.Kill()
 		exit := <-p.exits
-		if exit.OOMKills > 0 && ctx.Err() == nil && smallMemory(s.Limits) {
+		if exit.OOMKills > 0 && ctx.Err() == nil && (smallMemory(s.Limits) || s.isRooted() && limitsMemory(s.Limits)) {
 			err = errTooSmall(s.Limits)
 		}
 		err = errors.Join(err, exit.Err)
 	}
-	return nil, err
+	return nil, errors.Join(err, p.entry.remove())
 }
 
 func (l *Launcher) enter(id string) error {
@@ -180,6 +184,9 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 	}
 	program := p.launcher.programOf(s, user, [3]*os.File(files), p.group == nil)
 	release, err := s.see(&program)
+	if err == nil && s.isRooted() {
+		program, err = p.contain(s, program)
+	}
 	if err == nil {
 		err = p.spawn(s, program)
 	}
@@ -198,9 +205,15 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 		return err
 	}
 	if err := p.child.Become(ctx); err != nil {
+		if p.entry != nil {
+			return p.entry.explainStart(err)
+		}
 		return explain(s, program, err)
 	}
 	p.child = nil // The process has no use for its memory any more.
+	if p.entry != nil {
+		return p.entry.wait(ctx)
+	}
 	return nil
 }
 

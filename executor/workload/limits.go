@@ -47,7 +47,11 @@ func unenforced(asked []string, err error) error {
 // memory.
 func smallMemory(r *specs.LinuxResources) bool {
 	const room = 16 << 20
-	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit >= 0 && *r.Memory.Limit < room
+	return limitsMemory(r) && *r.Memory.Limit < room
+}
+
+func limitsMemory(r *specs.LinuxResources) bool {
+	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit >= 0
 }
 
 func errTooSmall(r *specs.LinuxResources) error {

@@ -28,6 +28,7 @@ type Process struct {
 	host     *Process      // whose cgroup it is a guest in; nil for a workload
 	mark     string        // what its environment has: of a guest, and without a cgroup
 	started  time.Time
+	entry    *entry // into its root file system; nil for none
 	skipped  []error
 	exits    chan Exit
 	poke     chan struct{} // the reaper has seen it end
@@ -164,8 +165,10 @@ func (p *Process) Usage() (Usage, error) {
 // supervise sees the process through to its end.
 func (p *Process) supervise(pidfd *os.File) {
 	p.await(pidfd)
-	if pidfd != nil {
-		_ = pidfd.Close()
+	if p.entry != nil {
+		if pidfd, goesOn := p.changeOver(); goesOn {
+			p.await(pidfd)
+		}
 	}
 	ended := time.Now()
 	p.mu.Lock()
@@ -239,9 +242,10 @@ func (p *Process) discard() error {
 	return p.group.Remove(context.Background())
 }
 
-// await returns when the main process is a zombie.
+// await returns when the main process is a zombie. It closes the pidfd.
 func (p *Process) await(pidfd *os.File) {
 	if pidfd != nil {
+		defer pidfd.Close()
 		c, err := pidfd.SyscallConn()
 		if err == nil {
 			// The goroutine waits in Go's poller, and no thread with it.
@@ -260,6 +264,9 @@ func (p *Process) await(pidfd *os.File) {
 func (p *Process) reap(r *syscall.Rusage) (Status, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.reaped { // A runtime that has left nothing.
+		return Status{Code: -1}, nil
+	}
 	var w syscall.WaitStatus
 	for {
 		_, err := syscall.Wait4(p.pid, &w, 0, r)

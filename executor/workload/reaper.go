@@ -20,8 +20,9 @@ type reaper struct {
 	// child that ends at once is not taken for an orphan.
 	fork sync.Mutex
 
-	mu      sync.Mutex // guards managed
+	mu      sync.Mutex // guards what follows
 	managed map[int]*Process
+	holds   int
 
 	log     logrus.FieldLogger
 	signals chan os.Signal
@@ -63,11 +64,29 @@ func (r *reaper) manage(p *Process) {
 	r.managed[p.pid] = p
 }
 
+// hold keeps orphans from being reaped, because one of them may turn out to be a
+// main process. The returned function ends that.
+func (r *reaper) hold() (unhold func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holds++
+	return func() {
+		r.mu.Lock()
+		r.holds--
+		r.mu.Unlock()
+		r.lookAgain()
+	}
+}
+
 // release forgets a main process that was reaped. It may have hidden others.
 func (r *reaper) release(pid int) {
 	r.mu.Lock()
 	delete(r.managed, pid)
 	r.mu.Unlock()
+	r.lookAgain()
+}
+
+func (r *reaper) lookAgain() {
 	select {
 	case r.look <- struct{}{}:
 	default:
@@ -103,7 +122,7 @@ func (r *reaper) sweep() (foreign bool) {
 		}
 		r.fork.Lock() // a fork that is under way may be this one's
 		r.mu.Lock()
-		p := r.managed[pid]
+		p, held := r.managed[pid], r.holds > 0
 		r.mu.Unlock()
 		r.fork.Unlock()
 		if p != nil {
@@ -113,7 +132,7 @@ func (r *reaper) sweep() (foreign bool) {
 			}
 			return false // release calls again
 		}
-		if ownSession(pid) {
+		if held || ownSession(pid) {
 			return true
 		}
 		var w syscall.WaitStatus

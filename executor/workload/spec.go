@@ -80,6 +80,8 @@ type View struct {
 	// ReadonlyRoot leaves only Dir and Mounts writable. It takes the mount
 	// namespace, as Mounts do.
 	ReadonlyRoot bool
+	// Root is what is its root; nil for the machine's.
+	Root *Root
 	// Mounts are of tmpfs, empty at first and gone with the workload.
 	Mounts []confine.Mount
 }
@@ -109,6 +111,11 @@ func (s *Spec) validate() error {
 	for _, m := range s.View.Mounts {
 		if s.Dir == m.Destination || strings.HasPrefix(s.Dir, m.Destination+"/") {
 			return fmt.Errorf("its mount on %s would hide its own directory, %s", m.Destination, s.Dir)
+		}
+	}
+	if s.isRooted() {
+		if err := s.View.Root.validate(s); err != nil {
+			return err
 		}
 	}
 	for name, value := range map[string]string{"standard output": s.Stdout, "standard error": s.Stderr} {

@@ -1,6 +1,11 @@
 package confine
 
-import "golang.org/x/sys/unix"
+import (
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // capabilities maps the names of capabilities to the kernel's numbers.
 var capabilities = map[string]uint{
@@ -52,3 +57,6 @@ func CapabilityOf(name string) (number uint, ok bool) {
 	number, ok = capabilities[name]
 	return number, ok
 }
+
+// Capabilities returns the names of all capabilities, sorted.
+func Capabilities() []string { return slices.Sorted(maps.Keys(capabilities)) }

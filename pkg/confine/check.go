@@ -3,6 +3,7 @@ package confine
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,16 @@ func ResourceOf(name string) (number int, ok bool) {
 	return number, ok
 }
 
+// ResourceName returns the OCI name of a resource limit by the kernel's number.
+func ResourceName(number int) (name string, ok bool) {
+	for name, n := range rlimits {
+		if n == number {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // Check lists what is wrong with a Spec, in the order of its fields.
 func (s *Spec) Check() []Problem {
 	var c checker
@@ -69,6 +80,14 @@ func (s *Spec) Check() []Problem {
 	}
 	if s.Root != nil && s.Root.Readonly && !mount {
 		c.refuse("root.readonly", needed)
+	}
+	if s.HasRoot() {
+		if !mount {
+			c.refuse("root.path", needed)
+		}
+		if p := s.Root.Path; !filepath.IsLocal(p) || path.Clean(p) != p || p == "." || strings.ContainsRune(p, 0) {
+			c.refuse("root.path", "is %q; it must be a directory that fetch brings into the workload's own, such as rootfs", p)
+		}
 	}
 	for i, m := range s.Mounts {
 		at := fmt.Sprintf("mounts[%d]", i)

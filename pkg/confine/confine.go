@@ -74,6 +74,9 @@ type Namespace struct {
 
 // Root is the file system as a whole.
 type Root struct {
+	// Path is a directory below the task's, which is to be the root; empty for the
+	// machine's own.
+	Path string `json:"path,omitempty"`
 	// Readonly leaves only the task's directory and its mounts writable.
 	Readonly bool `json:"readonly,omitempty"`
 }
@@ -99,6 +102,9 @@ func Parse(data []byte) (Spec, error) {
 	}
 	return s, nil
 }
+
+// HasRoot says whether a root file system of its own is asked for.
+func (s *Spec) HasRoot() bool { return s.Root != nil && s.Root.Path != "" }
 
 // Has says whether a namespace of the type is asked for.
 func (s *Spec) Has(of specs.LinuxNamespaceType) bool {
