@@ -31,7 +31,7 @@ func (s *Tasks) spec(t core.Running, dir string) (workload.Spec, error) {
 	if err != nil {
 		return workload.Spec{}, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 	}
-	spec, err := specOf(t.Task, t.Settings, limits, Place{FrameworkID: s.options.FrameworkID, Hostname: s.options.Hostname, Dir: dir})
+	spec, err := specOf(t.Task, t.Settings, limits, Place{FrameworkID: s.options.FrameworkID, Hostname: s.options.Hostname, Dir: dir, Sandbox: s.options.Sandbox})
 	if err != nil {
 		return workload.Spec{}, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 	}

@@ -17,8 +17,10 @@ type Place struct {
 	FrameworkID string
 	// Hostname is the agent's, as Mesos knows it.
 	Hostname string
-	// Dir is the task's directory.
+	// Dir is the task's directory, as the machine has it.
 	Dir string
+	// Sandbox is the executor's.
+	Sandbox string
 }
 
 // Environment returns the whole environment of a task, sorted. Nothing of the

@@ -25,7 +25,7 @@ func FetchesOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, cache stri
 	}
 	for _, f := range settings.GetFetch() {
 		r := fetch.Request{
-			URI: f.GetUri(), Name: f.GetDestPath(), Extract: f.Extract, Executable: f.GetExecutable(), SHA256: f.GetSha256(),
+			URI: f.GetUri(), Name: f.GetDestPath(), Extract: f.Extract, Executable: f.GetExecutable(), SHA256: f.GetSha256(), RootFS: f.GetRootfs(),
 		}
 		if f.GetCache() {
 			r.Cache = cache

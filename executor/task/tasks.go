@@ -110,7 +110,11 @@ func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (
 	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
 		return dir, owner, err
 	}
-	return dir, owner, linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner)
+	asked, err := confine.Parse(settings.GetOciConfinement())
+	if err != nil {
+		return dir, owner, err
+	}
+	return dir, owner, linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner, asked.HasRoot())
 }
 
 // Start runs a task's workload and returns when its program is being executed.
@@ -127,7 +131,11 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 		FrameworkID: s.options.FrameworkID,
 		Hostname:    s.options.Hostname,
 		Dir:         dir,
+		Sandbox:     s.options.Sandbox,
 	})
+	if err == nil {
+		err = checkRoot(spec.View.Root)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -145,14 +153,22 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 
 // specOf describes a task's workload, all but its user.
 func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, at Place) (workload.Spec, error) {
-	environment, err := Environment(task, at)
+	asked, err := confine.Parse(settings.GetOciConfinement())
+	if err != nil {
+		return workload.Spec{}, err
+	}
+	seen := at
+	if asked.HasRoot() {
+		seen.Dir = insideRoot
+	}
+	environment, err := Environment(task, seen)
 	if err != nil {
 		return workload.Spec{}, err
 	}
 	spec := workload.Spec{
 		ID:      task.TaskID.Value,
 		Env:     environment,
-		Dir:     at.Dir,
+		Dir:     seen.Dir,
 		Stdout:  filepath.Join(at.Dir, "stdout"),
 		Stderr:  filepath.Join(at.Dir, "stderr"),
 		Limits:  limits.Resources,
@@ -165,11 +181,10 @@ func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits
 		spec.Rotation = &workload.Rotation{MaxFiles: int(logs.GetMaxFiles()), MaxFileSize: logs.GetMaxFileSize()}
 	}
 	setCommand(&spec, task.Command)
-	asked, err := confine.Parse(settings.GetOciConfinement())
-	if err != nil {
-		return workload.Spec{}, err
-	}
 	confined(&spec, asked)
+	if asked.HasRoot() {
+		spec.View.Root = rootOf(task, settings, asked.Root.Path, at)
+	}
 	return spec, nil
 }
 

@@ -15,7 +15,10 @@ import (
 // volume that belongs to the executor's user is given to the task's (nil when they
 // are the same), so that the first workload with a user of its own can write to
 // it; what is in it stays whose it is.
-func linkVolumes(sandbox, dir string, volumes []string, user *workload.Numbers) error {
+//
+// In a root file system of its own a task has the volumes mounted, for which
+// there are directories instead.
+func linkVolumes(sandbox, dir string, volumes []string, user *workload.Numbers, rooted bool) error {
 	for _, name := range volumes {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 			return fmt.Errorf("the volume %q cannot be the name of a directory", name)
@@ -29,6 +32,12 @@ func linkVolumes(sandbox, dir string, volumes []string, user *workload.Numbers) 
 			if err := os.Chown(volume, user.UID, user.GID); err != nil {
 				return fmt.Errorf("cannot give volume %s to its user: %w", name, err)
 			}
+		}
+		if rooted {
+			if err := os.Mkdir(link, 0o755); err != nil && !os.IsExist(err) {
+				return fmt.Errorf("cannot make a directory for volume %s: %w", name, err)
+			}
+			continue
 		}
 		if to, err := os.Readlink(link); err == nil && to == volume {
 			continue

@@ -16,7 +16,7 @@ func TestVolumesAreInTheTasksDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // again, as for a restart in place
-		if err := linkVolumes(sandbox, dir, []string{"mounted", "linked"}, nil); err != nil {
+		if err := linkVolumes(sandbox, dir, []string{"mounted", "linked"}, nil, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -33,7 +33,7 @@ func TestVolumesAreInTheTasksDirectory(t *testing.T) {
 func TestAVolumeThatIsNotThereIsAnError(t *testing.T) {
 	sandbox, dir := t.TempDir(), t.TempDir()
 	for _, name := range []string{"missing", "", "..", "a/b"} {
-		if err := linkVolumes(sandbox, dir, []string{name}, nil); err == nil {
+		if err := linkVolumes(sandbox, dir, []string{name}, nil, false); err == nil {
 			t.Errorf("volume %q is linked", name)
 		}
 	}

@@ -46,11 +46,14 @@ func TestParse(t *testing.T) {
 
 func TestWhatCannotBeMeant(t *testing.T) {
 	for in, want := range map[string][]string{
-		`{"namespaces": [{"type": "network"}]}`:              {`namespaces[0].type is "network"; a workload can have its own pid, mount, ipc and uts`},
-		`{"namespaces": [{"type": "uts"}, {"type": "uts"}]}`: {`namespaces[1].type is "uts" a second time`},
-		`{"namespaces": [{"type": "pid"}]}`:                  {`namespaces has pid without mount; a program that sees its own processes only needs a /proc of its own: add {type: mount}`},
-		`{"root": {"readonly": true}}`:                       {`root.readonly needs a mount namespace; add {type: mount} to linux.namespaces`},
-		`{"root": {}}`:                                       nil,
+		`{"namespaces": [{"type": "network"}]}`:                                  {`namespaces[0].type is "network"; a workload can have its own pid, mount, ipc and uts`},
+		`{"namespaces": [{"type": "uts"}, {"type": "uts"}]}`:                     {`namespaces[1].type is "uts" a second time`},
+		`{"namespaces": [{"type": "pid"}]}`:                                      {`namespaces has pid without mount; a program that sees its own processes only needs a /proc of its own: add {type: mount}`},
+		`{"root": {"readonly": true}}`:                                           {`root.readonly needs a mount namespace; add {type: mount} to linux.namespaces`},
+		`{"root": {"path": "rootfs"}}`:                                           {`root.path needs a mount namespace; add {type: mount} to linux.namespaces`},
+		`{"root": {"path": "images/rootfs"}, "namespaces": [{"type": "mount"}]}`: nil,
+		`{"root": {"path": "../rootfs"}, "namespaces": [{"type": "mount"}]}`:     {`root.path is "../rootfs"; it must be a directory that fetch brings into the workload's own, such as rootfs`},
+		`{"root": {}}`: nil,
 		`{"namespaces": [{"type": "mount"}], "mounts": [{"destination": "/", "type": "bind"}]}`:                             {`mounts[0].type is "bind"; only tmpfs can be mounted`, `mounts[0].destination is "/"; it must be an absolute path without . and .., and not /`},
 		`{"namespaces": [{"type": "mount"}], "mounts": [{"destination": "/a/../b", "type": "tmpfs"}]}`:                      {`mounts[0].destination is "/a/../b"; it must be an absolute path without . and .., and not /`},
 		`{"namespaces": [{"type": "mount"}], "mounts": [{"destination": "/a", "type": "tmpfs", "options": ["size=much"]}]}`: {`mounts[0].options have "size=much", whose value is not a number`},

@@ -132,13 +132,31 @@ func (w writer) untar(ctx context.Context, in io.Reader, dir string) error {
 				err = w.makeLink(name, target)
 			}
 		case tar.TypeXGlobalHeader:
+			continue
 		default:
+			if w.whole && (h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock) {
+				continue
+			}
 			err = fmt.Errorf("the entry %q is neither a file, a directory nor a link", h.Name)
+		}
+		if err == nil && w.whole {
+			err = w.keep(name, h)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// keep gives an entry the owner that the archive says. The bits by which a program
+// runs as its owner are left out: whoever finds it outside of its root file system
+// could become root there.
+func (w writer) keep(name string, h *tar.Header) error {
+	if err := w.root.Lchown(name, h.Uid, h.Gid); err != nil || h.Typeflag != tar.TypeDir {
+		return err
+	}
+	mode := h.FileInfo().Mode()
+	return w.root.Chmod(name, mode.Perm()|mode&fs.ModeSticky)
 }
 
 func (w writer) unzip(ctx context.Context, f *os.File, dir string) error {

@@ -35,6 +35,10 @@ type Request struct {
 	// does; the file stays. Nil means that as well, except for a single
 	// compressed file (.gz).
 	Extract *bool
+	// RootFS says that the file is a tar archive of a root file system: what is
+	// unpacked keeps its owners and sticky bits, devices are left out, and the
+	// archive is removed then. It takes root.
+	RootFS bool
 	// Executable sets the executable bits; such a file is never unpacked.
 	Executable bool
 	// SHA256 is what the file's content must have, in hexadecimal digits. Empty
@@ -82,6 +86,14 @@ func (r Request) validate() (Request, source, error) {
 	}
 	if !filepath.IsLocal(r.Name) {
 		return r, src, fmt.Errorf("the name %q leaves the directory", r.Name)
+	}
+	if r.RootFS {
+		if k := kindOf(r.Name); k < tarred || r.Executable || r.Extract != nil && !*r.Extract {
+			return r, src, fmt.Errorf("%s is no tar archive to be unpacked by its name, as one of a root file system must be", r.Name)
+		}
+		if os.Geteuid() != 0 {
+			return r, src, errors.New("only root can unpack a root file system with its owners")
+		}
 	}
 	if r.SHA256 != "" {
 		r.SHA256 = strings.ToLower(r.SHA256)
@@ -158,7 +170,7 @@ func fetch(ctx context.Context, r Request) error {
 		return fmt.Errorf("cannot open the directory: %w", err)
 	}
 	defer root.Close()
-	w := writer{root: root, owner: r.Owner}
+	w := writer{root: root, owner: r.Owner, whole: r.RootFS}
 
 	name := filepath.ToSlash(filepath.Clean(r.Name))
 	if err := w.mkdirAll(path.Dir(name)); err != nil {
@@ -176,6 +188,9 @@ func fetch(ctx context.Context, r Request) error {
 	}
 	if err := w.extract(ctx, name, kind); err != nil {
 		return fmt.Errorf("cannot unpack %s: %w", name, err)
+	}
+	if r.RootFS {
+		return root.Remove(name)
 	}
 	return nil
 }

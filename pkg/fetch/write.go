@@ -16,6 +16,8 @@ type writer struct {
 	owner *Owner
 	// mask has the bits of a mode that what an archive holds does not get.
 	mask fs.FileMode
+	// whole has a tar archive's entries keep their owners and sticky bits.
+	whole bool
 }
 
 func (w writer) own(name string) error {

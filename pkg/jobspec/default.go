@@ -159,7 +159,7 @@ var archives = []string{".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", 
 func defaultFetch(f *tandemv1.Fetch) {
 	name := uriPath(f.Uri)
 	if f.Extract == nil {
-		archive := false
+		archive := f.Rootfs
 		for _, ending := range archives {
 			archive = archive || strings.HasSuffix(name, ending)
 		}

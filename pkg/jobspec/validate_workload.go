@@ -190,6 +190,10 @@ func (c *checker) limits(field string, w *tandemv1.Workload) {
 	}
 }
 
+func isTar(name string) bool {
+	return slices.ContainsFunc(archives, func(ending string) bool { return ending != ".zip" && strings.HasSuffix(name, ending) })
+}
+
 var sha256Text = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
 func (c *checker) fetch(field string, f *tandemv1.Fetch) {
@@ -227,9 +231,14 @@ func (c *checker) fetch(field string, f *tandemv1.Fetch) {
 	if f.GetExtract() && f.GetExecutable() {
 		c.refuse(join(field, "extract"), "cannot be true for an executable file, which is never unpacked")
 	}
+	if f.GetRootfs() && (f.GetExecutable() || f.Extract != nil && !f.GetExtract()) {
+		c.refuse(join(field, "rootfs"), "takes an archive that is unpacked")
+	}
 	switch dest := f.GetDestPath(); {
 	case dest == "" && f.GetUri() != "":
 		c.refuse(join(field, "destPath"), "is required, since the URI ends without a name")
+	case f.GetRootfs() && !isTar(dest):
+		c.refuse(join(field, "destPath"), "%s is no tar archive by its name, which is how a root file system comes; call it rootfs/root.tar.gz, say", quoted(dest))
 	case dest != "" && !localPath(dest):
 		c.refuse(join(field, "destPath"), "%s leads out of the sandbox; a relative path below it is asked for", quoted(dest))
 	}

@@ -1821,8 +1821,12 @@ type Linux struct {
 	// signal that it does not handle, but for SIGKILL. Takes an executor that is
 	// root. Default: none.
 	Namespaces []*structpb.Struct `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
-	// {readonly: true} leaves only its directory and its mounts writable. Takes a
-	// mount namespace.
+	// {readonly: true} leaves only its directory and its mounts writable. {path: rootfs}
+	// is a root file system of its own: a directory that fetch brings into the
+	// workload's. It is entered by crun or runc, which the agent must have; the
+	// workload's directory is /mnt/mesos/sandbox there, and $MESOS_SANDBOX. The network
+	// is the agent's, and users are by their numbers there. Either takes a mount
+	// namespace.
 	Root *structpb.Struct `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
 	// Empty file systems in memory that end with it, such as
 	// [{destination: /tmp, type: tmpfs, options: [size=16m]}]. They count as its
@@ -1970,7 +1974,13 @@ type Fetch struct {
 	// The name under the sandbox. Default: the last part of the URI's path.
 	DestPath string `protobuf:"bytes,5,opt,name=dest_path,json=destPath,proto3" json:"dest_path,omitempty"`
 	// The SHA-256 of the file, 64 hexadecimal digits. Default: not checked.
-	Sha256        string `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Sha256 string `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// It is a tar archive of a root file system, for linux.root.path: what is
+	// unpacked keeps its owners and sticky bits, and the archive goes then. Devices
+	// are left out, since /dev is made anew, and set-user-ID bits are, because others
+	// could run such a program from outside. Takes an executor that is root. Default:
+	// false.
+	Rootfs        bool `protobuf:"varint,7,opt,name=rootfs,proto3" json:"rootfs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2045,6 +2055,13 @@ func (x *Fetch) GetSha256() string {
 		return x.Sha256
 	}
 	return ""
+}
+
+func (x *Fetch) GetRootfs() bool {
+	if x != nil {
+		return x.Rootfs
+	}
+	return false
 }
 
 // EnvValue is the value of one environment variable.
@@ -2711,7 +2728,7 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x06mounts\x18\x05 \x03(\v2\x17.google.protobuf.StructR\x06mounts\"7\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
-	"\thost_port\x18\x02 \x01(\x05R\bhostPort\"\xaf\x01\n" +
+	"\thost_port\x18\x02 \x01(\x05R\bhostPort\"\xc7\x01\n" +
 	"\x05Fetch\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x1d\n" +
 	"\aextract\x18\x02 \x01(\bH\x00R\aextract\x88\x01\x01\x12\x1e\n" +
@@ -2720,7 +2737,8 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"executable\x12\x14\n" +
 	"\x05cache\x18\x04 \x01(\bR\x05cache\x12\x1b\n" +
 	"\tdest_path\x18\x05 \x01(\tR\bdestPath\x12\x16\n" +
-	"\x06sha256\x18\x06 \x01(\tR\x06sha256B\n" +
+	"\x06sha256\x18\x06 \x01(\tR\x06sha256\x12\x16\n" +
+	"\x06rootfs\x18\a \x01(\bR\x06rootfsB\n" +
 	"\n" +
 	"\b_extract\"F\n" +
 	"\bEnvValue\x12\x16\n" +

@@ -1,0 +1,143 @@
+package integration
+
+import (
+	"archive/tar"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+)
+
+// rootArchive packs a root file system of busybox alone, and returns its path.
+func rootArchive(t *testing.T) string {
+	t.Helper()
+	needCgroups(t)
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip("needs a static busybox (Debian's package busybox-static)")
+	}
+	if _, err := exec.LookPath("crun"); err != nil {
+		if _, err := exec.LookPath("runc"); err != nil {
+			t.Skip("needs an OCI runtime (Debian's packages crun and runc)")
+		}
+	}
+	program, err := os.ReadFile(busybox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "root.tar")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := tar.NewWriter(f)
+	add := func(h tar.Header) {
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755})
+	add(tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777})
+	add(tar.Header{Name: "dev/null", Typeflag: tar.TypeChar, Mode: 0o666, Devmajor: 1, Devminor: 3})
+	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))})
+	if _, err := w.Write(program); err != nil {
+		t.Fatal(err)
+	}
+	for _, applet := range []string{"sh", "cat", "ls", "pwd", "sleep", "grep", "stat", "kill", "seq", "id"} {
+		add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"})
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// A job brings a root file system of its own: its program, its checks, hooks and
+// the commands of people run there, with its limits, ports and volumes, and when
+// it has ended its status is exact and nothing is left.
+func TestRootFileSystem(t *testing.T) {
+	archive := rootArchive(t)
+	s := startScheduler(t, startMesos(t), "--role", "rooted")
+	s.run(fmt.Sprintf(`
+id: /rooted
+restart: {attempts: 0}
+volumes: [{name: data, size: 32Mi}]
+workloads:
+- name: web
+  fetch: [{uri: %[1]s, rootfs: true, destPath: rootfs/root.tar}]
+  linux:
+    namespaces: [{type: mount}, {type: pid}]
+    root: {path: rootfs, readonly: true}
+    mounts: [{destination: /run, type: tmpfs, options: [size=1m]}]
+  limits: {mem: 72Mi}
+  logs: {maxFiles: 2, maxFileSize: 1Mi}
+  ports: [{name: http}]
+  cmd: |
+    pwd; echo "$MESOS_SANDBOX"; ls /; echo "port ${PORT_HTTP:?}"; echo "number $$"
+    echo here > /run/file; echo kept > data/file; echo no > /no || echo cannot
+    trap 'cat /run/hook; exit 7' TERM
+    while :; do sleep 0.1; done
+  healthCheck: {command: {cmd: "grep here /run/file"}, interval: 1s, gracePeriod: 20s}
+  kill: {preStopCommand: {cmd: "echo the hook was here > /run/hook"}}
+`, archive))
+	const task = "rooted.0.1.web"
+	s.awaitTask(task, func(task *tandemv1.TaskRecord) bool { return task.GetHealthy() })
+	r := s.exec("", task, "sh", "-c", "cat /run/file data/file; ls /bin/busybox; [ $$ != 1 ] && kill -9 $$")
+	if want := "here\nkept\n/bin/busybox\n"; r.stdout != want || r.status != 128+9 {
+		t.Errorf("tandem exec: %swant %q and status 137", r, want)
+	}
+	if r := s.tandem("stop", "--wait", "/rooted"); r.status != 0 {
+		t.Fatalf("tandem stop: %s", r)
+	}
+	if ended := s.awaitTask(task, terminal); ended.GetReport().GetExitCode() != 7 || ended.GetReport().GetUsage().GetMemoryLimitBytes() != 72<<20 {
+		t.Errorf("the task ended with %v", ended)
+	}
+	r = s.tandem("logs", task)
+	for _, want := range []string{
+		"/mnt/mesos/sandbox\n/mnt/mesos/sandbox\nbin\ndev\n", "number 1\ncannot\n", "the hook was here\n",
+	} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("it does not say %q: %s", want, r)
+		}
+	}
+	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), "/"+task+"/rootfs") {
+		t.Errorf("a mount is left: %v, %s", err, mounts)
+	}
+}
+
+// What cannot be run in a root is a failure that says why.
+func TestRootFileSystemThatFails(t *testing.T) {
+	archive := rootArchive(t)
+	s := startScheduler(t, startMesos(t))
+	for name, c := range map[string]struct{ fetch, command, want string }{
+		"program": {"[{uri: " + archive + ", rootfs: true, destPath: rootfs/root.tar}]", "[nothing-of-this-name]", "nothing-of-this-name"},
+		"nothing": {"[]", "[sh]", "rootfs is no directory; let fetch bring it there"},
+		"archive": {"[{uri: /etc/hostname, rootfs: true, destPath: rootfs/root.tar}]", "[sh]", "cannot unpack rootfs/root.tar"},
+	} {
+		job := filepath.Join(t.TempDir(), "job.yaml")
+		err := os.WriteFile(job, []byte(fmt.Sprintf(`
+id: /fails-%s
+type: batch
+workloads:
+- name: main
+  fetch: %s
+  linux: {namespaces: [{type: mount}], root: {path: rootfs}}
+  args: %s
+`, name, c.fetch, c.command)), 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := s.tandem("run", "--wait", job); r.status == 0 {
+			t.Errorf("%s: tandem run: %s", name, r)
+		}
+		ended := s.awaitTask("fails-"+name+".0.1.main", terminal)
+		if ended.State != tandemv1.TaskState_TASK_FAILED || !strings.Contains(ended.Message, c.want) {
+			t.Errorf("%s: %v", name, ended)
+		}
+	}
+}
