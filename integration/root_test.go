@@ -110,6 +110,43 @@ workloads:
 	}
 }
 
+// Workloads that are started again in place, as those of two instances that share
+// an executor, find their root as it was left.
+func TestRootFileSystemOfAFewRuns(t *testing.T) {
+	archive := rootArchive(t)
+	s := startScheduler(t, startMesos(t))
+	job := filepath.Join(t.TempDir(), "job.yaml")
+	err := os.WriteFile(job, []byte(fmt.Sprintf(`
+id: /again
+type: batch
+instances: 2
+executor: {share: job}
+workloads:
+- name: main
+  fetch: [{uri: %s, rootfs: true, destPath: rootfs/root.tar}]
+  linux: {namespaces: [{type: mount}], root: {path: rootfs}}
+  restart: {attempts: 3, delay: 10ms}
+  cmd: |
+    echo run >> /runs; cat /runs
+    [ $(grep -c run /runs) = 3 ] && touch file && exit 0
+    exit 5
+`, archive)), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.tandem("run", "--wait", job); r.status != 0 {
+		t.Fatalf("tandem run: %s", r)
+	}
+	for _, task := range []string{"again.0.1.main", "again.1.1.main"} {
+		if ended := s.awaitTask(task, terminal); ended.GetReport().GetRestarts() != 2 {
+			t.Errorf("the task ended with %v", ended)
+		}
+		if r := s.tandem("logs", task); r.stdout != strings.Repeat("run\n", 1+2+3) {
+			t.Errorf("it says %s", r)
+		}
+	}
+}
+
 // What cannot be run in a root is a failure that says why.
 func TestRootFileSystemThatFails(t *testing.T) {
 	archive := rootArchive(t)

@@ -10,5 +10,6 @@
 //	$MESOS_SANDBOX/stdout, stderr            the executor's own
 //	$MESOS_SANDBOX/tasks/<task ID>/          the task's working directory, its user's
 //	$MESOS_SANDBOX/tasks/<task ID>/stdout, stderr
+//	$MESOS_SANDBOX/runtime/                  an OCI runtime's, while it starts a task
 //	$MESOS_SANDBOX/cache/                    copies of fetched files, for later tasks
 package task

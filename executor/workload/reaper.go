@@ -132,7 +132,11 @@ func (r *reaper) sweep() (foreign bool) {
 			}
 			return false // release calls again
 		}
-		if held || ownSession(pid) {
+		if held {
+			r.pokeAll() // It may hide one of theirs.
+			return true
+		}
+		if ownSession(pid) {
 			return true
 		}
 		var w syscall.WaitStatus
@@ -140,6 +144,18 @@ func (r *reaper) sweep() (foreign bool) {
 			return false
 		}
 		r.log.WithField("pid", pid).Debugf("Reaped an orphan: %s", statusOf(w))
+	}
+}
+
+// pokeAll has every main process looked at.
+func (r *reaper) pokeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.managed {
+		select {
+		case p.poke <- struct{}{}:
+		default:
+		}
 	}
 }
 
