@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func devicesOnV1(t *testing.T) {
 	if !slices.Contains(h.Controllers(), "devices") {
 		t.Skip("needs the v1 controller devices")
 	}
-	g, err := h.Create(filepath.Join("/", "tandem-test-"+t.Name()), "devices")
+	g, err := h.Create(fmt.Sprintf("/tandem-test-devices-%d", os.Getpid()), "devices")
 	if err != nil {
 		t.Skipf("needs a devices hierarchy that can be written to: %v", err)
 	}
