@@ -50,6 +50,8 @@ type fake struct {
 	mu       sync.Mutex
 	jobs     map[string]*tandemv1.JobView
 	versions map[string]uint64
+	// gone is whether the scheduler has ended a watch once.
+	gone bool
 	// specs are the jobs as they were submitted, the newest first.
 	specs map[string][]*tandemv1.VersionRecord
 }
@@ -333,6 +335,10 @@ func (f *fake) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[
 			}
 		}
 		yield(&tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true}}, nil)
+		if job == "/away" && f.leaves() {
+			yield(nil, loop.ErrEnded)
+			return
+		}
 		if ok && job != "/slow" {
 			for _, i := range j.Instances {
 				for _, s := range []tandemv1.TaskState{tandemv1.TaskState_TASK_STAGING, tandemv1.TaskState_TASK_RUNNING} {
@@ -355,6 +361,15 @@ func (f *fake) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[
 		<-ctx.Done()
 		yield(nil, context.Cause(ctx))
 	}
+}
+
+// leaves reports true once.
+func (f *fake) leaves() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gone := f.gone
+	f.gone = true
+	return !gone
 }
 
 // resume tells of three changes, of which the second is that a scheduler that

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +26,9 @@ type client struct {
 	tandemv1connect.SchedulerServiceClient
 	base string
 	http *http.Client
+	// inside says that the scheduler is in this process, so that it does not come
+	// back once it has gone.
+	inside bool
 }
 
 // explain turns an error of a call into what a person can act on.
@@ -99,6 +103,8 @@ func (c *client) unreachable(err error) error {
 		return failed(exitUnreachable, "cannot reach the scheduler at %s: %s%s", c.base, cause, advice)
 	case errors.As(err, &tooLate) && tooLate.Timeout():
 		return failed(exitUnreachable, "cannot reach the scheduler at %s: it does not answer%s", c.base, advice)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return failed(exitUnreachable, "the scheduler at %s has gone in the middle of an answer%s", c.base, advice)
 	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "HTTP response to HTTPS"):
 		return failed(exitUnreachable, "what answers at %s does not speak HTTP as asked; set --scheduler or TANDEM_SCHEDULER", c.base)
 	}

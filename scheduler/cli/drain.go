@@ -80,7 +80,12 @@ func drain(ctx context.Context, sys *System, f *drainFlags, agent string, expect
 		}
 	}
 	if f.wait {
-		if err := c.drained(ctx, res.GetAgentId()); err != nil {
+		left := func(instances int32) {
+			if f.out == asText {
+				fmt.Fprintf(sys.Stdout, "agent %s: instances still there: %d\n", res.GetHostname(), instances)
+			}
+		}
+		if err := c.drained(ctx, res.GetAgentId(), res.GetAttempts(), left); err != nil {
 			return err
 		}
 		if f.out == asText {
@@ -93,8 +98,9 @@ func drain(ctx context.Context, sys *System, f *drainFlags, agent string, expect
 	return nil
 }
 
-// drained waits until nothing runs on the agent.
-func (c *client) drained(ctx context.Context, agent string) error {
+// drained waits until nothing runs on the agent, on which so many attempts are, and
+// tells of each change.
+func (c *client) drained(ctx context.Context, agent string, attempts int32, changed func(left int32)) error {
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	for {
@@ -102,17 +108,21 @@ func (c *client) drained(ctx context.Context, agent string) error {
 		if err != nil {
 			return c.explain(err)
 		}
-		left := false
+		left := int32(0)
 		for _, a := range res.GetAgents() {
 			if a.GetAgentId() == agent {
 				if a.GetLeaving().GetDrain() == nil {
 					return failed(exitFailed, "the drain of agent %s was cancelled", a.GetHostname())
 				}
-				left = a.GetAttempts() > 0
+				left = a.GetAttempts()
 			}
 		}
-		if !left {
+		if left == 0 {
 			return nil
+		}
+		if left != attempts {
+			changed(left)
+			attempts = left
 		}
 		select {
 		case <-tick.C:

@@ -15,6 +15,7 @@ import (
 // anew, elsewhere as one line for each change.
 type display struct {
 	w     io.Writer
+	notes io.Writer
 	now   func() time.Time
 	start time.Time
 	// size is nil where lines are wanted.
@@ -24,7 +25,7 @@ type display struct {
 }
 
 func newDisplay(sys *System) *display {
-	d := &display{w: sys.Stdout, now: sys.Now, start: sys.Now()}
+	d := &display{w: sys.Stdout, notes: sys.Stderr, now: sys.Now, start: sys.Now()}
 	if _, _, ok := sys.TerminalSize(); ok {
 		d.size = sys.TerminalSize
 	}
@@ -33,7 +34,7 @@ func newDisplay(sys *System) *display {
 
 // silent is a display that shows nothing.
 func silent(sys *System) *display {
-	return &display{w: io.Discard, now: sys.Now, start: sys.Now()}
+	return &display{w: io.Discard, notes: sys.Stderr, now: sys.Now, start: sys.Now()}
 }
 
 // changed shows a change: at once as lines; a table waits for draw.
@@ -84,26 +85,75 @@ func (d *display) erase() {
 // redraw is the least time between two drawings of a table.
 const redraw = 50 * time.Millisecond
 
+// A watch that a scheduler's end has ended is begun again at once, and then this
+// often, this many times: for as long as another one takes to lead.
+const (
+	watchAgain   = time.Second
+	watchesAgain = 60
+)
+
 // follow watches a job, or with no ID everything, and shows what changes until
-// done says that it is enough. The board is returned as it was last.
+// done says that it is enough. It goes on through a restart of the scheduler, and a
+// change of the leader. The board is returned as it was last.
 func (c *client) follow(ctx context.Context, job string, d *display, done func(*board) bool) (*board, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for {
-		b, again, err := c.followOnce(ctx, job, d, done)
-		if !again {
-			return b, err
+	var last *board
+	for away := 0; ; {
+		b, err := c.followOnce(ctx, job, last, d, done)
+		switch {
+		case err == nil:
+			return b, nil
+		case ctx.Err() != nil:
+			return b, failed(exitInterrupted, "interrupted")
+		case b.complete:
+			last, away = b, 0
+		}
+		switch {
+		case connect.CodeOf(err) == connect.CodeResourceExhausted:
+			// It could not take every change, or comes too often, and begins anew
+			// with what is.
+			if !b.complete && !pause(ctx, watchAgain) {
+				return b, failed(exitInterrupted, "interrupted")
+			}
+		case last != nil && c.isAway(err) && away < watchesAgain:
+			if away == 0 {
+				d.erase()
+				fmt.Fprintf(d.notes, "tandem: %s; trying again for a minute\n", c.explain(err))
+			} else if !pause(ctx, watchAgain) {
+				return last, failed(exitInterrupted, "interrupted")
+			}
+			away++
+		default:
+			return b, c.explain(err)
 		}
 	}
 }
 
-// followOnce follows one watch. It reports whether another one is worth it: a
-// watch that could not take every change begins again with what is.
-func (c *client) followOnce(ctx context.Context, job string, d *display, done func(*board) bool) (*board, bool, error) {
+// isAway reports whether an error says that no scheduler answers for now.
+func (c *client) isAway(err error) bool {
+	return !c.inside && (connect.CodeOf(err) == connect.CodeUnavailable || c.unreachable(err) != nil)
+}
+
+// pause waits, and reports false when ctx has ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// followOnce follows one watch. Of what was there before it shows how it differs
+// from the last watch's board, if there was one.
+func (c *client) followOnce(ctx context.Context, job string, last *board, d *display, done func(*board) bool) (*board, error) {
 	b := newBoard()
 	stream, err := c.Watch(ctx, &tandemv1.WatchRequest{JobId: job})
 	if err != nil {
-		return b, false, c.explain(err)
+		return b, err
 	}
 	changes := make(chan *tandemv1.WatchResponse)
 	go func() {
@@ -124,16 +174,17 @@ func (c *client) followOnce(ctx context.Context, job string, d *display, done fu
 		case change, ok := <-changes:
 			if !ok {
 				d.draw(b)
-				if ctx.Err() != nil {
-					return b, false, failed(exitInterrupted, "interrupted")
-				}
-				err := stream.Err()
-				return b, connect.CodeOf(err) == connect.CodeResourceExhausted, c.explain(orEnded(err))
+				return b, orEnded(stream.Err())
 			}
-			d.changed(b.apply(change))
+			if last != nil && !b.complete {
+				d.changed(last.apply(change))
+				b.apply(change)
+			} else {
+				d.changed(b.apply(change))
+			}
 			if done(b) {
 				d.draw(b)
-				return b, false, nil
+				return b, nil
 			}
 			if !dirty && b.complete {
 				dirty = true

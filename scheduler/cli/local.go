@@ -252,6 +252,7 @@ func (s *localScheduler) run(ctx context.Context, sys *System, f *localFlags, fi
 	if err != nil {
 		return err
 	}
+	c.inside = true
 	follow, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
