@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// keyHeader names a write, so that it is done once however often it is sent;
+	// KeyHeader names a write, so that it is done once however often it is sent;
 	// see core.Request.
-	keyHeader = "Idempotency-Key"
+	KeyHeader = "Idempotency-Key"
 	// maxKey bounds a key, in bytes. Keys are saved.
 	maxKey = 128
 )
 
 var (
 	errKey = refusedFields("the write was not done", []jobspec.Problem{{
-		Field: keyHeader, Reason: "has up to 128 printable characters of ASCII",
+		Field: KeyHeader, Reason: "has up to 128 printable characters of ASCII",
 	}})
 	errOtherRequest = refusedFields("the write was not done", []jobspec.Problem{{
-		Field: keyHeader, Reason: "was used for another request already: give each write a key of its own",
+		Field: KeyHeader, Reason: "was used for another request already: give each write a key of its own",
 	}})
 )
 
@@ -36,7 +36,7 @@ type requestKey struct{}
 // keyed returns a context by which a command says under which key it was asked for,
 // if the call has one.
 func keyed(ctx context.Context, req connect.AnyRequest) (context.Context, error) {
-	key := req.Header().Get(keyHeader)
+	key := req.Header().Get(KeyHeader)
 	if key == "" {
 		return ctx, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-mesos/tandem/pkg/certs"
@@ -27,6 +28,8 @@ type connection struct {
 	ca, cert, key, tokenFile string
 	// context is the name of the context that the rest is taken from.
 	context string
+	// retry is for how long a write is asked for again that was not answered.
+	retry time.Duration
 	// notices is where the scheduler's notices for a person go.
 	notices func() io.Writer
 }
@@ -37,6 +40,7 @@ var connectionFlags = []string{"scheduler", "tls-ca", "tls-cert", "tls-key", "to
 // schedulerFlag adds --scheduler, and the flags that say how to reach it.
 func schedulerFlag(cmd *cobra.Command, c *connection) {
 	addressFlags(cmd, c)
+	cmd.Flags().DurationVar(&c.retry, "retry", defaultRetry, "for how long a change is asked for again that was not answered; 0: not at all")
 	cmd.Flags().StringVar(&c.context, "context", "", "the `name` of the context to use; see tandem context --help")
 }
 
@@ -125,8 +129,9 @@ func newClientBy(to connection, protocols *http.Protocols) (*client, error) {
 		transport = &noticing{to: to.notices(), next: transport}
 	}
 	c := &http.Client{Transport: transport}
+	again := connect.UnaryInterceptorFunc((&insistent{retry: to.retry, say: to.notices}).wrap)
 	return &client{
-		SchedulerServiceClient: tandemv1connect.NewSchedulerServiceClient(c, base.String()),
+		SchedulerServiceClient: tandemv1connect.NewSchedulerServiceClient(c, base.String(), connect.WithInterceptors(again)),
 		base:                   base.String(),
 		http:                   c,
 	}, nil

@@ -181,7 +181,7 @@ func TestUpgradeWithoutAnAnswer(t *testing.T) {
 				}
 			}
 			stdout.Reset()
-			status := cli.Run(ctx, []string{"executor", "upgrade", "--parallel", "1"}, sys)
+			status := cli.Run(ctx, []string{"executor", "upgrade", "--parallel", "1", "--retry", "0"}, sys)
 			if status != tt.status || !strings.HasSuffix(stdout.String(), tt.stdout) || stderr.String() != tt.stderr {
 				t.Errorf("exit %d:\n%s%s", status, stdout, stderr)
 			}

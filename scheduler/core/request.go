@@ -69,7 +69,7 @@ func (r *takenRequests) add(q *request) {
 
 var (
 	otherRequest = Refused{OtherRequest, "the key was used for another request already: give each request a key of its own"}
-	unclear      = Refused{Conflict, "the signal was asked for before, and nobody knows whether it was sent: the scheduler has ended, or the executor " +
+	unclear      = Refused{Unanswered, "the signal was asked for before, and nobody knows whether it was sent: the scheduler has ended, or the executor " +
 		"has not answered. Look at the task, and if it is to be sent once more, ask with another key"}
 )
 
