@@ -138,6 +138,7 @@ func (c *core) tell(f *framework, task *mesos.TaskInfo, state mesos.TaskState, r
 	c.metrics.states[state]++
 	f.countEnded(state)
 	status := c.status(task.TaskID, state, reason, message)
+	c.metrics.counters.task(&status)
 	status.AgentID = &mesos.AgentID{Value: task.AgentID.Value}
 	f.update(status)
 }
@@ -162,6 +163,7 @@ func (acc *acceptance) failFor(op *mesos.Offer_Operation, reason mesos.TaskStatu
 // it gave the operation an ID.
 func (c *core) drop(f *framework, op *mesos.Offer_Operation, message string) {
 	c.options.Logger.WithFields(map[string]any{"framework": string(f.id), "operation": op.Type.String()}).Warn("operation dropped: " + message)
+	c.metrics.counters.operation(op.Type, mesos.OPERATION_ERROR, 1)
 	if op.ID == nil {
 		return
 	}

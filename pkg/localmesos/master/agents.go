@@ -30,7 +30,7 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 	if c.refusesMachine(l, r) {
 		return
 	}
-	c.metrics.registrations++
+	c.metrics.counters["slave_registrations"]++
 	id := c.newAgentID()
 	a, err := c.addAgent(id, l, r)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 		return
 	}
 	c.metrics.messages["reregister_slave"]++
-	c.metrics.reregistrations++
+	c.metrics.counters["slave_reregistrations"]++
 	id := agentID(r.Info.ID.Value)
 	if c.gone[id] {
 		l.Shutdown(goneMessage)
@@ -332,11 +332,13 @@ func (c *core) unregisterAgent(id agentID) {
 		return
 	}
 	c.metrics.messages["unregister_slave"]++
+	c.metrics.counters["slave_removals/reason_unregistered"]++
 	c.leave(a, "the agent unregistered")
 }
 
 // leave removes an agent for good, and says why.
 func (c *core) leave(a *agent, why string) {
+	c.metrics.counters["slave_removals"]++
 	c.removed[a.id] = true
 	delete(c.draining, a.id)
 	delete(c.deactivated, a.id)
@@ -358,6 +360,7 @@ func (c *core) endTask(f *framework, t *task, state mesos.TaskState, reason meso
 	f.countEnded(state)
 	status := c.status(t.info.TaskID, state, reason, message)
 	t.identify(&status)
+	c.metrics.counters.task(&status)
 	t.info.State = state.Enum()
 	t.addStatus(status)
 	c.freeTask(f, t)
@@ -389,6 +392,9 @@ func (c *core) loseUncheckpointed(a *agent) {
 // loseAgent marks an agent unreachable.
 func (c *core) loseAgent(a *agent) {
 	now := c.now()
+	for _, name := range []string{"slave_unreachable_scheduled", "slave_unreachable_completed", "slave_removals", "slave_removals/reason_unhealthy"} {
+		c.metrics.counters[name]++
+	}
 	c.unreachable[a.id] = now
 	c.dropOperations(a, mesos.OPERATION_UNREACHABLE, "Agent was marked unreachable")
 	c.removeAgent(a, func(f *framework, t *task) {

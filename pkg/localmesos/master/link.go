@@ -57,7 +57,9 @@ func (m *Master) OperationStatus(u link.OperationUpdate) {
 func (m *Master) ExecutorToFramework(agent mesos.AgentID, framework mesos.FrameworkID, executor mesos.ExecutorID, data []byte) {
 	m.post(func() {
 		m.core.metrics.messages["executor_to_framework"]++
-		if f := m.core.frameworks[frameworkID(framework.Value)]; f != nil {
+		f := m.core.frameworks[frameworkID(framework.Value)]
+		m.core.metrics.counters.valid(f != nil, "executor_to_framework_messages")
+		if f != nil {
 			f.send(&scheduler.Event{
 				Type:    scheduler.Event_MESSAGE,
 				Message: &scheduler.Event_Message{AgentID: agent, ExecutorID: executor, Data: data},

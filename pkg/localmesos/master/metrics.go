@@ -16,10 +16,11 @@ import (
 
 // metrics counts what /metrics/snapshot shows.
 type metrics struct {
-	messages                                 map[string]int // calls and messages received, by name
-	states                                   map[mesos.TaskState]int
-	registrations, reregistrations           int
-	validStatusUpdates, invalidStatusUpdates int
+	messages map[string]int // calls and messages received, by name
+	states   map[mesos.TaskState]int
+	counters counters
+	// allocations is how often the allocator has run.
+	allocations int
 }
 
 func (m *metrics) init() {
@@ -35,6 +36,7 @@ func (m *metrics) init() {
 		m.messages[name] = 0
 	}
 	m.states = make(map[mesos.TaskState]int)
+	m.counters = newCounters()
 }
 
 // serveMetrics serves /metrics/snapshot.
@@ -71,21 +73,23 @@ func (c *core) snapshot() map[string]float64 {
 		"master/slaves_connected":        0,
 		"master/slaves_disconnected":     0,
 		"master/slaves_unreachable":      float64(len(c.unreachable)),
-		"master/slave_registrations":     float64(c.metrics.registrations),
-		"master/slave_reregistrations":   float64(c.metrics.reregistrations),
 		"master/outstanding_offers":      float64(len(c.offers)),
-		"master/valid_status_updates":    float64(c.metrics.validStatusUpdates),
-		"master/invalid_status_updates":  float64(c.metrics.invalidStatusUpdates),
 		"master/frameworks_connected":    0,
 		"master/frameworks_disconnected": 0,
 
 		"master/operator_event_stream_subscribers": float64(len(c.watchers)),
 		// Nothing waits in a queue, is dropped, or comes out of a cache.
-		"master/event_queue_dispatches":    0,
-		"master/event_queue_http_requests": 0,
-		"master/event_queue_messages":      0,
-		"master/dropped_messages":          0,
-		"master/http_cache_hits":           0,
+		"master/event_queue_dispatches":          0,
+		"master/event_queue_http_requests":       0,
+		"master/event_queue_messages":            0,
+		"master/dropped_messages":                0,
+		"master/http_cache_hits":                 0,
+		"allocator/event_queue_dispatches":       0,
+		"allocator/mesos/event_queue_dispatches": 0,
+		"registrar/queued_operations":            0,
+		"registrar/log/ensemble_size":            1,
+		"registrar/log/recovered":                1,
+		"allocator/mesos/allocation_runs":        float64(c.metrics.allocations),
 	}
 	for _, f := range c.frameworks {
 		if f.connected {
@@ -130,6 +134,9 @@ func (c *core) snapshot() map[string]float64 {
 		mesos.TASK_GONE_BY_OPERATOR,
 	} {
 		values["master/tasks_"+stateName(state)] = float64(c.metrics.states[state])
+	}
+	for name, n := range c.metrics.counters {
+		values["master/"+name] = n
 	}
 	for name, n := range c.metrics.messages {
 		values["master/messages_"+name] = float64(n)

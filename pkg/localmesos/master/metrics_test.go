@@ -38,6 +38,23 @@ func TestFrameworkMetrics(t *testing.T) {
 		if got := all["allocator/mesos/quota/roles/example/resources/cpus/consumed"]; got != 1 {
 			t.Errorf("the role has consumed %v", got)
 		}
+		for name, want := range map[string]float64{
+			"operations/total": 1, "operations/reserve/total": 1, "operations/reserve/pending": all["master/operations/pending"], "operations/create/total": 0,
+			"task_error/source_master/reason_task_invalid": 1, "slave_registrations": 1, "slave_removals": 0,
+			"valid_status_update_acknowledgements": 0, "invalid_status_update_acknowledgements": 0,
+		} {
+			if got, ok := all["master/"+name]; !ok || got != want {
+				t.Errorf("%s is %v (%v), want %v", name, got, ok, want)
+			}
+		}
+		s.must(`"type":"MESSAGE","message":{"agent_id":{"value":"S9"},"executor_id":{"value":"e"},"data":""}`)
+		s.must(`"type":"ACKNOWLEDGE","acknowledge":{"agent_id":{"value":"S9"},"task_id":{"value":"t"},"uuid":"EjRWeBI0RniSNFZ4EjRWeA=="}`)
+		s.must(accept("O9", convert("UNRESERVE", "u", reserved("cpus", 1, ""))))
+		for name, was := range map[string]float64{"invalid_framework_to_executor_messages": 0, "invalid_status_update_acknowledgements": 0, "operations/unreserve/error": 0} {
+			if got := metrics()["master/"+name]; got != was+1 {
+				t.Errorf("%s is %v afterwards", name, got)
+			}
+		}
 		s.must(`"type":"TEARDOWN"`)
 		if got := metrics()[prefix+"subscribed"]; got != 0 {
 			t.Errorf("a framework that has gone is subscribed: %v", got)

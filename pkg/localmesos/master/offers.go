@@ -61,6 +61,7 @@ func (c *core) allocate(agents ...string) {
 	}
 	offers := make(map[frameworkID][]mesos.Offer)
 	var order []frameworkID
+	c.metrics.allocations++
 	for _, grant := range c.allocator.Allocate(c.now(), agents...) {
 		f, a := c.frameworks[frameworkID(grant.Framework)], c.agents[agentID(grant.Agent)]
 		if f == nil || a == nil || !f.connected || !c.usable(a) {

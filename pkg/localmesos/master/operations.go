@@ -209,6 +209,7 @@ func (c *core) apply(a *agent, f *framework, op *mesos.Offer_Operation, conversi
 		}
 	}
 	a.operations = append(a.operations, o)
+	c.metrics.counters.operation(op.Type, pending.State, 1)
 	a.link.ApplyOperation(o.info)
 }
 
@@ -255,6 +256,7 @@ func (c *core) removeOperation(a *agent, o *operation) {
 func (c *core) operationStatus(u link.OperationUpdate) {
 	c.metrics.messages["operation_status_update"]++
 	a := c.agents[agentID(u.AgentID.Value)]
+	c.metrics.counters.valid(a != nil, "operation_status_updates")
 	if a == nil {
 		return
 	}
@@ -265,6 +267,8 @@ func (c *core) operationStatus(u link.OperationUpdate) {
 		return
 	}
 	o := a.operations[i]
+	c.metrics.counters.operation(o.info.Info.Type, o.info.LatestStatus.State, -1)
+	c.metrics.counters.operation(o.info.Info.Type, u.Status.State, 1)
 	o.info.LatestStatus = u.Status
 	if n := len(o.info.Statuses); n == 0 || !o.info.Statuses[n-1].Equal(&u.Status) {
 		o.info.Statuses = append(slices.Clip(o.info.Statuses), u.Status)
@@ -291,9 +295,11 @@ func (c *core) acknowledgeOperation(f *framework, call *scheduler.Call_Acknowled
 	c.metrics.messages["operation_status_update_acknowledgement"]++
 	a, o := c.agents[agentID(call.AgentID.GetValue())], f.operation(call.OperationID.Value)
 	if a == nil || !a.connected || o == nil {
+		c.metrics.counters.valid(false, "operation_status_update_acknowledgements")
 		return
 	}
 	known := slices.ContainsFunc(o.info.Statuses, func(s mesos.OperationStatus) bool { return bytes.Equal(s.UUID.GetValue(), call.UUID) })
+	c.metrics.counters.valid(known, "operation_status_update_acknowledgements")
 	if !known {
 		return
 	}
@@ -350,6 +356,12 @@ func (c *core) unknownOperation(on *mesos.AgentID) (mesos.OperationState, string
 // frameworks hear of the state if it is one.
 func (c *core) dropOperations(a *agent, state mesos.OperationState, message string) {
 	for _, o := range a.operations {
+		if latest := o.info.LatestStatus.State; latest == mesos.OPERATION_PENDING {
+			c.metrics.counters.operation(o.info.Info.Type, latest, -1)
+		}
+		if state != mesos.OPERATION_UNSUPPORTED {
+			c.metrics.counters.operation(o.info.Info.Type, state, 1)
+		}
 		f := c.frameworks[frameworkID(o.info.FrameworkID.GetValue())]
 		if f == nil || o.info.Info.ID == nil {
 			continue
@@ -373,6 +385,7 @@ func (c *core) takeBackOperations(a *agent, list []mesos.Operation) {
 		c.nextOperation++
 		o := &operation{seq: c.nextOperation, info: info}
 		a.operations = append(a.operations, o)
+		c.metrics.counters.operation(info.Info.Type, info.LatestStatus.State, 1)
 		if f := c.frameworks[frameworkID(info.FrameworkID.GetValue())]; f != nil && info.Info.ID != nil {
 			f.operations = append(f.operations, o)
 		}

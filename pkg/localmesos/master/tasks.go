@@ -182,11 +182,10 @@ func (c *core) exitedExecutor(on agentID, of frameworkID, id executorID, status 
 func (c *core) statusUpdate(u link.StatusUpdate) {
 	c.metrics.messages["status_update"]++
 	a, f := c.agents[agentID(u.AgentID.Value)], c.frameworks[frameworkID(u.FrameworkID.Value)]
+	c.metrics.counters.valid(a != nil && f != nil, "status_updates")
 	if a == nil || f == nil {
-		c.metrics.invalidStatusUpdates++
 		return
 	}
-	c.metrics.validStatusUpdates++
 	f.update(u.Status)
 	t := f.tasks[taskID(u.Status.TaskID.Value)]
 	if t == nil {
@@ -199,6 +198,7 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 		t.info.State = &latest
 		if !t.freed && (terminal(latest) || latest == mesos.TASK_UNREACHABLE) {
 			c.metrics.states[latest]++
+			c.metrics.counters.task(&u.Status)
 			f.countEnded(latest)
 			c.freeTask(f, t)
 		}
@@ -214,13 +214,16 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 func (c *core) acknowledge(f *framework, call *scheduler.Call_Acknowledge) {
 	c.metrics.messages["status_update_acknowledgement"]++
 	a := c.agents[agentID(call.AgentID.Value)]
-	if a == nil || !a.connected {
+	known := a != nil && a.connected
+	if known {
+		t := a.tasks[f.id][taskID(call.TaskID.Value)]
+		known = t == nil || len(t.updateUUID) > 0
+	}
+	c.metrics.counters.valid(known, "status_update_acknowledgements")
+	if !known {
 		return
 	}
 	if t := a.tasks[f.id][taskID(call.TaskID.Value)]; t != nil {
-		if len(t.updateUUID) == 0 {
-			return
-		}
 		if terminal(t.updateState) && bytes.Equal(t.updateUUID, call.UUID) {
 			c.removeTask(f, t)
 		}
@@ -256,7 +259,10 @@ func (c *core) shutdownExecutor(f *framework, call *scheduler.Call_Shutdown) {
 // message handles MESSAGE, for which nobody answers.
 func (c *core) message(f *framework, call *scheduler.Call_Message) {
 	c.metrics.messages["framework_to_executor"]++
-	if a := c.agents[agentID(call.AgentID.Value)]; a != nil && a.connected {
+	a := c.agents[agentID(call.AgentID.Value)]
+	known := a != nil && a.connected
+	c.metrics.counters.valid(known, "framework_to_executor_messages")
+	if known {
 		a.link.FrameworkToExecutor(mesos.FrameworkID{Value: string(f.id)}, call.ExecutorID, call.Data)
 	}
 }
