@@ -290,9 +290,10 @@ func Format(r *mesos.Resource) string {
 // read-only.
 func (r Resources) ToMesos() []mesos.Resource {
 	out := make([]mesos.Resource, 0, len(r.items))
+	below := make([]belowResource, len(r.items))
 	for i := range r.items {
 		it := &r.items[i]
-		m := it.toMesos()
+		m := it.toMesos(&below[i])
 		for range max(it.count, 1) - 1 {
 			out = append(out, m)
 		}
@@ -301,25 +302,36 @@ func (r Resources) ToMesos() []mesos.Resource {
 	return out
 }
 
-func (it *item) toMesos() mesos.Resource {
-	m := mesos.Resource{Name: it.name}
+// belowResource is what most messages point to. Those of a list are made in one
+// piece, for a launch makes two lists.
+type belowResource struct {
+	typ        mesos.Value_Type
+	scalar     mesos.Value_Scalar
+	role       string
+	allocation mesos.Resource_AllocationInfo
+}
+
+func (it *item) toMesos(below *belowResource) mesos.Resource {
+	m := mesos.Resource{Name: it.name, Type: &below.typ}
 	switch it.typ {
 	case scalarValue:
-		m.Type = mesos.SCALAR.Enum()
-		m.Scalar = &mesos.Value_Scalar{Value: it.scalar.Float()}
+		below.typ = mesos.SCALAR
+		below.scalar.Value = it.scalar.Float()
+		m.Scalar = &below.scalar
 	case rangesValue:
-		m.Type = mesos.RANGES.Enum()
+		below.typ = mesos.RANGES
 		m.Ranges = &mesos.Value_Ranges{Range: make([]mesos.Value_Range, len(it.ranges))}
 		for i, given := range it.ranges {
 			m.Ranges.Range[i] = mesos.Value_Range{Begin: given.Begin, End: given.End}
 		}
 	case setValue:
-		m.Type = mesos.SET.Enum()
+		below.typ = mesos.SET
 		m.Set = &mesos.Value_Set{Item: slices.Clone(it.set)}
 	}
 	if it.role != "" {
-		role := it.role
-		m.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &role}
+		below.role = it.role
+		below.allocation.Role = &below.role
+		m.AllocationInfo = &below.allocation
 	}
 	if t := it.traits; t != nil {
 		m.Reservations, m.Disk, m.ProviderID = t.reservations, t.disk, t.provider

@@ -87,7 +87,7 @@ func (r Resources) TakeDisk(kind DiskKind, amount Milli) (mesos.Resource, Resour
 	}
 	rest[best].scalar -= it.scalar
 	rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
-	return it.toMesos(), Resources{rest}, nil
+	return it.toMesos(&belowResource{}), Resources{rest}, nil
 }
 
 // freeDisk reports whether the item is disk of a kind, and holds no volume.

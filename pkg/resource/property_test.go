@@ -181,12 +181,16 @@ func TestTakeTakesNoMoreAndNoLess(t *testing.T) {
 		if err != nil {
 			return
 		}
-		if got.Resources.Scalar("cpus") != q.CPUs || got.Resources.Scalar("mem") != q.Mem || len(got.Ports) != len(q.Ports)+q.AnyPorts {
-			t.Errorf("%+v got %s", q, got.Resources)
+		taken, err := FromMesos(got.Resources)
+		if err != nil {
+			t.Fatal(err)
 		}
-		rest, err := offered.Subtract(got.Resources)
+		if taken.Scalar("cpus") != q.CPUs || taken.Scalar("mem") != q.Mem || len(got.Ports) != len(q.Ports)+q.AnyPorts {
+			t.Errorf("%+v got %s", q, taken)
+		}
+		rest, err := offered.Subtract(taken)
 		if err != nil || !rest.Equal(got.Rest) {
-			t.Errorf("%s without %s left %s, %v", offered, got.Resources, got.Rest, err)
+			t.Errorf("%s without %s left %s, %v", offered, taken, got.Rest, err)
 		}
 	})
 }

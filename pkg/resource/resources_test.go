@@ -181,14 +181,15 @@ func TestTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	taken := from(t, got.Resources...)
 	if want := "cpus(allocated: ops)(reservations: [(STATIC,ops)]):0.5; cpus(allocated: ops):0.2; mem(allocated: ops):128; disk(allocated: ops):60; " +
-		"ports(allocated: ops):[31000-31002]; ports(allocated: ops)(reservations: [(STATIC,ops)]):[31005-31005]"; got.Resources.String() != want {
-		t.Errorf("took %s\nwant %s", got.Resources, want)
+		"ports(allocated: ops):[31000-31002]; ports(allocated: ops)(reservations: [(STATIC,ops)]):[31005-31005]"; taken.String() != want {
+		t.Errorf("took %s\nwant %s", taken, want)
 	}
 	if want := []uint64{31001, 31000, 31002, 31005}; !cmp.Equal(got.Ports, want) {
 		t.Errorf("took ports %v, want %v", got.Ports, want)
 	}
-	if back := got.Rest.Add(got.Resources); !back.Equal(offered) {
+	if back := got.Rest.Add(taken); !back.Equal(offered) {
 		t.Errorf("rest and taken are %s", back)
 	}
 

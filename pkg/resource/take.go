@@ -3,6 +3,8 @@ package resource
 import (
 	"fmt"
 	"slices"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
 // Request is what something needs, whatever it is reserved for.
@@ -25,7 +27,7 @@ func (q Request) Add(other Request) Request {
 // Taken is what was found for a request.
 type Taken struct {
 	// Resources are the concrete ones, to be put into a TaskInfo.
-	Resources Resources
+	Resources []mesos.Resource
 	// Ports are the ports taken: first those asked for by number, then the
 	// others, ascending.
 	Ports []uint64
@@ -55,22 +57,23 @@ func (s *Shortage) Error() string {
 // then.
 func (r Resources) Take(q Request) (Taken, error) {
 	rest := slices.Clone(r.items)
-	taken := make([]item, 0, 6)
+	var room [6]item // enough for most, so that what is taken is made once, as messages
+	taken := room[:0]
 	for _, want := range [...]struct {
 		name   string
 		amount Milli
 	}{{"cpus", q.CPUs}, {"mem", q.Mem}, {"disk", q.Disk}, {"gpus", q.GPUs}} {
-		missing := takeScalar(rest, &taken, want.name, want.amount)
-		if missing > 0 {
+		var missing Milli
+		if taken, missing = takeScalar(rest, taken, want.name, want.amount); missing > 0 {
 			return Taken{}, &Shortage{Name: want.name, Want: want.amount, Have: want.amount - missing}
 		}
 	}
-	ports, err := takePorts(rest, &taken, q)
+	taken, ports, err := takePorts(rest, taken, q)
 	if err != nil {
 		return Taken{}, err
 	}
 	rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
-	return Taken{Resources: Resources{taken}, Ports: ports, Rest: Resources{rest}}, nil
+	return Taken{Resources: Resources{taken}.ToMesos(), Ports: ports, Rest: Resources{rest}}, nil
 }
 
 // usable tells whether Take may touch the item, in the pass over what is
@@ -80,13 +83,13 @@ func (it *item) usable(name string, typ valueType, reserved bool) bool {
 		(it.traits.reservedFor() != AnyRole) == reserved
 }
 
-// takeScalar moves up to an amount from rest to taken and returns how much is
-// missing.
-func takeScalar(rest []item, taken *[]item, name string, amount Milli) Milli {
+// takeScalar moves up to an amount from rest to taken, and also returns how much
+// is missing. So do the others below.
+func takeScalar(rest, taken []item, name string, amount Milli) ([]item, Milli) {
 	for _, reserved := range [...]bool{true, false} {
 		for i := range rest {
 			if amount <= 0 {
-				return 0
+				return taken, 0
 			}
 			if !rest[i].usable(name, scalarValue, reserved) {
 				continue
@@ -97,22 +100,23 @@ func takeScalar(rest []item, taken *[]item, name string, amount Milli) Milli {
 			}
 			it := rest[i]
 			it.scalar = part
-			*taken = appendItem(*taken, it)
+			taken = appendItem(taken, it)
 			rest[i].scalar -= part
 			amount -= part
 		}
 	}
-	return max(amount, 0)
+	return taken, max(amount, 0)
 }
 
-func takePorts(rest []item, taken *[]item, q Request) ([]uint64, error) {
+func takePorts(rest, taken []item, q Request) ([]item, []uint64, error) {
 	if len(q.Ports) == 0 && q.AnyPorts <= 0 {
-		return nil, nil
+		return taken, nil, nil
 	}
 	ports := make([]uint64, 0, len(q.Ports)+q.AnyPorts)
 	for _, port := range q.Ports {
-		if !takePort(rest, taken, port) {
-			return nil, &Shortage{Name: "ports", Port: port}
+		var found bool
+		if taken, found = takePort(rest, taken, port); !found {
+			return nil, nil, &Shortage{Name: "ports", Port: port}
 		}
 		ports = append(ports, port)
 	}
@@ -134,35 +138,34 @@ func takePorts(rest []item, taken *[]item, q Request) ([]uint64, error) {
 					}
 				}
 			}
-			moveRanges(&rest[i], taken, some)
+			taken = moveRanges(&rest[i], taken, some)
 		}
 	}
 	if wanted > 0 {
 		want := Whole(int64(q.AnyPorts))
-		return nil, &Shortage{Name: "ports", Want: want, Have: want - Whole(int64(wanted))}
+		return nil, nil, &Shortage{Name: "ports", Want: want, Have: want - Whole(int64(wanted))}
 	}
 	slices.Sort(ports[len(q.Ports):])
-	return ports, nil
+	return taken, ports, nil
 }
 
-func takePort(rest []item, taken *[]item, port uint64) bool {
+func takePort(rest, taken []item, port uint64) ([]item, bool) {
 	one := Ranges{{port, port}}
 	for _, reserved := range [...]bool{true, false} {
 		for i := range rest {
 			if rest[i].usable("ports", rangesValue, reserved) && rest[i].ranges.Contains(one) {
-				moveRanges(&rest[i], taken, one)
-				return true
+				return moveRanges(&rest[i], taken, one), true
 			}
 		}
 	}
-	return false
+	return taken, false
 }
 
-func moveRanges(from *item, taken *[]item, some Ranges) {
+func moveRanges(from *item, taken []item, some Ranges) []item {
 	it := *from
 	it.ranges = some
-	*taken = appendItem(*taken, it)
 	from.ranges = from.ranges.without(some)
+	return appendItem(taken, it)
 }
 
 // first returns the n lowest numbers, or all if there are fewer.

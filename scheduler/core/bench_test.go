@@ -91,7 +91,7 @@ func BenchmarkOffers(b *testing.B) {
 	}
 	for _, waiting := range []int{0, 1000, 10000, 100000} {
 		b.Run(fmt.Sprintf("waiting-%d", waiting), func(b *testing.B) {
-			placed := 0
+			placed, used := 0, time.Duration(0)
 			for b.Loop() {
 				b.StopTimer()
 				c := New(testConfig(), state.Snapshot{})
@@ -99,6 +99,7 @@ func BenchmarkOffers(b *testing.B) {
 				for n := range waiting / 1000 {
 					c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: benchJob(fmt.Sprintf("/job%d", n), 1000)}})
 				}
+				begin := cpuTime(b)
 				b.StartTimer()
 				var e scheduler.Event
 				if err := e.Unmarshal(wire); err != nil {
@@ -112,11 +113,13 @@ func BenchmarkOffers(b *testing.B) {
 						placed += len(call.Accept.Operations)
 					}
 				}
+				used += cpuTime(b) - begin
 			}
 			if placed != waiting*b.N {
 				b.Fatalf("%d placed", placed)
 			}
 			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms")
+			b.ReportMetric(float64(used.Microseconds())/1000/float64(b.N), "cpu-ms")
 			b.ReportMetric(float64(placed)/b.Elapsed().Seconds(), "placements/s")
 		})
 	}

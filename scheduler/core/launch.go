@@ -75,7 +75,7 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		}
 		free = taken.Rest
 		id := prefix + t.workload.Name
-		group.TaskGroup.Tasks[i] = c.taskInfo(in, t, id, number, p, taken.Resources.ToMesos(), own)
+		group.TaskGroup.Tasks[i] = c.taskInfo(in, t, id, number, p, taken.Resources, own)
 		rec.Tasks[i] = &tandemv1.TaskRecord{
 			TaskId: id, Workload: t.workload.Name, State: tandemv1.TaskState_TASK_STAGING,
 			Updated: c.stamp, Ports: namedPorts(t.workload, own),
@@ -169,19 +169,23 @@ func (c *Core) taskInfo(in *instance, t *taskPlan, id string, attempt uint64, p 
 	command := t.command
 	env := make([]mesos.Environment_Variable, 0, len(t.environment)+5+2*len(ports))
 	env = append(env, t.environment...)
-	env = append(env,
-		variable("TANDEM_JOB", in.job.id()),
-		variable("TANDEM_INSTANCE", strconv.Itoa(int(in.slot))),
-		variable("TANDEM_ATTEMPT", strconv.FormatUint(attempt, 10)),
-		variable("TANDEM_WORKLOAD", w.Name))
+	// The values are pointed to, and so lie in one list that never grows.
+	values := make([]string, 0, cap(env)-len(env))
+	add := func(name, value string) {
+		values = append(values, value)
+		env = append(env, mesos.Environment_Variable{Name: name, Value: &values[len(values)-1]})
+	}
+	add("TANDEM_JOB", in.job.id())
+	add("TANDEM_INSTANCE", strconv.Itoa(int(in.slot)))
+	add("TANDEM_ATTEMPT", strconv.FormatUint(attempt, 10))
+	add("TANDEM_WORKLOAD", w.Name)
 	if _, own := w.Env["HOST"]; !own {
-		env = append(env, variable("HOST", p.agent.place.Hostname))
+		add("HOST", p.agent.place.Hostname)
 	}
 	for i, port := range ports {
 		number := strconv.FormatUint(port, 10)
-		env = append(env,
-			variable("PORT"+strconv.Itoa(i), number),
-			variable("PORT_"+strings.ToUpper(strings.ReplaceAll(w.Ports[i].Name, "-", "_")), number))
+		add(t.portNames[i].byPlace, number)
+		add(t.portNames[i].byName, number)
 	}
 	command.Environment = &mesos.Environment{Variables: env}
 	info := mesos.TaskInfo{
@@ -211,13 +215,14 @@ func discovery(in *instance, w *tandemv1.Workload, ports []uint64) *mesos.Discov
 	if len(ports) == 0 {
 		return nil
 	}
+	protocol := "tcp"
 	d := &mesos.DiscoveryInfo{
 		Visibility: mesos.FRAMEWORK,
 		Name:       stringPtr(strings.TrimPrefix(in.job.id(), "/")),
 		Ports:      &mesos.Ports{Ports: make([]mesos.Port, len(ports))},
 	}
 	for i, p := range ports {
-		d.Ports.Ports[i] = mesos.Port{Number: uint32(p), Name: &w.Ports[i].Name, Protocol: stringPtr("tcp")}
+		d.Ports.Ports[i] = mesos.Port{Number: uint32(p), Name: &w.Ports[i].Name, Protocol: &protocol}
 	}
 	return d
 }

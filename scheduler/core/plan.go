@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -36,6 +37,7 @@ type taskPlan struct {
 	request     resource.Request
 	command     mesos.CommandInfo // without the environment
 	environment []mesos.Environment_Variable
+	portNames   []portNames // of the workload's ports, in their order
 	labels      *mesos.Labels
 	killPolicy  *mesos.KillPolicy
 	completion  *mesos.DurationInfo
@@ -44,6 +46,9 @@ type taskPlan struct {
 	settings    *tandemv1.TaskSettings
 	data        []byte // settings encoded, where no port is part of them
 }
+
+// portNames are the variables that a port is told by.
+type portNames struct{ byPlace, byName string }
 
 // needOf is what one copy of a job's group takes.
 func (c *Core) needOf(spec *tandemv1.Job) match.Need {
@@ -155,6 +160,11 @@ func (c *Core) planTask(spec *tandemv1.Job, w *tandemv1.Workload) taskPlan {
 		case *tandemv1.EnvValue_Value:
 			t.environment = append(t.environment, variable(name, e.Value))
 		}
+	}
+	for i, port := range w.Ports {
+		t.portNames = append(t.portNames, portNames{
+			"PORT" + strconv.Itoa(i), "PORT_" + strings.ToUpper(strings.ReplaceAll(port.Name, "-", "_")),
+		})
 	}
 	if len(spec.Labels) > 0 {
 		t.labels = &mesos.Labels{}

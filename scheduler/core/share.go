@@ -93,7 +93,7 @@ func (c *Core) executorFor(v *version, p *pool, free resource.Resources, id, nam
 		FrameworkID: c.frameworkID(),
 		Name:        &name,
 		Command:     plan.executorCommand,
-		Resources:   taken.Resources.ToMesos(),
+		Resources:   taken.Resources,
 	}
 	if !sharing {
 		return info, nil, taken.Rest, nil
