@@ -24,6 +24,7 @@ type mesosFlags struct {
 	agents                int
 	listen, agentListen   string
 	resources, attributes string
+	access                mesosAccess
 }
 
 func (f *mesosFlags) flags(flags *pflag.FlagSet) {
@@ -35,6 +36,7 @@ func (f *mesosFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.resources, "resources", "",
 		"what each agent offers, as in 'cpus:4;mem:4096;disk:10000;ports:[31000-31999]' (default: all that the machine has)")
 	flags.StringVar(&f.attributes, "attributes", "", "the attributes of each agent, as in 'rack:r1;zone:a'")
+	f.access.flags(flags)
 }
 
 // check refuses what does not go together.
@@ -42,6 +44,8 @@ func (f *mesosFlags) check(all *localFlags, files []string) error {
 	switch {
 	case f.agents < 1:
 		return failed(exitUsage, "--agents: at least 1 is needed to run anything")
+	case !f.alone && f.access.given() != "":
+		return failed(exitUsage, "%s: it is for a Mesos of other frameworks: add --no-scheduler", f.access.given())
 	case !f.alone:
 		return nil
 	case len(files) > 0:
@@ -79,6 +83,9 @@ func (f *mesosFlags) start(ctx context.Context, dir string, log logrus.FieldLogg
 			}
 			o.Listen = net.JoinHostPort(host, strconv.FormatUint(own, 10))
 		}
+	}
+	if err := f.access.apply(&o); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -54,6 +54,29 @@ const (
 	MarkAgentsGone             Action = "mark_agents_gone"             // any agent
 )
 
+// The actions that an agent asks about, beside some of a master's.
+const (
+	AccessSandboxes                 Action = "access_sandboxes"                                        // the executor's user
+	AttachContainersInput           Action = "attach_containers_input"                                 // the executor's user
+	AttachContainersOutput          Action = "attach_containers_output"                                // the executor's user
+	KillNestedContainers            Action = "kill_nested_containers"                                  // the executor's user
+	WaitNestedContainers            Action = "wait_nested_containers"                                  // the executor's user
+	RemoveNestedContainers          Action = "remove_nested_containers"                                // the executor's user
+	ViewContainers                  Action = "view_containers"                                         // the executor's user
+	LaunchNestedContainersAsUser    Action = "launch_nested_containers_as_user"                        // the command's user
+	LaunchNestedContainersUnderUser Action = "launch_nested_containers_under_parent_with_user"         // the executor's user
+	LaunchSessionsAsUser            Action = "launch_nested_container_sessions_as_user"                // the command's user
+	LaunchSessionsUnderUser         Action = "launch_nested_container_sessions_under_parent_with_user" // the executor's user
+	LaunchStandaloneContainers      Action = "launch_standalone_containers"                            // any user
+	KillStandaloneContainers        Action = "kill_standalone_containers"                              // any user
+	WaitStandaloneContainers        Action = "wait_standalone_containers"                              // any user
+	RemoveStandaloneContainers      Action = "remove_standalone_containers"                            // any user
+	ViewStandaloneContainers        Action = "view_standalone_containers"                              // any user
+	MarkResourceProvidersGone       Action = "mark_resource_providers_gone"                            // any resource provider
+	ModifyResourceProviderConfigs   Action = "modify_resource_provider_configs"                        // any resource provider
+	PruneImages                     Action = "prune_images"                                            // any image
+)
+
 // kind is what a list of rules is like.
 type kind struct {
 	objects string // the member that says to what something is done
@@ -62,33 +85,52 @@ type kind struct {
 }
 
 var kinds = map[Action]kind{
-	RegisterFrameworks:         {objects: "roles", roles: true},
-	RunTasks:                   {objects: "users"},
-	TeardownFrameworks:         {objects: "framework_principals"},
-	ReserveResources:           {objects: "roles", roles: true},
-	UnreserveResources:         {objects: "reserver_principals"},
-	CreateVolumes:              {objects: "roles", roles: true},
-	DestroyVolumes:             {objects: "creator_principals"},
-	ResizeVolumes:              {objects: "roles", roles: true},
-	GetQuotas:                  {objects: "roles", roles: true},
-	UpdateQuotas:               {objects: "roles", roles: true},
-	ViewRoles:                  {objects: "roles", roles: true},
-	UpdateWeights:              {objects: "roles", roles: true},
-	GetEndpoints:               {objects: "paths"},
-	ViewFrameworks:             {objects: "users"},
-	ViewTasks:                  {objects: "users"},
-	ViewExecutors:              {objects: "users"},
-	ViewFlags:                  {objects: "flags", all: "ViewFlags"},
-	SetLogLevel:                {objects: "level", all: "SetLogLevel"},
-	UpdateMaintenanceSchedules: {objects: "machines", all: "UpdateMaintenanceSchedule"},
-	GetMaintenanceSchedules:    {objects: "machines", all: "GetMaintenanceSchedule"},
-	StartMaintenances:          {objects: "machines", all: "StartMaintenance"},
-	StopMaintenances:           {objects: "machines", all: "StopMaintenance"},
-	GetMaintenanceStatuses:     {objects: "machines", all: "GetMaintenanceStatus"},
-	DrainAgents:                {objects: "agents", all: "DrainAgent"},
-	DeactivateAgents:           {objects: "agents", all: "DeactivateAgent"},
-	ReactivateAgents:           {objects: "agents", all: "ReactivateAgent"},
-	MarkAgentsGone:             {objects: "agents", all: "MarkAgentGone"},
+	RegisterFrameworks:              {objects: "roles", roles: true},
+	RunTasks:                        {objects: "users"},
+	TeardownFrameworks:              {objects: "framework_principals"},
+	ReserveResources:                {objects: "roles", roles: true},
+	UnreserveResources:              {objects: "reserver_principals"},
+	CreateVolumes:                   {objects: "roles", roles: true},
+	DestroyVolumes:                  {objects: "creator_principals"},
+	ResizeVolumes:                   {objects: "roles", roles: true},
+	GetQuotas:                       {objects: "roles", roles: true},
+	UpdateQuotas:                    {objects: "roles", roles: true},
+	ViewRoles:                       {objects: "roles", roles: true},
+	UpdateWeights:                   {objects: "roles", roles: true},
+	GetEndpoints:                    {objects: "paths"},
+	ViewFrameworks:                  {objects: "users"},
+	ViewTasks:                       {objects: "users"},
+	ViewExecutors:                   {objects: "users"},
+	ViewFlags:                       {objects: "flags", all: "ViewFlags"},
+	SetLogLevel:                     {objects: "level", all: "SetLogLevel"},
+	UpdateMaintenanceSchedules:      {objects: "machines", all: "UpdateMaintenanceSchedule"},
+	GetMaintenanceSchedules:         {objects: "machines", all: "GetMaintenanceSchedule"},
+	StartMaintenances:               {objects: "machines", all: "StartMaintenance"},
+	StopMaintenances:                {objects: "machines", all: "StopMaintenance"},
+	GetMaintenanceStatuses:          {objects: "machines", all: "GetMaintenanceStatus"},
+	DrainAgents:                     {objects: "agents", all: "DrainAgent"},
+	DeactivateAgents:                {objects: "agents", all: "DeactivateAgent"},
+	ReactivateAgents:                {objects: "agents", all: "ReactivateAgent"},
+	MarkAgentsGone:                  {objects: "agents", all: "MarkAgentGone"},
+	AccessSandboxes:                 {objects: "users"},
+	AttachContainersInput:           {objects: "users"},
+	AttachContainersOutput:          {objects: "users"},
+	KillNestedContainers:            {objects: "users"},
+	WaitNestedContainers:            {objects: "users"},
+	RemoveNestedContainers:          {objects: "users"},
+	ViewContainers:                  {objects: "users"},
+	LaunchNestedContainersAsUser:    {objects: "users"},
+	LaunchNestedContainersUnderUser: {objects: "users"},
+	LaunchSessionsAsUser:            {objects: "users"},
+	LaunchSessionsUnderUser:         {objects: "users"},
+	LaunchStandaloneContainers:      {objects: "users", all: "LaunchStandaloneContainer"},
+	KillStandaloneContainers:        {objects: "users", all: "KillStandaloneContainer"},
+	WaitStandaloneContainers:        {objects: "users", all: "WaitStandaloneContainer"},
+	RemoveStandaloneContainers:      {objects: "users", all: "RemoveStandaloneContainer"},
+	ViewStandaloneContainers:        {objects: "users", all: "ViewStandaloneContainer"},
+	MarkResourceProvidersGone:       {objects: "resource_providers", all: "MarkResourceProvidersGone"},
+	ModifyResourceProviderConfigs:   {objects: "resource_providers", all: "ModifyResourceProviderConfig"},
+	PruneImages:                     {objects: "images", all: "PruneImages"},
 }
 
 // endpoints are the paths that rules on endpoints may name (AUTHORIZABLE_ENDPOINTS
@@ -100,13 +142,9 @@ var endpoints = []string{
 // without are lists that a real master takes and that nothing here asks about:
 // what is in them would have no effect.
 var without = []Action{
-	"access_mesos_logs", "access_sandboxes", "attach_containers_input", "attach_containers_output", "create_block_disks", "create_mount_disks",
-	"destroy_block_disks", "destroy_mount_disks", "destroy_raw_disks", "kill_nested_containers", "kill_standalone_containers",
-	"launch_nested_container_sessions_as_user", "launch_nested_container_sessions_under_parent_with_user",
-	"launch_nested_containers_as_user", "launch_nested_containers_under_parent_with_user", "launch_standalone_containers",
-	"mark_resource_providers_gone", "modify_resource_provider_configs", "prune_images", "register_agents", "remove_nested_containers",
-	"remove_standalone_containers", "view_containers", "view_resource_providers", "view_standalone_containers",
-	"wait_nested_containers", "wait_standalone_containers",
+	"access_mesos_logs", "create_block_disks", "create_mount_disks", "destroy_block_disks",
+	"destroy_mount_disks", "destroy_raw_disks",
+	"register_agents", "view_resource_providers",
 }
 
 // Rules are what was given as --acls. They are not changed once parsed, and nil

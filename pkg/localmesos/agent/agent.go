@@ -144,7 +144,7 @@ func (a *Agent) prepare(p parsed) error {
 	address := listener.Addr().(*net.TCPAddr)
 	a.ip, a.port = address.IP.String(), address.Port
 	a.process = process.New(process.Options{
-		Clock: a.options.Clock, Guard: a.readwrite,
+		Clock: a.options.Clock, Guard: a.readwrite, Authorize: a.endpoint,
 		Processes: []string{"files", "slave(1)", "version"},
 		Help:      []string{"files", "logging", "metrics", "profiler", "slave(1)", "system", "version"},
 	})

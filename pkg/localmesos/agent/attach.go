@@ -9,6 +9,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/switchboard"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -54,6 +55,9 @@ func (a *Agent) attachOutput(w http.ResponseWriter, r *http.Request, id mesos.Co
 	if err != nil {
 		return err
 	}
+	if err := a.mayAttach(a.operator(r), id, acl.AttachContainersOutput); err != nil {
+		return err
+	}
 	board, err := a.board(id)
 	if err != nil {
 		return err
@@ -96,6 +100,9 @@ func (a *Agent) attachInput(w http.ResponseWriter, r *http.Request) error {
 	first := call.AttachContainerInput
 	if first.Type != mesosagent.Call_AttachContainerInput_CONTAINER_ID {
 		return wire.BadRequest("Expecting 'attach_container_input.type' to be CONTAINER_ID")
+	}
+	if err := a.mayAttach(a.operator(r), *first.ContainerID, acl.AttachContainersInput); err != nil {
+		return err
 	}
 	board, err := a.board(*first.ContainerID)
 	if err != nil {

@@ -24,12 +24,18 @@ func (a *Agent) onContainers(call *mesosagent.Call) wire.Handler {
 			if text != "" {
 				return wire.BadRequest("Failed to validate agent::Call: %s", text)
 			}
+			if err := a.mayTouch(a.operator(r), call, id()); err != nil {
+				return err
+			}
 			return h(w, r, id())
 		}
 	}
 	switch call.Type {
 	case mesosagent.Call_ATTACH_CONTAINER_INPUT:
 		return func(http.ResponseWriter, *http.Request) error {
+			if call.AttachContainerInput == nil {
+				return missing("attach_container_input")
+			}
 			return &wire.Error{
 				Status: http.StatusUnsupportedMediaType,
 				Text:   "Expecting 'Content-Type' to be application/recordio for ATTACH_CONTAINER_INPUT call",

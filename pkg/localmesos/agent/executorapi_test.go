@@ -412,7 +412,11 @@ func TestOperatorAPI(t *testing.T) {
 		{`{"type":"READ_FILE","read_file":{"path":"` + run + `/nope","offset":0}}`, 404, ""},
 		{`{"type":"BOGUS"}`, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
 		{`{}`, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
-		{`{"type":"PRUNE_IMAGES"}`, 501, "501 Not Implemented."},
+		{`{"type":"PRUNE_IMAGES"}`, 200, ""},
+		{`{"type":"SET_LOGGING_LEVEL"}`, 400, "Failed to validate agent::Call: Expecting 'set_logging_level' to be present"},
+		{`{"type":"ADD_RESOURCE_PROVIDER_CONFIG","add_resource_provider_config":{"info":{"type":"a.b","name":"n"}}}`, 400,
+			"Failed to validate resource provider config with type 'a.b' and name 'n': Unknown local resource provider type 'a.b'"},
+		{`{"type":"REMOVE_RESOURCE_PROVIDER_CONFIG","remove_resource_provider_config":{"type":"a.b","name":"n"}}`, 500, "Missing required flag --resource_provider_config_dir"},
 	} {
 		if got := call(c.body); got.status != c.status || !strings.Contains(got.body, c.text) || (c.text == "" && got.body != "") {
 			t.Errorf("%s is answered %d %s, want %d %s", c.body, got.status, got.body, c.status, c.text)

@@ -18,23 +18,30 @@ func (a *Agent) routes() *wire.Router {
 		wire.WriteEmpty(w, http.StatusOK)
 		return nil
 	})
-	rt.Handle("/version", a.json(a.writeVersion))
+	rt.Handle("/version", a.json(func(out *wire.Writer, _ operator) error { return a.writeVersion(out) }))
 	for path, h := range map[string]wire.Handler{
-		"/flags": a.json(func(out *wire.Writer) error {
+		"/flags": a.json(func(out *wire.Writer, who operator) error {
+			if !who.seesFlags() {
+				return errForbidden
+			}
 			out.BeginObject()
 			out.Key("flags")
 			a.writeFlags(out)
 			out.EndObject()
 			return nil
 		}),
-		"/state":              a.json(a.writeState),
-		"/containers":         a.json(func(out *wire.Writer) error { return a.writeContainers(out, true) }),
-		"/monitor/statistics": a.json(func(out *wire.Writer) error { return a.writeContainers(out, false) }),
-		"/metrics/snapshot":   a.serveMetrics,
+		"/state": a.json(a.writeState),
+		"/containers": a.endpoint("/containers", a.json(func(out *wire.Writer, who operator) error {
+			return a.writeContainers(out, who, true)
+		})),
+		"/monitor/statistics": a.endpoint("/monitor/statistics", a.json(func(out *wire.Writer, who operator) error {
+			return a.writeContainers(out, who, false)
+		})),
+		"/metrics/snapshot": a.endpoint("/metrics/snapshot", a.serveMetrics),
 	} {
 		rt.Handle(path, a.readonly(h))
 	}
-	a.files.Register(rt, a.readonly, func(_ string, h wire.Handler) wire.Handler { return h })
+	a.files.Register(rt, a.readonly, a.endpoint)
 	a.process.Register(rt)
 	return rt
 }
@@ -44,14 +51,14 @@ func (a *Agent) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	if err := process.Timeout(r); err != nil {
 		return err
 	}
-	return a.json(a.writeMetrics)(w, r)
+	return a.json(func(out *wire.Writer, _ operator) error { return a.writeMetrics(out) })(w, r)
 }
 
-// json makes a handler of what writes the answer.
-func (a *Agent) json(write func(out *wire.Writer) error) wire.Handler {
+// json makes a handler of what writes the answer to an operator.
+func (a *Agent) json(write func(out *wire.Writer, who operator) error) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		out := &wire.Writer{}
-		if err := write(out); err != nil {
+		if err := write(out, a.operator(r)); err != nil {
 			return err
 		}
 		wire.WriteJSON(w, r, out.Bytes())

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
-// operatorAPI serves the v1 operator API, as far as it asks or is about containers.
+// operatorAPI serves the v1 operator API.
 func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodPost && wire.IsStream(r) {
 		return a.attachInput(w, r)
@@ -27,11 +27,18 @@ func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
 	if serve := a.onContainers(call); serve != nil {
 		return serve(w, r)
 	}
+	who := a.operator(r)
+	if known, err := a.admin(call, who); known {
+		if err == nil {
+			wire.WriteEmpty(w, http.StatusOK)
+		}
+		return err
+	}
 	media, err := wire.Accept(r)
 	if err != nil {
 		return err
 	}
-	response, err := a.answer(call)
+	response, err := a.answer(call, who)
 	if err != nil {
 		return err
 	}
@@ -43,8 +50,8 @@ func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// answer makes the response to a call.
-func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
+// answer makes the response to an operator's call.
+func (a *Agent) answer(call *mesosagent.Call, who operator) (*mesosagent.Response, error) {
 	switch call.Type {
 	case mesosagent.Call_GET_HEALTH:
 		return &mesosagent.Response{
@@ -59,6 +66,9 @@ func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
 			GetVersion: &mesosagent.Response_GetVersion{VersionInfo: info},
 		}, nil
 	case mesosagent.Call_GET_FLAGS:
+		if !who.seesFlags() {
+			return nil, errForbidden
+		}
 		return &mesosagent.Response{Type: mesosagent.Response_GET_FLAGS, GetFlags: a.getFlags()}, nil
 	case mesosagent.Call_GET_METRICS:
 		return a.getMetrics(call.GetMetrics)
@@ -76,22 +86,23 @@ func (a *Agent) answer(call *mesosagent.Call) (*mesosagent.Response, error) {
 			GetResourceProviders: &mesosagent.Response_GetResourceProviders{},
 		}, nil
 	case mesosagent.Call_LIST_FILES:
-		return a.listFiles(call.ListFiles)
+		return a.listFiles(call.ListFiles, who)
 	case mesosagent.Call_READ_FILE:
-		return a.readFile(call.ReadFile)
+		return a.readFile(call.ReadFile, who)
 	case mesosagent.Call_GET_CONTAINERS:
-		return a.getContainers(call.GetContainers)
+		return a.getContainers(call.GetContainers, who)
 	default:
-		return a.answerFromState(call.Type)
+		return a.answerFromState(call.Type, who)
 	}
 }
 
 // answerFromState answers the calls about frameworks and tasks.
-func (a *Agent) answerFromState(call mesosagent.Call_Type) (*mesosagent.Response, error) {
+func (a *Agent) answerFromState(call mesosagent.Call_Type, who operator) (*mesosagent.Response, error) {
 	v, err := a.view()
 	if err != nil {
 		return nil, err
 	}
+	v = who.seen(v)
 	switch call {
 	case mesosagent.Call_GET_AGENT:
 		return &mesosagent.Response{
@@ -124,11 +135,11 @@ func (a *Agent) getFlags() *mesosagent.Response_GetFlags {
 	return out
 }
 
-func (a *Agent) listFiles(call *mesosagent.Call_ListFiles) (*mesosagent.Response, error) {
+func (a *Agent) listFiles(call *mesosagent.Call_ListFiles, who operator) (*mesosagent.Response, error) {
 	if call == nil {
-		return nil, wire.BadRequest("Failed to validate agent::Call: Expecting 'list_files' to be present")
+		return nil, missing("list_files")
 	}
-	infos, err := a.files.List(call.Path)
+	infos, err := a.files.List(call.Path, who.principal)
 	if err != nil {
 		return nil, err
 	}
@@ -137,15 +148,15 @@ func (a *Agent) listFiles(call *mesosagent.Call_ListFiles) (*mesosagent.Response
 	}, nil
 }
 
-func (a *Agent) readFile(call *mesosagent.Call_ReadFile) (*mesosagent.Response, error) {
+func (a *Agent) readFile(call *mesosagent.Call_ReadFile, who operator) (*mesosagent.Response, error) {
 	if call == nil {
-		return nil, wire.BadRequest("Failed to validate agent::Call: Expecting 'read_file' to be present")
+		return nil, missing("read_file")
 	}
 	length := int64(-1)
 	if call.Length != nil {
 		length = int64(*call.Length)
 	}
-	data, size, err := a.files.Read(call.Path, int64(call.Offset), length)
+	data, size, err := a.files.Read(call.Path, who.principal, int64(call.Offset), length)
 	if err != nil {
 		return nil, err
 	}

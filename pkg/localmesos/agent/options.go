@@ -11,6 +11,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/sirupsen/logrus"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/clock"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -92,6 +93,9 @@ type Options struct {
 	// --authenticate_http_readwrite)
 	OperatorCredentials                         map[string]string
 	AuthenticateReadonly, AuthenticateReadwrite bool
+	// ACLs say what principals may do and see, by the rules that acl.Parse reads;
+	// nil lets everybody do everything. (--acls)
+	ACLs *acl.Rules
 
 	// ExecutorRegistrationTimeout is how long an executor may take from its
 	// launch to its subscription. (default 1 minute)

@@ -13,6 +13,7 @@ import (
 	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
@@ -205,13 +206,16 @@ func (a *Agent) destroyStandalone() {
 
 // getContainers answers GET_CONTAINERS: the executors' containers, and of the
 // others those that are asked for.
-func (a *Agent) getContainers(call *mesosagent.Call_GetContainers) (*mesosagent.Response, error) {
+func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator) (*mesosagent.Response, error) {
 	executors, err := a.runningExecutors()
 	if err != nil {
 		return nil, err
 	}
 	out := &mesosagent.Response_GetContainers{}
 	for _, e := range executors {
+		if !who.may(acl.ViewContainers, e.worker.user()) {
+			continue
+		}
 		usage, err := e.usage(a.options.Clock.Now())
 		if err != nil {
 			continue // it ended meanwhile
@@ -226,7 +230,14 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers) (*mesosagent.
 		var all []*nested
 		for _, id := range sortedKeys(a.nested) {
 			n := a.nested[id]
-			if (n.id.Parent != nil && call.GetShowNested()) || (n.id.Parent == nil && call.GetShowStandalone()) {
+			shown := call.GetShowStandalone() && who.mayAny(acl.ViewStandaloneContainers)
+			if n.id.Parent != nil {
+				shown = call.GetShowNested()
+				if w := a.containers[root(n.id)]; w != nil {
+					shown = shown && who.may(acl.ViewContainers, w.user())
+				}
+			}
+			if shown {
 				all = append(all, n)
 			}
 		}
@@ -236,6 +247,9 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers) (*mesosagent.
 		if <-n.ready; n.lives() {
 			out.Containers = append(out.Containers, a.describeNested(n))
 		}
+	}
+	if len(out.Containers) == 0 {
+		out = nil // as a real agent has it
 	}
 	return &mesosagent.Response{Type: mesosagent.Response_GET_CONTAINERS, GetContainers: out}, nil
 }

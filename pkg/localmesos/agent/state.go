@@ -47,8 +47,8 @@ func (o object) texts(name string, values []string) {
 	o.EndArray()
 }
 
-// writeState writes what /state answers.
-func (a *Agent) writeState(out *wire.Writer) error {
+// writeState writes what /state answers to an operator.
+func (a *Agent) writeState(out *wire.Writer, who operator) error {
 	v, err := a.view()
 	if err != nil {
 		return err
@@ -79,8 +79,11 @@ func (a *Agent) writeState(out *wire.Writer) error {
 	if name, _ := ask(a, func(time.Time) string { return a.masterName }); name != "" {
 		o.text("master_hostname", name)
 	}
-	o.Key("flags")
-	a.writeFlags(out)
+	if who.seesFlags() {
+		o.Key("flags")
+		a.writeFlags(out)
+	}
+	v = who.seen(v)
 	for _, list := range []struct {
 		name string
 		all  []core.FrameworkView

@@ -5,6 +5,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
@@ -43,9 +44,10 @@ func (e runningExecutor) status() mesos.ContainerStatus {
 	return mesos.ContainerStatus{ContainerID: &mesos.ContainerID{Value: e.worker.id()}, ExecutorPID: &pid}
 }
 
-// writeContainers writes a list of the running containers and what they use.
-// /monitor/statistics is the same without the containers' names and status.
-func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
+// writeContainers writes a list of the running containers that an operator may
+// see, and what they use.
+// /monitor/statistics is the same, of all, without the containers' names and status.
+func (a *Agent) writeContainers(out *wire.Writer, who operator, full bool) error {
 	all, err := a.runningExecutors()
 	if err != nil {
 		return err
@@ -53,6 +55,9 @@ func (a *Agent) writeContainers(out *wire.Writer, full bool) error {
 	o := object{out}
 	o.BeginArray()
 	for _, e := range all {
+		if full && !who.may(acl.ViewContainers, e.worker.user()) {
+			continue
+		}
 		usage, err := e.usage(a.options.Clock.Now())
 		if err != nil {
 			continue // it ended meanwhile

@@ -10,6 +10,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
@@ -78,9 +79,9 @@ func (w *worker) run() {
 		w.report(func(now time.Time) { w.agent.core.NoSandbox(now, w.id(), text) })
 		return
 	}
-	w.agent.files.Attach(path.Dir(), path.Dir())
-	w.agent.files.Attach(path.Latest(), path.Dir())
-	w.agent.files.Attach(path.Virtual(), path.Dir())
+	for _, name := range []string{path.Dir(), path.Latest(), path.Virtual()} {
+		w.agent.files.Attach(name, path.Dir(), w.mayLook)
+	}
 	end := w.runIn(path.Dir(), owner)
 	w.self.status, w.self.limitation = end.Status, end.Limitation
 	close(w.self.ended)
@@ -92,6 +93,11 @@ func (w *worker) run() {
 		}
 		w.agent.core.Exited(now, w.id(), end)
 	})
+}
+
+// mayLook says whether a principal may look into the executor's sandbox.
+func (w *worker) mayLook(principal string) bool {
+	return w.agent.options.ACLs.Allow(principal, acl.AccessSandboxes, w.user())
 }
 
 // user is whom the executor runs as: the command's user, else the framework's.

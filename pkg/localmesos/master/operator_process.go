@@ -58,7 +58,7 @@ func (m *Master) listFiles(call *mesosmaster.Call_ListFiles) (*mesosmaster.Respo
 	if call == nil {
 		return nil, missing("list_files")
 	}
-	infos, err := m.files.List(call.Path)
+	infos, err := m.files.List(call.Path, "")
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (m *Master) readFile(call *mesosmaster.Call_ReadFile) (*mesosmaster.Respons
 	if call.Length != nil {
 		length = int64(*call.Length)
 	}
-	data, size, err := m.files.Read(call.Path, int64(call.Offset), length)
+	data, size, err := m.files.Read(call.Path, "", int64(call.Offset), length)
 	if err != nil {
 		return nil, err
 	}

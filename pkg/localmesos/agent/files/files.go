@@ -32,25 +32,32 @@ const maxRead = 16 * 4096
 // Files maps names to files and directories. It is safe for concurrent use.
 type Files struct {
 	mu       sync.Mutex
-	attached map[string]string
+	attached map[string]attachment
+}
+
+// attachment is what is seen under a name, and by whom.
+type attachment struct {
+	real string
+	may  func(principal string) bool // nil lets everybody
 }
 
 // New returns a Files with nothing attached.
-func New() *Files { return &Files{attached: map[string]string{}} }
+func New() *Files { return &Files{attached: map[string]attachment{}} }
 
 // Attach lets a file or directory be seen under a name, which is a clean,
-// absolute path.
-func (f *Files) Attach(name, real string) {
+// absolute path, by the principals that may, which is called at any time; nil lets
+// everybody.
+func (f *Files) Attach(name, real string, may func(principal string) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.attached[name] = real
+	f.attached[name] = attachment{real, may}
 }
 
 // Detach forgets a name, if it still stands for the directory.
 func (f *Files) Detach(name, real string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.attached[name] == real {
+	if f.attached[name].real == real {
 		delete(f.attached, name)
 	}
 }
@@ -67,14 +74,17 @@ func (f *Files) Register(rt *wire.Router, guard func(wire.Handler) wire.Handler,
 }
 
 // resolve finds the file behind a name: the longest attached prefix decides.
-func (f *Files) resolve(name string) (string, error) {
+func (f *Files) resolve(name, principal string) (string, error) {
 	name = strings.TrimSuffix(name, "/")
 	for prefix := name; prefix != "" && prefix != "."; {
 		f.mu.Lock()
-		real, ok := f.attached[prefix]
+		at, ok := f.attached[prefix]
 		f.mu.Unlock()
+		if ok && at.may != nil && !at.may(principal) {
+			return "", errForbidden
+		}
 		if ok {
-			return within(real, strings.TrimPrefix(name, prefix))
+			return within(at.real, strings.TrimPrefix(name, prefix))
 		}
 		parent := path.Dir(prefix)
 		if parent == prefix {
@@ -109,13 +119,16 @@ func asked(r *http.Request) (string, error) {
 	return name, nil
 }
 
+// errForbidden is the answer to those who may not look into a sandbox.
+var errForbidden = &wire.Error{Status: http.StatusForbidden}
+
 // notFound is the answer for names behind which there is nothing.
 func notFound() error { return &wire.Error{Status: http.StatusNotFound} }
 
 // List returns what is in the directory of that name, and nothing for a file.
 // The error is an answer, as those of all methods here.
-func (f *Files) List(name string) ([]mesos.FileInfo, error) {
-	dir, err := f.resolve(name)
+func (f *Files) List(name, principal string) ([]mesos.FileInfo, error) {
+	dir, err := f.resolve(name, principal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notFound()
 	}
@@ -159,7 +172,7 @@ func (f *Files) browse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	infos, err := f.List(name)
+	infos, err := f.List(name, wire.Principal(r))
 	if err != nil {
 		return err
 	}
@@ -230,8 +243,8 @@ func groupName(id uint32) string {
 
 // Read returns a piece of a file and the file's size. A negative length means
 // all the rest; more than 64 KiB are never read at once.
-func (f *Files) Read(name string, offset, length int64) (data []byte, size int64, err error) {
-	file, err := f.resolve(name)
+func (f *Files) Read(name, principal string, offset, length int64) (data []byte, size int64, err error) {
+	file, err := f.resolve(name, principal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, notFound()
 	}
@@ -284,7 +297,7 @@ func (f *Files) read(w http.ResponseWriter, r *http.Request) error {
 	if offset < 0 {
 		from = math.MaxInt64
 	}
-	data, size, err := f.Read(name, from, length)
+	data, size, err := f.Read(name, wire.Principal(r), from, length)
 	if err != nil {
 		return err
 	}
@@ -320,7 +333,10 @@ func (f *Files) download(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	file, err := f.resolve(name)
+	file, err := f.resolve(name, wire.Principal(r))
+	if errors.Is(err, errForbidden) {
+		return wire.Forbidden("403 Forbidden.")
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return wire.NotFound()
 	}
@@ -360,7 +376,7 @@ func (f *Files) debug(w http.ResponseWriter, r *http.Request) error {
 	out.BeginObject()
 	for _, name := range names {
 		out.Key(name)
-		out.String(f.attached[name])
+		out.String(f.attached[name].real)
 	}
 	out.EndObject()
 	f.mu.Unlock()

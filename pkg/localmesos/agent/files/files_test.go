@@ -31,9 +31,9 @@ func TestEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := files.New()
-	f.Attach("/frameworks/fw/executors/e/runs/latest", sandbox)
-	f.Attach(sandbox, sandbox)
-	f.Attach("/agent/log", filepath.Join(sandbox, "stdout"))
+	f.Attach("/frameworks/fw/executors/e/runs/latest", sandbox, nil)
+	f.Attach(sandbox, sandbox, nil)
+	f.Attach("/agent/log", filepath.Join(sandbox, "stdout"), nil)
 	router := wire.NewRouter("slave(1)")
 	f.Register(router, func(h wire.Handler) wire.Handler { return h }, func(_ string, h wire.Handler) wire.Handler { return h })
 
