@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -140,7 +141,10 @@ func (r *Root) validate(s *Spec) error {
 		}
 	}
 	if !slices.Contains(s.View.Namespaces, specs.MountNamespace) {
-		return fmt.Errorf("its root file system takes a mount namespace")
+		return errors.New("its root file system takes a mount namespace")
+	}
+	if s.Path != "" && filepath.Base(s.Path) != filepath.Base(s.Args[0]) {
+		return fmt.Errorf("its program %s is to have the name %q, which an OCI runtime cannot give it; execute it under that name", s.Path, s.Args[0])
 	}
 	return nil
 }

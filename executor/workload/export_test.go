@@ -1,8 +1,12 @@
 package workload
 
 import (
+	"encoding/json"
+	"os"
 	"slices"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/spawn"
 )
@@ -35,6 +39,13 @@ func (l *Launcher) OnlyRuntime(name string) bool {
 	l.runtimes = slices.DeleteFunc(slices.Clone(runtimes), func(r ociRuntime) bool { return r.name != name })
 	_, _, err := findRuntime(l.runtimes)
 	return err == nil
+}
+
+// BundleOf returns the config.json of a workload whose user has the numbers.
+func BundleOf(s Spec, uid int, has, present []string) ([]byte, error) {
+	l := &Launcher{nofile: func() *spawn.Rlimit { return &spawn.Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: 10, Hard: 20} }}
+	p := l.programOf(&s, &Numbers{UID: uid, GID: uid + 1, Groups: []int{uid + 1}}, [3]*os.File{}, false)
+	return json.MarshalIndent(bundleOf(&s, p, has, present), "", " ")
 }
 
 var (

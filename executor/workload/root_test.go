@@ -2,6 +2,7 @@ package workload_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/confine"
 )
+
+var update = flag.Bool("update", false, "write the bundles of testdata")
 
 // inside is where a workload with a root of its own finds its directory.
 const inside = "/mnt/mesos/sandbox"
@@ -256,6 +259,7 @@ func TestRootsThatFail(t *testing.T) {
 			"no shell":         {func(s *workload.Spec) { s.View.Root.Path = t.TempDir() }, "/bin/sh"},
 			"no mount":         {func(s *workload.Spec) { s.View.Namespaces = nil }, "takes a mount namespace"},
 			"no sandbox":       {func(s *workload.Spec) { s.View.Root.Sandbox += "/missing" }, "missing"},
+			"another name":     {func(s *workload.Spec) { s.Shell, s.Path, s.Args = "", "/bin/busybox", []string{"sh"} }, "which an OCI runtime cannot give it"},
 			"no such user":     {func(s *workload.Spec) { s.User = "nobody-at-all" }, "there is no user"},
 			"relative sandbox": {func(s *workload.Spec) { s.View.Root.Sandbox = "x" }, "not absolute"},
 		} {
@@ -264,6 +268,13 @@ func TestRootsThatFail(t *testing.T) {
 			_, err := e.launcher.Start(context.Background(), s)
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsRune(err.Error(), '\n') {
 				t.Errorf("%s: err = %v, want %q", name, err, c.want)
+			}
+		}
+		if e.x.Has("pids") {
+			s := e.inRoot("exit 0")
+			s.Limits = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](1)}}
+			if _, err := e.launcher.Start(context.Background(), s); err == nil || strings.ContainsRune(err.Error(), '\n') {
+				t.Errorf("too few processes: %v", err)
 			}
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -286,6 +297,19 @@ func TestStartInARootIsBrokenOff(t *testing.T) {
 				continue
 			}
 			if exit := e.wait(p); exit.Status.Code != 7 {
+				t.Errorf("exit = %+v", exit)
+			}
+		}
+	})
+}
+
+// An end of the runtime that the executor hears of by SIGCHLD alone is not hidden
+// by that of the program.
+func TestRootWhereTheRuntimeHasNoPidfd(t *testing.T) {
+	rooted(t, func(t *testing.T, e *env) {
+		e.launcher.WithoutPidfds()
+		for range 5 {
+			if exit := e.run(e.inRoot("exit 7")); exit.Status.Code != 7 {
 				t.Errorf("exit = %+v", exit)
 			}
 		}
@@ -323,6 +347,44 @@ func TestCgroupMounts(t *testing.T) {
 		all, beside := workload.CgroupMounts(in)
 		if diff := cmp.Diff(want, [2][]string{all, beside}); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", in, diff)
+		}
+	}
+}
+
+func TestBundles(t *testing.T) {
+	root := &workload.Root{Path: "/s/rootfs", Sandbox: "/s", Work: "/w", Volumes: []workload.Volume{{Source: "/v", Destination: inside + "/data"}}}
+	mount := []specs.LinuxNamespaceType{specs.MountNamespace}
+	for name, c := range map[string]struct {
+		spec workload.Spec
+		uid  int
+	}{
+		"root": {workload.Spec{Shell: "echo hello", Env: []string{"A=b"}, Dir: inside, View: workload.View{Namespaces: mount, Root: root}}, 0},
+		"another": {workload.Spec{
+			Path: "/bin/sh", Args: []string{"sh", "-c", "true"}, Dir: inside, Groups: []int{7}, Umask: ptr(0o77), OOMScoreAdj: ptr(5), NoNewPrivileges: true,
+			Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1, Hard: 2}},
+			View: workload.View{
+				Namespaces: append(slices.Clone(mount), specs.IPCNamespace), ReadonlyRoot: true, Root: root,
+				Mounts: []confine.Mount{{Destination: "/tmp", Type: "tmpfs", Options: []string{"size=1m"}}},
+			},
+		}, 1000},
+		"with capabilities": {workload.Spec{Args: []string{"prog", "arg"}, Dir: inside, Capabilities: &specs.LinuxCapabilities{Bounding: []string{netBind}}, View: workload.View{Namespaces: mount, Root: root}}, 0},
+	} {
+		got, err := workload.BundleOf(c.spec, c.uid, []string{netBind, ptrace}, []string{"/etc/hosts"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("testdata", "bundle-"+strings.ReplaceAll(name, " ", "-")+".json")
+		if *update {
+			if err := os.WriteFile(file, append(got, '\n'), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}
 }

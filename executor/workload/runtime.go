@@ -237,7 +237,7 @@ func (e *entry) explain(status Status) error {
 		}
 	}
 	if said == "" {
-		return fmt.Errorf("cannot run it in its root file system: %s ended with %s", e.runtime.name, status)
+		return fmt.Errorf("cannot run it in its root file system: %s ended with %s; its own words are in the task's stderr", e.runtime.name, status)
 	}
 	return fmt.Errorf("cannot run it in its root file system: %s says: %s", e.runtime.name, strings.Join(strings.Fields(said), " "))
 }

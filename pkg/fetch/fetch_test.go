@@ -518,6 +518,7 @@ func FuzzExtract(f *testing.F) {
 	f.Add(tarball(f, tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: ".."}, tar.Header{Name: "a/b", Typeflag: tar.TypeReg}), uint8(tarred))
 	f.Add(tarball(f, tar.Header{Name: "../x", Typeflag: tar.TypeReg}), uint8(tarred))
 	f.Add(tarball(f, tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "../../secret"}), uint8(tarred))
+	f.Add(tarball(f, tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "../secret", Uid: 7}, tar.Header{Name: "a/", Typeflag: tar.TypeDir, Mode: 0o1777}), uint8(128+tarred))
 	f.Add([]byte("PK\x05\x06"+strings.Repeat("\x00", 18)), uint8(zipped))
 	f.Fuzz(func(t *testing.T, data []byte, k uint8) {
 		outside := t.TempDir()
@@ -538,7 +539,8 @@ func FuzzExtract(f *testing.F) {
 		defer root.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		err = writer{root: root}.extract(ctx, "a.gz", kind(k%uint8(tarZstd+1)))
+		whole := os.Geteuid() == 0 && k >= 128
+		err = writer{root: root, whole: whole}.extract(ctx, "a.gz", kind(k%128%uint8(tarZstd+1)))
 		if err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
@@ -547,7 +549,7 @@ func FuzzExtract(f *testing.F) {
 			t.Fatalf("outside there is now %v (%v)", entries, err)
 		}
 		info, err := os.Stat(filepath.Join(outside, "secret"))
-		if err != nil || info.Size() != 6 || info.Mode().Perm() != 0o600 || info.Sys().(*syscall.Stat_t).Nlink != 1 {
+		if err != nil || info.Size() != 6 || info.Mode().Perm() != 0o600 || info.Sys().(*syscall.Stat_t).Nlink != 1 || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
 			t.Fatalf("the secret was touched: %v (%v)", info, err)
 		}
 	})
