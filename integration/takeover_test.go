@@ -52,10 +52,15 @@ func TestATakeoverInTheMidstOfAnUpdate(t *testing.T) {
 
 	ensemble.Leader(t).Stop()
 	old.stop(syscall.SIGKILL)
-	young := leaderOf(t, slices.DeleteFunc(slices.Clone(team), func(s *tandemScheduler) bool { return s == old }))
+	left := slices.DeleteFunc(slices.Clone(team), func(s *tandemScheduler) bool { return s == old })
+	// Whoever asks for something meanwhile gets it when another leads.
+	if r := left[0].tandem("scale", "/updating", "5"); r.status != 0 {
+		t.Errorf("tandem scale while nobody leads: %s", r)
+	}
+	young := leaderOf(t, left)
 	eventually(t, func() string {
 		job := young.job("/updating")
-		if u := job.Job.GetUpdate(); u.GetPhase() != tandemv1.UpdatePhase_UPDATE_PHASE_DONE || u.GetVersion() != 2 {
+		if u := job.Job.GetUpdate(); u.GetPhase() != tandemv1.UpdatePhase_UPDATE_PHASE_DONE || u.GetVersion() != 3 {
 			return fmt.Sprintf("the update is %v", u)
 		}
 		return ""
@@ -63,7 +68,7 @@ func TestATakeoverInTheMidstOfAnUpdate(t *testing.T) {
 	if f := young.framework(); f.FrameworkId != id {
 		t.Errorf("the framework was %s, and is %s", id, f.FrameworkId)
 	}
-	processes := running(t, young, "/updating", 4)
+	processes := running(t, young, "/updating", 5)
 	var want []string
 	for task, pids := range processes {
 		want = append(want, task)
