@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -200,6 +201,14 @@ func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, str
 		if err := stream.Send(nil); err != nil {
 			return err
 		}
+	}
+	if len(found) == 0 {
+		runs, note := s.without(w.job)
+		if err := l.send(&tandemv1.ReadLogResponse{Note: note}); err != nil || runs {
+			return err
+		}
+	}
+	if req.GetFollow() {
 		return l.follow(ctx)
 	}
 	for _, t := range found {
@@ -214,6 +223,24 @@ func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, str
 		}
 	}
 	return nil
+}
+
+// without says of a job that has no tasks why, and whether it has runs instead.
+func (s *service) without(job string) (runs bool, note string) {
+	view, _ := s.server.opt.Reader.Job(job)
+	if view.GetJob().GetSpec().GetType() != tandemv1.JobType_JOB_TYPE_CRON {
+		return false, fmt.Sprintf("no task of job %s has been started yet", job)
+	}
+	latest := ""
+	for _, j := range s.server.opt.Reader.Jobs() {
+		if id := j.GetSpec().GetId(); strings.HasPrefix(id, job+"/") {
+			latest = id // They are named by their times.
+		}
+	}
+	if latest == "" {
+		return true, fmt.Sprintf("job %s has not run yet", job)
+	}
+	return true, fmt.Sprintf("each run of job %s is a job of its own; the latest is %s", job, latest)
 }
 
 // note is why a file could not be read, where it is one of several.

@@ -100,7 +100,8 @@ func logsOf(t *testing.T) (c *told, s *sandboxes, read func(*tandemv1.ReadLogReq
 			{Instance: &tandemv1.InstanceRecord{Slot: 0}, Attempts: []*tandemv1.AttemptRecord{
 				attempt(0, 2, tandemv1.TaskState_TASK_RUNNING), attempt(0, 1, tandemv1.TaskState_TASK_FAILED)}},
 			{Instance: &tandemv1.InstanceRecord{Slot: 1}, Attempts: []*tandemv1.AttemptRecord{attempt(1, 1, tandemv1.TaskState_TASK_STAGING)}},
-		}}},
+		}}, {Job: &tandemv1.JobRecord{Spec: &tandemv1.Job{Id: "/idle"}}},
+			{Job: &tandemv1.JobRecord{Spec: &tandemv1.Job{Id: "/nightly", Type: tandemv1.JobType_JOB_TYPE_CRON}}}},
 	}}
 	s = &sandboxes{files: map[string]string{"words.0.1.count": "old\n", "words.0.2.count": "one\ntwo\n"}}
 	opt := options(&commander{}, &r.reader)
@@ -161,6 +162,8 @@ func TestLogs(t *testing.T) {
 		{"no task's name", &tandemv1.ReadLogRequest{TaskId: "words"}, "not_found: there is no task words, or not any more; did you mean words.0.2.count?\n"},
 		{"no job", &tandemv1.ReadLogRequest{JobId: "/gone"}, "not_found: there is no job /gone\n"},
 		{"outside", &tandemv1.ReadLogRequest{JobId: "/words", Path: "../x"}, "invalid_argument: the path cannot be used: path: the path leads out of the task's directory\n"},
+		{"a job without tasks", &tandemv1.ReadLogRequest{JobId: "/idle"}, " \"\" no task of job /idle has been started yet\n"},
+		{"a cron job that has not run", &tandemv1.ReadLogRequest{JobId: "/nightly", Follow: true}, " \"\" job /nightly has not run yet\n"},
 		{"fewer lines than none", &tandemv1.ReadLogRequest{JobId: "/words", TailLines: proto.Int32(-1)}, "invalid_argument: there are no such lines: tailLines: must not be negative\n"},
 		{"neither", &tandemv1.ReadLogRequest{}, "invalid_argument: the request names no task or job, or both: taskId: one of taskId and jobId is required\n"},
 	} {

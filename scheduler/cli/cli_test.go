@@ -105,6 +105,14 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	}
 	f.versions[id]++
 	f.jobs[id] = f.done(s.Job, f.versions[id])
+	if s.Job.Type == tandemv1.JobType_JOB_TYPE_CRON {
+		// It has run once.
+		run := proto.CloneOf(s.Job)
+		run.Id, run.Type, run.Schedule = id+"/2026-03-01t02-30-00", tandemv1.JobType_JOB_TYPE_BATCH, nil
+		f.jobs[run.Id] = f.done(run, 1)
+		f.jobs[id].Instances = nil
+		f.jobs[id].Job.Phase, f.jobs[id].Job.PhaseReason = tandemv1.JobPhase_JOB_PHASE_RUNNING, "the next run is due at 2026-03-02T02:30:00Z"
+	}
 	f.specs[id] = append([]*tandemv1.VersionRecord{{
 		JobId: id, Version: f.versions[id], Spec: s.Job, Created: f.jobs[id].Job.Created,
 	}}, f.specs[id]...)
@@ -231,7 +239,7 @@ func (f *fake) Jobs() []*tandemv1.JobRecord {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var jobs []*tandemv1.JobRecord
-	for _, id := range []string{"/api", "/bad", "/words"} {
+	for _, id := range []string{"/api", "/bad", "/cron", "/cron/2026-03-01t02-30-00", "/words"} {
 		if j := f.jobs[id]; j != nil {
 			jobs = append(jobs, j.Job)
 		}

@@ -107,6 +107,10 @@ type logWriter struct {
 
 func (w *logWriter) write(r *tandemv1.ReadLogResponse) error {
 	task := r.GetTaskId()
+	if r.GetNote() != "" && task == "" {
+		fmt.Fprintf(w.notes, "tandem: %s\n", present.OneLine(r.GetNote()))
+		return nil
+	}
 	if r.GetNote() != "" {
 		fmt.Fprintf(w.notes, "tandem: %s: %s\n", task, present.OneLine(r.GetNote()))
 		return nil

@@ -36,6 +36,9 @@ func (b *board) outcome(id string, version uint64) outcome {
 	case tandemv1.JobPhase_JOB_PHASE_STOPPED:
 		return outcome{done: true, text: "was stopped"}
 	case tandemv1.JobPhase_JOB_PHASE_RUNNING:
+		if job.GetSpec().GetType() == tandemv1.JobType_JOB_TYPE_CRON {
+			return outcome{true, true, because("is scheduled", job.GetPhaseReason())}
+		}
 		if endless {
 			return outcome{b.settled(id), true, "runs"}
 		}

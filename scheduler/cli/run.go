@@ -30,10 +30,10 @@ func newRun(sys *System) *cobra.Command {
 change. Files that the job names beside its own are uploaded first. "-" reads the standard
 input.
 
-With --wait it shows what changes until a batch has ended, or until all instances of a
-service run and are healthy, and an update is through; its exit status is then 0 when that
-has come, and 1 when the job has failed, or has gone back to an earlier version.
-Interrupting it leaves the job running.`,
+With --wait it shows what changes until a batch has ended, a cron job is scheduled, or all
+instances of a service run and are healthy, and an update is through; its exit status is
+then 0 when that has come, and 1 when the job has failed, or has gone back to an earlier
+version. Interrupting it leaves the job running.`,
 		Example: `  tandem run --wait examples/hello.yaml
   tandem run --if-version 3 api.yaml   # only over version 3
   tandem run --if-version 0 api.yaml   # only if there is no such job yet`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,6 +101,19 @@ func statusOfJob(ctx context.Context, sys *System, c *client, out output, id str
 		return out.print(sys.Stdout, res.GetJob())
 	}
 	printJob(sys, res.GetJob())
+	if res.GetJob().GetJob().GetSpec().GetType() != tandemv1.JobType_JOB_TYPE_CRON {
+		return nil
+	}
+	// Each run is a job of its own below it.
+	all, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{Below: id})
+	if err != nil {
+		return c.explain(err)
+	}
+	runs := slices.DeleteFunc(all.GetJobs(), func(j *tandemv1.JobRecord) bool { return j.GetSpec().GetId() == id })
+	if len(runs) > 0 {
+		fmt.Fprintln(sys.Stdout)
+		printJobs(sys, runs)
+	}
 	return nil
 }
 
