@@ -84,6 +84,44 @@ func TestAVolumeKeepsWhatIsWrittenToIt(t *testing.T) {
 	})
 }
 
+// TestAVolumeGrows: a volume gets the size that its job asks for when its instance is
+// started anew, and keeps what is in it.
+func TestAVolumeGrows(t *testing.T) {
+	c := startMesos(t)
+	s := startScheduler(t, c, "--role", "growers")
+	job := strings.Replace(fmt.Sprintf(volumeJob, "first"), "/keeper", "/grower", 1)
+	s.run(job)
+	s.awaitTask("grower.0.1.main", inState(tandemv1.TaskState_TASK_RUNNING))
+	s.starts("grower.0.1.main", 1)
+	s.run(strings.Replace(job, "32Mi", "48Mi", 1))
+	if v := s.volume(tandemv1.VolumeState_VOLUME_STATE_READY); v.Size != 32 {
+		t.Errorf("while it is used it has %v MiB", v.Size)
+	}
+	if r := s.tandem("restart", "--wait", "/grower"); r.status != 0 {
+		t.Fatalf("tandem restart: %s", r)
+	}
+	s.starts("grower.0.2.main", 2)
+	volume := s.volume(tandemv1.VolumeState_VOLUME_STATE_READY)
+	if volume.Size != 48 {
+		t.Errorf("it has %v MiB, and was to have 48", volume.Size)
+	}
+	if r := s.tandem("stop", "--purge", "--wait", "/grower"); r.status != 0 {
+		t.Fatalf("tandem stop: %s", r)
+	}
+	if r := s.tandem("volume", "purge", volume.Id); r.status != 0 {
+		t.Fatalf("tandem volume purge: %s", r)
+	}
+	eventually(t, func() string {
+		if r := s.tandem("volume", "list"); !strings.Contains(r.String(), "there are no volumes") {
+			return r.String()
+		}
+		if reserved := c.reserved(t, volume.Id); reserved != "" {
+			return "still reserved: " + reserved
+		}
+		return ""
+	})
+}
+
 // reserved is what the master's agents have reserved with this volume's name.
 func (c *cluster) reserved(t *testing.T, id string) string {
 	t.Helper()

@@ -90,6 +90,21 @@ func (r Resources) TakeDisk(kind DiskKind, amount Milli) (mesos.Resource, Resour
 	return it.toMesos(&belowResource{}), Resources{rest}, nil
 }
 
+// TakeLike finds so much more of the very disk that a resource is, reserved in the
+// same way, and returns what is left. It reports false where there is not enough.
+func (r Resources) TakeLike(like mesos.Resource, amount Milli) (mesos.Resource, Resources, bool) {
+	like.Scalar = &mesos.Value_Scalar{Value: amount.Float()}
+	more, err := FromMesos([]mesos.Resource{like})
+	if err != nil {
+		return mesos.Resource{}, r, false
+	}
+	rest, err := r.Subtract(more)
+	if err != nil {
+		return mesos.Resource{}, r, false
+	}
+	return like, rest, true
+}
+
 // freeDisk reports whether the item is disk of a kind, and holds no volume.
 func (it *item) freeDisk(kind DiskKind) bool {
 	if it.name != "disk" || it.typ != scalarValue {

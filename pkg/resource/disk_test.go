@@ -66,3 +66,41 @@ func TestTakeDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestTakeLike: more of a disk is of the very same disk.
+func TestTakeLike(t *testing.T) {
+	all := []mesos.Resource{scalar("disk", 100), reserved(scalar("disk", 50), "ops"), diskFrom(PathDisk, "/p1", 300), diskFrom(PathDisk, "/p2", 200)}
+	for _, c := range []struct {
+		like   mesos.Resource
+		amount int64
+		taken  bool
+	}{
+		{scalar("disk", 1), 100, true},
+		{scalar("disk", 1), 101, false},
+		{reserved(scalar("disk", 500), "ops"), 50, true},
+		{reserved(scalar("disk", 500), "ops"), 51, false},
+		{reserved(scalar("disk", 500), "dev"), 1, false},
+		{diskFrom(PathDisk, "/p2", 1), 200, true},
+		{diskFrom(PathDisk, "/p2", 1), 201, false},
+		{diskFrom(PathDisk, "/p3", 1), 1, false},
+	} {
+		from, err := FromMesos(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, rest, ok := from.TakeLike(c.like, Whole(c.amount))
+		if ok != c.taken {
+			t.Errorf("%d like %s: taken %t", c.amount, Format(&c.like), ok)
+		}
+		if !ok {
+			continue
+		}
+		taken, err := FromMesos([]mesos.Resource{got})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := from.Subtract(taken); err != nil || !left.Equal(rest) || got.Scalar.Value != float64(c.amount) {
+			t.Errorf("%d like %s: got %s, and %s is left (%v)", c.amount, Format(&c.like), Format(&got), rest, err)
+		}
+	}
+}

@@ -50,6 +50,8 @@ var breakages = []struct{ name, file, from, to string }{
 		"if c.tie(in, v) {", "if false {"},
 	{"a volume that is not there is waited for", "volume_offer.go",
 		"	default:\n		c.forgetVolume(v)", "	default:"},
+	{"the ID of an operation is used twice", "volume_offer.go",
+		"r.Operations++", "r.Operations = 1"},
 	{"an operation is not acknowledged", "volume_offer.go",
 		"if s.UUID != nil && s.OperationID != nil && c.subscribed {", "if false {"},
 	{"the attempt on an agent that returns is not ended", "attempt.go",

@@ -26,6 +26,8 @@ type pool struct {
 	volumes    map[string]*mesos.Resource
 	leftovers  map[string][]mesos.Resource
 	operations []mesos.Offer_Operation
+	// spent is what operations take of what could be launched with.
+	spent resource.Resources
 }
 
 // onOffers uses what fits and declines the rest at once. No offer outlives the
@@ -153,14 +155,23 @@ func (c *Core) requests() ([]*version, []match.Request) {
 	return versions, requests
 }
 
-// launches makes the attempts of the instances placed on one agent, and the
-// operations that launch them.
-func (c *Core) launches(p *pool) []mesos.Offer_Operation {
+// free is what may be launched with.
+func (p *pool) free() (resource.Resources, error) {
 	var all []mesos.Resource
 	for _, o := range p.offers {
 		all = append(all, o.Resources...)
 	}
 	free, err := resource.FromMesos(all)
+	if err != nil {
+		return free, err
+	}
+	return free.Subtract(p.spent)
+}
+
+// launches makes the attempts of the instances placed on one agent, and the
+// operations that launch them.
+func (c *Core) launches(p *pool) []mesos.Offer_Operation {
+	free, err := p.free()
 	if err != nil {
 		for _, in := range p.placed {
 			c.notLaunched(in, p, fmt.Errorf("cannot use the offer: %w", err))

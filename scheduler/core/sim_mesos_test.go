@@ -31,6 +31,7 @@ type simMaster struct {
 	// quiet says that nothing has changed since the last allocation, which found
 	// nothing to offer until quietUntil.
 	quiet      bool
+	operations map[string]bool // by ID, all that ever were
 	quietUntil time.Time
 }
 
@@ -83,7 +84,7 @@ type stream struct {
 }
 
 func newSimMaster(w *world) *simMaster {
-	return &simMaster{w: w, up: true, agents: map[string]*masterAgent{}, offers: map[string]*simOffer{}, filters: map[string]simFilter{}}
+	return &simMaster{w: w, up: true, agents: map[string]*masterAgent{}, offers: map[string]*simOffer{}, filters: map[string]simFilter{}, operations: map[string]bool{}}
 }
 
 // send delivers an event to the scheduler, in order.

@@ -61,6 +61,10 @@ func (t *team) wishes() {
 		t.purge()
 		return
 	}
+	if t.w.chance(0.1) {
+		t.enlarge()
+		return
+	}
 	if t.w.chance(0.2) {
 		t.upgrade()
 		return

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -33,6 +34,11 @@ func (m *simMaster) converted(op *mesos.Offer_Operation) (from, to resource.Reso
 		return m.read(op.Unreserve.Resources), without(op.Unreserve.Resources, unreserved)
 	case mesos.Offer_Operation_CREATE:
 		return without(op.Create.Volumes, plain), m.read(op.Create.Volumes)
+	case mesos.Offer_Operation_GROW_VOLUME:
+		g := op.GrowVolume
+		grown := g.Volume
+		grown.Scalar = &mesos.Value_Scalar{Value: g.Volume.Scalar.Value + g.Addition.Scalar.Value}
+		return m.read([]mesos.Resource{g.Volume, g.Addition}), m.read([]mesos.Resource{grown})
 	case mesos.Offer_Operation_DESTROY:
 		return m.read(op.Destroy.Volumes), without(op.Destroy.Volumes, plain)
 	}
@@ -42,6 +48,12 @@ func (m *simMaster) converted(op *mesos.Offer_Operation) (from, to resource.Reso
 
 // operate carries an operation out on what is left of an ACCEPT's offers.
 func (m *simMaster) operate(op *mesos.Offer_Operation, at *masterAgent, offered resource.Resources, valid bool) resource.Resources {
+	if op.ID != nil {
+		if m.operations[op.ID.Value] {
+			m.w.fail("operation ID %s is used twice, which a real master does not survive", op.ID.Value)
+		}
+		m.operations[op.ID.Value] = true
+	}
 	if !valid {
 		m.refuseOperation(op, "Operation attempted with invalid offers: Offer is no longer valid")
 		return offered
@@ -68,6 +80,10 @@ func (m *simMaster) operate(op *mesos.Offer_Operation, at *masterAgent, offered 
 			at.agent.operate(op, from, to)
 		}
 	})
+	if op.Type == mesos.Offer_Operation_GROW_VOLUME {
+		m.quiet = false
+		return rest // what follows in the ACCEPT cannot have it
+	}
 	return rest.Add(to)
 }
 
@@ -289,6 +305,9 @@ func (k *checks) volumesAtRest() {
 			if len(r.Reservations) == 0 {
 				continue
 			}
+			if resource.EmptyDisk(&r) && k.expected(&r) {
+				continue
+			}
 			if resource.EmptyDisk(&r) {
 				w.fail("agent %s has %s reserved for nothing", a.id, resource.Format(&r))
 			}
@@ -299,17 +318,33 @@ func (k *checks) volumesAtRest() {
 	}
 }
 
-// volumesOf gives some jobs volumes, which are tied to agents and so go with no
+// expected reports whether disk is reserved for a volume that is known and will have
+// it given back: it was to grow by that, did not, and has been in use since; or it was
+// not made, and its agent has offered nothing since.
+func (k *checks) expected(r *mesos.Resource) bool {
+	id := r.Reservations[0].Labels.Labels[0].GetValue()
+	v, ok := k.s.store[state.KindVolume][id].record.(*tandemv1.VolumeRecord)
+	if !ok || k.wants(v) {
+		return ok && v.Operations > 0
+	}
+	return v.State == tandemv1.VolumeState_VOLUME_STATE_CREATING
+}
+
+// volumesOf gives some jobs volumes, which tie them to agents and so go with no
 // constraints.
 func (t *team) volumesOf(j *tandemv1.Job) {
 	r := t.w.random
-	if j.Type != tandemv1.JobType_JOB_TYPE_SERVICE && j.Type != tandemv1.JobType_JOB_TYPE_BATCH || len(j.Constraints) > 0 || r.IntN(2) == 0 {
+	if j.Type != tandemv1.JobType_JOB_TYPE_SERVICE && j.Type != tandemv1.JobType_JOB_TYPE_BATCH || len(j.Constraints) > 0 || r.IntN(5) == 0 {
+		return
+	}
+	// The same jobs, so that one finds the volumes of its earlier versions.
+	if (t.w.seed+uint64(j.Id[len(j.Id)-1]))%2 == 0 {
 		return
 	}
 	j.Executor.Share = tandemv1.ExecutorShare_EXECUTOR_SHARE_INSTANCE
 	for n := range 1 + r.IntN(2) {
 		j.Volumes = append(j.Volumes, &tandemv1.Volume{
-			Name: fmt.Sprintf("v%d", n), Size: float64(50 * (1 + r.IntN(2))), WhenLost: tandemv1.WhenLost(1 + r.IntN(2)),
+			Name: fmt.Sprintf("v%d", n), Size: float64(50 * (1 + r.IntN(3))), WhenLost: tandemv1.WhenLost(1 + r.IntN(2)),
 			Disk: t.w.disk(),
 		})
 	}
@@ -322,6 +357,28 @@ func (w *world) disk() tandemv1.VolumeDisk {
 		return tandemv1.VolumeDisk_VOLUME_DISK_ROOT
 	}
 	return tandemv1.VolumeDisk(1 + w.random.IntN(3))
+}
+
+// enlarge asks for larger volumes of a job that has some, and has its instances
+// started anew.
+func (t *team) enlarge() {
+	ids := slices.DeleteFunc(sortedKeys(t.asked), func(id string) bool {
+		w := t.asked[id]
+		return w.stopped || w.unsure || len(w.spec.Volumes) == 0
+	})
+	if len(ids) == 0 {
+		return
+	}
+	id := ids[t.w.random.IntN(len(ids))]
+	w := t.asked[id]
+	spec := proto.CloneOf(w.spec)
+	for _, v := range spec.Volumes {
+		v.Size = min(v.Size+50, 150)
+	}
+	t.submit(spec)
+	if !t.w.sched.down {
+		t.send(core.Command{Restart: &core.Restart{JobID: id}}, func(core.Reply) {})
+	}
 }
 
 // otherDisks are what an agent has beside its own disk: one for parts, and file
@@ -343,7 +400,7 @@ func otherDisks(w *world) resource.Resources {
 	})}
 	for i := range 24 {
 		root := fmt.Sprintf("/disks/%d", i)
-		disks = append(disks, disk(float64(60+i%2*60), mesos.Resource_DiskInfo_Source{
+		disks = append(disks, disk(float64(80+i%2*80), mesos.Resource_DiskInfo_Source{
 			Type: mesos.Resource_DiskInfo_Source_MOUNT, Mount: &mesos.Resource_DiskInfo_Source_Mount{Root: &root},
 		}))
 	}

@@ -33,6 +33,7 @@ const (
 type volume struct {
 	rec    *tandemv1.VolumeRecord
 	edited uint64
+	growth growth
 }
 
 // volumeKey says what a volume is to a job. Several may have the same, of which
@@ -313,6 +314,10 @@ func (c *Core) placeOne(in *instance, p *pool, candidate *match.Agent) {
 			return
 		}
 		first = cmp.Or(first, want.Name)
+	}
+	if why := c.growVolumes(in, v, p, candidate); why != "" {
+		c.tellTied(in, why)
+		return
 	}
 	ports, ok := match.Put(candidate, &r)
 	if !ok {

@@ -159,6 +159,12 @@ func (c *Core) reviewVolumes(pools []pool) {
 // offer.
 func (c *Core) reviewVolume(v *volume, p *pool) {
 	there, leftover := p.volumes[v.rec.Id], p.leftovers[v.rec.Id]
+	if there != nil {
+		c.measured(v, there)
+		if len(leftover) > 0 { // it was to grow by that, and has not
+			p.operations = append(p.operations, unreserve(nil, leftover...))
+		}
+	}
 	switch s := v.rec.State; {
 	case there != nil && s == creatingVolume:
 		// The master takes it for made, and the agent may never have heard of it.
@@ -189,6 +195,7 @@ func (c *Core) reviewVolume(v *volume, p *pool) {
 
 func (c *Core) asked(v *volume) {
 	r := c.editVolume(v)
+	r.Operations++
 	r.Purges++
 	r.Purged = c.stamp
 	if r.Purges == 1 {
@@ -228,7 +235,9 @@ func (c *Core) adopt(id string, p *pool) {
 	v := c.newVolume(&tandemv1.VolumeRecord{
 		Id: id, JobId: name.Job, Slot: name.Slot, Name: name.Workload, Attempt: name.Attempt,
 		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, Role: p.role, Size: there.GetScalar().GetValue(),
-		State: readyVolume, Seen: true, Reason: "found on its agent", Created: c.stamp, Disk: volumeDisk(there),
+		// What it went through before is forgotten, and was less.
+		Operations: uint64(max(0, c.now.Unix())),
+		State:      readyVolume, Seen: true, Reason: "found on its agent", Created: c.stamp, Disk: volumeDisk(there),
 		Reserved: len(reserved.GetLabels().GetLabels()) > 0 && reserved.GetLabels().GetLabels()[0].Key == volumeLabel,
 	})
 	c.noticeVolume(Warn, v, "found volume %s, which was not known", id)
@@ -241,7 +250,7 @@ func (c *Core) operationID(what string, r *tandemv1.VolumeRecord) *mesos.Operati
 	if !c.volumes.feedback {
 		return nil
 	}
-	return &mesos.OperationID{Value: what + "." + strconv.Itoa(int(r.Purges)) + "." + r.Id}
+	return &mesos.OperationID{Value: what + "." + strconv.FormatUint(r.Operations, 10) + "." + r.Id}
 }
 
 // volumeLaunch is what an attempt's launch needs for its volumes.
@@ -362,6 +371,8 @@ func (c *Core) operationRefused(what string, v *volume, message string) {
 	case (what == "reserve" || what == "create") && v.rec.State == creatingVolume && v.rec.Reason == "":
 		c.editVolume(v).Reason = why
 		c.noticeVolume(Warn, v, "volume %s: %s", v.rec.Id, why)
+	case what == growing:
+		c.growthRefused(v, why)
 	case (what == "destroy" || what == "unreserve") && v.rec.State == purgingVolume:
 		if v.rec.Reason != why {
 			c.noticeVolume(Warn, v, "volume %s: %s", v.rec.Id, why)

@@ -46,11 +46,11 @@ func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Exp
 			switch {
 			case b == nil && !stays:
 				x.NewVolumes++
-			case b == nil, stays && unlike(b.rec, want) == "":
+			case b == nil, stays && c.unlike(b.rec, want) == "":
 			case len(x.KeptVolumes) < explainedAgents:
 				x.KeptVolumes = append(x.KeptVolumes, &tandemv1.KeptVolume{
 					Slot: slot, Name: b.rec.Name, Id: b.rec.Id, Hostname: b.rec.Hostname, Size: b.rec.Size,
-					Note: unlike(b.rec, want),
+					Note: c.unlike(b.rec, want),
 				})
 			}
 		}
@@ -108,7 +108,7 @@ func (c *Core) againstHome(in *instance, v *version, home *volume, r *match.Requ
 
 // unlike says in what a volume that is there is not what the job asks for, and what
 // can be done about it; nothing where that is of no account.
-func unlike(r *tandemv1.VolumeRecord, want *tandemv1.Volume) string {
+func (c *Core) unlike(r *tandemv1.VolumeRecord, want *tandemv1.Volume) string {
 	has := r.Disk
 	if has == tandemv1.VolumeDisk_VOLUME_DISK_UNSPECIFIED {
 		has = tandemv1.VolumeDisk_VOLUME_DISK_ROOT
@@ -116,6 +116,8 @@ func unlike(r *tandemv1.VolumeRecord, want *tandemv1.Volume) string {
 	switch {
 	case has != want.Disk && want.Disk != tandemv1.VolumeDisk_VOLUME_DISK_UNSPECIFIED:
 		return "stays on the disk that it was made of: purge it for a new one"
+	case resource.Thousandths(r.Size) < volumeSize(want) && c.volumes.feedback && has != tandemv1.VolumeDisk_VOLUME_DISK_MOUNT:
+		return fmt.Sprintf("has %v MiB, and grows to %v when its instance is started anew, if its agent has the disk then", r.Size, want.Size)
 	case resource.Thousandths(r.Size) < volumeSize(want):
 		return fmt.Sprintf("keeps its %v MiB, and %v are asked for: purge it for a new one", r.Size, want.Size)
 	case resource.Thousandths(r.Size) > volumeSize(want) && has != tandemv1.VolumeDisk_VOLUME_DISK_MOUNT:
@@ -133,7 +135,7 @@ func (c *Core) tellUnlike(j *job) {
 		for slot := range j.rec.Spec.GetInstances() {
 			b := c.bound(&instance{job: j, slot: slot}, want)
 			switch {
-			case b == nil || unlike(b.rec, want) == "":
+			case b == nil || c.unlike(b.rec, want) == "":
 			case first == nil:
 				first = b
 			default:
@@ -147,6 +149,6 @@ func (c *Core) tellUnlike(j *job) {
 		if more > 0 {
 			others = fmt.Sprintf(" (and %d more)", more)
 		}
-		c.noticeVolume(Warn, first, "volume %s%s %s", first.rec.Id, others, unlike(first.rec, want))
+		c.noticeVolume(Warn, first, "volume %s%s %s", first.rec.Id, others, c.unlike(first.rec, want))
 	}
 }

@@ -23,6 +23,16 @@ func diskOf(r *mesos.Resource) (Disk, bool) {
 	return Disk{kind, resource.Thousandths(r.Scalar.GetValue())}, true
 }
 
+// Spend takes disk off the agent that goes elsewhere than to a group.
+func (a *Agent) Spend(r mesos.Resource) {
+	amount := resource.Thousandths(r.GetScalar().GetValue())
+	if d, ok := diskOf(&r); ok {
+		a.Disks, _ = takeDisks(a.Disks, []Disk{{d.Kind, amount}})
+		return
+	}
+	a.Free.Disk -= amount
+}
+
 // takeDisks returns what is left of disks when each need has got the smallest that
 // suffices, as resource.TakeDisk does; or the first need for which none does.
 func takeDisks(disks, needs []Disk) (rest []Disk, short *Disk) {

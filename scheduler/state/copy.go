@@ -49,7 +49,7 @@ func CopyVolume(r *tandemv1.VolumeRecord) *tandemv1.VolumeRecord {
 	return &tandemv1.VolumeRecord{
 		Id: r.Id, JobId: r.JobId, Slot: r.Slot, Name: r.Name, Attempt: r.Attempt,
 		AgentId: r.AgentId, Hostname: r.Hostname, Role: r.Role, Size: r.Size, State: r.State, Reason: r.Reason,
-		Created: r.Created, Reserved: r.Reserved, Purges: r.Purges, Purged: r.Purged, Seen: r.Seen, Disk: r.Disk,
+		Created: r.Created, Reserved: r.Reserved, Purges: r.Purges, Purged: r.Purged, Seen: r.Seen, Disk: r.Disk, Operations: r.Operations,
 	}
 }
 

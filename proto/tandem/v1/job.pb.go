@@ -693,8 +693,9 @@ type Volume struct {
 	// Lower-case letters, digits and hyphens, at most 63 characters. Each workload
 	// finds the volume under this name in its own directory. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// In MiB, in a file also a size: 512Mi, 10Gi. A volume that is there keeps the
-	// size that it was made with, and `tandem plan` says so. Required.
+	// In MiB, in a file also a size: 512Mi, 10Gi. A volume that is there grows to a
+	// larger size when its instance is started anew, where its agent has the disk, and
+	// never shrinks. Required.
 	Size float64 `protobuf:"fixed64,2,opt,name=size,proto3" json:"size,omitempty"`
 	// What becomes of the instance when its agent is known to be gone for good,
 	// and the volume with it. Default: wait.

@@ -1292,7 +1292,10 @@ type VolumeRecord struct {
 	Seen bool `protobuf:"varint,16,opt,name=seen,proto3" json:"seen,omitempty"`
 	// What it is made of. Of volumes made before this was told: unspecified, and
 	// always root.
-	Disk          VolumeDisk `protobuf:"varint,17,opt,name=disk,proto3,enum=tandem.v1.VolumeDisk" json:"disk,omitempty"`
+	Disk VolumeDisk `protobuf:"varint,17,opt,name=disk,proto3,enum=tandem.v1.VolumeDisk" json:"disk,omitempty"`
+	// Counts what was asked for about it beside its making, so that no operation has
+	// the ID of another.
+	Operations    uint64 `protobuf:"varint,18,opt,name=operations,proto3" json:"operations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1444,6 +1447,13 @@ func (x *VolumeRecord) GetDisk() VolumeDisk {
 		return x.Disk
 	}
 	return VolumeDisk_VOLUME_DISK_UNSPECIFIED
+}
+
+func (x *VolumeRecord) GetOperations() uint64 {
+	if x != nil {
+		return x.Operations
+	}
+	return 0
 }
 
 // TaskRecord is the Mesos task that carries one workload of one attempt.
@@ -2431,7 +2441,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\avolumes\x18\x13 \x03(\tR\avolumes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf9\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x99\x04\n" +
 	"\fVolumeRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
@@ -2450,7 +2460,10 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\x06purges\x18\x0e \x01(\rR\x06purges\x122\n" +
 	"\x06purged\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06purged\x12\x12\n" +
 	"\x04seen\x18\x10 \x01(\bR\x04seen\x12)\n" +
-	"\x04disk\x18\x11 \x01(\x0e2\x15.tandem.v1.VolumeDiskR\x04disk\"\xb7\x04\n" +
+	"\x04disk\x18\x11 \x01(\x0e2\x15.tandem.v1.VolumeDiskR\x04disk\x12\x1e\n" +
+	"\n" +
+	"operations\x18\x12 \x01(\x04R\n" +
+	"operations\"\xb7\x04\n" +
 	"\n" +
 	"TaskRecord\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1a\n" +
