@@ -19,7 +19,10 @@ type board struct {
 	instances map[slot]*tandemv1.InstanceRecord
 	// attempts holds the newest attempt of each instance.
 	attempts map[slot]*tandemv1.AttemptRecord
-	removed  map[string]bool
+	// earlier holds the attempt before that: the two run beside each other for a
+	// while where an instance moves.
+	earlier map[slot]*tandemv1.AttemptRecord
+	removed map[string]bool
 	// complete says that all that was there before the watch has come.
 	complete bool
 }
@@ -41,6 +44,7 @@ func newBoard() *board {
 		jobs:      map[string]*tandemv1.JobRecord{},
 		instances: map[slot]*tandemv1.InstanceRecord{},
 		attempts:  map[slot]*tandemv1.AttemptRecord{},
+		earlier:   map[slot]*tandemv1.AttemptRecord{},
 		removed:   map[string]bool{},
 	}
 }
@@ -61,12 +65,15 @@ func (b *board) apply(change *tandemv1.WatchResponse) []event {
 		key := slot{c.InstanceRemoved.GetJobId(), c.InstanceRemoved.GetSlot()}
 		delete(b.instances, key)
 		delete(b.attempts, key)
+		delete(b.earlier, key)
 		return []event{{key.String(), "removed"}}
 	case *tandemv1.WatchResponse_JobRemoved:
 		b.removed[c.JobRemoved] = true
 		delete(b.jobs, c.JobRemoved)
 		maps.DeleteFunc(b.instances, func(s slot, _ *tandemv1.InstanceRecord) bool { return s.job == c.JobRemoved })
-		maps.DeleteFunc(b.attempts, func(s slot, _ *tandemv1.AttemptRecord) bool { return s.job == c.JobRemoved })
+		for _, attempts := range []map[slot]*tandemv1.AttemptRecord{b.attempts, b.earlier} {
+			maps.DeleteFunc(attempts, func(s slot, _ *tandemv1.AttemptRecord) bool { return s.job == c.JobRemoved })
+		}
 		return []event{{c.JobRemoved, "removed"}}
 	case *tandemv1.WatchResponse_SnapshotEnd:
 		b.complete = true
@@ -105,19 +112,29 @@ func (b *board) applyInstance(i *tandemv1.InstanceRecord) []event {
 
 func (b *board) applyAttempt(a *tandemv1.AttemptRecord) []event {
 	key := slot{a.GetJobId(), a.GetSlot()}
-	before := b.attempts[key]
-	if before.GetAttempt() > a.GetAttempt() {
-		return nil
-	}
 	if a.GetEnded() != nil && a.GetAttempt() < b.instances[key].GetAttempt() && !b.complete {
 		return nil // It had ended before anybody looked.
 	}
-	b.attempts[key] = a
-	known := map[string]*tandemv1.TaskRecord{}
-	if before.GetAttempt() == a.GetAttempt() {
-		for _, t := range before.GetTasks() {
-			known[t.GetTaskId()] = t
+	newest, earlier := b.attempts[key], b.earlier[key]
+	var before *tandemv1.AttemptRecord
+	switch {
+	case a.GetAttempt() == newest.GetAttempt():
+		before, b.attempts[key] = newest, a
+	case a.GetAttempt() > newest.GetAttempt():
+		b.attempts[key] = a
+		if newest != nil {
+			b.earlier[key] = newest
 		}
+	case a.GetAttempt() == earlier.GetAttempt():
+		before, b.earlier[key] = earlier, a
+	case a.GetAttempt() > earlier.GetAttempt():
+		b.earlier[key] = a
+	default:
+		return nil
+	}
+	known := map[string]*tandemv1.TaskRecord{}
+	for _, t := range before.GetTasks() {
+		known[t.GetTaskId()] = t
 	}
 	var events []event
 	for _, t := range a.GetTasks() {

@@ -61,6 +61,8 @@ func events(ctx context.Context, sys *System, f *eventsFlags) error {
 	}
 	defer stream.Close()
 	b := newBoard()
+	// What is asked for is what has changed, and nothing that was there before.
+	b.complete = true
 	last := f.since
 	for stream.Receive() {
 		change := stream.Msg()
