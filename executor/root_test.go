@@ -90,3 +90,24 @@ func TestExecutorReplacesItselfBesideARoot(t *testing.T) {
 		t.Errorf("left of the runtime: %v, %v", left, err)
 	}
 }
+
+// An executor that has a token hides what it holds from its own user, and a
+// runtime finds its bundle there all the same.
+func TestRootBesideAToken(t *testing.T) {
+	a := newAgent(t, "MESOS_EXECUTOR_AUTHENTICATION_TOKEN=eyJ.secret.token")
+	a.needContainer()
+	busyboxIn(t, filepath.Join(a.sandbox, "tasks", "rooted", "rootfs"))
+	rooted := shell("rooted", "exit 5", 64)
+	data, err := proto.Marshal(&tandemv1.TaskSettings{
+		Magic: 0x746e646d, OciConfinement: []byte(`{"root": {"path": "rootfs"}, "namespaces": [{"type": "mount"}]}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooted.Data = data
+	a.launch(rooted)
+	if failed := a.await("rooted", mesos.TASK_FAILED); reportOf(t, failed).GetExitCode() != 5 {
+		t.Errorf("it ended with %v", failed)
+	}
+	a.awaitExit(0)
+}

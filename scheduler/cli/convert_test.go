@@ -20,7 +20,7 @@ func TestConvert(t *testing.T) {
 	}
 	want := `# To be looked at:
 # - cmd: $PORT became $PORT0, which is the first port here
-# - container.docker.image: left out: workloads run in the agent's file system; bring the program by fetch
+# - container.docker.image: left out: images are not pulled; bring the program by fetch, or the image's files for linux.root
 id: /payments/api
 type: service
 instances: 2

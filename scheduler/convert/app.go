@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	noImage = "left out: workloads run in the agent's file system; bring the program by fetch"
+	noImage = "left out: images are not pulled; bring the program by fetch, or the image's files for linux.root"
 	noOrder = "left out: jobs do not wait for each other; let programs retry what they depend on"
 	noPort  = "left out: a workload listens on the agent's own ports, so let it bind $%s"
 )
