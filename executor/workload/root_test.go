@@ -148,7 +148,7 @@ func TestStatusInARootIsExact(t *testing.T) {
 // else.
 func TestProgramInARootIsInItsCgroup(t *testing.T) {
 	rooted(t, func(t *testing.T, e *env) {
-		before := everyCgroup(t)
+		before, above := everyCgroup(t), e.controllersAbove()
 		p := e.start(e.inRoot(`cat /proc/self/cgroup > cgroup; touch ready; sleep 1000`))
 		e.until("it has written", func() bool { return e.exists("ready") })
 		for line := range strings.Lines(e.output("cgroup")) {
@@ -168,11 +168,31 @@ func TestProgramInARootIsInItsCgroup(t *testing.T) {
 				t.Errorf("made a cgroup %s", made)
 			}
 		}
+		if diff := cmp.Diff(above, e.controllersAbove()); diff != "" {
+			t.Errorf("controllers of the cgroups above: -before +after:\n%s", diff)
+		}
 		p.Kill()
 		if exit := e.wait(p); exit.Status.Signal != syscall.SIGKILL {
 			t.Errorf("exit = %+v", exit)
 		}
 	})
+}
+
+// controllersAbove is what is enabled in each cgroup from the container's up, on v2.
+func (e *env) controllersAbove() map[string]string {
+	all := map[string]string{}
+	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		for dir := filepath.Dir(e.x.String()); ; dir = filepath.Dir(dir) {
+			name := filepath.Join(mount, dir, "cgroup.subtree_control")
+			if data, err := os.ReadFile(name); err == nil {
+				all[name] = string(data)
+			}
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	return all
 }
 
 func exists(name string) bool {
