@@ -81,6 +81,7 @@ func (c *Core) takenBefore(cmd Command, r *Reply) (q *request, again bool) {
 		return nil, false
 	}
 	c.dropRequests()
+	c.taken.tidy()
 	name := cmd.Request
 	q = c.taken.byKey[state.RequestKey(name.Caller, name.Call, name.Key)]
 	switch {
@@ -165,6 +166,14 @@ func (c *Core) dropRequests() {
 		}
 		r.order[0] = nil
 		r.order = r.order[1:]
+	}
+}
+
+// tidy takes out of the order what is not kept, before that is more than the rest
+// may be.
+func (r *takenRequests) tidy() {
+	if len(r.order) > 2*maxRequests {
+		r.order = slices.DeleteFunc(r.order, func(q *request) bool { return r.byKey[q.key()] != q })
 	}
 }
 

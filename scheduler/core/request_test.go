@@ -47,6 +47,16 @@ func TestKeysAreBounded(t *testing.T) {
 		if r, gone := kept(ask(key)); r == nil || len(gone) != 1 || gone[0] != want {
 			t.Errorf("%q is kept as %v; %v are not kept any more, want %s", key, r, gone, want)
 		}
+		// Requests that were refused after a while leave nothing.
+		for n := range 3 * maxRequests {
+			q := &request{rec: &tandemv1.RequestRecord{Key: fmt.Sprint("refused ", n)}, command: 1}
+			s.core.taken.add(q)
+			s.core.answerRequest(q, Reply{Refused: &Refused{}}, true)
+			s.core.taken.tidy()
+		}
+		if n := len(s.core.taken.order); n > 2*maxRequests+1 {
+			t.Errorf("the order has %d requests", n)
+		}
 		if n := len(s.core.taken.byKey); n != maxRequests {
 			t.Errorf("%d keys are kept, want %d", n, maxRequests)
 		}

@@ -102,7 +102,7 @@ func known(k state.Kind) error {
 	return nil
 }
 
-// kindOf is a kind by its name, which is kept once only where it is known.
+// kindOf is the kind of that name, which needs no memory where it is known.
 func kindOf(name []byte) state.Kind {
 	for _, k := range state.Kinds {
 		if string(k) == string(name) {
