@@ -155,6 +155,9 @@ func TestContainersThatCannotBe(t *testing.T) {
 	image := &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Mesos: &mesos.ContainerInfo_MesosInfo{
 		Image: &mesos.Image{Type: mesos.Image_DOCKER.Enum(), Docker: &mesos.Image_Docker{Name: "busybox"}},
 	}}
+	volume := &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Volumes: []mesos.Volume{{
+		ContainerPath: "v", Mode: mesos.RO.Enum(), Image: image.Mesos.Image,
+	}}}
 	docker := &mesos.ContainerInfo{Type: mesos.ContainerInfo_DOCKER.Enum(), Docker: &mesos.ContainerInfo_DockerInfo{Image: "busybox"}}
 	for _, c := range []struct {
 		name      string
@@ -163,6 +166,7 @@ func TestContainersThatCannotBe(t *testing.T) {
 		text      string
 	}{
 		{"image", image, mesos.REASON_CONTAINER_LAUNCH_FAILED, "Failed to launch container: Unsupported container image type: DOCKER"},
+		{"image in a volume", volume, mesos.REASON_CONTAINER_LAUNCH_FAILED, "Failed to launch container: Unsupported container image type: DOCKER"},
 		{"Docker's", docker, mesos.REASON_EXECUTOR_TERMINATED, "Abnormal executor termination: unknown container"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -51,7 +51,7 @@ func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
 }
 
 // answer makes the response to an operator's call.
-func (a *Agent) answer(call *mesosagent.Call, who operator) (*mesosagent.Response, error) {
+func (a *Agent) answer(call *mesosagent.Call, who operator) (wire.Message, error) {
 	switch call.Type {
 	case mesosagent.Call_GET_HEALTH:
 		return &mesosagent.Response{

@@ -206,12 +206,13 @@ func (a *Agent) destroyStandalone() {
 
 // getContainers answers GET_CONTAINERS: the executors' containers, and of the
 // others those that are asked for.
-func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator) (*mesosagent.Response, error) {
+func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator) (wire.Message, error) {
 	executors, err := a.runningExecutors()
 	if err != nil {
 		return nil, err
 	}
 	out := &mesosagent.Response_GetContainers{}
+	var measured []*container.Container // those of out that are an executor's
 	for _, e := range executors {
 		if !who.may(acl.ViewContainers, e.worker.user()) {
 			continue
@@ -220,6 +221,7 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator)
 		if err != nil {
 			continue // it ended meanwhile
 		}
+		measured = append(measured, e.container)
 		info, status, name := e.worker.launch.Executor, e.status(), e.worker.launch.Executor.GetName()
 		out.Containers = append(out.Containers, mesosagent.Response_GetContainers_Container{
 			FrameworkID: e.worker.launch.Framework.ID, ExecutorID: &info.ExecutorID, ExecutorName: &name,
@@ -251,7 +253,13 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator)
 	if len(out.Containers) == 0 {
 		out = nil // as a real agent has it
 	}
-	return &mesosagent.Response{Type: mesosagent.Response_GET_CONTAINERS, GetContainers: out}, nil
+	response := &mesosagent.Response{Type: mesosagent.Response_GET_CONTAINERS, GetContainers: out}
+	return a.schema.Extend(response, kernelMemory(func(n int) *container.Container {
+		if n < len(measured) {
+			return measured[n]
+		}
+		return nil
+	}, "get_containers", "containers", "resource_statistics")...)
 }
 
 // describeNested tells of a container that runs and is no executor's. As a real

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/binary"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -39,6 +40,27 @@ func (e runningExecutor) usage(now time.Time) (mesos.ResourceStatistics, error) 
 	return usage, err
 }
 
+// kernelMemory is what mesos-go's statistics have no room for, of the n-th of those
+// at the end of the path.
+func kernelMemory(of func(n int) *container.Container, path ...string) []wire.Addition {
+	field := func(name string, choose func(all, tcp *uint64) *uint64) wire.Addition {
+		return wire.Addition{Path: path, Field: name, Value: func(n int) []byte {
+			c := of(n)
+			if c == nil {
+				return nil
+			}
+			if bytes := choose(c.KernelMemory()); bytes != nil {
+				return binary.AppendUvarint(nil, *bytes)
+			}
+			return nil
+		}}
+	}
+	return []wire.Addition{
+		field("mem_kmem_usage_bytes", func(all, _ *uint64) *uint64 { return all }),
+		field("mem_kmem_tcp_usage_bytes", func(_, tcp *uint64) *uint64 { return tcp }),
+	}
+}
+
 func (e runningExecutor) status() mesos.ContainerStatus {
 	pid := uint32(e.container.PID())
 	return mesos.ContainerStatus{ContainerID: &mesos.ContainerID{Value: e.worker.id()}, ExecutorPID: &pid}
@@ -72,7 +94,11 @@ func (a *Agent) writeContainers(out *wire.Writer, who operator, full bool) error
 		o.text("framework_id", e.worker.launch.Framework.ID.Value)
 		o.text("source", info.GetSource())
 		o.Key("statistics")
-		if err := a.schema.WriteJSON(out, &usage); err != nil {
+		more, err := a.schema.Extend(&usage, kernelMemory(func(int) *container.Container { return e.container })...)
+		if err != nil {
+			return err
+		}
+		if err := a.schema.WriteJSON(out, more); err != nil {
 			return err
 		}
 		if full {

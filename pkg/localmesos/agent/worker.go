@@ -179,7 +179,13 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 // unsupported says why a container cannot be as it is described, in the words of
 // a real agent that is not configured for it; or nothing.
 func unsupported(c *mesos.ContainerInfo) string {
-	if image := c.GetMesos().GetImage(); image != nil {
+	image := c.GetMesos().GetImage()
+	for _, volume := range c.GetVolumes() {
+		if image == nil {
+			image = volume.Image
+		}
+	}
+	if image != nil {
 		return "Unsupported container image type: " + image.GetType().String()
 	}
 	for _, network := range c.GetNetworkInfos() {

@@ -25,7 +25,7 @@ var varying = map[string]bool{
 	"executor_pid": true,
 	// what was measured
 	"cpus_system_time_secs": true, "cpus_user_time_secs": true, "mem_anon_bytes": true, "mem_cache_bytes": true,
-	"mem_file_bytes": true, "mem_mapped_file_bytes": true, "mem_rss_bytes": true, "mem_total_bytes": true,
+	"mem_file_bytes": true, "mem_kmem_tcp_usage_bytes": true, "mem_kmem_usage_bytes": true, "mem_mapped_file_bytes": true, "mem_rss_bytes": true, "mem_total_bytes": true,
 	"size": true, "avg_load_1min": true, "avg_load_5min": true, "avg_load_15min": true, "mem_free_bytes": true,
 	// the build
 	"git_sha": true, "git_branch": true, "git_tag": true, "build_user": true,

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -16,6 +18,13 @@ func complete(file *descriptorpb.FileDescriptorProto) {
 			capability.Value = append(capability.Value, &descriptorpb.EnumValueDescriptorProto{
 				Name: proto.String("QUOTA_V2"), Number: proto.Int32(3),
 			})
+		}
+		if statistics := messageNamed(file.MessageType, "ResourceStatistics"); statistics != nil {
+			// They are shown where they are declared, behind the total.
+			at := 1 + slices.IndexFunc(statistics.Field, func(f *descriptorpb.FieldDescriptorProto) bool { return f.GetName() == "mem_total_bytes" })
+			statistics.Field = slices.Insert(statistics.Field, at,
+				scalarField("mem_kmem_usage_bytes", 52, descriptorpb.FieldDescriptorProto_TYPE_UINT64),
+				scalarField("mem_kmem_tcp_usage_bytes", 53, descriptorpb.FieldDescriptorProto_TYPE_UINT64))
 		}
 		if agent := messageNamed(file.MessageType, "AgentInfo"); agent != nil {
 			// Of the older SlaveInfo, and shown by the master's operator API.

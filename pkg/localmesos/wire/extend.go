@@ -17,7 +17,8 @@ type Addition struct {
 	// Field is its name there.
 	Field string
 	// Value is what the n-th of these messages gets, counted from 0, in its
-	// encoded form: of a message its bytes, of a bool []byte{1}. Nil is nothing.
+	// encoded form: of a message its bytes, of a bool []byte{1}, of a
+	// number its varint. Nil is nothing.
 	Value func(n int) []byte
 }
 

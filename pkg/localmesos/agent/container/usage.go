@@ -81,6 +81,26 @@ func (c *Container) memory(s *mesos.ResourceStatistics, u *cgroup.MemoryUsage, l
 	set(&s.MemSwapBytes, "total_swap")
 }
 
+// KernelMemory tells how much memory the kernel itself uses for the container, in
+// bytes, and how much of that for TCP; nil where it does not say, as on cgroup v2.
+func (c *Container) KernelMemory() (all, tcp *uint64) {
+	if c.group == nil || c.runtime.host.Version != cgroup.V1 || !c.group.Has("memory") {
+		return nil, nil
+	}
+	read := func(file string) *uint64 {
+		text, err := os.ReadFile(filepath.Join(memoryDir(c.group), file))
+		if err != nil {
+			return nil
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+		if err != nil {
+			return nil
+		}
+		return &n
+	}
+	return read("memory.kmem.usage_in_bytes"), read("memory.kmem.tcp.usage_in_bytes")
+}
+
 // readStat reads memory.stat; what cannot be read is not there.
 func readStat(dir string) map[string]uint64 {
 	data, err := os.ReadFile(filepath.Join(dir, "memory.stat"))
