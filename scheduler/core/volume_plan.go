@@ -37,9 +37,15 @@ func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Exp
 	}
 	j := &job{rec: &tandemv1.JobRecord{Spec: spec}}
 	v := c.newVersion(j, &tandemv1.VersionRecord{JobId: spec.Id, Spec: spec})
+	seen, agents := c.seenAgents()
+	candidates := make(map[string]*match.Agent, len(seen))
+	for i := range seen {
+		candidates[seen[i].id] = &agents[i]
+	}
 	tied := 0
+	in := &instance{job: j}
 	for slot := range spec.GetInstances() {
-		in := &instance{job: j, slot: slot}
+		in.slot = slot
 		stays := slot < spec.GetInstances()-int32(r.Count)
 		for _, want := range spec.Volumes {
 			b := c.bound(in, want)
@@ -64,7 +70,7 @@ func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Exp
 		tied++
 		against := c.awaits(in, v)
 		if apart == nil && home.rec.State != lostVolume && !c.foreign(home) {
-			against = c.againstHome(in, v, home, r)
+			against = c.againstHome(in, v, home, candidates[home.rec.AgentId])
 		}
 		if against == "" {
 			x.Placeable++
@@ -72,9 +78,13 @@ func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Exp
 			continue
 		}
 		x.Summary = cmp.Or(x.Summary, fmt.Sprintf("instance %d: %s", slot, against))
-		at := slices.IndexFunc(x.KeptVolumes, func(k *tandemv1.KeptVolume) bool { return k.Id == home.rec.Id })
-		if at >= 0 {
-			x.KeptVolumes[at].Note = against
+		for _, k := range slices.Backward(x.KeptVolumes) {
+			if k.Slot == slot && k.Id == home.rec.Id {
+				k.Note = against
+			}
+			if k.Slot != slot {
+				break
+			}
 		}
 	}
 	r.Count -= tied
@@ -82,13 +92,11 @@ func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Exp
 
 // againstHome says why an instance would not find room on the agent of its volumes,
 // or nothing. What it has there now ends before.
-func (c *Core) againstHome(in *instance, v *version, home *volume, r *match.Request) string {
-	seen, agents := c.seenAgents()
-	at := slices.IndexFunc(seen, func(a *agent) bool { return a.id == home.rec.AgentId })
-	if at < 0 {
+func (c *Core) againstHome(in *instance, v *version, home *volume, at *match.Agent) string {
+	if at == nil {
 		return fmt.Sprintf("its volume %s is on agent %s, which has offered nothing yet", home.rec.Name, home.rec.Hostname)
 	}
-	a := agents[at]
+	a := *at
 	if now := c.holder(home); now != nil && now.live != nil && now.live.version != nil {
 		var ports []uint64
 		for _, t := range now.live.rec.Tasks {
@@ -99,7 +107,7 @@ func (c *Core) againstHome(in *instance, v *version, home *volume, r *match.Requ
 		n := c.boundNeed(now, now.live.version)
 		a.Return(n.Amount, ports)
 	}
-	own := match.Request{Need: c.boundNeed(in, v), Rules: r.Rules, Spread: match.NewSpread(r.Rules), Count: 1}
+	own := match.Request{Need: c.boundNeed(in, v), Rules: v.rules, Spread: match.NewSpread(v.rules), Count: 1}
 	if len(match.Explain(&a, &own)) == 0 {
 		return ""
 	}
@@ -132,8 +140,9 @@ func (c *Core) tellUnlike(j *job) {
 	for _, want := range j.rec.Spec.Volumes {
 		more := 0
 		var first *volume
-		for slot := range j.rec.Spec.GetInstances() {
-			b := c.bound(&instance{job: j, slot: slot}, want)
+		in := &instance{job: j}
+		for in.slot = range j.rec.Spec.GetInstances() {
+			b := c.bound(in, want)
 			switch {
 			case b == nil || c.unlike(b.rec, want) == "":
 			case first == nil:
