@@ -9,6 +9,7 @@ import (
 // packages are those whose behaviour depends on the cgroups they meet.
 var packages = []string{
 	"pkg/cgroup",
+	"pkg/localmesos",
 	"pkg/localmesos/agent",
 	"executor/workload",
 }

@@ -98,6 +98,9 @@ func TestCgroupsOfNestedContainers(t *testing.T) {
 func TestOutOfItsOwnMemory(t *testing.T) {
 	cluster := clusterIn(t, t.TempDir())
 	needCgroups(t, cluster)
+	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); cluster.Agents()[0].Cgroups() == cgroup.V2 && !strings.Contains(string(mounts), "memory_localevents") {
+		t.Skip("here a cgroup that runs out of memory counts as all above it, as a real agent sees it, too")
+	}
 	f := subscribe(t, cluster)
 	offer := f.offer()
 	own := &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), LinuxInfo: &mesos.LinuxInfo{ShareCgroups: new(false)}}
