@@ -119,7 +119,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ready := func() {
 		local := localAddress(opt.Access.scheme(), listener.Addr())
-		log.WithField("master", opt.masterShown(masters)).Infof("the API and the page are at %s", local)
+		log.WithField("component", "api").WithField("master", opt.masterShown(masters)).Infof("the API and the page are at %s", local)
 		if opt.Ready != nil {
 			opt.Ready(Addresses{Local: local.String(), Advertised: advertised.String()})
 		}

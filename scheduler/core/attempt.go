@@ -94,7 +94,7 @@ func (c *Core) close(a *attempt) {
 		in.next = nil
 		c.keep(in, a)
 		_, why := a.outcome()
-		c.moveFailed(in, why)
+		c.moveFailed(in, why).about(a)
 	default:
 		in.old = slices.DeleteFunc(in.old, func(o *attempt) bool { return o == a })
 		c.keep(in, a)
@@ -242,8 +242,8 @@ func (c *Core) replace(a *attempt) {
 		c.lostLive(in)
 	}
 	in.old = append(in.old, a)
-	c.noticeInstance(Info, in, "replacing it: agent %s has been out of reach for %s",
-		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetInactiveAfter().AsDuration()).Agent = a.rec.AgentId
+	c.noticeAttempt(Info, a, "replacing it: agent %s has been out of reach for %s",
+		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetInactiveAfter().AsDuration())
 	if in.wanted() && !moved {
 		c.await(in, "its agent "+a.rec.Hostname+" cannot be reached")
 	}
@@ -253,8 +253,8 @@ func (c *Core) replace(a *attempt) {
 // expunge gives an attempt up whose agent has been out of reach for too long.
 func (c *Core) expunge(a *attempt) {
 	in := a.instance
-	c.noticeInstance(Warn, in, "forgetting attempt %d: agent %s has been out of reach for %s", a.rec.Attempt,
-		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration()).Agent = a.rec.AgentId
+	c.noticeAttempt(Warn, a, "forgetting attempt %d: agent %s has been out of reach for %s", a.rec.Attempt,
+		a.rec.Hostname, in.job.rec.Spec.GetUnreachable().GetExpungeAfter().AsDuration())
 	if a.rec.KillReason == "" {
 		c.editAttempt(a).KillReason = "its agent could not be reached"
 	}

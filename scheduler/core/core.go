@@ -279,6 +279,8 @@ func (c *Core) editTask(a *attempt, i int) *tandemv1.TaskRecord {
 	return rec.Tasks[i]
 }
 
+// notice adds a line for the log, about the job or nil. What else it is about is
+// set in what it returns, before the next notice.
 func (c *Core) notice(level NoticeLevel, j *job, format string, args ...any) *Notice {
 	n := Notice{Level: level, Text: fmt.Sprintf(format, args...)}
 	if j != nil {
@@ -288,10 +290,25 @@ func (c *Core) notice(level NoticeLevel, j *job, format string, args ...any) *No
 	return &c.show[len(c.show)-1]
 }
 
+// noticeInstance is notice for one instance.
 func (c *Core) noticeInstance(level NoticeLevel, in *instance, format string, args ...any) *Notice {
 	n := c.notice(level, in.job, format, args...)
-	n.Slot, n.Attempt = in.slot, in.rec.Attempt
+	n.OfInstance, n.Slot = true, in.slot
 	return n
+}
+
+// noticeAttempt is notice for one attempt.
+func (c *Core) noticeAttempt(level NoticeLevel, a *attempt, format string, args ...any) *Notice {
+	n := c.noticeInstance(level, a.instance, format, args...)
+	n.about(a)
+	return n
+}
+
+// about names the attempt that a notice of its instance is about. Nil is none.
+func (n *Notice) about(a *attempt) {
+	if a != nil {
+		n.Attempt, n.Agent = a.rec.Attempt, a.rec.AgentId
+	}
 }
 
 // jitter returns a duration from d to a tenth more.

@@ -132,7 +132,7 @@ func describe(e Effects, now time.Time) []string {
 	for _, n := range e.Show {
 		if n.Level > Debug {
 			about := n.Job
-			if n.Attempt != 0 || n.Task != "" {
+			if n.OfInstance {
 				about = fmt.Sprintf("%s#%d", n.Job, n.Slot)
 			}
 			add("note %s: %s", about, n.Text)

@@ -76,6 +76,9 @@ func (c *Core) chase(task, agent, why string) {
 	}
 	n := c.notice(Warn, nil, "task %s runs, but %s: %s", task, why, policy)
 	n.Task, n.Agent = task, agent
+	if name, ours := state.ParseTaskName(task); ours {
+		n.Job, n.OfInstance, n.Slot, n.Attempt = name.Job, true, name.Slot, name.Attempt
+	}
 	if c.cfg.StrayTasks == LeaveStrays {
 		return
 	}

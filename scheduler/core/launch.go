@@ -113,8 +113,7 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	} else {
 		c.setPhase(in, launching, "on agent "+rec.Hostname)
 	}
-	n := c.noticeInstance(Debug, in, "launching on %s", rec.Hostname)
-	n.Agent = rec.AgentId
+	c.noticeAttempt(Debug, a, "launching on %s", rec.Hostname)
 }
 
 // agentURL is where the agent of an offer answers, as it says itself. An agent

@@ -26,7 +26,7 @@ func (c *Core) startMove(in *instance) {
 	c.newMove(in)
 	// Where it is now must not keep it from going elsewhere.
 	in.uncount(in.live)
-	c.noticeInstance(Info, in, "moving off agent %s", in.live.rec.Hostname).Agent = in.live.rec.AgentId
+	c.noticeAttempt(Info, in.live, "moving off agent %s", in.live.rec.Hostname)
 	c.queueMove(in)
 	c.settle(in)
 }
@@ -79,7 +79,7 @@ func (c *Core) settleMove(in *instance) {
 		}
 	case n.rec.Unreachable != nil:
 		c.abandon(in, "its agent cannot be reached, and it was to replace another attempt")
-		c.moveFailed(in, "agent "+n.rec.Hostname+" cannot be reached")
+		c.moveFailed(in, "agent "+n.rec.Hostname+" cannot be reached").about(n)
 	case n.rec.KillReason == "":
 		up, _ := n.up()
 		if !up {
@@ -115,7 +115,7 @@ func (c *Core) takeOver(in *instance) bool {
 	in.live, in.next = n, nil
 	c.editInstance(in).LiveAttempt = 0
 	c.endMove(in)
-	c.noticeInstance(Info, in, "attempt %d on agent %s takes over", n.rec.Attempt, n.rec.Hostname).Agent = n.rec.AgentId
+	c.noticeAttempt(Info, n, "attempt %d on agent %s takes over", n.rec.Attempt, n.rec.Hostname)
 	if n.outdated() && !slices.Contains(in.job.outdated, in) {
 		in.job.outdated = append(in.job.outdated, in)
 	}
@@ -135,14 +135,14 @@ func (c *Core) lostLive(in *instance) {
 }
 
 // moveFailed is called when a replacement came to nothing: another is tried
-// after a delay, and the old attempt stays.
-func (c *Core) moveFailed(in *instance, why string) {
+// after a delay, and the old attempt stays. It returns the line that says so.
+func (c *Core) moveFailed(in *instance, why string) *Notice {
 	m := in.move
 	m.failures++
 	d := c.jitter(max(time.Second, restartDelay(in.job.rec.Spec.GetRestart(), m.failures))).Round(time.Millisecond)
 	m.told = "its replacement came to nothing, and another is tried after a while: " + why
-	c.noticeInstance(Warn, in, "its replacement came to nothing; trying again in %s: %s", d, why)
 	c.timers.set(&m.timer, c.now.Add(d))
+	return c.noticeInstance(Warn, in, "its replacement came to nothing; trying again in %s: %s", d, why)
 }
 
 // abandon ends the replacement that has been started.

@@ -196,11 +196,11 @@ func (c *Core) launches(p *pool) []mesos.Offer_Operation {
 func (c *Core) notLaunched(in *instance, p *pool, err error) {
 	in.job.spread.Remove(p.agent.place.Value)
 	if in.live != nil {
-		c.moveFailed(in, err.Error())
+		c.moveFailed(in, err.Error()).Agent = p.agent.id
 		c.settle(in)
 		return
 	}
-	c.putOff(in, fmt.Sprintf("cannot launch on agent %s: %s", p.agent.place.Hostname, err))
+	c.putOff(in, fmt.Sprintf("cannot launch on agent %s: %s", p.agent.place.Hostname, err)).Agent = p.agent.id
 	c.settle(in)
 }
 

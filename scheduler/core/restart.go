@@ -135,7 +135,7 @@ func (c *Core) conclude(in *instance, a *attempt) {
 	case wentWell:
 		if !in.job.endless() {
 			c.setPhase(in, finished, "")
-			c.noticeInstance(Info, in, "finished")
+			c.noticeAttempt(Info, a, "finished")
 			return
 		}
 		c.failedOnce(in, a, "all its workloads have finished")
@@ -144,7 +144,7 @@ func (c *Core) conclude(in *instance, a *attempt) {
 	case wasRefused:
 		if in.refusedInARow() >= min(refusedLimit, c.cfg.KeepAttempts) {
 			c.setPhase(in, failed, why)
-			c.noticeInstance(Warn, in, "giving up: %s", why)
+			c.noticeAttempt(Warn, a, "giving up: %s", why)
 			c.brokeUpdate(in, a, why)
 			return
 		}
@@ -170,12 +170,12 @@ func (c *Core) failedOnce(in *instance, a *attempt, why string) {
 	switch exhausted := len(r.Failures) > allowed || int(r.Streak) > allowed; {
 	case exhausted && !in.job.endless():
 		c.setPhase(in, failed, why)
-		c.noticeInstance(Warn, in, "failed for good: %s", why)
+		c.noticeAttempt(Warn, a, "failed for good: %s", why)
 	case exhausted:
-		c.delay(in, crashLooping, maxDelay(in.job.rec.Spec), why)
+		c.delay(in, crashLooping, maxDelay(in.job.rec.Spec), why).about(a)
 		c.brokeUpdate(in, a, why)
 	default:
-		c.delay(in, backoff, restartDelay(policy, int(r.Streak)), why)
+		c.delay(in, backoff, restartDelay(policy, int(r.Streak)), why).about(a)
 	}
 }
 
@@ -183,26 +183,28 @@ func (c *Core) failedOnce(in *instance, a *attempt, why string) {
 // a delay if it did not come so far, for then it may not the next time either.
 func (c *Core) lostOnce(in *instance, a *attempt, why string) {
 	if a.rec.Running != nil {
-		c.noticeInstance(Warn, in, "starting anew: %s", why)
+		c.noticeAttempt(Warn, a, "starting anew: %s", why)
 		c.setPhase(in, waiting, why)
 		return
 	}
-	c.putOff(in, why)
+	c.putOff(in, why).about(a)
 }
 
 // putOff lets an instance wait that did not come to run for no fault of its
 // workloads. Whatever its policy says, it does so for a second at least.
-func (c *Core) putOff(in *instance, why string) {
+func (c *Core) putOff(in *instance, why string) *Notice {
 	r := c.editInstance(in)
 	r.Losses++
-	c.delay(in, backoff, max(time.Second, restartDelay(in.job.rec.Spec.GetRestart(), int(r.Losses))), why)
+	return c.delay(in, backoff, max(time.Second, restartDelay(in.job.rec.Spec.GetRestart(), int(r.Losses))), why)
 }
 
-func (c *Core) delay(in *instance, p tandemv1.InstancePhase, d time.Duration, why string) {
+// delay lets the instance wait in the phase before it is tried again, and returns
+// the line that says so.
+func (c *Core) delay(in *instance, p tandemv1.InstancePhase, d time.Duration, why string) *Notice {
 	d = c.jitter(d).Round(time.Millisecond)
 	c.setPhase(in, p, why)
 	c.editInstance(in).NotBefore = timestamppb.New(c.now.Add(d))
-	c.noticeInstance(Warn, in, "trying again in %s: %s", d, why)
+	return c.noticeInstance(Warn, in, "trying again in %s: %s", d, why)
 }
 
 // refusedInARow counts the latest attempts that the master refused.

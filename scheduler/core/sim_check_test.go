@@ -40,6 +40,7 @@ func newChecks(s *simScheduler) *checks {
 func (k *checks) effects(in core.Input, e core.Effects) {
 	k.offersAnswered(in, e)
 	k.rules.before(in, e)
+	notices{r: k.rules}.check(e)
 	if u, ok := in.(core.Updated); ok {
 		k.status[u.Status.TaskID.Value+"/"+string(u.Status.UUID)] = tandemv1.TaskState(u.Status.GetState())
 	}

@@ -260,13 +260,16 @@ type Notice struct {
 	// Level is how much a person should care.
 	Level NoticeLevel
 	Text  string
-	// Job, Instance, Attempt and Task name what it is about; empty where they
-	// do not apply.
+	// Job, Attempt, Task and Agent name what it is about; empty where they do not
+	// apply. An attempt comes with its instance and agent, an instance with its
+	// job.
 	Job     string
-	Slot    int32
 	Attempt uint64
 	Task    string
 	Agent   string
+	// OfInstance says that it is about one instance of the job, which is Slot.
+	OfInstance bool
+	Slot       int32
 }
 
 // NoticeLevel is how much a person should care about a Notice.

@@ -195,8 +195,7 @@ func (c *Core) converse(cmd Command, r *Reply) bool {
 }
 
 func (c *Core) noticeTask(ref taskRef, format string, args ...any) {
-	n := c.noticeInstance(Info, ref.attempt.instance, format, args...)
-	n.Attempt, n.Task = ref.attempt.rec.Attempt, ref.attempt.rec.Tasks[ref.index].TaskId
+	c.noticeAttempt(Info, ref.attempt, format, args...).Task = ref.attempt.rec.Tasks[ref.index].TaskId
 }
 
 // killTask sends KILL until the task has ended, as for a stray one. That is
@@ -332,7 +331,7 @@ func plausible(s *tandemv1.UsageSample) bool {
 func (c *Core) onAnswer(in Told, answer *tandemv1.Answer) {
 	a := c.askings[answer.Request]
 	if a == nil || a.agent != in.AgentID.Value || a.executor != in.ExecutorID.Value {
-		c.notice(Debug, nil, "ignored an answer of executor %s that nobody waits for", in.ExecutorID.Value)
+		c.notice(Debug, nil, "ignored an answer of executor %s that nobody waits for", in.ExecutorID.Value).Agent = in.AgentID.Value
 		return
 	}
 	if answer.Problem == "" {

@@ -101,8 +101,7 @@ func (c *Core) told(ref taskRef, s *mesos.TaskStatus) bool {
 		c.setPhase(in, in.rec.Phase, after)
 		c.touch(in.job)
 	}
-	n := c.noticeInstance(Info, in, "%s", after)
-	n.Attempt, n.Task = a.rec.Attempt, old.TaskId
+	c.noticeAttempt(Info, a, "%s", after).Task = old.TaskId
 	return true
 }
 
@@ -172,8 +171,7 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	if t.Message != "" {
 		text += ": " + headline(t.Message)
 	}
-	n := c.noticeInstance(level, a.instance, "%s is %s", t.Workload, text)
-	n.Attempt, n.Task, n.Agent = a.rec.Attempt, t.TaskId, a.rec.AgentId
+	c.noticeAttempt(level, a, "%s is %s", t.Workload, text).Task = t.TaskId
 }
 
 var yes, no = true, false

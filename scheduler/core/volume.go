@@ -254,7 +254,7 @@ func (c *Core) holder(v *volume) *instance {
 // noticeVolume is notice for one volume.
 func (c *Core) noticeVolume(level NoticeLevel, v *volume, format string, args ...any) {
 	n := c.notice(level, nil, format, args...)
-	n.Job, n.Slot, n.Agent = v.rec.JobId, v.rec.Slot, v.rec.AgentId
+	n.Job, n.OfInstance, n.Slot, n.Agent = v.rec.JobId, true, v.rec.Slot, v.rec.AgentId
 }
 
 // user returns the attempt that has the volume and is not over, or nil.

@@ -96,7 +96,7 @@ func logNotice(log logrus.FieldLogger, n core.Notice) {
 		}
 	}
 	add("job", n.Job, n.Job != "")
-	add("instance", n.Slot, n.Attempt != 0)
+	add("instance", n.Slot, n.OfInstance)
 	add("attempt", n.Attempt, n.Attempt != 0)
 	add("task", n.Task, n.Task != "")
 	add("agent", n.Agent, n.Agent != "")

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
-	"github.com/sirupsen/logrus"
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -379,14 +378,17 @@ func TestACommandWhoseCallerLeaves(t *testing.T) {
 }
 
 func TestNoticesAreLoggedWithWhatTheyAreAbout(t *testing.T) {
+	all := core.Notice{
+		Level: core.Warn, Text: "has failed", Job: "/payments/api", OfInstance: true, Slot: 2, Attempt: 3,
+		Task: "payments_api.2.3.web", Agent: "77a7fa47-S0",
+	}
+	first := core.Notice{Level: core.Warn, Text: "has failed", Job: "/payments/api", OfInstance: true}
+	whole := core.Notice{Level: core.Warn, Text: "has failed", Job: "/payments/api"}
 	synctest.Test(t, func(t *testing.T) {
 		m := newMaster(nil)
 		l := start(t, loop.Options{Core: &fakeCore{StepFn: func(_ time.Time, in core.Input) core.Effects {
 			if _, ok := in.(core.Updated); ok {
-				return core.Effects{Show: []core.Notice{{
-					Level: core.Warn, Text: "has failed", Job: "/payments/api", Slot: 2, Attempt: 3,
-					Task: "payments_api.2.3.web", Agent: "77a7fa47-S0",
-				}}}
+				return core.Effects{Show: []core.Notice{all, first, whole}}
 			}
 			return core.Effects{}
 		}}}, m)
@@ -396,15 +398,19 @@ func TestNoticesAreLoggedWithWhatTheyAreAbout(t *testing.T) {
 		l.log.Reset()
 		stream.update("payments_api.2.3.web")
 		settle()
-		e := l.log.LastEntry()
-		if e == nil || e.Level != logrus.WarnLevel || e.Message != "has failed" {
-			t.Fatalf("logged %v", e)
+		var lines []string
+		for _, e := range l.log.AllEntries() {
+			line := []string{e.Level.String(), e.Message}
+			for _, name := range []string{"job", "instance", "attempt", "task", "agent"} {
+				if v, given := e.Data[name]; given {
+					line = append(line, fmt.Sprintf("%s=%v", name, v))
+				}
+			}
+			lines = append(lines, strings.Join(line, " "))
 		}
-		var fields []string
-		for _, name := range []string{"job", "instance", "attempt", "task", "agent"} {
-			fields = append(fields, fmt.Sprint(e.Data[name]))
-		}
-		equal(t, "the fields", strings.Join(fields, " "), "/payments/api 2 3 payments_api.2.3.web 77a7fa47-S0")
+		equal(t, "the lines", strings.Join(lines, "\n"), "warning has failed job=/payments/api instance=2 attempt=3 task=payments_api.2.3.web agent=77a7fa47-S0\n"+
+			"warning has failed job=/payments/api instance=0\n"+
+			"warning has failed job=/payments/api")
 	})
 }
 
