@@ -344,6 +344,14 @@ func TestRootWithoutARuntime(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "install crun or runc") {
 		t.Errorf("err = %v", err)
 	}
+	full := newEnv(t, setup{"", func(t testing.TB) place { return chain(t, 1) }})
+	sleeper := full.start(full.shell("exec sleep 1000"))
+	_, err = full.launcher.Start(context.Background(), full.inRoot("exit 0"))
+	if err == nil || !strings.Contains(err.Error(), "takes a cgroup: the container has as many as it can have") {
+		t.Errorf("err = %v", err)
+	}
+	sleeper.Kill()
+	full.wait(sleeper)
 	without := newEnv(t, setup{"", none})
 	_, err = without.launcher.Start(context.Background(), without.inRoot("exit 0"))
 	if err == nil || !strings.Contains(err.Error(), "takes a cgroup") {

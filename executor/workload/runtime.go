@@ -74,7 +74,11 @@ func (p *Process) contain(s *Spec, program spawn.Program) (spawn.Program, error)
 	case os.Geteuid() != 0:
 		return program, errors.New("a root file system of its own takes an executor that is root")
 	case p.group == nil:
-		return program, fmt.Errorf("a root file system of its own takes a cgroup: %w", p.launcher.none)
+		none := p.launcher.none
+		if none == nil { // Without limits a workload may go without where the chain is full.
+			none = errors.New("the container has as many as it can have")
+		}
+		return program, fmt.Errorf("a root file system of its own takes a cgroup: %w", none)
 	}
 	r, path, err := findRuntime(p.launcher.runtimes)
 	if err != nil {
