@@ -169,10 +169,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 
 // returnOfKnown brings an agent up to date that was not removed meanwhile.
 func (c *core) returnOfKnown(a *agent, l link.Agent, r link.Registration) {
-	// Its offers were made on what it was before.
-	for _, o := range sortedOffers(a.offers) {
-		c.rescind(o)
-	}
+	// One that was disconnected has no offers; those of one that was not stay.
 	a.link, a.pid, a.version = l, r.PID, r.Version
 	a.connected = true
 	a.reregistered = c.now()
