@@ -182,6 +182,12 @@ func (p *Page) Colours(dark bool) {
 	}
 }
 
+// Width makes the window as wide as that, in CSS pixels.
+func (p *Page) Width(pixels int64) {
+	p.t.Helper()
+	run(p, chromedp.EmulateViewport(pixels, 900))
+}
+
 // Shoot writes a picture of the page, in the light or the dark.
 func (p *Page) Shoot(file string, dark bool) {
 	p.t.Helper()

@@ -2,6 +2,7 @@ package ui_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -115,6 +116,27 @@ func TestFocusGoesAsTheEyeDoes(t *testing.T) {
 		}
 		if !slices.Equal(order, want) {
 			t.Errorf("%s: the focus goes to %v of %d controls", path, order, count)
+		}
+	}
+}
+
+// TestEveryViewFitsATelephone: no view is wider than a narrow window, however long
+// the names on it are. Tables scroll within themselves.
+func TestEveryViewFitsATelephone(t *testing.T) {
+	saved := team(5)
+	long := "/payments/" + strings.Repeat("a", 60)
+	saved.Jobs = append(saved.Jobs, jobRecord(long, 1, tandemv1.JobPhase_JOB_PHASE_PENDING, "waiting: "+strings.Repeat("b", 400)))
+	saved.Instances = append(saved.Instances, instanceRecord(long, 0, running, ""))
+	saved.Attempts = append(saved.Attempts, attemptRecord(long, 0, tandemv1.TaskState_TASK_RUNNING, strings.Repeat("c", 400)))
+	base, _, _ := serve(t, saved, "ready\n")
+	p := browser.Open(t, base, "/")
+	p.Width(390)
+	for _, path := range []string{"/", "/jobs" + long, "/jobs/ml/training", "/tasks/payments_" + strings.Repeat("a", 60) + ".0.1.web", "/agents", "/volumes", "/events", "/jobs/gone"} {
+		p.Goto(path)
+		p.Await(`document.querySelector("h1")`)
+		p.AwaitText("#live", "live")
+		if wide := browser.Value[int](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+			t.Errorf("%s is %d pixels wider than its window", path, wide)
 		}
 	}
 }
