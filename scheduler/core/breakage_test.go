@@ -71,7 +71,7 @@ var breakages = []struct{ name, file, from, to string }{
 	{"an update replaces all at once", "rollout.go",
 		"if j.endless() && !in.short && j.unavailable >= parallel {", "if false && parallel > 0 {"},
 	{"minHealthyTime is not waited for", "instance.go",
-		"case !c.now.Before(since):", "case true:"},
+		"case in.serves || !c.now.Before(in.freshFrom()):", "case true:"},
 	{"canaries need no promotion", "rollout.go",
 		"case p == canaryUpdate && j.serving >= j.canaries():", "case p == canaryUpdate && j.serving >= j.canaries():\n\t\tc.editUpdate(j).Phase = rollingUpdate"},
 	{"a failed update is not gone back from", "rollout.go",

@@ -158,9 +158,16 @@ func (c *Core) await(in *instance, reason string) {
 // instance counts as up.
 func (in *instance) fired(c *Core) { c.settle(in) }
 
+// freshFrom is when an instance that runs has done so for the update's
+// minHealthyTime.
+func (in *instance) freshFrom() time.Time {
+	return in.rec.Since.AsTime().Add(in.job.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
+}
+
 // assess finds out whether the instance serves: it is up, and, when it runs the
-// current group, has been so without a break for the update's minHealthyTime. Those of a
-// service that should serve and do not count as unavailable.
+// current group, has been so without a break for the update's minHealthyTime; one
+// that has goes on to serve, also when that time is made longer. Those of a service
+// that should serve and do not count as unavailable.
 func (c *Core) assess(in *instance) {
 	j := in.job
 	if !j.endless() {
@@ -168,14 +175,13 @@ func (c *Core) assess(in *instance) {
 	}
 	up, fresh := false, false
 	if a := in.live; a != nil && in.rec.Phase == running && in.wanted() {
-		since := in.rec.Since.AsTime().Add(j.rec.Spec.GetUpdate().GetMinHealthyTime().AsDuration())
 		switch {
 		case a.outdated():
 			up = true
-		case !c.now.Before(since):
+		case in.serves || !c.now.Before(in.freshFrom()):
 			up, fresh = true, true
 		default:
-			c.timers.set(&in.timer, since)
+			c.timers.set(&in.timer, in.freshFrom())
 		}
 	}
 	present := int(in.slot) < len(j.instances) && j.instances[in.slot] == in

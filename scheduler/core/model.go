@@ -211,6 +211,11 @@ func (c *Core) findTask(id string) (taskRef, bool) {
 
 // attempt returns the attempt with a number, if it is kept.
 func (in *instance) attempt(number uint64) *attempt {
+	// Besides saving a search, this has the record fetched while the attempt is: an
+	// update needs both, and with many tasks waits for each.
+	if number > in.rec.Attempt {
+		return nil
+	}
 	for _, a := range [...]*attempt{in.live, in.next} {
 		if a != nil && a.rec.Attempt == number {
 			return a
