@@ -145,8 +145,8 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Quotas knows the quotas of roles. It is asked only when somebody wants to know why
-// something waits, and may block until its context ends.
+// Quotas knows the quotas of roles. It is asked only when somebody looks, and may
+// block until its context ends.
 type Quotas interface {
 	Quotas(ctx context.Context) ([]*tandemv1.RoleQuota, error)
 }

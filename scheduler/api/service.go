@@ -127,8 +127,15 @@ func (s *service) ListJobs(ctx context.Context, req *tandemv1.ListJobsRequest) (
 	return &tandemv1.ListJobsResponse{Jobs: allMasked(jobs, req.GetReadMask()), NextPageToken: next}, nil
 }
 
-func (s *service) GetFramework(context.Context, *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {
-	return &tandemv1.GetFrameworkResponse{Framework: s.server.opt.Reader.Framework()}, nil
+func (s *service) GetFramework(ctx context.Context, req *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {
+	res := &tandemv1.GetFrameworkResponse{Framework: s.server.opt.Reader.Framework()}
+	if req.GetWithQuotas() && s.server.opt.Quotas != nil {
+		var err error
+		if res.Quotas, err = s.server.opt.Quotas.Quotas(ctx); err != nil {
+			res.QuotasUnknown = err.Error()
+		}
+	}
+	return res, nil
 }
 
 func (s *service) Watch(ctx context.Context, req *tandemv1.WatchRequest, stream *connect.ServerStream[tandemv1.WatchResponse]) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -74,12 +75,7 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 		offers += "; only agents that constraints admit are asked for"
 	}
 	fact(w, "offers", "%s", offers)
-	for _, q := range x.GetQuotas() {
-		fact(w, "quota", "%s", present.Quota(q))
-	}
-	if why := x.GetQuotasUnknown(); why != "" {
-		fact(w, "quota", "not known: %s", present.OneLine(why))
-	}
+	printQuotas(w, x.GetQuotas(), x.GetQuotasUnknown())
 	if n := x.GetNewVolumes(); n > 0 {
 		fact(w, "volumes", "%d would be made", n)
 	}
@@ -117,4 +113,15 @@ func obstacle(o *tandemv1.Obstacle) string {
 		return fmt.Sprintf("%s: has %s", o.GetWhat(), o.GetHave())
 	}
 	return o.GetWhat()
+}
+
+// printQuotas says how much the framework's roles may have, or why that is not
+// known.
+func printQuotas(w io.Writer, quotas []*tandemv1.RoleQuota, unknown string) {
+	for _, q := range quotas {
+		fact(w, "quota", "%s", present.Quota(q))
+	}
+	if unknown != "" {
+		fact(w, "quota", "not known: %s", present.OneLine(unknown))
+	}
 }

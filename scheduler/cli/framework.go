@@ -31,7 +31,7 @@ func newFramework(sys *System) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			res, err := c.GetFramework(cmd.Context(), &tandemv1.GetFrameworkRequest{})
+			res, err := c.GetFramework(cmd.Context(), &tandemv1.GetFrameworkRequest{WithQuotas: out == asText})
 			if err != nil {
 				return c.explain(err)
 			}
@@ -45,6 +45,7 @@ func newFramework(sys *System) *cobra.Command {
 				fact(sys.Stdout, "free", "%g cpus, %s memory, %s disk, %g gpus when last offered; agents: %d",
 					r.GetCpus(), mebibytes(r.GetMem()), mebibytes(r.GetDisk()), r.GetGpus(), f.GetAgentsOffered())
 			}
+			printQuotas(sys.Stdout, res.GetQuotas(), res.GetQuotasUnknown())
 			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses; offers held for %s in all, none for more than %s; declined for %s each",
 				f.GetRevives(), f.GetSuppresses(), seconds(f.GetOfferSeconds()), seconds(f.GetLongestOfferSeconds()), seconds(f.GetMeanRefuseSeconds()))
 			return nil

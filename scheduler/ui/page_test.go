@@ -79,6 +79,13 @@ func serve(t *testing.T, saved state.Snapshot, log string) (base string, save fu
 }
 
 // serveTo is serve for callers who may have to prove who they are.
+// quotas are those of a role that has used up its processors.
+type quotas struct{}
+
+func (quotas) Quotas(context.Context) ([]*tandemv1.RoleQuota, error) {
+	return []*tandemv1.RoleQuota{{Role: "payments", Limits: []*tandemv1.QuotaLimit{{Resource: "cpus", Limit: 10, Consumed: 9.5}}}}, nil
+}
+
 func serveTo(t *testing.T, who access.Options, saved state.Snapshot, log string) (base string, save func(...state.Change), c *dictated) {
 	t.Helper()
 	logger, registry := logrus.New(), prometheus.NewRegistry()
@@ -102,7 +109,7 @@ func serveTo(t *testing.T, who access.Options, saved state.Snapshot, log string)
 	}
 	s, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Sandboxes: sandboxes(log), Log: logger, Registerer: registry, Gatherer: registry,
-		Gate: gate, Audit: writes,
+		Gate: gate, Audit: writes, Quotas: quotas{},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +219,7 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 	p.AwaitText("#live", "live")
 	p.AwaitText("main", "10,000 of 10,002 running")
 	p.AwaitText("main", "10,000/10,000")
+	p.AwaitText("main", "quota: role payments has 9.5 of 10 cpus")
 	few := func(view string) {
 		t.Helper()
 		if n := browser.Value[int](p, `document.querySelectorAll("*").length`); n > 5000 {

@@ -860,7 +860,9 @@ func (x *InstanceView) GetAttempts() []*AttemptRecord {
 }
 
 type GetFrameworkRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ask the master for the quotas as well, which takes a moment.
+	WithQuotas    bool `protobuf:"varint,1,opt,name=with_quotas,json=withQuotas,proto3" json:"with_quotas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -895,9 +897,21 @@ func (*GetFrameworkRequest) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
+func (x *GetFrameworkRequest) GetWithQuotas() bool {
+	if x != nil {
+		return x.WithQuotas
+	}
+	return false
+}
+
 type GetFrameworkResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Framework     *FrameworkView         `protobuf:"bytes,1,opt,name=framework,proto3" json:"framework,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Framework *FrameworkView         `protobuf:"bytes,1,opt,name=framework,proto3" json:"framework,omitempty"`
+	// The quotas that bind the framework's roles, where they were asked for; as the
+	// master said within the last seconds.
+	Quotas []*RoleQuota `protobuf:"bytes,2,rep,name=quotas,proto3" json:"quotas,omitempty"`
+	// Why the master does not tell the quotas, for a person.
+	QuotasUnknown string `protobuf:"bytes,3,opt,name=quotas_unknown,json=quotasUnknown,proto3" json:"quotas_unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -937,6 +951,20 @@ func (x *GetFrameworkResponse) GetFramework() *FrameworkView {
 		return x.Framework
 	}
 	return nil
+}
+
+func (x *GetFrameworkResponse) GetQuotas() []*RoleQuota {
+	if x != nil {
+		return x.Quotas
+	}
+	return nil
+}
+
+func (x *GetFrameworkResponse) GetQuotasUnknown() string {
+	if x != nil {
+		return x.QuotasUnknown
+	}
+	return ""
 }
 
 // FrameworkView is how the scheduler stands with Mesos.
@@ -3810,10 +3838,14 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\tinstances\x18\x02 \x03(\v2\x17.tandem.v1.InstanceViewR\tinstances\"{\n" +
 	"\fInstanceView\x125\n" +
 	"\binstance\x18\x01 \x01(\v2\x19.tandem.v1.InstanceRecordR\binstance\x124\n" +
-	"\battempts\x18\x02 \x03(\v2\x18.tandem.v1.AttemptRecordR\battempts\"\x15\n" +
-	"\x13GetFrameworkRequest\"N\n" +
+	"\battempts\x18\x02 \x03(\v2\x18.tandem.v1.AttemptRecordR\battempts\"6\n" +
+	"\x13GetFrameworkRequest\x12\x1f\n" +
+	"\vwith_quotas\x18\x01 \x01(\bR\n" +
+	"withQuotas\"\xa3\x01\n" +
 	"\x14GetFrameworkResponse\x126\n" +
-	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\"\xa4\x06\n" +
+	"\tframework\x18\x01 \x01(\v2\x18.tandem.v1.FrameworkViewR\tframework\x12,\n" +
+	"\x06quotas\x18\x02 \x03(\v2\x14.tandem.v1.RoleQuotaR\x06quotas\x12%\n" +
+	"\x0equotas_unknown\x18\x03 \x01(\tR\rquotasUnknown\"\xa4\x06\n" +
 	"\rFrameworkView\x12!\n" +
 	"\fframework_id\x18\x01 \x01(\tR\vframeworkId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -4134,16 +4166,17 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*JobRecord)(nil),                 // 63: tandem.v1.JobRecord
 	(*InstanceRecord)(nil),            // 64: tandem.v1.InstanceRecord
 	(*AttemptRecord)(nil),             // 65: tandem.v1.AttemptRecord
-	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
-	(*Resources)(nil),                 // 67: tandem.v1.Resources
-	(*Explanation)(nil),               // 68: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 69: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 70: google.protobuf.Duration
-	(*UsageSample)(nil),               // 71: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 72: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 73: tandem.v1.ExecOutput
-	(*VolumeRecord)(nil),              // 74: tandem.v1.VolumeRecord
-	(VolumeState)(0),                  // 75: tandem.v1.VolumeState
+	(*RoleQuota)(nil),                 // 66: tandem.v1.RoleQuota
+	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
+	(*Resources)(nil),                 // 68: tandem.v1.Resources
+	(*Explanation)(nil),               // 69: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 70: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 71: google.protobuf.Duration
+	(*UsageSample)(nil),               // 72: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 73: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 74: tandem.v1.ExecOutput
+	(*VolumeRecord)(nil),              // 75: tandem.v1.VolumeRecord
+	(VolumeState)(0),                  // 76: tandem.v1.VolumeState
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
 	60, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
@@ -4158,90 +4191,91 @@ var file_tandem_v1_api_proto_depIdxs = []int32{
 	64, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
 	65, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 11: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	66, // 12: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	67, // 13: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
-	63, // 14: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	64, // 15: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	65, // 16: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	16, // 17: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	19, // 18: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	66, // 19: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	68, // 20: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	60, // 21: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	60, // 22: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	63, // 23: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	68, // 24: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 25: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	61, // 26: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	38, // 27: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	69, // 28: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	70, // 29: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	45, // 30: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	66, // 31: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	71, // 32: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	72, // 33: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	73, // 34: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	61, // 35: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	74, // 36: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	75, // 37: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
-	74, // 38: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 39: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 40: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 41: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 42: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 43: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 44: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 45: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 46: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 47: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 48: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 49: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 50: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 51: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 52: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 53: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 54: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 55: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	56, // 56: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	58, // 57: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	41, // 58: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	43, // 59: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	46, // 60: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	48, // 61: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 62: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	52, // 63: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	54, // 64: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 65: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 66: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 67: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 68: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 69: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 70: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 71: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 72: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 73: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 74: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 75: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 76: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 77: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 78: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 79: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 80: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 81: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	57, // 82: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	59, // 83: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	42, // 84: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 85: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 86: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 87: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 88: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	53, // 89: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	55, // 90: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	65, // [65:91] is the sub-list for method output_type
-	39, // [39:65] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	66, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
+	67, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	68, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	63, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	64, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	65, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	16, // 18: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	19, // 19: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	67, // 20: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	69, // 21: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	60, // 22: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	60, // 23: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	63, // 24: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	69, // 25: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 26: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	61, // 27: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	38, // 28: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	70, // 29: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	71, // 30: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	45, // 31: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	67, // 32: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	72, // 33: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	73, // 34: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	74, // 35: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	61, // 36: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	75, // 37: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	76, // 38: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	75, // 39: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 40: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 41: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 42: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 43: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 44: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 45: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 46: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 47: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 48: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 49: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 50: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 51: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 52: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 53: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 54: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 55: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 56: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	56, // 57: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	58, // 58: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	41, // 59: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	43, // 60: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	46, // 61: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	48, // 62: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	50, // 63: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	52, // 64: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	54, // 65: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 66: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 67: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 68: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 69: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 70: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 71: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 72: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 73: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 74: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 75: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 76: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 77: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 78: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 79: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 80: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 81: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 82: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	57, // 83: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	59, // 84: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	42, // 85: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	44, // 86: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	47, // 87: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	49, // 88: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	51, // 89: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	53, // 90: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	55, // 91: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	66, // [66:92] is the sub-list for method output_type
+	40, // [40:66] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }

@@ -2,7 +2,7 @@ import { h, put, pill, when, facts, bar } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
-import { state, instancePhases, jobType, taskState, health, healthMood, why, number } from "./words.js";
+import { state, instancePhases, jobType, taskState, health, healthMood, why, number, quota } from "./words.js";
 
 // waiting are the phases in which an instance would like to be placed.
 const waiting = "INSTANCE_PHASE_WAITING";
@@ -174,8 +174,7 @@ function drawExplanation(e, x) {
     h("h2", {}, `Why ${x.waiting ?? 0} ${x.waiting === 1 ? "instance waits" : "instances wait"}`),
     h("p", {}, x.summary || (x.placeable ? `${x.placeable} would find room now.` : "")),
     h("p", { class: "quiet" }, x.lastOffer ? ["The last offer came ", when(x.lastOffer), " ago. "] : "No offer has come yet. ", stands.join(" ")),
-    (x.quotas ?? []).map((q) => h("p", {}, `By quota role ${q.role} has `,
-      (q.limits ?? []).map((l) => `${l.consumed ?? 0} of ${l.limit ?? 0} ${l.resource}`).join(", "), ".")),
+    (x.quotas ?? []).map((q) => h("p", {}, `By quota ${quota(q)}.`)),
     agents.length ? h("div", { class: "scroll" }, h("table", {}, h("caption", { class: "unseen" }, "What stands against an instance on each agent"),
       h("thead", {}, h("tr", {}, ["Agent", "What stands against it", "Offered"].map((n) => h("th", { scope: "col", class: n === "Offered" ? "n" : null }, n)))),
       h("tbody", {}, agents.map((a) => h("tr", {}, h("th", { scope: "row" }, a.hostname), h("td", {}, obstacles(a)), h("td", { class: "n" }, when(a.lastOffer))))))) : null,

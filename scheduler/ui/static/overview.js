@@ -2,7 +2,7 @@ import { h, put, pill, bar, when, external } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
-import { state, instancePhases, jobType, mib, amount, number, span } from "./words.js";
+import { state, instancePhases, jobType, mib, amount, number, quota, span } from "./words.js";
 
 // holding are the phases in which an instance has resources.
 const holding = new Set(["RUNNING", "LAUNCHING", "STOPPING", "UNREACHABLE"].map((p) => `INSTANCE_PHASE_${p}`));
@@ -28,8 +28,8 @@ export function overview(page) {
   const instances = card("Instances");
   const resources = card("In use");
   // Beside what is used, which the model tells, stands what was offered.
-  const used = h("div"), offered = h("div");
-  resources.body.append(used, offered);
+  const used = h("div"), offered = h("div"), quotas = h("div");
+  resources.body.append(used, quotas, offered);
   const neighbour = card("Offers");
   const jobs = pagedTable({
     title: "Jobs", caption: "Jobs", label: "Filter jobs", empty: "No job yet. tandem run FILE submits one.",
@@ -58,10 +58,14 @@ export function overview(page) {
   } });
 
   // The figures grow with every offer, and so are asked for and not told.
+  // For the quotas the master is asked, and so more rarely.
+  let turn = 0;
   const figures = async () => {
-    const { framework } = await call("GetFramework", {}, page.signal);
-    drawNeighbour(neighbour.body, framework);
-    drawOffered(offered, framework);
+    const withQuotas = turn++ % 10 === 0;
+    const answer = await call("GetFramework", { withQuotas }, page.signal);
+    drawNeighbour(neighbour.body, answer.framework);
+    drawOffered(offered, answer.framework);
+    if (withQuotas) drawQuotas(quotas, answer);
   };
   const ask = () => figures().catch(() => {});
   ask();
@@ -135,6 +139,11 @@ function drawResources(e, model) {
     h("p", {}, mib(sum.mem), h("span", { class: "quiet" }, " memory")),
     h("p", {}, mib(sum.disk), h("span", { class: "quiet" }, " disk")),
     sum.gpus ? h("p", {}, amount(sum.gpus), h("span", { class: "quiet" }, " graphics processors")) : null);
+}
+
+function drawQuotas(e, answer) {
+  put(e, (answer.quotas ?? []).map((q) => h("p", { class: "quiet" }, `quota: ${quota(q)}`)),
+    answer.quotasUnknown ? h("p", { class: "quiet" }, `quota not known: ${answer.quotasUnknown}`) : null);
 }
 
 function drawOffered(e, f) {

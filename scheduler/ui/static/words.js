@@ -91,6 +91,9 @@ export const number = (n) => Number(n ?? 0).toLocaleString("en");
 // amount is a number of processors or the like, without a tail of digits.
 export const amount = (n) => String(Math.round((n ?? 0) * 1000) / 1000);
 
+// quota says how much a role has of what its quota lets it have.
+export const quota = (q) => `role ${q.role} has ${(q.limits ?? []).map((l) => `${amount(l.consumed)} of ${amount(l.limit)} ${l.resource}`).join(", ")}`;
+
 // taskName takes a task ID apart: payments_api.0.3.web.
 export function taskName(id) {
   const parts = id.split(".");
