@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,9 @@ func (f *framework) next(kind scheduler.Event_Type) *scheduler.Event {
 			if s := e.Update; s != nil && s.Status.UUID != nil {
 				f.call(calls.Acknowledge(s.Status.AgentID.Value, s.Status.TaskID.Value, s.Status.UUID))
 			}
+			if e.Rescind != nil && f.forget(e.Rescind.OfferID) {
+				continue // nobody has seen the offer
+			}
 			switch e.Type {
 			case kind:
 				return e
@@ -207,6 +211,14 @@ func (f *framework) next(kind scheduler.Event_Type) *scheduler.Event {
 			f.Fatalf("no %v came", kind)
 		}
 	}
+}
+
+// forget drops an offer that was not taken yet, and reports whether there was it.
+func (f *framework) forget(id mesos.OfferID) bool {
+	kept := slices.DeleteFunc(f.offers, func(o mesos.Offer) bool { return o.ID == id })
+	gone := len(kept) < len(f.offers)
+	f.offers = kept
+	return gone
 }
 
 // offer returns an offer that was not used yet.

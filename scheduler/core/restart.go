@@ -80,6 +80,10 @@ func (a *attempt) outcome() (outcome, string) {
 		return wasLost, taskText(refused)
 	case refused != nil:
 		return wasRefused, "the master refused the launch: " + headline(refused.Message)
+	case failed != nil && failed.Reason == launchFailed && failed.Source == "AGENT":
+		// The agent could not fetch or start the executor, such as when this scheduler
+		// was away for a moment. The workloads had no part in it.
+		return wasLost, taskText(failed)
 	case failed != nil:
 		return wentWrong, taskText(failed)
 	case lost != nil && lost.Reason == drainingReason:
@@ -90,6 +94,9 @@ func (a *attempt) outcome() (outcome, string) {
 		return wentWrong, taskText(ended)
 	}
 }
+
+// launchFailed is Mesos's REASON_CONTAINER_LAUNCH_FAILED.
+const launchFailed = "CONTAINER_LAUNCH_FAILED"
 
 // taskText says how a task ended: web failed: Command exited with status 1.
 func taskText(t *tandemv1.TaskRecord) string {

@@ -315,6 +315,9 @@ func (s *script) status(task, stateName string, o map[string]string) mesos.TaskS
 	} else {
 		source = mesos.SOURCE_MASTER
 	}
+	if o["by"] == "agent" {
+		source = mesos.SOURCE_AGENT
+	}
 	status.Source = &source
 	if r, ok := o["reason"]; ok {
 		v := mesos.TaskStatus_Reason(mesos.TaskStatus_Reason_value["REASON_"+r])
