@@ -201,6 +201,7 @@ func (f *framework) next(kind scheduler.Event_Type) *scheduler.Event {
 			switch e.Type {
 			case kind:
 				return e
+			case scheduler.Event_RESCIND: // of an offer that came late, and was taken all the same
 			case scheduler.Event_HEARTBEAT:
 			case scheduler.Event_OFFERS:
 				f.offers = append(f.offers, e.Offers.Offers...)

@@ -43,10 +43,8 @@ func catchesUp(t *testing.T, f *store.Follower, leader *store.ZooKeeper) {
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		got, err := f.Copy()
-		if err == nil && cmp.Equal(got.Snapshot, want, protocmp.Transform()) {
-			if !f.Same(got) {
-				t.Error("the copy is not taken for the same")
-			}
+		// It may have all that is there and not have read each write of it yet.
+		if err == nil && cmp.Equal(got.Snapshot, want, protocmp.Transform()) && f.Same(got) {
 			return
 		}
 		if time.Now().After(deadline) {
