@@ -338,25 +338,32 @@ func TestRootWhereTheRuntimeHasNoPidfd(t *testing.T) {
 
 func TestRootWithoutARuntime(t *testing.T) {
 	needRoot(t)
-	e := newEnv(t, everywhere[0])
-	e.launcher.OnlyRuntime("none")
-	_, err := e.launcher.Start(context.Background(), e.inRoot("exit 0"))
-	if err == nil || !strings.Contains(err.Error(), "install crun or runc") {
-		t.Errorf("err = %v", err)
-	}
-	full := newEnv(t, setup{"", func(t testing.TB) place { return chain(t, 1) }})
-	sleeper := full.start(full.shell("exec sleep 1000"))
-	_, err = full.launcher.Start(context.Background(), full.inRoot("exit 0"))
-	if err == nil || !strings.Contains(err.Error(), "takes a cgroup: the container has as many as it can have") {
-		t.Errorf("err = %v", err)
-	}
-	sleeper.Kill()
-	full.wait(sleeper)
-	without := newEnv(t, setup{"", none})
-	_, err = without.launcher.Start(context.Background(), without.inRoot("exit 0"))
-	if err == nil || !strings.Contains(err.Error(), "takes a cgroup") {
-		t.Errorf("err = %v", err)
-	}
+	// One launcher at a time: each reaps all children of the process.
+	t.Run("no runtime", func(t *testing.T) {
+		e := newEnv(t, everywhere[0])
+		e.launcher.OnlyRuntime("none")
+		_, err := e.launcher.Start(context.Background(), e.inRoot("exit 0"))
+		if err == nil || !strings.Contains(err.Error(), "install crun or runc") {
+			t.Errorf("err = %v", err)
+		}
+	})
+	t.Run("no further cgroup", func(t *testing.T) {
+		full := newEnv(t, setup{"", func(t testing.TB) place { return chain(t, 1) }})
+		sleeper := full.start(full.shell("exec sleep 1000"))
+		_, err := full.launcher.Start(context.Background(), full.inRoot("exit 0"))
+		if err == nil || !strings.Contains(err.Error(), "takes a cgroup: the container has as many as it can have") {
+			t.Errorf("err = %v", err)
+		}
+		sleeper.Kill()
+		full.wait(sleeper)
+	})
+	t.Run("no cgroup", func(t *testing.T) {
+		without := newEnv(t, setup{"", none})
+		_, err := without.launcher.Start(context.Background(), without.inRoot("exit 0"))
+		if err == nil || !strings.Contains(err.Error(), "takes a cgroup") {
+			t.Errorf("err = %v", err)
+		}
+	})
 }
 
 func TestCgroupMounts(t *testing.T) {
