@@ -37,18 +37,7 @@ func TestHierarchicalRoles(t *testing.T) {
 	if r := s.tandem("stop", "--purge", "--wait", "/refined"); r.status != 0 {
 		t.Fatalf("tandem stop: %s", r)
 	}
-	if r := s.tandem("volume", "purge", volume.Id); r.status != 0 {
-		t.Fatalf("tandem volume purge: %s", r)
-	}
-	eventually(t, func() string {
-		if r := s.tandem("volume", "list"); !strings.Contains(r.String(), "there are no volumes") {
-			return r.String()
-		}
-		if reserved := c.reserved(t, volume.Id); reserved != "" {
-			return "still reserved: " + reserved
-		}
-		return ""
-	})
+	s.purges(c, volume.Id)
 	c.operate(t, "UNRESERVE_RESOURCES", agent, reserved)
 }
 

@@ -67,16 +67,8 @@ func TestAVolumeKeepsWhatIsWrittenToIt(t *testing.T) {
 	if r := s.tandem("stop", "--purge", "--wait", "/keeper"); r.status != 0 {
 		t.Fatalf("tandem stop: %s", r)
 	}
-	if r := s.tandem("volume", "purge", volume.Id); r.status != 0 {
-		t.Fatalf("tandem volume purge: %s", r)
-	}
+	s.purges(c, volume.Id)
 	eventually(t, func() string {
-		if r := s.tandem("volume", "list"); !strings.Contains(r.String(), "there are no volumes") {
-			return r.String()
-		}
-		if reserved := c.reserved(t, volume.Id); reserved != "" {
-			return "still reserved: " + reserved
-		}
 		if !s.framework().Suppressed {
 			return "offers are not suppressed"
 		}
@@ -108,18 +100,7 @@ func TestAVolumeGrows(t *testing.T) {
 	if r := s.tandem("stop", "--purge", "--wait", "/grower"); r.status != 0 {
 		t.Fatalf("tandem stop: %s", r)
 	}
-	if r := s.tandem("volume", "purge", volume.Id); r.status != 0 {
-		t.Fatalf("tandem volume purge: %s", r)
-	}
-	eventually(t, func() string {
-		if r := s.tandem("volume", "list"); !strings.Contains(r.String(), "there are no volumes") {
-			return r.String()
-		}
-		if reserved := c.reserved(t, volume.Id); reserved != "" {
-			return "still reserved: " + reserved
-		}
-		return ""
-	})
+	s.purges(c, volume.Id)
 }
 
 // reserved is what the master's agents have reserved with this volume's name.
@@ -130,6 +111,24 @@ func (c *cluster) reserved(t *testing.T, id string) string {
 		return answer[max(0, at-200):min(len(answer), at+200)]
 	}
 	return ""
+}
+
+// purges destroys the only volume that there is, and waits until nothing of it is
+// left with the master.
+func (s *tandemScheduler) purges(c *cluster, volume string) {
+	s.t.Helper()
+	if r := s.tandem("volume", "purge", volume); r.status != 0 {
+		s.t.Fatalf("tandem volume purge: %s", r)
+	}
+	eventually(s.t, func() string {
+		if r := s.tandem("volume", "list"); !strings.Contains(r.String(), "there are no volumes") {
+			return r.String()
+		}
+		if reserved := c.reserved(s.t, volume); reserved != "" {
+			return "still reserved: " + reserved
+		}
+		return ""
+	})
 }
 
 // volume waits until there is one volume in this state.

@@ -121,14 +121,14 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		r.Explanation = x
 		return
 	}
+	seen, agents := c.seenAgents()
 	if e.Job != nil {
-		c.planVolumes(e.Job, &request, x)
+		c.planVolumes(e.Job, &request, x, seen, agents)
 		if request.Count == 0 && x.Waiting > 0 {
 			r.Explanation = x // other agents are of no account
 			return
 		}
 	}
-	seen, agents := c.seenAgents()
 	request.Spread = request.Spread.Clone()
 	for _, p := range match.Match(agents, []match.Request{request}) {
 		x.Placeable++

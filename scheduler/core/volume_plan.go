@@ -31,13 +31,12 @@ func (c *Core) boundNeed(in *instance, v *version) match.Need {
 // have; of those that stay as they are, which are not what the job asks for then. It
 // takes the instances that are tied to agents out of the request: each of them goes
 // to its agent or nowhere.
-func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Explanation) {
+func (c *Core) planVolumes(spec *tandemv1.Job, r *match.Request, x *tandemv1.Explanation, seen []*agent, agents []match.Agent) {
 	if len(spec.Volumes) == 0 {
 		return
 	}
 	j := &job{rec: &tandemv1.JobRecord{Spec: spec}}
 	v := c.newVersion(j, &tandemv1.VersionRecord{JobId: spec.Id, Spec: spec})
-	seen, agents := c.seenAgents()
 	candidates := make(map[string]*match.Agent, len(seen))
 	for i := range seen {
 		candidates[seen[i].id] = &agents[i]

@@ -5,71 +5,60 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/match"
 )
-
-// amounts are of what Mesos counts and everybody needs, in thousandths.
-type amounts struct{ cpus, mem, disk, gpus resource.Milli }
-
-func (a *amounts) add(b amounts, sign resource.Milli) {
-	a.cpus += sign * b.cpus
-	a.mem += sign * b.mem
-	a.disk += sign * b.disk
-	a.gpus += sign * b.gpus
-}
 
 // offered is what each agent had free when it was last offered. Offers are held
 // for moments only, so this is what a person can be told of them: what there
 // was, and not what there is.
 type offered struct {
-	agents map[string]amounts
-	total  amounts
+	agents map[string]match.Amount
+	total  match.Amount
 }
 
 // take notes the offers of one event, which may be several for an agent.
 func (o *offered) take(offers []mesos.Offer) {
-	fresh := make(map[string]amounts, len(offers))
+	fresh := make(map[string]match.Amount, len(offers))
 	for i := range offers {
-		a := fresh[offers[i].AgentID.Value]
-		a.add(free(offers[i].Resources), 1)
-		fresh[offers[i].AgentID.Value] = a
+		id := offers[i].AgentID.Value
+		fresh[id] = fresh[id].Plus(free(offers[i].Resources))
 	}
 	for id, a := range fresh {
-		o.total.add(o.agents[id], -1)
-		o.total.add(a, 1)
+		o.total = o.total.Minus(o.agents[id]).Plus(a)
 		o.agents[id] = a
 	}
 }
 
 // gone forgets an agent.
 func (o *offered) gone(agent string) {
-	o.total.add(o.agents[agent], -1)
+	o.total = o.total.Minus(o.agents[agent])
 	delete(o.agents, agent)
 }
 
 func (o *offered) clear() {
 	clear(o.agents)
-	o.total = amounts{}
+	o.total = match.Amount{}
 }
 
 func (o *offered) view() *tandemv1.Resources {
 	t := o.total
-	return &tandemv1.Resources{Cpus: t.cpus.Float(), Mem: t.mem.Float(), Disk: t.disk.Float(), Gpus: t.gpus.Float()}
+	return &tandemv1.Resources{Cpus: t.CPUs.Float(), Mem: t.Mem.Float(), Disk: t.Disk.Float(), Gpus: t.GPUs.Float()}
 }
 
-func free(resources []mesos.Resource) amounts {
-	var a amounts
+func free(resources []mesos.Resource) match.Amount {
+	var a match.Amount
 	for i := range resources {
 		r := &resources[i]
 		n := resource.Thousandths(r.GetScalar().GetValue())
 		switch r.Name {
 		case "cpus":
-			a.cpus += n
+			a.CPUs += n
 		case "mem":
-			a.mem += n
+			a.Mem += n
 		case "disk":
-			a.disk += n
+			a.Disk += n
 		case "gpus":
-			a.gpus += n
+			a.GPUs += n
 		}
 	}
 	return a

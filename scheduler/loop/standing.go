@@ -9,6 +9,7 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/match"
 )
 
 // standing is how the scheduler stands with Mesos, as the loop sees it go by:
@@ -38,7 +39,7 @@ type standing struct {
 
 func newStanding(first *tandemv1.FrameworkView) standing {
 	return standing{
-		view: first, since: map[string]time.Time{}, free: offered{agents: map[string]amounts{}},
+		view: first, since: map[string]time.Time{}, free: offered{agents: map[string]match.Amount{}},
 		frameworkID: first.FrameworkId, problem: first.Problem,
 	}
 }

@@ -20,7 +20,8 @@ func (a Amount) Plus(b Amount) Amount {
 	return Amount{a.CPUs + b.CPUs, a.Mem + b.Mem, a.Disk + b.Disk, a.GPUs + b.GPUs}
 }
 
-func (a Amount) minus(b Amount) Amount {
+// Minus returns the difference, which may be below zero.
+func (a Amount) Minus(b Amount) Amount {
 	return Amount{a.CPUs - b.CPUs, a.Mem - b.Mem, a.Disk - b.Disk, a.GPUs - b.GPUs}
 }
 

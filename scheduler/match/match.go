@@ -98,7 +98,7 @@ func (a *Agent) Return(amount Amount, ports []uint64) {
 
 // take takes what fits off the agent, and returns the ports.
 func (a *Agent) take(need *Need) (ports []uint64) {
-	a.Free = a.Free.minus(need.Amount)
+	a.Free = a.Free.Minus(need.Amount)
 	ports, a.Ports = need.Ports.take(a.Ports)
 	a.Disks, _ = takeDisks(a.Disks, need.Disks)
 	return ports

@@ -299,7 +299,7 @@ func dumbBest(agents []Agent, r *Request, counts map[string]map[string]int, unit
 		return -1
 	}
 	a := &agents[best]
-	a.Free = a.Free.minus(r.Need.Amount)
+	a.Free = a.Free.Minus(r.Need.Amount)
 	_, a.Ports = r.Need.Ports.take(a.Ports)
 	for _, rule := range rules.counts {
 		if counts[rule.attribute] == nil {

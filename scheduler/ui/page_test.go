@@ -307,16 +307,25 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 	}
 }
 
+// views are all that the page has, of team's records and of what is not there.
+var views = []string{"/", "/jobs/payments/api", "/jobs/ml/training", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events", "/jobs/gone", "/tasks/nothing"}
+
+// show goes to a view, and waits until it is live. Of a task that is not there is
+// nothing to follow.
+func show(p *browser.Page, path string) {
+	p.Goto(path)
+	p.Await(`document.querySelector("h1")`)
+	if path != "/tasks/nothing" {
+		p.AwaitText("#live", "live")
+	}
+}
+
 func TestEveryViewCanBeHeard(t *testing.T) {
 	base, _, c := serve(t, team(5), "ready\n")
 	c.explanation = &tandemv1.Explanation{Waiting: 2, Summary: "no agent has been offered yet"}
 	p := browser.Open(t, base, "/")
-	for _, path := range []string{"/", "/jobs/payments/api", "/jobs/ml/training", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events", "/jobs/gone", "/tasks/nothing"} {
-		p.Goto(path)
-		p.Await(`document.querySelector("h1")`)
-		if path != "/tasks/nothing" {
-			p.AwaitText("#live", "live")
-		}
+	for _, path := range views {
+		show(p, path)
 		wrong := browser.Value[[]string](p, `[
 			document.querySelectorAll("h1").length === 1 ? "" : "it has not one main heading",
 			...["header", "nav", "main"].map((e) => document.querySelector(e) ? "" : "it has no " + e),

@@ -47,12 +47,8 @@ func TestEveryViewCanBeRead(t *testing.T) {
 	base, _, c := serve(t, team(5), "ready\n")
 	c.explanation = &tandemv1.Explanation{Waiting: 2, Summary: "no agent has been offered yet"}
 	p := browser.Open(t, base, "/")
-	for _, path := range []string{"/", "/jobs/payments/api", "/jobs/ml/training", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events", "/jobs/gone", "/tasks/nothing"} {
-		p.Goto(path)
-		p.Await(`document.querySelector("h1")`)
-		if path != "/tasks/nothing" {
-			p.AwaitText("#live", "live")
-		}
+	for _, path := range views {
+		show(p, path)
 		for scheme, dark := range map[string]bool{"light": false, "dark": true} {
 			p.Colours(dark)
 			for _, pair := range browser.Value[[]string](p, faint) {
@@ -76,9 +72,7 @@ func TestFocusGoesAsTheEyeDoes(t *testing.T) {
 	base, _, _ := serve(t, team(5), "ready\n")
 	p := browser.Open(t, base, "/")
 	for _, path := range []string{"/", "/jobs/payments/api", "/tasks/payments_api.0.1.web", "/agents", "/volumes", "/events"} {
-		p.Goto(path)
-		p.Await(`document.querySelector("h1")`)
-		p.AwaitText("#live", "live")
+		show(p, path)
 		// What the page is told after it is live replaces some of its controls.
 		p.Await(`(() => {
 			const now = [...document.querySelectorAll("` + controls + `")];
@@ -132,9 +126,7 @@ func TestEveryViewFitsATelephone(t *testing.T) {
 	p := browser.Open(t, base, "/")
 	p.Width(390)
 	for _, path := range []string{"/", "/jobs" + long, "/jobs/ml/training", "/tasks/payments_" + strings.Repeat("a", 60) + ".0.1.web", "/agents", "/volumes", "/events", "/jobs/gone"} {
-		p.Goto(path)
-		p.Await(`document.querySelector("h1")`)
-		p.AwaitText("#live", "live")
+		show(p, path)
 		if wide := browser.Value[int](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 			t.Errorf("%s is %d pixels wider than its window", path, wide)
 		}

@@ -214,19 +214,18 @@ func (c *core) statusUpdate(u link.StatusUpdate) {
 func (c *core) acknowledge(f *framework, call *scheduler.Call_Acknowledge) {
 	c.metrics.messages["status_update_acknowledgement"]++
 	a := c.agents[agentID(call.AgentID.Value)]
+	var t *task
 	known := a != nil && a.connected
 	if known {
-		t := a.tasks[f.id][taskID(call.TaskID.Value)]
+		t = a.tasks[f.id][taskID(call.TaskID.Value)]
 		known = t == nil || len(t.updateUUID) > 0
 	}
 	c.metrics.counters.valid(known, "status_update_acknowledgements")
 	if !known {
 		return
 	}
-	if t := a.tasks[f.id][taskID(call.TaskID.Value)]; t != nil {
-		if terminal(t.updateState) && bytes.Equal(t.updateUUID, call.UUID) {
-			c.removeTask(f, t)
-		}
+	if t != nil && terminal(t.updateState) && bytes.Equal(t.updateUUID, call.UUID) {
+		c.removeTask(f, t)
 	}
 	a.link.AcknowledgeStatusUpdate(mesos.FrameworkID{Value: string(f.id)}, call.TaskID, call.UUID)
 	c.checkDrained(a)
