@@ -32,7 +32,7 @@ func (f *mesosFlags) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&f.agents, "agents", 1, "how many agents there are")
 	flags.StringVar(&f.listen, "mesos-listen", "", "the `address` of the Mesos master (default: 127.0.0.1:5050 if it is free)")
 	flags.StringVar(&f.agentListen, "agent-listen", "",
-		"the `address` of the first agent; the others have the ports after it (default: free ports)")
+		"the `address` of the first agent; the others have the ports after it (default: 127.0.0.1, 127.0.0.2 and so on, free ports)")
 	flags.StringVar(&f.resources, "resources", "",
 		"what each agent offers, as in 'cpus:4;mem:4096;disk:10000;ports:[31000-31999]' (default: all that the machine has)")
 	flags.StringVar(&f.attributes, "attributes", "", "the attributes of each agent, as in 'rack:r1;zone:a'")
@@ -70,7 +70,10 @@ func (f *mesosFlags) start(ctx context.Context, dir string, log logrus.FieldLogg
 	if o.Master.Listen == "" {
 		o.Master.Listen = freeAddress(master.DefaultListen)
 	}
-	if f.agentListen != "" {
+	if f.agentListen == "" {
+		// Each has a host name of its own then, as rules on @hostname want.
+		o.EachAgent = func(number int, o *agent.Options) { o.Listen = fmt.Sprintf("127.0.%d.%d:0", number>>8, number&0xff) }
+	} else {
 		host, text, err := net.SplitHostPort(f.agentListen)
 		port, notNumber := strconv.ParseUint(text, 10, 16)
 		if err != nil || notNumber != nil || net.ParseIP(host) == nil {
