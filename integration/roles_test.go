@@ -118,7 +118,7 @@ workloads:
 `)
 	eventually(t, func() string {
 		r := s.tandem("explain", "/bounded")
-		if !strings.Contains(r.stdout, "role bounded has 0.6 of 1 cpus") {
+		if !strings.Contains(r.stdout, "the quota of role bounded leaves 0.4 of 1 cpus, and an instance takes 0.6; ") {
 			return r.String()
 		}
 		return ""

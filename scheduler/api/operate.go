@@ -27,17 +27,6 @@ func (s *service) ExplainJob(ctx context.Context, req *tandemv1.ExplainJobReques
 	return &tandemv1.ExplainJobResponse{Explanation: reply.Explanation}, nil
 }
 
-// addQuotas adds what may be the reason why offers that would do do not come.
-func (s *service) addQuotas(ctx context.Context, x *tandemv1.Explanation) {
-	if s.server.opt.Quotas == nil || x.GetWaiting() <= x.GetPlaceable() {
-		return
-	}
-	var err error
-	if x.Quotas, err = s.server.opt.Quotas.Quotas(ctx); err != nil {
-		x.QuotasUnknown = err.Error()
-	}
-}
-
 func (s *service) PlanJob(ctx context.Context, req *tandemv1.PlanJobRequest) (*tandemv1.PlanJobResponse, error) {
 	job, err := accepted(req.GetJob())
 	if err != nil {

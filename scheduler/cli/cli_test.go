@@ -153,8 +153,9 @@ func explanation(e *core.Explain) *tandemv1.Explanation {
 		Nearest: "agent2", Constrained: true, SilentSince: timestamppb.New(noon.Add(-2 * time.Second)),
 		Summary: "2 agents seen: 1 lacks cpus (needs 4, agent2 has 3.5)",
 		Quotas: []*tandemv1.RoleQuota{{Role: "team", Limits: []*tandemv1.QuotaLimit{
-			{Resource: "cpus", Limit: 10, Consumed: 9.5}, {Resource: "mem", Limit: 512, Consumed: 512},
+			{Resource: "cpus", Limit: 10, Consumed: 9.5, Missing: 0.6}, {Resource: "mem", Limit: 512, Consumed: 512, Missing: 96},
 		}}},
+		Needs: map[string]float64{"cpus": 1.1, "mem": 96},
 		Agents: []*tandemv1.AgentExplanation{
 			{AgentId: "S1", Hostname: "agent1", LastOffer: at},
 			{AgentId: "S2", Hostname: "agent2", LastOffer: at, Obstacles: []*tandemv1.Obstacle{

@@ -45,7 +45,14 @@ offers came last, and whether any are to come.`,
 
 func printExplanation(sys *System, x *tandemv1.Explanation) {
 	w, now := sys.Stdout, sys.Now()
-	fact(w, "waiting", "%d, of which %d would find room now", x.GetWaiting(), x.GetPlaceable())
+	if x.GetWaiting() == 0 {
+		fact(w, "waiting", "nothing; this is about one instance more")
+	} else {
+		fact(w, "waiting", "%d, of which %d would find room now", x.GetWaiting(), x.GetPlaceable())
+	}
+	if len(x.GetNeeds()) > 0 {
+		fact(w, "each takes", "%s", present.Needs(x))
+	}
 	if len(x.GetPlaces()) > 0 {
 		fact(w, "room", "%s", strings.Join(x.GetPlaces(), ", "))
 	}
@@ -69,7 +76,7 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 	}
 	if since := x.GetSilentSince(); since != nil && x.GetSubscribed() {
 		offers += "; none came since they were asked for " + present.Since(now, since.AsTime()) +
-			" ago: nothing is free, or the role's quota or share is used up"
+			" ago: " + present.Silence(x)
 	}
 	if x.GetConstrained() {
 		offers += "; only agents that constraints admit are asked for"

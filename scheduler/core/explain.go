@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -111,7 +112,7 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		}
 		request, lacking = c.request(v), c.lacking(v)
 	}
-	x.Waiting = int32(request.Count)
+	x.Waiting, x.Needs = int32(request.Count), needs(&request.Need)
 	if e.Job == nil && c.explainTied(c.jobs[e.JobID], request, x) {
 		r.Explanation = x
 		return
@@ -149,6 +150,17 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		}
 	}
 	r.Explanation = x
+}
+
+// needs is what a request takes for one instance, in Mesos's names and units.
+func needs(n *match.Need) map[string]float64 {
+	disk := n.Disk
+	for _, d := range n.Disks {
+		disk += d.Size
+	}
+	all := map[string]float64{"cpus": n.CPUs.Float(), "mem": n.Mem.Float(), "disk": disk.Float(), "gpus": n.GPUs.Float()}
+	maps.DeleteFunc(all, func(_ string, amount float64) bool { return amount == 0 })
+	return all
 }
 
 // explainedAgent says what stands against an instance on an agent.

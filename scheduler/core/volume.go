@@ -354,6 +354,8 @@ func (c *Core) explainTied(j *job, r match.Request, x *tandemv1.Explanation) boo
 		return false
 	}
 	x.Summary = fmt.Sprintf("instance %d: %s", first.slot, first.rec.PhaseReason)
+	r.Need = c.boundNeed(first, first.waitsIn)
+	x.Needs = needs(&r.Need)
 	home, _ := c.home(first, first.waitsIn)
 	if home == nil {
 		return true

@@ -33,20 +33,6 @@ func Disk(d tandemv1.VolumeDisk) string {
 	return strings.ToLower(strings.TrimPrefix(d.String(), "VOLUME_DISK_"))
 }
 
-// Quota says what a role has and may have, such as "role team has 9.5 of 10 cpus, 512
-// of 512 mem (used up)".
-func Quota(q *tandemv1.RoleQuota) string {
-	var parts []string
-	for _, l := range q.GetLimits() {
-		part := fmt.Sprintf("%v of %v %s", l.GetConsumed(), l.GetLimit(), l.GetResource())
-		if l.GetConsumed() >= l.GetLimit() {
-			part += " (used up)"
-		}
-		parts = append(parts, part)
-	}
-	return fmt.Sprintf("role %s has %s", q.GetRole(), strings.Join(parts, ", "))
-}
-
 // InstancePhase returns a phase such as WAITING.
 func InstancePhase(p tandemv1.InstancePhase) string {
 	return strings.TrimPrefix(p.String(), "INSTANCE_PHASE_")

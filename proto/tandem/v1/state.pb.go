@@ -1851,6 +1851,9 @@ type Explanation struct {
 	Quotas []*RoleQuota `protobuf:"bytes,16,rep,name=quotas,proto3" json:"quotas,omitempty"`
 	// Why these are not known; empty when they are.
 	QuotasUnknown string `protobuf:"bytes,17,opt,name=quotas_unknown,json=quotasUnknown,proto3" json:"quotas_unknown,omitempty"`
+	// What one instance takes of its agent, with what its executor takes, by the
+	// resource's name in its unit; volumes that are there already are not in it.
+	Needs         map[string]float64 `protobuf:"bytes,18,rep,name=needs,proto3" json:"needs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2004,6 +2007,13 @@ func (x *Explanation) GetQuotasUnknown() string {
 	return ""
 }
 
+func (x *Explanation) GetNeeds() map[string]float64 {
+	if x != nil {
+		return x.Needs
+	}
+	return nil
+}
+
 // RoleQuota is how much a role, with all roles below it and all their frameworks,
 // may have.
 type RoleQuota struct {
@@ -2066,7 +2076,10 @@ type QuotaLimit struct {
 	Resource string  `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
 	Limit    float64 `protobuf:"fixed64,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// What is allocated, and what is reserved for the role and lies idle.
-	Consumed      float64 `protobuf:"fixed64,3,opt,name=consumed,proto3" json:"consumed,omitempty"`
+	Consumed float64 `protobuf:"fixed64,3,opt,name=consumed,proto3" json:"consumed,omitempty"`
+	// In an Explanation: how much less is left than one instance takes; 0 when
+	// there is enough.
+	Missing       float64 `protobuf:"fixed64,4,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2118,6 +2131,13 @@ func (x *QuotaLimit) GetLimit() float64 {
 func (x *QuotaLimit) GetConsumed() float64 {
 	if x != nil {
 		return x.Consumed
+	}
+	return 0
+}
+
+func (x *QuotaLimit) GetMissing() float64 {
+	if x != nil {
+		return x.Missing
 	}
 	return 0
 }
@@ -2499,7 +2519,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\"m\n" +
 	"\vMaintenance\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\x85\x05\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xf8\x05\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
@@ -2524,15 +2544,21 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\vnew_volumes\x18\x0f \x01(\x05R\n" +
 	"newVolumes\x12,\n" +
 	"\x06quotas\x18\x10 \x03(\v2\x14.tandem.v1.RoleQuotaR\x06quotas\x12%\n" +
-	"\x0equotas_unknown\x18\x11 \x01(\tR\rquotasUnknown\"N\n" +
+	"\x0equotas_unknown\x18\x11 \x01(\tR\rquotasUnknown\x127\n" +
+	"\x05needs\x18\x12 \x03(\v2!.tandem.v1.Explanation.NeedsEntryR\x05needs\x1a8\n" +
+	"\n" +
+	"NeedsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"N\n" +
 	"\tRoleQuota\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12-\n" +
-	"\x06limits\x18\x02 \x03(\v2\x15.tandem.v1.QuotaLimitR\x06limits\"Z\n" +
+	"\x06limits\x18\x02 \x03(\v2\x15.tandem.v1.QuotaLimitR\x06limits\"t\n" +
 	"\n" +
 	"QuotaLimit\x12\x1a\n" +
 	"\bresource\x18\x01 \x01(\tR\bresource\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x01R\x05limit\x12\x1a\n" +
-	"\bconsumed\x18\x03 \x01(\x01R\bconsumed\"\x88\x01\n" +
+	"\bconsumed\x18\x03 \x01(\x01R\bconsumed\x12\x18\n" +
+	"\amissing\x18\x04 \x01(\x01R\amissing\"\x88\x01\n" +
 	"\n" +
 	"KeptVolume\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
@@ -2617,7 +2643,7 @@ func file_tandem_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_tandem_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_tandem_v1_state_proto_goTypes = []any{
 	(JobPhase)(0),                 // 0: tandem.v1.JobPhase
 	(UpdatePhase)(0),              // 1: tandem.v1.UpdatePhase
@@ -2644,67 +2670,69 @@ var file_tandem_v1_state_proto_goTypes = []any{
 	(*Obstacle)(nil),              // 22: tandem.v1.Obstacle
 	nil,                           // 23: tandem.v1.AttemptRecord.AttributesEntry
 	nil,                           // 24: tandem.v1.TaskRecord.PortsEntry
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*Job)(nil),                   // 26: tandem.v1.Job
-	(VolumeDisk)(0),               // 27: tandem.v1.VolumeDisk
-	(*TaskReport)(nil),            // 28: tandem.v1.TaskReport
+	nil,                           // 25: tandem.v1.Explanation.NeedsEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*Job)(nil),                   // 27: tandem.v1.Job
+	(VolumeDisk)(0),               // 28: tandem.v1.VolumeDisk
+	(*TaskReport)(nil),            // 29: tandem.v1.TaskReport
 }
 var file_tandem_v1_state_proto_depIdxs = []int32{
-	25, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
-	26, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
-	25, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
-	25, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
+	26, // 0: tandem.v1.FrameworkRecord.created:type_name -> google.protobuf.Timestamp
+	27, // 1: tandem.v1.JobRecord.spec:type_name -> tandem.v1.Job
+	26, // 2: tandem.v1.JobRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 3: tandem.v1.JobRecord.updated:type_name -> google.protobuf.Timestamp
 	0,  // 4: tandem.v1.JobRecord.phase:type_name -> tandem.v1.JobPhase
 	8,  // 5: tandem.v1.JobRecord.update:type_name -> tandem.v1.UpdateRecord
 	7,  // 6: tandem.v1.JobRecord.cron:type_name -> tandem.v1.CronRecord
-	25, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
-	25, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
-	25, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
+	26, // 7: tandem.v1.CronRecord.last:type_name -> google.protobuf.Timestamp
+	26, // 8: tandem.v1.CronRecord.next:type_name -> google.protobuf.Timestamp
+	26, // 9: tandem.v1.CronRecord.held:type_name -> google.protobuf.Timestamp
 	1,  // 10: tandem.v1.UpdateRecord.phase:type_name -> tandem.v1.UpdatePhase
-	25, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
-	25, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
-	25, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
-	26, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
-	25, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 11: tandem.v1.UpdateRecord.started:type_name -> google.protobuf.Timestamp
+	26, // 12: tandem.v1.UpdateRecord.progressed:type_name -> google.protobuf.Timestamp
+	26, // 13: tandem.v1.UpdateRecord.ended:type_name -> google.protobuf.Timestamp
+	27, // 14: tandem.v1.VersionRecord.spec:type_name -> tandem.v1.Job
+	26, // 15: tandem.v1.VersionRecord.created:type_name -> google.protobuf.Timestamp
 	2,  // 16: tandem.v1.InstanceRecord.phase:type_name -> tandem.v1.InstancePhase
-	25, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
-	25, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
-	25, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
-	25, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 17: tandem.v1.InstanceRecord.since:type_name -> google.protobuf.Timestamp
+	26, // 18: tandem.v1.InstanceRecord.not_before:type_name -> google.protobuf.Timestamp
+	26, // 19: tandem.v1.InstanceRecord.failures:type_name -> google.protobuf.Timestamp
+	26, // 20: tandem.v1.AttemptRecord.created:type_name -> google.protobuf.Timestamp
 	13, // 21: tandem.v1.AttemptRecord.tasks:type_name -> tandem.v1.TaskRecord
-	25, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
+	26, // 22: tandem.v1.AttemptRecord.ended:type_name -> google.protobuf.Timestamp
 	23, // 23: tandem.v1.AttemptRecord.attributes:type_name -> tandem.v1.AttemptRecord.AttributesEntry
-	25, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
-	25, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
+	26, // 24: tandem.v1.AttemptRecord.running:type_name -> google.protobuf.Timestamp
+	26, // 25: tandem.v1.AttemptRecord.unreachable:type_name -> google.protobuf.Timestamp
 	3,  // 26: tandem.v1.VolumeRecord.state:type_name -> tandem.v1.VolumeState
-	25, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
-	25, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
-	27, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
+	26, // 27: tandem.v1.VolumeRecord.created:type_name -> google.protobuf.Timestamp
+	26, // 28: tandem.v1.VolumeRecord.purged:type_name -> google.protobuf.Timestamp
+	28, // 29: tandem.v1.VolumeRecord.disk:type_name -> tandem.v1.VolumeDisk
 	4,  // 30: tandem.v1.TaskRecord.state:type_name -> tandem.v1.TaskState
-	25, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
-	25, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
+	26, // 31: tandem.v1.TaskRecord.updated:type_name -> google.protobuf.Timestamp
+	26, // 32: tandem.v1.TaskRecord.started:type_name -> google.protobuf.Timestamp
 	24, // 33: tandem.v1.TaskRecord.ports:type_name -> tandem.v1.TaskRecord.PortsEntry
-	28, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
+	29, // 34: tandem.v1.TaskRecord.report:type_name -> tandem.v1.TaskReport
 	15, // 35: tandem.v1.AgentRecord.drain:type_name -> tandem.v1.Drain
 	16, // 36: tandem.v1.AgentRecord.maintenance:type_name -> tandem.v1.Maintenance
-	25, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
-	25, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
-	25, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
-	25, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
-	25, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
+	26, // 37: tandem.v1.AgentRecord.operator_drain:type_name -> google.protobuf.Timestamp
+	26, // 38: tandem.v1.Drain.started:type_name -> google.protobuf.Timestamp
+	26, // 39: tandem.v1.Drain.deadline:type_name -> google.protobuf.Timestamp
+	26, // 40: tandem.v1.Maintenance.start:type_name -> google.protobuf.Timestamp
+	26, // 41: tandem.v1.Maintenance.end:type_name -> google.protobuf.Timestamp
 	21, // 42: tandem.v1.Explanation.agents:type_name -> tandem.v1.AgentExplanation
-	25, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
-	25, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
+	26, // 43: tandem.v1.Explanation.last_offer:type_name -> google.protobuf.Timestamp
+	26, // 44: tandem.v1.Explanation.silent_since:type_name -> google.protobuf.Timestamp
 	20, // 45: tandem.v1.Explanation.kept_volumes:type_name -> tandem.v1.KeptVolume
 	18, // 46: tandem.v1.Explanation.quotas:type_name -> tandem.v1.RoleQuota
-	19, // 47: tandem.v1.RoleQuota.limits:type_name -> tandem.v1.QuotaLimit
-	25, // 48: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
-	22, // 49: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	25, // 47: tandem.v1.Explanation.needs:type_name -> tandem.v1.Explanation.NeedsEntry
+	19, // 48: tandem.v1.RoleQuota.limits:type_name -> tandem.v1.QuotaLimit
+	26, // 49: tandem.v1.AgentExplanation.last_offer:type_name -> google.protobuf.Timestamp
+	22, // 50: tandem.v1.AgentExplanation.obstacles:type_name -> tandem.v1.Obstacle
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_state_proto_init() }
@@ -2721,7 +2749,7 @@ func file_tandem_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_state_proto_rawDesc), len(file_tandem_v1_state_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -169,6 +169,11 @@ function drawExplanation(e, x) {
   if (!x.subscribed) stands.push("The scheduler is not subscribed with a master, so no offers come.");
   if (x.suppressed) stands.push("Offers are suppressed, as nothing waited.");
   if (x.filtered) stands.push("Some agents' offers were turned down, and come again when more is free there.");
+  if (x.silentSince && x.subscribed) {
+    const short = (x.quotas ?? []).some((q) => q.limits?.some((l) => l.missing));
+    stands.push(`None has come since offers were asked for last: ${short ? "the quota has too little left" : "nothing is free, or it is kept for other roles"}.`);
+  }
+  if (x.quotasUnknown) stands.push(`The quotas are not known: ${x.quotasUnknown}.`);
   const agents = (x.agents ?? []).slice(0, 50);
   put(e,
     h("h2", {}, `Why ${x.waiting ?? 0} ${x.waiting === 1 ? "instance waits" : "instances wait"}`),
