@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -16,20 +17,24 @@ import (
 // (Master::_accept in src/master/master.cpp), so that the instance is launched by the
 // next offer. A volume that cannot grow does well enough as it is.
 
-// growing is what the IDs of these operations begin with, and growLimit how often the
-// same growth is tried without a word of what became of it.
 const (
-	growing   = "grow"
+	// growing is what the IDs of these operations begin with.
+	growing = "grow"
+	// growLimit is how often the same growth is tried without a word of what became
+	// of it.
 	growLimit = 3
+	// growAgain is how long after a refusal a start of the instance tries again.
+	growAgain = 10 * time.Minute
 )
 
-// growth is what is known of a volume's growth in this process: another may try
-// again.
+// growth is what is known of a volume's growth in this process.
 type growth struct {
 	to    resource.Milli
 	tries int
-	// refused says that it does not come about.
-	refused bool
+	// refused is when it was last learned that it does not come about, and told
+	// what a person was told of that.
+	refused time.Time
+	told    string
 }
 
 // growVolumes has those volumes of an instance grow that are too small, and says
@@ -41,8 +46,7 @@ func (c *Core) growVolumes(in *instance, v *version, p *pool, candidate *match.A
 			continue
 		}
 		if err := c.growVolume(b, want, p, candidate); err != nil {
-			b.growth.refused = true
-			c.noticeVolume(Warn, b, "volume %s keeps its %v MiB: %v", b.rec.Id, b.rec.Size, err)
+			c.keepsSize(b, err.Error())
 			continue
 		}
 		why = fmt.Sprintf("its volume %s grows to %v MiB first", want.Name, want.Size)
@@ -58,15 +62,20 @@ func (c *Core) growable(v *volume, want *tandemv1.Volume) bool {
 	if !c.volumes.feedback || v.rec.Disk == tandemv1.VolumeDisk_VOLUME_DISK_MOUNT || resource.Thousandths(v.rec.Size) >= size {
 		return false
 	}
-	if v.growth.to != size {
-		v.growth = growth{to: size}
+	g := &v.growth
+	if g.to != size {
+		*g = growth{to: size}
 	}
-	return !v.growth.refused
+	if !g.refused.IsZero() && !c.now.Before(g.refused.Add(growAgain)) {
+		g.refused, g.tries = time.Time{}, 0
+	}
+	return g.refused.IsZero()
 }
 
 // growVolume adds the operations. After an error nothing has changed.
 func (c *Core) growVolume(v *volume, want *tandemv1.Volume, p *pool, candidate *match.Agent) error {
 	if v.growth.tries == growLimit {
+		v.growth.refused = c.now
 		return fmt.Errorf("it was asked %d times to grow to %v, and has not", growLimit, want.Size)
 	}
 	there := *p.volumes[v.rec.Id]
@@ -119,9 +128,16 @@ func (c *Core) measured(v *volume, there *mesos.Resource) {
 
 // growthRefused has a volume used as it is.
 func (c *Core) growthRefused(v *volume, why string) {
-	if !v.growth.refused {
-		v.growth.refused = true
-		c.noticeVolume(Warn, v, "volume %s keeps its %v MiB: %s", v.rec.Id, v.rec.Size, why)
-	}
+	v.growth.refused = c.now
+	c.keepsSize(v, why)
 	c.offers.newWork = true
+}
+
+// keepsSize says, once, why a volume does not grow.
+func (c *Core) keepsSize(v *volume, why string) {
+	told := fmt.Sprintf("volume %s keeps its %v MiB: %s", v.rec.Id, v.rec.Size, why)
+	if v.growth.told != told {
+		v.growth.told = told
+		c.noticeVolume(Warn, v, "%s", told)
+	}
 }
