@@ -29,6 +29,9 @@ func Default(job *tandemv1.Job) {
 	if endless(job.Type) {
 		defaultUpdate(made(&job.Update))
 	}
+	if job.Rebalance != nil {
+		span(&job.Rebalance.Interval, 30*time.Minute)
+	}
 	defaultRestart(made(&job.Restart), job.Type)
 	defaultUnreachable(made(&job.Unreachable))
 	if job.Schedule != nil {

@@ -133,6 +133,9 @@ func TestOneProblem(t *testing.T) {
 		{"no workloads", "id: /words\n", "job.yaml:1:1: workloads: is required: at least one program to run"},
 		{"no command", "id: /words\nworkloads: [{name: count}]\n", "job.yaml:2:13: workloads[0]: has neither cmd nor args; give one: a command line for the shell, or a program with its arguments"},
 		{"an update of a batch", ok + "type: batch\nupdate: {maxParallel: 2}\n", "job.yaml:6:1: update: is for services and daemons only"},
+		{"a batch that is kept even", ok + "type: batch\nrebalance: {}\n", "job.yaml:6:1: rebalance: is for services only"},
+		{"nothing to keep even", ok + "constraints: [[\"@hostname\", \"UNIQUE\"]]\nrebalance: {}\n", `job.yaml:6:1: rebalance: needs a GROUP_BY constraint, such as ["rack", "GROUP_BY"]: that says what is to be even`},
+		{"looks that are too frequent", ok + "constraints: [[rack, GROUP_BY]]\nrebalance: {interval: 10s}\n", "job.yaml:6:13: rebalance.interval: must be at least 1m0s"},
 		{"a schedule of a service", ok + "schedule: {cron: '* * * * *'}\n", "job.yaml:5:1: schedule: is for jobs of type cron only"},
 		{"names that differ in one instance", ok + "- name: count\n  cmd: wc\n", `job.yaml:5:3: workloads[1].name: "count" is taken by workloads[0].name`},
 	} {

@@ -74,6 +74,7 @@ func (c *checker) job(job *tandemv1.Job) {
 		c.preference(fmt.Sprintf("prefer[%d]", i), p)
 	}
 	c.update(job)
+	c.rebalance(job)
 	c.restart(job.Restart)
 	c.atLeast("unreachable.inactiveAfter", job.GetUnreachable().GetInactiveAfter(), 0)
 	if u := job.GetUnreachable(); u.GetExpungeAfter().AsDuration() < u.GetInactiveAfter().AsDuration() {
@@ -241,6 +242,23 @@ func (c *checker) update(job *tandemv1.Job) {
 	c.atLeast("update.minHealthyTime", u.GetMinHealthyTime(), 0)
 	if u.GetProgressDeadline() != nil && u.GetProgressDeadline().AsDuration() <= u.GetMinHealthyTime().AsDuration() {
 		c.refuse("update.progressDeadline", "must be longer than minHealthyTime, %s", u.GetMinHealthyTime().AsDuration())
+	}
+}
+
+func (c *checker) rebalance(job *tandemv1.Job) {
+	groups := func(r *tandemv1.Constraint) bool {
+		return r.GetOperator() == tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_GROUP_BY
+	}
+	switch {
+	case job.GetRebalance() == nil:
+	case job.Type != tandemv1.JobType_JOB_TYPE_SERVICE:
+		c.refuse("rebalance", "is for services only")
+	case len(job.GetVolumes()) > 0:
+		c.refuse("rebalance", "instances with volumes stay where these are")
+	case !slices.ContainsFunc(job.GetConstraints(), groups):
+		c.refuse("rebalance", `needs a GROUP_BY constraint, such as ["rack", "GROUP_BY"]: that says what is to be even`)
+	default:
+		c.atLeast("rebalance.interval", job.GetRebalance().GetInterval(), time.Minute)
 	}
 }
 

@@ -18,6 +18,7 @@ type offerState struct {
 	// filtered says that some offer was turned down for long since the last
 	// REVIVE.
 	filtered   bool
+	looking    []*job // whose agents are looked at; see balance
 	lastRevive time.Time
 	lastOffer  time.Time
 	// asked is when offers were asked for last, by a subscription or a REVIVE.
@@ -73,14 +74,13 @@ func (c *Core) dequeue(in *instance) {
 
 // wantsOffers reports whether some offer may be of use.
 func (c *Core) wantsOffers() bool {
-	return c.offers.waiting > 0 || len(c.daemons) > 0 || c.volumes.purging > 0
+	return c.offers.waiting > 0 || len(c.daemons) > 0 || c.volumes.purging > 0 || len(c.offers.looking) > 0
 }
 
 // demand tells the master, at the end of a step, whether offers are wanted:
-// SUPPRESS when nothing waits, no volume is to be purged and no daemon job looks
-// out for agents, REVIVE
-// when there is new work that refused offers may be good for, and neither
-// otherwise.
+// SUPPRESS when nothing waits, no volume is to be purged and no job looks out for
+// agents, REVIVE when there is new work that refused offers may be good for, and
+// neither otherwise.
 func (c *Core) demand() {
 	o := &c.offers
 	if c.subscribed {

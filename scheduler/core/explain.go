@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -107,8 +108,11 @@ func (c *Core) explain(e *Explain, r *Reply) {
 		}
 		// Of several versions that wait, the newest is what a person asks about.
 		v := j.current()
-		for i := len(j.versions) - 1; i >= 0 && v.waiting.count == 0; i-- {
-			v = j.versions[i]
+		for _, of := range slices.Backward(j.versions) {
+			if of.waiting.count > 0 {
+				v = of
+				break
+			}
 		}
 		request, lacking = c.request(v), c.lacking(v)
 	}

@@ -230,7 +230,7 @@ func (c *Core) nameOf(h *host) string {
 func (c *Core) depart(in *instance, a *attempt, h *host, n int) {
 	switch {
 	case h.why == "":
-		if in.move != nil {
+		if in.move != nil && !in.move.evens {
 			c.endMove(in)
 			c.settle(in)
 		}
@@ -245,7 +245,10 @@ func (c *Core) depart(in *instance, a *attempt, h *host, n int) {
 			c.settle(in)
 		}
 	case !in.job.endless(): // it is left to finish
-	case in.move == nil && (h.rec.OperatorDrain != nil || in.job.moves < in.job.parallel()):
+	case in.move != nil:
+		in.move.evens = false // from now on it has to go
+	case h.rec.OperatorDrain != nil || in.job.moves < in.job.parallel():
+		c.noticeAttempt(Info, a, "moving off agent %s", a.rec.Hostname)
 		c.startMove(in)
 	}
 }

@@ -21,6 +21,7 @@ func (c *Core) finishJob(j *job) {
 	}
 	c.roll(j)
 	c.advance(j)
+	c.keepEven(j)
 	phase, reason := j.phase()
 	if phase == j.rec.Phase && reason == j.rec.PhaseReason {
 		return
@@ -120,6 +121,7 @@ func (c *Core) forgetJob(j *job) {
 	c.save = append(c.save, removal(j.rec))
 	c.timers.unset(&j.timer)
 	delete(c.jobs, j.id())
+	c.keepEven(j)
 	c.listDaemon(j)
 	c.unlinkRun(j)
 	c.notice(Info, j, "forgotten")

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -135,10 +136,11 @@ func agentURL(o *mesos.Offer) string {
 }
 
 // ruledAttributes are those attributes of an agent that the job's rules speak
-// of, so that its instances can be counted after the agent is gone.
+// of, those of its other versions included, so that its instances can be counted
+// after the agent is gone.
 func ruledAttributes(v *version, a *agent) map[string]string {
 	var m map[string]string
-	for _, name := range v.rules.Attributes() {
+	for _, name := range slices.Concat(v.rules.Attributes(), v.job.spread.Attributes()) {
 		if name == "@hostname" {
 			continue
 		}

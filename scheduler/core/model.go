@@ -49,7 +49,8 @@ type job struct {
 	onAgent map[string]*instance
 	// moves counts the instances that change agents.
 	moves   int
-	touched bool // is in Core.touched
+	balance *balance // keeps the job even, or nil
+	touched bool     // is in Core.touched
 }
 
 func (j *job) daemon() bool      { return j.rec.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON }

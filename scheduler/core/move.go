@@ -9,9 +9,10 @@ import (
 // move is an instance's change of agents: a replacement is started elsewhere,
 // and only when that serves the old attempt is ended. What is saved of it is
 // InstanceRecord.live_attempt; that the instance moves at all follows from its
-// agent.
+// agent, unless it evens, which a restart makes an end of.
 type move struct {
 	told     string // what stands against it, for a person
+	evens    bool   // its agent need not be left: elsewhere are fewer of its job
 	failures int    // replacements that came to nothing, in a row
 	// timer fires when another replacement may be tried, or this one has been up
 	// for long enough.
@@ -26,7 +27,6 @@ func (c *Core) startMove(in *instance) {
 	c.newMove(in)
 	// Where it is now must not keep it from going elsewhere.
 	in.uncount(in.live)
-	c.noticeAttempt(Info, in.live, "moving off agent %s", in.live.rec.Hostname)
 	c.queueMove(in)
 	c.settle(in)
 }
@@ -116,7 +116,7 @@ func (c *Core) takeOver(in *instance) bool {
 	c.editInstance(in).LiveAttempt = 0
 	c.endMove(in)
 	c.noticeAttempt(Info, n, "attempt %d on agent %s takes over", n.rec.Attempt, n.rec.Hostname)
-	if n.outdated() && !slices.Contains(in.job.outdated, in) {
+	if n.outdated() && in.job.rec.Update.GetPhase() != failedUpdate && !slices.Contains(in.job.outdated, in) {
 		in.job.outdated = append(in.job.outdated, in)
 	}
 	return true
@@ -135,9 +135,14 @@ func (c *Core) lostLive(in *instance) {
 }
 
 // moveFailed is called when a replacement came to nothing: another is tried
-// after a delay, and the old attempt stays. It returns the line that says so.
+// after a delay, unless the move is not needed, and the old attempt stays. It returns
+// the line that says so.
 func (c *Core) moveFailed(in *instance, why string) *Notice {
 	m := in.move
+	if m.evens {
+		c.endMove(in) // the next look may find a better place
+		return c.noticeInstance(Warn, in, "its replacement came to nothing, and it stays where it is: %s", why)
+	}
 	m.failures++
 	d := c.jitter(max(time.Second, restartDelay(in.job.rec.Spec.GetRestart(), m.failures))).Round(time.Millisecond)
 	m.told = "its replacement came to nothing, and another is tried after a while: " + why

@@ -461,6 +461,8 @@ func parseJob(t *testing.T, words []string) *tandemv1.Job {
 			j.Update.MaxFailures = &failures
 		case key == "progressDeadline":
 			j.Update.ProgressDeadline = durationpb.New(d)
+		case key == "rebalance":
+			j.Rebalance = &tandemv1.RebalancePolicy{Interval: durationpb.New(d)}
 		case key == "version", key == "force":
 		default:
 			t.Fatalf("unknown option %q", w)

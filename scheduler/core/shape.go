@@ -133,6 +133,11 @@ func (c *Core) constraints() constraint.Offers {
 			}
 		}
 	}
+	for _, j := range c.offers.looking {
+		if !add(j.current()) {
+			return nil
+		}
+	}
 	offers := constraint.Offers{}
 	for _, role := range c.cfg.Roles {
 		offers[role] = groups

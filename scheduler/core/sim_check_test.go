@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -227,7 +229,7 @@ func (k *checks) called(c *scheduler.Call) {
 	case scheduler.Call_ACKNOWLEDGE:
 		k.acknowledging(c.Acknowledge)
 	case scheduler.Call_REVIVE:
-		if !k.anyWaiting() && !k.anyDaemon() && !k.anyPurging() {
+		if !k.anyWaiting() && !k.anyDaemon() && !k.anyPurging() && !k.anyBalanced() {
 			k.s.w.fail("REVIVE, though nothing waits")
 		}
 	case scheduler.Call_SUPPRESS:
@@ -268,6 +270,16 @@ func (k *checks) anyDaemon() bool {
 	for _, r := range k.s.store[state.KindJob] {
 		j := r.record.(*tandemv1.JobRecord)
 		if j.Spec.Type == tandemv1.JobType_JOB_TYPE_DAEMON && !j.Stopped {
+			return true
+		}
+	}
+	return false
+}
+
+// anyBalanced reports whether a job may look at agents to be kept even.
+func (k *checks) anyBalanced() bool {
+	for _, r := range k.s.store[state.KindJob] {
+		if j := r.record.(*tandemv1.JobRecord); j.Spec.Rebalance != nil && !j.Stopped {
 			return true
 		}
 	}
@@ -355,7 +367,7 @@ func (k *checks) atRest() {
 		}
 	}
 	k.volumesAtRest()
-	if !w.master.suppressed && !k.anyWaiting() && !k.anyDaemon() {
+	if !w.master.suppressed && !k.anyWaiting() && !k.anyDaemon() && !k.anyBalanced() {
 		w.fail("nothing waits, and offers are not suppressed")
 	}
 }
@@ -402,8 +414,45 @@ func (k *checks) jobAtRest(id string, wish *wish, running map[string]bool) {
 		}
 		k.instanceAtRest(j, in.record.(*tandemv1.InstanceRecord), running)
 	}
+	k.evenAtRest(j)
 	if n := len(j.Spec.Constraints); n == 0 && !k.crowded(j) && !k.refused(j) && j.Spec.Type == tandemv1.JobType_JOB_TYPE_SERVICE && j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		w.fail("service %s is %s", id, j.Phase)
+	}
+}
+
+// evenAtRest: a job that is to be kept even is, if there is room for it to be.
+func (k *checks) evenAtRest(j *tandemv1.JobRecord) {
+	if j.Spec.Rebalance == nil || len(j.Spec.Constraints) != 1 || j.Update.GetPhase() == tandemv1.UpdatePhase_UPDATE_PHASE_FAILED || j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
+		return
+	}
+	cpus, ports := 0.1, uint64(0)
+	for _, w := range j.Spec.Workloads {
+		cpus += w.Resources.Cpus
+		ports += uint64(len(w.Ports))
+	}
+	counts, room := map[string]int{}, map[string]bool{}
+	for _, a := range k.s.w.agents {
+		known := k.s.w.master.agents[a.id]
+		if a.dead || known == nil || known.state != registered || known.maintenance != nil || known.deactivated {
+			continue
+		}
+		counts[a.rack] += 0
+		free := k.s.w.master.free(known)
+		room[a.rack] = room[a.rack] || free.Scalar("cpus") >= resource.Thousandths(cpus) && free.Ranges("ports").Len() >= ports
+	}
+	most := 0
+	for slot := range j.Spec.GetInstances() {
+		in := k.s.store[state.KindInstance][state.InstanceKey(j.Spec.Id, slot)].record.(*tandemv1.InstanceRecord)
+		if a := k.rules.attempt(j.Spec.Id, slot, cmp.Or(in.LiveAttempt, in.Attempt)); a != nil {
+			counts[a.Attributes["rack"]]++
+			most = max(most, counts[a.Attributes["rack"]])
+		}
+	}
+	least := slices.Min(slices.Collect(maps.Values(counts)))
+	for _, rack := range sortedKeys(counts) {
+		if counts[rack] == least && most > least+1 && room[rack] {
+			k.s.w.fail("job %s is not even: %v", j.Spec.Id, counts)
+		}
 	}
 }
 

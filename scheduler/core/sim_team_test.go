@@ -239,6 +239,11 @@ func (t *team) spec(id string) *tandemv1.Job {
 			Attribute: "rack", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_LIKE, Value: "r[01]",
 		})
 	}
+	if id < "/job3" && len(j.Constraints) == 0 && r.IntN(3) == 0 {
+		j.Constraints = append(j.Constraints, &tandemv1.Constraint{Attribute: "rack", Operator: tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_GROUP_BY})
+		count = int32(2 + r.IntN(3))
+		j.Rebalance = &tandemv1.RebalancePolicy{Interval: durationpb.New(time.Minute + t.w.upTo(5*time.Minute))}
+	}
 	t.volumesOf(j)
 	for n := range 1 + r.IntN(2) {
 		w := &tandemv1.Workload{

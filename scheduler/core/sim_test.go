@@ -92,9 +92,10 @@ func simulate(seed uint64, trace func(string)) (problem string, steps int) {
 	if problem != "" {
 		return problem, w.steps
 	}
-	// A cron job may just have started something: there must be a moment of rest
-	// before long.
-	for range 20 {
+	// A cron job may just have started something, and an agent that was turned down
+	// before its maintenance is not offered for an hour: there must be a moment of
+	// rest before long.
+	for range 100 {
 		if problem = w.holds(w.sched.checks.atRest); problem == "" {
 			break
 		}

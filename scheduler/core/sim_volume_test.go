@@ -223,13 +223,18 @@ func (k *checks) anyPurging() bool {
 
 // waitsForAPerson reports whether the volume of an instance may be lost.
 func (k *checks) waitsForAPerson(in *tandemv1.InstanceRecord) bool {
+	agents := map[string]bool{}
 	for _, r := range k.s.store[state.KindVolume] {
 		v := r.record.(*tandemv1.VolumeRecord)
-		if v.JobId == in.JobId && v.Slot == in.Slot && v.State == tandemv1.VolumeState_VOLUME_STATE_LOST {
+		if v.JobId != in.JobId || v.Slot != in.Slot {
+			continue
+		}
+		if v.State == tandemv1.VolumeState_VOLUME_STATE_LOST {
 			return true
 		}
+		agents[v.AgentId] = true
 	}
-	return false
+	return len(agents) > 1
 }
 
 // crowdedOut reports whether an instance is kept from its volume by what else

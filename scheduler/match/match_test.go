@@ -316,3 +316,46 @@ func dumbBest(agents []Agent, r *Request, counts map[string]map[string]int, unit
 	}
 	return best
 }
+
+func TestUnevenIsWhatOneMoveMends(t *testing.T) {
+	rules, err := Compile([]*tandemv1.Constraint{
+		{Attribute: "@hostname", Operator: maxPer, Value: "9"}, {Attribute: "rack", Operator: groupBy},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(rack string) func(string) (string, bool) {
+		return func(name string) (string, bool) { return rack, name == "rack" && rack != "" }
+	}
+	for _, c := range []struct {
+		name, on, known string // racks
+		want            string
+	}{
+		{"nothing is there", "", "ab", ""},
+		{"one more is even", "aab", "ab", ""},
+		{"two more are not", "aaab", "ab", "a"},
+		{"a rack that has come", "aabb", "abc", "a"},
+		{"of two that are full, the first by name", "bbaa", "abc", "a"},
+		{"a rack that is gone still has its instances", "aab", "bc", "a"},
+		{"no agent is known", "aaa", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := NewSpread(rules)
+			for _, rack := range c.on {
+				s.Add(at(string(rack)))
+			}
+			var places []*Place
+			for _, rack := range c.known {
+				places = append(places, &Place{Hostname: "h", Attributes: []Attribute{{Name: "rack", Value: string(rack)}}})
+			}
+			s.Know(rules, places)
+			attribute, fullest, ok := s.Uneven()
+			if fullest != c.want || ok != (c.want != "") || ok && attribute != "rack" {
+				t.Errorf("Uneven() = %q, %q, %v; want %q", attribute, fullest, ok, c.want)
+			}
+		})
+	}
+	if _, _, ok := (*Spread)(nil).Uneven(); ok {
+		t.Error("nothing that is counted is uneven")
+	}
+}

@@ -75,6 +75,18 @@ func (s *Spread) Clone() *Spread {
 	return c
 }
 
+// Attributes returns the names that instances are counted by.
+func (s *Spread) Attributes() []string {
+	if s == nil {
+		return nil
+	}
+	names := make([]string, len(s.attributes))
+	for i := range s.attributes {
+		names[i] = s.attributes[i].name
+	}
+	return names
+}
+
 // Add counts an instance; value tells the attributes of its agent.
 func (s *Spread) Add(value func(attribute string) (string, bool)) { s.add(value, 1) }
 
@@ -143,6 +155,30 @@ func (a *attributeSpread) level(n, delta int) {
 	}
 	a.levels[n] += delta
 	a.lowest = min(a.lowest, n)
+}
+
+// Uneven returns a value of a GROUP_BY that has at least two instances more than
+// another has, the fullest one, and its attribute; false when there is none.
+func (s *Spread) Uneven() (attribute, fullest string, ok bool) {
+	if s == nil {
+		return "", "", false
+	}
+	for i := range s.attributes {
+		a := &s.attributes[i]
+		if !a.grouped || len(a.known) == 0 {
+			continue
+		}
+		for v, n := range a.counts {
+			if n > a.counts[fullest] || n == a.counts[fullest] && v < fullest {
+				fullest = v
+			}
+		}
+		if a.counts[fullest] >= a.least()+2 {
+			return a.name, fullest, true
+		}
+		fullest = ""
+	}
+	return "", "", false
 }
 
 // least is the smallest count of any known value.

@@ -551,7 +551,11 @@ type Job struct {
 	Workloads []*Workload `protobuf:"bytes,13,rep,name=workloads,proto3" json:"workloads,omitempty"`
 	// Persistent volumes of each instance, at most 16; names are unique. Services
 	// and batch jobs only, and not with a shared executor.
-	Volumes       []*Volume `protobuf:"bytes,14,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	Volumes []*Volume `protobuf:"bytes,14,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	// Has instances that GROUP_BY spread moved, one at a time, when agents came or
+	// went and their number is no longer even. Services without volumes that have such
+	// a constraint only. Default: none, which leaves what runs where it is.
+	Rebalance     *RebalancePolicy `protobuf:"bytes,15,opt,name=rebalance,proto3" json:"rebalance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -680,6 +684,13 @@ func (x *Job) GetWorkloads() []*Workload {
 func (x *Job) GetVolumes() []*Volume {
 	if x != nil {
 		return x.Volumes
+	}
+	return nil
+}
+
+func (x *Job) GetRebalance() *RebalancePolicy {
+	if x != nil {
+		return x.Rebalance
 	}
 	return nil
 }
@@ -997,6 +1008,54 @@ func (x *UpdatePolicy) GetMaxFailures() int32 {
 	return 0
 }
 
+// RebalancePolicy says how what runs is kept even.
+type RebalancePolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How often agents are looked at, which takes their offers once, and one instance
+	// may be moved: a replacement is started elsewhere, and only when it serves the
+	// old one is ended. At least 1m. Default: 30m.
+	Interval      *durationpb.Duration `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebalancePolicy) Reset() {
+	*x = RebalancePolicy{}
+	mi := &file_tandem_v1_job_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebalancePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebalancePolicy) ProtoMessage() {}
+
+func (x *RebalancePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_job_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebalancePolicy.ProtoReflect.Descriptor instead.
+func (*RebalancePolicy) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RebalancePolicy) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
 // RestartPolicy says when and how often an instance that ended is started
 // again. A service or daemon instance is restarted whatever its exit status; a
 // batch or cron instance only when it failed.
@@ -1021,7 +1080,7 @@ type RestartPolicy struct {
 
 func (x *RestartPolicy) Reset() {
 	*x = RestartPolicy{}
-	mi := &file_tandem_v1_job_proto_msgTypes[5]
+	mi := &file_tandem_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1092,7 @@ func (x *RestartPolicy) String() string {
 func (*RestartPolicy) ProtoMessage() {}
 
 func (x *RestartPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[5]
+	mi := &file_tandem_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1105,7 @@ func (x *RestartPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPolicy.ProtoReflect.Descriptor instead.
 func (*RestartPolicy) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RestartPolicy) GetAttempts() int32 {
@@ -1098,7 +1157,7 @@ type UnreachablePolicy struct {
 
 func (x *UnreachablePolicy) Reset() {
 	*x = UnreachablePolicy{}
-	mi := &file_tandem_v1_job_proto_msgTypes[6]
+	mi := &file_tandem_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1169,7 @@ func (x *UnreachablePolicy) String() string {
 func (*UnreachablePolicy) ProtoMessage() {}
 
 func (x *UnreachablePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[6]
+	mi := &file_tandem_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1182,7 @@ func (x *UnreachablePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnreachablePolicy.ProtoReflect.Descriptor instead.
 func (*UnreachablePolicy) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UnreachablePolicy) GetInactiveAfter() *durationpb.Duration {
@@ -1159,7 +1218,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_tandem_v1_job_proto_msgTypes[7]
+	mi := &file_tandem_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1230,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[7]
+	mi := &file_tandem_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1243,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Schedule) GetCron() string {
@@ -1230,7 +1289,7 @@ type ExecutorSettings struct {
 
 func (x *ExecutorSettings) Reset() {
 	*x = ExecutorSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[8]
+	mi := &file_tandem_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1301,7 @@ func (x *ExecutorSettings) String() string {
 func (*ExecutorSettings) ProtoMessage() {}
 
 func (x *ExecutorSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[8]
+	mi := &file_tandem_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1314,7 @@ func (x *ExecutorSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSettings.ProtoReflect.Descriptor instead.
 func (*ExecutorSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecutorSettings) GetResources() *Resources {
@@ -1327,7 +1386,7 @@ type Workload struct {
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	mi := &file_tandem_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1398,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[9]
+	mi := &file_tandem_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1411,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Workload) GetName() string {
@@ -1507,7 +1566,7 @@ type WorkloadRestart struct {
 
 func (x *WorkloadRestart) Reset() {
 	*x = WorkloadRestart{}
-	mi := &file_tandem_v1_job_proto_msgTypes[10]
+	mi := &file_tandem_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1578,7 @@ func (x *WorkloadRestart) String() string {
 func (*WorkloadRestart) ProtoMessage() {}
 
 func (x *WorkloadRestart) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[10]
+	mi := &file_tandem_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1591,7 @@ func (x *WorkloadRestart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadRestart.ProtoReflect.Descriptor instead.
 func (*WorkloadRestart) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WorkloadRestart) GetAttempts() int32 {
@@ -1588,7 +1647,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_tandem_v1_job_proto_msgTypes[11]
+	mi := &file_tandem_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1659,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[11]
+	mi := &file_tandem_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1672,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Resources) GetCpus() float64 {
@@ -1676,7 +1735,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_tandem_v1_job_proto_msgTypes[12]
+	mi := &file_tandem_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1747,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[12]
+	mi := &file_tandem_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1760,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetCpus() float64 {
@@ -1771,7 +1830,7 @@ type IoLimits struct {
 
 func (x *IoLimits) Reset() {
 	*x = IoLimits{}
-	mi := &file_tandem_v1_job_proto_msgTypes[13]
+	mi := &file_tandem_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1842,7 @@ func (x *IoLimits) String() string {
 func (*IoLimits) ProtoMessage() {}
 
 func (x *IoLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[13]
+	mi := &file_tandem_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1855,7 @@ func (x *IoLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IoLimits.ProtoReflect.Descriptor instead.
 func (*IoLimits) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *IoLimits) GetWeight() uint32 {
@@ -1839,7 +1898,7 @@ type Linux struct {
 
 func (x *Linux) Reset() {
 	*x = Linux{}
-	mi := &file_tandem_v1_job_proto_msgTypes[14]
+	mi := &file_tandem_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1910,7 @@ func (x *Linux) String() string {
 func (*Linux) ProtoMessage() {}
 
 func (x *Linux) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[14]
+	mi := &file_tandem_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +1923,7 @@ func (x *Linux) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Linux.ProtoReflect.Descriptor instead.
 func (*Linux) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Linux) GetResources() *structpb.Struct {
@@ -1915,7 +1974,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_tandem_v1_job_proto_msgTypes[15]
+	mi := &file_tandem_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +1986,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[15]
+	mi := &file_tandem_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +1999,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Port) GetName() string {
@@ -1988,7 +2047,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_tandem_v1_job_proto_msgTypes[16]
+	mi := &file_tandem_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2059,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[16]
+	mi := &file_tandem_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2072,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Fetch) GetUri() string {
@@ -2079,7 +2138,7 @@ type EnvValue struct {
 
 func (x *EnvValue) Reset() {
 	*x = EnvValue{}
-	mi := &file_tandem_v1_job_proto_msgTypes[17]
+	mi := &file_tandem_v1_job_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2091,7 +2150,7 @@ func (x *EnvValue) String() string {
 func (*EnvValue) ProtoMessage() {}
 
 func (x *EnvValue) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[17]
+	mi := &file_tandem_v1_job_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2163,7 @@ func (x *EnvValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvValue.ProtoReflect.Descriptor instead.
 func (*EnvValue) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EnvValue) GetSource() isEnvValue_Source {
@@ -2179,7 +2238,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[18]
+	mi := &file_tandem_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2250,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[18]
+	mi := &file_tandem_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2263,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HealthCheck) GetKind() isHealthCheck_Kind {
@@ -2314,7 +2373,7 @@ type HttpCheck struct {
 
 func (x *HttpCheck) Reset() {
 	*x = HttpCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[19]
+	mi := &file_tandem_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2385,7 @@ func (x *HttpCheck) String() string {
 func (*HttpCheck) ProtoMessage() {}
 
 func (x *HttpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[19]
+	mi := &file_tandem_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2398,7 @@ func (x *HttpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HttpCheck.ProtoReflect.Descriptor instead.
 func (*HttpCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HttpCheck) GetPort() string {
@@ -2374,7 +2433,7 @@ type TcpCheck struct {
 
 func (x *TcpCheck) Reset() {
 	*x = TcpCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[20]
+	mi := &file_tandem_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2445,7 @@ func (x *TcpCheck) String() string {
 func (*TcpCheck) ProtoMessage() {}
 
 func (x *TcpCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[20]
+	mi := &file_tandem_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2458,7 @@ func (x *TcpCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TcpCheck.ProtoReflect.Descriptor instead.
 func (*TcpCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TcpCheck) GetPort() string {
@@ -2421,7 +2480,7 @@ type CommandCheck struct {
 
 func (x *CommandCheck) Reset() {
 	*x = CommandCheck{}
-	mi := &file_tandem_v1_job_proto_msgTypes[21]
+	mi := &file_tandem_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2433,7 +2492,7 @@ func (x *CommandCheck) String() string {
 func (*CommandCheck) ProtoMessage() {}
 
 func (x *CommandCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[21]
+	mi := &file_tandem_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2446,7 +2505,7 @@ func (x *CommandCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandCheck.ProtoReflect.Descriptor instead.
 func (*CommandCheck) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CommandCheck) GetCmd() string {
@@ -2475,7 +2534,7 @@ type KillSettings struct {
 
 func (x *KillSettings) Reset() {
 	*x = KillSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[22]
+	mi := &file_tandem_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2546,7 @@ func (x *KillSettings) String() string {
 func (*KillSettings) ProtoMessage() {}
 
 func (x *KillSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[22]
+	mi := &file_tandem_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2559,7 @@ func (x *KillSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSettings.ProtoReflect.Descriptor instead.
 func (*KillSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KillSettings) GetSignal() string {
@@ -2552,7 +2611,7 @@ type LogSettings struct {
 
 func (x *LogSettings) Reset() {
 	*x = LogSettings{}
-	mi := &file_tandem_v1_job_proto_msgTypes[23]
+	mi := &file_tandem_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +2623,7 @@ func (x *LogSettings) String() string {
 func (*LogSettings) ProtoMessage() {}
 
 func (x *LogSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_job_proto_msgTypes[23]
+	mi := &file_tandem_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +2636,7 @@ func (x *LogSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogSettings.ProtoReflect.Descriptor instead.
 func (*LogSettings) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_job_proto_rawDescGZIP(), []int{23}
+	return file_tandem_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogSettings) GetMaxFiles() int32 {
@@ -2598,7 +2657,7 @@ var File_tandem_v1_job_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x13tandem/v1/job.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xc8\x05\n" +
+	"\x13tandem/v1/job.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x82\x06\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12&\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x12.tandem.v1.JobTypeR\x04type\x12!\n" +
@@ -2614,7 +2673,8 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\bschedule\x18\v \x01(\v2\x13.tandem.v1.ScheduleR\bschedule\x127\n" +
 	"\bexecutor\x18\f \x01(\v2\x1b.tandem.v1.ExecutorSettingsR\bexecutor\x121\n" +
 	"\tworkloads\x18\r \x03(\v2\x13.tandem.v1.WorkloadR\tworkloads\x12+\n" +
-	"\avolumes\x18\x0e \x03(\v2\x11.tandem.v1.VolumeR\avolumes\x1a9\n" +
+	"\avolumes\x18\x0e \x03(\v2\x11.tandem.v1.VolumeR\avolumes\x128\n" +
+	"\trebalance\x18\x0f \x01(\v2\x1a.tandem.v1.RebalancePolicyR\trebalance\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
@@ -2645,7 +2705,9 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"autoRevert\x88\x01\x01\x12&\n" +
 	"\fmax_failures\x18\x06 \x01(\x05H\x01R\vmaxFailures\x88\x01\x01B\x0e\n" +
 	"\f_auto_revertB\x0f\n" +
-	"\r_max_failures\"\xf5\x01\n" +
+	"\r_max_failures\"H\n" +
+	"\x0fRebalancePolicy\x125\n" +
+	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"\xf5\x01\n" +
 	"\rRestartPolicy\x12\x1f\n" +
 	"\battempts\x18\x01 \x01(\x05H\x00R\battempts\x88\x01\x01\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
@@ -2831,7 +2893,7 @@ func file_tandem_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_tandem_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_tandem_v1_job_proto_goTypes = []any{
 	(JobType)(0),                // 0: tandem.v1.JobType
 	(VolumeDisk)(0),             // 1: tandem.v1.VolumeDisk
@@ -2846,96 +2908,99 @@ var file_tandem_v1_job_proto_goTypes = []any{
 	(*Constraint)(nil),          // 10: tandem.v1.Constraint
 	(*Preference)(nil),          // 11: tandem.v1.Preference
 	(*UpdatePolicy)(nil),        // 12: tandem.v1.UpdatePolicy
-	(*RestartPolicy)(nil),       // 13: tandem.v1.RestartPolicy
-	(*UnreachablePolicy)(nil),   // 14: tandem.v1.UnreachablePolicy
-	(*Schedule)(nil),            // 15: tandem.v1.Schedule
-	(*ExecutorSettings)(nil),    // 16: tandem.v1.ExecutorSettings
-	(*Workload)(nil),            // 17: tandem.v1.Workload
-	(*WorkloadRestart)(nil),     // 18: tandem.v1.WorkloadRestart
-	(*Resources)(nil),           // 19: tandem.v1.Resources
-	(*Limits)(nil),              // 20: tandem.v1.Limits
-	(*IoLimits)(nil),            // 21: tandem.v1.IoLimits
-	(*Linux)(nil),               // 22: tandem.v1.Linux
-	(*Port)(nil),                // 23: tandem.v1.Port
-	(*Fetch)(nil),               // 24: tandem.v1.Fetch
-	(*EnvValue)(nil),            // 25: tandem.v1.EnvValue
-	(*HealthCheck)(nil),         // 26: tandem.v1.HealthCheck
-	(*HttpCheck)(nil),           // 27: tandem.v1.HttpCheck
-	(*TcpCheck)(nil),            // 28: tandem.v1.TcpCheck
-	(*CommandCheck)(nil),        // 29: tandem.v1.CommandCheck
-	(*KillSettings)(nil),        // 30: tandem.v1.KillSettings
-	(*LogSettings)(nil),         // 31: tandem.v1.LogSettings
-	nil,                         // 32: tandem.v1.Job.LabelsEntry
-	nil,                         // 33: tandem.v1.Workload.EnvEntry
-	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 35: google.protobuf.Struct
+	(*RebalancePolicy)(nil),     // 13: tandem.v1.RebalancePolicy
+	(*RestartPolicy)(nil),       // 14: tandem.v1.RestartPolicy
+	(*UnreachablePolicy)(nil),   // 15: tandem.v1.UnreachablePolicy
+	(*Schedule)(nil),            // 16: tandem.v1.Schedule
+	(*ExecutorSettings)(nil),    // 17: tandem.v1.ExecutorSettings
+	(*Workload)(nil),            // 18: tandem.v1.Workload
+	(*WorkloadRestart)(nil),     // 19: tandem.v1.WorkloadRestart
+	(*Resources)(nil),           // 20: tandem.v1.Resources
+	(*Limits)(nil),              // 21: tandem.v1.Limits
+	(*IoLimits)(nil),            // 22: tandem.v1.IoLimits
+	(*Linux)(nil),               // 23: tandem.v1.Linux
+	(*Port)(nil),                // 24: tandem.v1.Port
+	(*Fetch)(nil),               // 25: tandem.v1.Fetch
+	(*EnvValue)(nil),            // 26: tandem.v1.EnvValue
+	(*HealthCheck)(nil),         // 27: tandem.v1.HealthCheck
+	(*HttpCheck)(nil),           // 28: tandem.v1.HttpCheck
+	(*TcpCheck)(nil),            // 29: tandem.v1.TcpCheck
+	(*CommandCheck)(nil),        // 30: tandem.v1.CommandCheck
+	(*KillSettings)(nil),        // 31: tandem.v1.KillSettings
+	(*LogSettings)(nil),         // 32: tandem.v1.LogSettings
+	nil,                         // 33: tandem.v1.Job.LabelsEntry
+	nil,                         // 34: tandem.v1.Workload.EnvEntry
+	(*durationpb.Duration)(nil), // 35: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 36: google.protobuf.Struct
 }
 var file_tandem_v1_job_proto_depIdxs = []int32{
 	0,  // 0: tandem.v1.Job.type:type_name -> tandem.v1.JobType
-	32, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
+	33, // 1: tandem.v1.Job.labels:type_name -> tandem.v1.Job.LabelsEntry
 	10, // 2: tandem.v1.Job.constraints:type_name -> tandem.v1.Constraint
 	11, // 3: tandem.v1.Job.prefer:type_name -> tandem.v1.Preference
 	12, // 4: tandem.v1.Job.update:type_name -> tandem.v1.UpdatePolicy
-	13, // 5: tandem.v1.Job.restart:type_name -> tandem.v1.RestartPolicy
-	14, // 6: tandem.v1.Job.unreachable:type_name -> tandem.v1.UnreachablePolicy
-	15, // 7: tandem.v1.Job.schedule:type_name -> tandem.v1.Schedule
-	16, // 8: tandem.v1.Job.executor:type_name -> tandem.v1.ExecutorSettings
-	17, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
+	14, // 5: tandem.v1.Job.restart:type_name -> tandem.v1.RestartPolicy
+	15, // 6: tandem.v1.Job.unreachable:type_name -> tandem.v1.UnreachablePolicy
+	16, // 7: tandem.v1.Job.schedule:type_name -> tandem.v1.Schedule
+	17, // 8: tandem.v1.Job.executor:type_name -> tandem.v1.ExecutorSettings
+	18, // 9: tandem.v1.Job.workloads:type_name -> tandem.v1.Workload
 	9,  // 10: tandem.v1.Job.volumes:type_name -> tandem.v1.Volume
-	2,  // 11: tandem.v1.Volume.when_lost:type_name -> tandem.v1.WhenLost
-	1,  // 12: tandem.v1.Volume.disk:type_name -> tandem.v1.VolumeDisk
-	3,  // 13: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
-	3,  // 14: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
-	34, // 15: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
-	34, // 16: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
-	34, // 17: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
-	34, // 18: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
-	34, // 19: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
-	34, // 20: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
-	34, // 21: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
-	4,  // 22: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
-	34, // 23: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
-	19, // 24: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
-	5,  // 25: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
-	6,  // 26: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
-	19, // 27: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
-	20, // 28: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
-	22, // 29: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
-	23, // 30: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
-	24, // 31: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
-	33, // 32: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
-	26, // 33: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
-	26, // 34: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
-	30, // 35: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
-	31, // 36: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
-	34, // 37: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
-	18, // 38: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
-	34, // 39: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
-	34, // 40: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
-	34, // 41: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
-	21, // 42: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
-	7,  // 43: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
-	35, // 44: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
-	35, // 45: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
-	35, // 46: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
-	35, // 47: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
-	35, // 48: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
-	27, // 49: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
-	28, // 50: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
-	29, // 51: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
-	34, // 52: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
-	34, // 53: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
-	34, // 54: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	34, // 55: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	34, // 56: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
-	27, // 57: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	29, // 58: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	25, // 59: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	13, // 11: tandem.v1.Job.rebalance:type_name -> tandem.v1.RebalancePolicy
+	2,  // 12: tandem.v1.Volume.when_lost:type_name -> tandem.v1.WhenLost
+	1,  // 13: tandem.v1.Volume.disk:type_name -> tandem.v1.VolumeDisk
+	3,  // 14: tandem.v1.Constraint.operator:type_name -> tandem.v1.ConstraintOperator
+	3,  // 15: tandem.v1.Preference.operator:type_name -> tandem.v1.ConstraintOperator
+	35, // 16: tandem.v1.UpdatePolicy.min_healthy_time:type_name -> google.protobuf.Duration
+	35, // 17: tandem.v1.UpdatePolicy.progress_deadline:type_name -> google.protobuf.Duration
+	35, // 18: tandem.v1.RebalancePolicy.interval:type_name -> google.protobuf.Duration
+	35, // 19: tandem.v1.RestartPolicy.interval:type_name -> google.protobuf.Duration
+	35, // 20: tandem.v1.RestartPolicy.delay:type_name -> google.protobuf.Duration
+	35, // 21: tandem.v1.RestartPolicy.max_delay:type_name -> google.protobuf.Duration
+	35, // 22: tandem.v1.UnreachablePolicy.inactive_after:type_name -> google.protobuf.Duration
+	35, // 23: tandem.v1.UnreachablePolicy.expunge_after:type_name -> google.protobuf.Duration
+	4,  // 24: tandem.v1.Schedule.overlap:type_name -> tandem.v1.Overlap
+	35, // 25: tandem.v1.Schedule.catch_up:type_name -> google.protobuf.Duration
+	20, // 26: tandem.v1.ExecutorSettings.resources:type_name -> tandem.v1.Resources
+	5,  // 27: tandem.v1.ExecutorSettings.share:type_name -> tandem.v1.ExecutorShare
+	6,  // 28: tandem.v1.Workload.lifecycle:type_name -> tandem.v1.Lifecycle
+	20, // 29: tandem.v1.Workload.resources:type_name -> tandem.v1.Resources
+	21, // 30: tandem.v1.Workload.limits:type_name -> tandem.v1.Limits
+	23, // 31: tandem.v1.Workload.linux:type_name -> tandem.v1.Linux
+	24, // 32: tandem.v1.Workload.ports:type_name -> tandem.v1.Port
+	25, // 33: tandem.v1.Workload.fetch:type_name -> tandem.v1.Fetch
+	34, // 34: tandem.v1.Workload.env:type_name -> tandem.v1.Workload.EnvEntry
+	27, // 35: tandem.v1.Workload.health_check:type_name -> tandem.v1.HealthCheck
+	27, // 36: tandem.v1.Workload.readiness_check:type_name -> tandem.v1.HealthCheck
+	31, // 37: tandem.v1.Workload.kill:type_name -> tandem.v1.KillSettings
+	32, // 38: tandem.v1.Workload.logs:type_name -> tandem.v1.LogSettings
+	35, // 39: tandem.v1.Workload.max_run_time:type_name -> google.protobuf.Duration
+	19, // 40: tandem.v1.Workload.restart:type_name -> tandem.v1.WorkloadRestart
+	35, // 41: tandem.v1.WorkloadRestart.interval:type_name -> google.protobuf.Duration
+	35, // 42: tandem.v1.WorkloadRestart.delay:type_name -> google.protobuf.Duration
+	35, // 43: tandem.v1.WorkloadRestart.max_delay:type_name -> google.protobuf.Duration
+	22, // 44: tandem.v1.Limits.io:type_name -> tandem.v1.IoLimits
+	7,  // 45: tandem.v1.Limits.policy:type_name -> tandem.v1.LimitsPolicy
+	36, // 46: tandem.v1.Linux.resources:type_name -> google.protobuf.Struct
+	36, // 47: tandem.v1.Linux.process:type_name -> google.protobuf.Struct
+	36, // 48: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
+	36, // 49: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
+	36, // 50: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
+	28, // 51: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
+	29, // 52: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
+	30, // 53: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
+	35, // 54: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
+	35, // 55: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
+	35, // 56: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	35, // 57: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	35, // 58: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
+	28, // 59: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
+	30, // 60: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	26, // 61: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }
@@ -2945,16 +3010,16 @@ func file_tandem_v1_job_proto_init() {
 	}
 	file_tandem_v1_job_proto_msgTypes[0].OneofWrappers = []any{}
 	file_tandem_v1_job_proto_msgTypes[4].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[5].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[9].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[6].OneofWrappers = []any{}
 	file_tandem_v1_job_proto_msgTypes[10].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[12].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[16].OneofWrappers = []any{}
-	file_tandem_v1_job_proto_msgTypes[17].OneofWrappers = []any{
+	file_tandem_v1_job_proto_msgTypes[11].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[13].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[17].OneofWrappers = []any{}
+	file_tandem_v1_job_proto_msgTypes[18].OneofWrappers = []any{
 		(*EnvValue_Value)(nil),
 		(*EnvValue_Secret)(nil),
 	}
-	file_tandem_v1_job_proto_msgTypes[18].OneofWrappers = []any{
+	file_tandem_v1_job_proto_msgTypes[19].OneofWrappers = []any{
 		(*HealthCheck_Http)(nil),
 		(*HealthCheck_Tcp)(nil),
 		(*HealthCheck_Command)(nil),
@@ -2965,7 +3030,7 @@ func file_tandem_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_job_proto_rawDesc), len(file_tandem_v1_job_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
