@@ -32,7 +32,15 @@ type acceptance struct {
 // what those leave over is refused by the call's filters. Operations fail one
 // by one.
 func (c *core) accept(f *framework, call *scheduler.Call_Accept, sent wire.Presence) {
-	c.metrics.messages["launch_tasks"]++
+	for i := range call.Operations {
+		if op := &call.Operations[i]; op.Type == mesos.Offer_Operation_LAUNCH {
+			if len(op.GetLaunch().GetTaskInfos()) > 0 {
+				c.metrics.messages["launch_tasks"]++
+			} else {
+				c.metrics.messages["decline_offers"]++
+			}
+		}
+	}
 	if err := c.acceptable(f, call.OfferIDs); err != nil {
 		for _, id := range call.OfferIDs {
 			if o := c.offers[offerID(id.Value)]; o != nil {

@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,10 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 		return
 	}
 	c.metrics.messages["register_slave"]++
-	if c.refusesMachine(l, r) {
+	if c.refusesMachine(l, r) || c.registeredAlready(l, r) {
 		return
 	}
+	c.metrics.messages["update_slave"]++
 	c.metrics.counters["slave_registrations"]++
 	id := c.newAgentID()
 	a, err := c.addAgent(id, l, r)
@@ -40,6 +42,23 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 	l.Registered(mesos.AgentID{Value: string(id)}, c.view())
 	c.options.Logger.WithFields(map[string]any{"agent": string(id), "resources": a.total.String()}).Info("agent registered")
 	c.allocateSoon(id)
+}
+
+// registeredAlready answers an agent again that has not heard the answer. One that
+// comes without an ID from the address of another that is disconnected is in its
+// place, which has not recovered and is not coming back.
+func (c *core) registeredAlready(l link.Agent, r link.Registration) bool {
+	a := c.agentOf[r.PID]
+	switch {
+	case a == nil:
+		return false
+	case a.connected:
+		l.Registered(mesos.AgentID{Value: string(a.id)}, c.view())
+		return true
+	}
+	c.metrics.counters["slave_removals/reason_registered"]++
+	c.leave(a, "a new agent registered at the same address")
+	return false
 }
 
 // addAgent adds a connected agent without tasks.
@@ -62,7 +81,7 @@ func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, 
 		offers:     make(map[offerID]*offer),
 	}
 	a.info.ID = &mesos.AgentID{Value: string(id)}
-	c.agents[id] = a
+	c.agents[id], c.agentOf[a.pid] = a, a
 	c.allocator.AddAgent(a.allocatable())
 	c.allocator.ActivateAgent(string(id), c.usable(a))
 	c.tellAgentAdded(a)
@@ -133,7 +152,6 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 		return
 	}
 	c.metrics.messages["reregister_slave"]++
-	c.metrics.counters["slave_reregistrations"]++
 	id := agentID(r.Info.ID.Value)
 	if c.gone[id] {
 		l.Shutdown(goneMessage)
@@ -142,24 +160,25 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	if c.refusesMachine(l, r) {
 		return
 	}
-	if c.removed[id] {
-		l.Shutdown("Agent attempted to reregister after removal")
-		return
-	}
 	if a := c.agents[id]; a != nil {
 		c.returnOfKnown(a, l, r)
 		return
+	}
+	_, recovered := c.recovered[id]
+	if !recovered {
+		c.welcomeBack(id, r)
 	}
 	a, err := c.addAgent(id, l, r)
 	if err != nil {
 		l.Shutdown(err.Error())
 		return
 	}
+	c.metrics.messages["update_slave"]++
+	c.metrics.counters["slave_reregistrations"]++
 	a.reregistered = c.now()
-	_, wasUnreachable := c.unreachable[id]
 	delete(c.unreachable, id)
 	delete(c.recovered, id)
-	c.takeBack(a, r, wasUnreachable)
+	c.takeBack(a, r)
 	l.Reregistered(mesos.AgentID{Value: string(id)}, c.view(), nil)
 	c.updateFrameworks(a, r)
 	c.drainAgain(a)
@@ -167,25 +186,71 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	c.allocateSoon(id)
 }
 
+// welcomeBack tells frameworks of the tasks of an agent that this master had
+// given up; those that it lost meanwhile are forgotten.
+func (c *core) welcomeBack(id agentID, r link.Registration) {
+	message := "Unknown agent reregistered"
+	if _, ok := c.unreachable[id]; ok {
+		message = "Unreachable agent re-reregistered"
+	}
+	for i := range r.Tasks {
+		t := &task{info: r.Tasks[i]}
+		f := c.frameworks[frameworkID(t.info.FrameworkID.Value)]
+		if f == nil {
+			continue
+		}
+		f.finished = slices.DeleteFunc(f.finished, func(other *task) bool { return other.id() == t.id() })
+		status := c.status(t.info.TaskID, t.state(), mesos.REASON_AGENT_REREGISTERED, message)
+		t.describe(&status)
+		f.update(status)
+	}
+	for _, f := range c.frameworks {
+		f.unreachable = slices.DeleteFunc(f.unreachable, func(t *task) bool { return t.agent() == id })
+	}
+}
+
 // returnOfKnown brings an agent up to date that was not removed meanwhile.
 func (c *core) returnOfKnown(a *agent, l link.Agent, r link.Registration) {
+	if on := (&agent{info: r.Info, pid: r.PID}); a.machine().ip != on.machine().ip || a.info.Hostname != r.Info.Hostname {
+		l.Shutdown("Agent attempted to reregister with different IP / hostname")
+		return
+	}
 	// One that was disconnected has no offers; those of one that was not stay.
+	delete(c.agentOf, a.pid)
 	a.link, a.pid, a.version = l, r.PID, r.Version
+	c.agentOf[a.pid] = a
 	a.connected = true
 	a.reregistered = c.now()
 	a.missedPings, a.ponged = 0, true
+	c.metrics.messages["update_slave"]++
+	changed := false
 	if total, err := resource.FromMesos(totalOf(r)); err == nil {
+		changed = !total.Equal(a.total) || !r.Info.Equal(&a.info)
 		a.info, a.total = r.Info, total
 		c.allocator.UpdateAgent(a.allocatable())
 	}
 	c.allocator.ActivateAgent(string(a.id), c.usable(a))
 	l.Reregistered(mesos.AgentID{Value: string(a.id)}, c.view(), c.missingTasks(a, r))
 	c.dropMissingExecutors(a, r)
-	c.takeBack(a, r, false)
+	c.killAgain(a, r)
+	c.takeBack(a, r)
 	c.updateFrameworks(a, r)
 	c.drainAgain(a)
 	c.options.Logger.WithField("agent", string(a.id)).Info("agent reregistered")
-	c.allocateSoon(a.id)
+	// One that is as before is offered when it is its turn.
+	if changed {
+		c.allocateSoon(a.id)
+	}
+}
+
+// killAgain kills what an agent has not heard to be killed.
+func (c *core) killAgain(a *agent, r link.Registration) {
+	for i := range r.Tasks {
+		framework, id := r.Tasks[i].FrameworkID, r.Tasks[i].TaskID
+		if t := a.tasks[frameworkID(framework.Value)][taskID(id.Value)]; t != nil && t.killed && !terminal(r.Tasks[i].GetState()) {
+			a.link.KillTask(framework, id, nil)
+		}
+	}
 }
 
 // missingTasks lists the tasks that the master believes the agent to run and
@@ -229,7 +294,7 @@ func (c *core) dropMissingExecutors(a *agent, r link.Registration) {
 // takeBack adds what a returning agent runs and the master does not know to be
 // there. Frameworks that it has not heard of are noted as recovered; those that
 // were removed are shut down.
-func (c *core) takeBack(a *agent, r link.Registration, wasUnreachable bool) {
+func (c *core) takeBack(a *agent, r link.Registration) {
 	defer c.takeBackOperations(a, r.Operations)
 	for _, info := range r.Frameworks {
 		id := frameworkID(info.ID.GetValue())
@@ -238,10 +303,7 @@ func (c *core) takeBack(a *agent, r link.Registration, wasUnreachable bool) {
 			continue
 		}
 		if c.frameworks[id] == nil {
-			f := c.addFramework(id, info)
-			f.recovered = true
-			c.allocator.SetFramework(c.allocatable(f, nil))
-			c.allocator.ActivateFramework(string(id), false)
+			c.recoverFramework(info)
 		}
 	}
 	for _, e := range r.Executors {
@@ -254,7 +316,7 @@ func (c *core) takeBack(a *agent, r link.Registration, wasUnreachable bool) {
 	}
 	for i := range r.Tasks {
 		if f := c.frameworks[frameworkID(r.Tasks[i].FrameworkID.Value)]; f != nil {
-			c.takeBackTask(f, a, r.Tasks[i], wasUnreachable)
+			c.takeBackTask(f, a, r.Tasks[i])
 		}
 	}
 }
@@ -268,7 +330,7 @@ func (c *core) updateFrameworks(a *agent, r link.Registration) {
 	}
 }
 
-func (c *core) takeBackTask(f *framework, a *agent, info mesos.Task, wasUnreachable bool) {
+func (c *core) takeBackTask(f *framework, a *agent, info mesos.Task) {
 	id := taskID(info.TaskID.Value)
 	if t := f.tasks[id]; t != nil {
 		// The agent knows best.
@@ -279,12 +341,6 @@ func (c *core) takeBackTask(f *framework, a *agent, info mesos.Task, wasUnreacha
 			t.info.State = info.State
 		}
 		return
-	}
-	for i, t := range f.unreachable {
-		if t.id() == id {
-			f.unreachable = append(f.unreachable[:i:i], f.unreachable[i+1:]...)
-			break
-		}
 	}
 	resources, err := resource.FromMesos(info.Resources)
 	if err != nil {
@@ -298,11 +354,6 @@ func (c *core) takeBackTask(f *framework, a *agent, info mesos.Task, wasUnreacha
 		return
 	}
 	c.allocator.Use(string(f.id), string(a.id), resources)
-	if wasUnreachable {
-		status := c.status(t.info.TaskID, t.state(), mesos.REASON_AGENT_REREGISTERED, "Unreachable agent re-reregistered")
-		t.describe(&status)
-		f.update(status)
-	}
 }
 
 // disconnectAgent withdraws an agent's offers; its tasks wait for its return or
@@ -336,7 +387,6 @@ func (c *core) unregisterAgent(id agentID) {
 // leave removes an agent for good, and says why.
 func (c *core) leave(a *agent, why string) {
 	c.metrics.counters["slave_removals"]++
-	c.removed[a.id] = true
 	delete(c.draining, a.id)
 	delete(c.deactivated, a.id)
 	message := fmt.Sprintf("Agent %s removed: %s", a.info.Hostname, why)
@@ -348,22 +398,40 @@ func (c *core) leave(a *agent, why string) {
 
 // loseTask ends a task as lost.
 func (c *core) loseTask(f *framework, t *task, reason mesos.TaskStatus_Reason, message string) {
-	c.endTask(f, t, mesos.TASK_LOST, reason, message)
+	c.endTask(f, t, c.status(t.info.TaskID, mesos.TASK_LOST, reason, message))
+	c.removeTask(f, t)
 }
 
-// endTask ends a task in a state that the master decides.
-func (c *core) endTask(f *framework, t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
-	c.metrics.states[state]++
-	f.countEnded(state)
-	status := c.status(t.info.TaskID, state, reason, message)
+// endTask gives a task a status of the master's own, which ends it or says that
+// nobody can reach it; the task is then to be removed or kept as unreachable. A
+// task that has ended already and whose framework has yet to acknowledge that
+// gets it, too, but stays as it ended.
+func (c *core) endTask(f *framework, t *task, status mesos.TaskStatus) {
 	t.identify(&status)
-	c.metrics.counters.task(&status)
-	t.info.State = state.Enum()
+	news := t.news(&status)
+	if was := t.state(); !terminal(was) {
+		t.info.State = status.State
+		if was != mesos.TASK_UNREACHABLE {
+			c.metrics.states[status.GetState()]++
+			c.metrics.counters.task(&status)
+			f.countEnded(status.GetState())
+		}
+	}
 	t.addStatus(status)
 	c.freeTask(f, t)
-	c.removeTask(f, t)
 	f.update(status)
-	c.tellTaskUpdated(t, status)
+	if news {
+		c.tellTaskUpdated(t, status)
+	}
+}
+
+// keepUnreachable moves a task to those whose agent is not there.
+func (c *core) keepUnreachable(f *framework, t *task) {
+	c.forgetTask(f, t)
+	f.unreachable = append(f.unreachable, t)
+	if len(f.unreachable) > maxUnreachableTasks {
+		f.unreachable = f.unreachable[1:]
+	}
 }
 
 // loseUncheckpointed ends what a disconnected agent runs for frameworks without
@@ -374,10 +442,6 @@ func (c *core) loseUncheckpointed(a *agent) {
 			continue
 		}
 		for _, t := range sortedTasks(a.tasks[f.id]) {
-			if terminal(t.state()) {
-				c.removeTask(f, t)
-				continue
-			}
 			c.loseTask(f, t, mesos.REASON_AGENT_DISCONNECTED, fmt.Sprintf("Agent %s disconnected", a.info.Hostname))
 		}
 		for id := range a.executors[f.id] {
@@ -386,13 +450,18 @@ func (c *core) loseUncheckpointed(a *agent) {
 	}
 }
 
-// loseAgent marks an agent unreachable.
-func (c *core) loseAgent(a *agent) {
-	now := c.now()
+// markUnreachable notes that nobody can reach an agent.
+func (c *core) markUnreachable(id agentID, now time.Time) {
 	for _, name := range []string{"slave_unreachable_scheduled", "slave_unreachable_completed", "slave_removals", "slave_removals/reason_unhealthy"} {
 		c.metrics.counters[name]++
 	}
-	c.unreachable[a.id] = now
+	c.unreachable[id] = now
+}
+
+// loseAgent takes away an agent that nobody can reach.
+func (c *core) loseAgent(a *agent) {
+	now := c.now()
+	c.markUnreachable(a.id, now)
 	c.dropOperations(a, mesos.OPERATION_UNREACHABLE, "Agent was marked unreachable")
 	c.removeAgent(a, func(f *framework, t *task) {
 		state := mesos.TASK_LOST
@@ -400,18 +469,9 @@ func (c *core) loseAgent(a *agent) {
 			state = mesos.TASK_UNREACHABLE
 		}
 		status := c.status(t.info.TaskID, state, mesos.REASON_AGENT_REMOVED, "health check timed out")
-		t.identify(&status)
 		status.UnreachableTime = &mesos.TimeInfo{Nanoseconds: now.UnixNano()}
-		c.freeTask(f, t)
-		c.forgetTask(f, t)
-		t.info.State = state.Enum()
-		t.addStatus(status)
-		f.unreachable = append(f.unreachable, t)
-		if len(f.unreachable) > maxUnreachableTasks {
-			f.unreachable = f.unreachable[1:]
-		}
-		f.update(status)
-		c.tellTaskUpdated(t, status)
+		c.endTask(f, t, status)
+		c.keepUnreachable(f, t)
 	})
 }
 
@@ -424,10 +484,6 @@ func (c *core) removeAgent(a *agent, lose func(*framework, *task)) {
 	for id, tasks := range a.tasks {
 		f := c.frameworks[id]
 		for _, t := range sortedTasks(tasks) {
-			if terminal(t.state()) {
-				c.removeTask(f, t)
-				continue
-			}
 			lose(f, t)
 		}
 	}
@@ -442,13 +498,21 @@ func (c *core) removeAgent(a *agent, lose func(*framework, *task)) {
 	c.forgetPlan(a)
 	c.allocator.RemoveAgent(string(a.id))
 	delete(c.agents, a.id)
+	if c.agentOf[a.pid] == a {
+		delete(c.agentOf, a.pid)
+	}
+	c.tellAgentLost(a.id)
+	c.options.Logger.WithField("agent", string(a.id)).Info("agent removed")
+}
+
+// tellAgentLost tells all frameworks that an agent is not there any more.
+func (c *core) tellAgentLost(id agentID) {
 	for _, f := range c.sortedFrameworks() {
 		f.send(&scheduler.Event{
 			Type:    scheduler.Event_FAILURE,
-			Failure: &scheduler.Event_Failure{AgentID: &mesos.AgentID{Value: string(a.id)}},
+			Failure: &scheduler.Event_Failure{AgentID: &mesos.AgentID{Value: string(id)}},
 		})
 	}
-	c.options.Logger.WithField("agent", string(a.id)).Info("agent removed")
 }
 
 func (c *core) isCompleted(id frameworkID) bool {

@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 	allocatorpb "github.com/mesos/mesos-go/api/v1/lib/allocator"
@@ -119,11 +120,16 @@ func (c *core) handle(f *framework, call *scheduler.Call, sent wire.Presence) er
 		c.decline(f, call.Decline)
 	case scheduler.Call_REVIVE:
 		c.metrics.messages["revive_offers"]++
-		c.allocator.Revive(string(f.id), call.Revive.GetRoles())
-		c.allocateSoon()
+		if f.subscribes(call.Revive.GetRoles()) {
+			c.forgetInverseFilters(f)
+			c.allocator.Revive(string(f.id), call.Revive.GetRoles())
+			c.allocateSoon()
+		}
 	case scheduler.Call_SUPPRESS:
 		c.metrics.messages["suppress_offers"]++
-		c.allocator.Suppress(string(f.id), call.Suppress.GetRoles())
+		if f.subscribes(call.Suppress.GetRoles()) {
+			c.allocator.Suppress(string(f.id), call.Suppress.GetRoles())
+		}
 	case scheduler.Call_KILL:
 		c.kill(f, call.Kill)
 	case scheduler.Call_SHUTDOWN:
@@ -153,6 +159,13 @@ func (c *core) handle(f *framework, call *scheduler.Call, sent wire.Presence) er
 	return nil
 }
 
+// subscribes tells whether the roles are all the framework's. Calls about others
+// are ignored, also for the roles that are.
+func (f *framework) subscribes(roles []string) bool {
+	own := validation.Roles(&f.info)
+	return !slices.ContainsFunc(roles, func(role string) bool { return !slices.Contains(own, role) })
+}
+
 // changeFramework handles UPDATE_FRAMEWORK, which refuses what a new
 // subscription would silently ignore.
 func (c *core) changeFramework(f *framework, call *scheduler.Call_UpdateFramework, sent wire.Presence) error {
@@ -178,8 +191,12 @@ func (c *core) changeFramework(f *framework, call *scheduler.Call_UpdateFramewor
 		return wire.Forbidden(err.Error())
 	}
 	f.constraints = constraints
+	info.ID = f.info.ID
+	changed := !info.Equal(&f.info)
 	c.updateFramework(f, info)
 	c.allocator.SetFramework(c.allocatable(f, call.SuppressedRoles))
-	c.tellFrameworkUpdated(f)
+	if changed {
+		c.announce(f)
+	}
 	return nil
 }

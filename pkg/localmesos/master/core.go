@@ -36,10 +36,10 @@ type core struct {
 	frameworks map[frameworkID]*framework
 	completed  []*framework // oldest first
 	agents     map[agentID]*agent
+	agentOf    map[string]*agent // the registered agents by their PIDs
 	// unreachable agents, by when they became so.
 	unreachable map[agentID]time.Time
-	removed     map[agentID]bool // agents that left for good
-	gone        map[agentID]bool // those of them that an operator has marked gone
+	gone        map[agentID]bool // agents that an operator has marked gone
 	// deactivated agents are not offered, and draining ones are to end their
 	// tasks; an operator has said so.
 	deactivated map[agentID]bool
@@ -126,6 +126,7 @@ type task struct {
 	limits    map[string]mesos.Value_Scalar
 	resources resource.Resources
 	freed     bool // its resources were given back
+	killed    bool // its framework wants it to end, which its agent may not have heard
 	// updateState and updateUUID are those of the last status that was sent to
 	// the framework; the task's own state may be ahead of it.
 	updateState mesos.TaskState
@@ -154,9 +155,9 @@ func newCore(options *Options, post func(func())) *core {
 		started:     options.Clock.Now(),
 		frameworks:  make(map[frameworkID]*framework),
 		agents:      make(map[agentID]*agent),
+		agentOf:     make(map[string]*agent),
 		unreachable: make(map[agentID]time.Time),
 		recovered:   make(map[agentID]mesos.AgentInfo),
-		removed:     make(map[agentID]bool),
 		gone:        make(map[agentID]bool),
 		deactivated: make(map[agentID]bool),
 		draining:    make(map[agentID]*mesos.DrainInfo),

@@ -22,8 +22,9 @@ func newCounters() counters {
 		"valid_operation_status_update_acknowledgements", "invalid_operation_status_update_acknowledgements",
 		"valid_framework_to_executor_messages", "invalid_framework_to_executor_messages",
 		"valid_executor_to_framework_messages", "invalid_executor_to_framework_messages",
+		"recovery_slave_removals",
 		// What does not happen here.
-		"recovery_slave_removals", "slave_shutdowns_scheduled", "slave_shutdowns_completed", "slave_shutdowns_canceled",
+		"slave_shutdowns_scheduled", "slave_shutdowns_completed", "slave_shutdowns_canceled",
 	} {
 		c[name] = 0
 	}

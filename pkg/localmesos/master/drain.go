@@ -116,7 +116,7 @@ func (c *core) markGone(id agentID) error {
 	if !c.knowsAgent(id) {
 		return &wire.Error{Status: http.StatusNotFound, Text: "Agent '" + string(id) + "' not found"}
 	}
-	c.gone[id], c.removed[id] = true, true
+	c.gone[id] = true
 	a := c.agents[id]
 	_, unreachable := c.unreachable[id]
 	delete(c.unreachable, id)
@@ -127,13 +127,21 @@ func (c *core) markGone(id agentID) error {
 	case a != nil:
 		a.link.Shutdown(goneMessage)
 		c.dropOperations(a, mesos.OPERATION_GONE_BY_OPERATOR, goneMessage)
-		c.removeAgent(a, c.tellGone)
+		c.removeAgent(a, func(f *framework, t *task) {
+			c.tellGone(f, t)
+			if f.partitionAware() {
+				c.removeTask(f, t)
+			} else {
+				c.keepUnreachable(f, t)
+			}
+		})
 	case unreachable:
 		for _, f := range c.sortedFrameworks() {
 			var rest []*task
 			for _, t := range f.unreachable {
 				if t.agent() == id {
 					c.tellGone(f, t)
+					c.removeTask(f, t)
 				} else {
 					rest = append(rest, t)
 				}
@@ -150,7 +158,7 @@ func (c *core) tellGone(f *framework, t *task) {
 	if !f.partitionAware() {
 		state, reason = mesos.TASK_LOST, mesos.REASON_AGENT_REMOVED
 	}
-	c.endTask(f, t, state, reason, goneMessage)
+	c.endTask(f, t, c.status(t.info.TaskID, state, reason, goneMessage))
 }
 
 // drainAgain tells a returning agent that it is to drain, also one that has

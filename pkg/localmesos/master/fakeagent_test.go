@@ -18,6 +18,7 @@ type fakeAgent struct {
 	mu    sync.Mutex
 	id    mesos.AgentID
 	notes []string
+	pid   string
 	deaf  bool // does not answer pings
 	last  struct {
 		executor  mesos.ExecutorInfo
@@ -146,12 +147,13 @@ func agentInfo(hostname string, cpus float64) mesos.AgentInfo {
 // agent registers an agent of 8 cpus, or as many as given.
 func (w *world) agent(hostname string, cpus ...float64) *fakeAgent {
 	w.Helper()
-	a := &fakeAgent{w: w}
+	w.agents++
+	a := &fakeAgent{w: w, pid: fmt.Sprintf("slave(%d)@127.0.0.1:5051", w.agents)}
 	n := 8.0
 	if len(cpus) > 0 {
 		n = cpus[0]
 	}
-	w.m.RegisterAgent(a, link.Registration{Info: agentInfo(hostname, n), PID: "slave(1)@127.0.0.1:5051", Version: "1.11.0"})
+	w.m.RegisterAgent(a, link.Registration{Info: agentInfo(hostname, n), PID: a.pid, Version: "1.11.0"})
 	synctest.Wait()
 	a.heard()
 	return a

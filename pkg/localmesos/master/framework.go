@@ -55,16 +55,14 @@ func (c *core) subscribe(s *subscription) frameworkID {
 	if s.info.ID != nil {
 		id = frameworkID(s.info.ID.Value)
 	}
-	f := c.frameworks[id]
-	known := f != nil
+	f, isNew := c.frameworks[id], id == ""
 	switch {
-	case id == "":
+	case isNew:
 		id = c.newFrameworkID()
 		s.info.ID = &mesos.FrameworkID{Value: string(id)}
 		f = c.addFramework(id, s.info)
 	case f == nil:
-		f = c.addFramework(id, s.info)
-		f.reregistered = c.now()
+		f = c.recoverFramework(s.info)
 	default:
 		if err := validation.Principal(&f.info, &s.info); err != nil {
 			s.refuse(err.Error())
@@ -73,9 +71,12 @@ func (c *core) subscribe(s *subscription) frameworkID {
 		// These cannot be changed; they are kept without a word.
 		s.info.User, s.info.Checkpoint = f.info.User, f.info.Checkpoint
 		c.updateFramework(f, s.info)
-		if !f.recovered {
-			f.reregistered = c.now()
-		}
+	}
+	if f.recovered {
+		f.registered = c.now()
+	}
+	if !isNew {
+		f.reregistered = c.now()
 	}
 	f.constraints = s.constraints
 	f.count("calls", scheduler.Call_SUBSCRIBE.String())
@@ -86,10 +87,10 @@ func (c *core) subscribe(s *subscription) frameworkID {
 	if !active {
 		c.allocateSoon()
 	}
-	if !known {
+	if isNew {
 		c.tellFrameworkAdded(f)
 	} else {
-		c.tellFrameworkUpdated(f)
+		c.announce(f)
 	}
 	return f.id
 }
@@ -125,6 +126,17 @@ func (c *core) addFramework(id frameworkID, info mesos.FrameworkInfo) *framework
 		counts:     newCounts(),
 	}
 	c.frameworks[id] = f
+	return f
+}
+
+// recoverFramework adds a framework that this master has not seen: from what an
+// agent says of it, or from its own subscription.
+func (c *core) recoverFramework(info mesos.FrameworkInfo) *framework {
+	f := c.addFramework(frameworkID(info.ID.Value), info)
+	f.recovered, f.registered = true, time.Time{}
+	c.allocator.SetFramework(c.allocatable(f, nil))
+	c.allocator.ActivateFramework(string(f.id), false)
+	c.tellFrameworkAdded(f)
 	return f
 }
 
@@ -205,7 +217,7 @@ func (c *core) allocatable(f *framework, suppressed []string) allocator.Framewor
 }
 
 // updateFramework takes a new description: offers of roles that it no longer
-// has are rescinded, and its agents are told.
+// has are rescinded.
 func (c *core) updateFramework(f *framework, info mesos.FrameworkInfo) {
 	info.ID = &mesos.FrameworkID{Value: string(f.id)}
 	f.info = info
@@ -215,9 +227,14 @@ func (c *core) updateFramework(f *framework, info mesos.FrameworkInfo) {
 			c.rescind(o)
 		}
 	}
+}
+
+// announce tells operators and agents what a framework is now.
+func (c *core) announce(f *framework) {
+	c.tellFrameworkUpdated(f)
 	for _, a := range c.sortedAgents() {
 		if a.connected {
-			a.link.UpdateFramework(info)
+			a.link.UpdateFramework(f.info)
 		}
 	}
 }
@@ -239,6 +256,7 @@ func (c *core) disconnectFramework(id frameworkID, streamID string) {
 		c.removeOffer(o, 0)
 	}
 	c.forgetInverseOf(f)
+	c.forgetInverseFilters(f)
 	c.options.Logger.WithField("framework", string(id)).Info("framework disconnected")
 	timeout := seconds(f.info.GetFailoverTimeout())
 	if timeout <= 0 {

@@ -24,7 +24,8 @@ const masterID = "3b1f7d6e-0c7a-4d2b-9a53-2f6f1c1a9e10"
 // handlers are called without a network.
 type world struct {
 	*testing.T
-	m *Master
+	m      *Master
+	agents int // made so far
 }
 
 // inWorld runs a test with a master.
@@ -36,7 +37,7 @@ func inWorld(t *testing.T, options Options, test func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(&world{t, m})
+		test(&world{T: t, m: m})
 		if err := m.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}

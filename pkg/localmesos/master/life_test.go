@@ -211,7 +211,7 @@ func (l *life) someOffers(s *fakeScheduler, a *fakeAgent, n int) string {
 // memory is what a returning agent remembers: what the master knows of it, with
 // a task or an executor missing now and then.
 func (l *life) memory(a *fakeAgent, n int, info mesos.AgentInfo) link.Registration {
-	r := link.Registration{Info: info, PID: "slave(1)@127.0.0.1:5051"}
+	r := link.Registration{Info: info, PID: a.pid}
 	_ = l.m.do(func() error {
 		known := l.m.core.agents[agentID(a.id.Value)]
 		for _, f := range l.m.core.sortedFrameworks() {

@@ -183,6 +183,13 @@ func (c *core) forgetInverseOf(f *framework) {
 	}
 }
 
+// forgetInverseFilters lets a framework be asked again what it has answered.
+func (c *core) forgetInverseFilters(f *framework) {
+	for _, refused := range c.plan.refused {
+		delete(refused, f.id)
+	}
+}
+
 // planned tells whether all machines are in the schedule, and down or not, and
 // whether the operator may change that.
 func (c *core) planned(ids []mesos.MachineID, down bool, allowed error) error {

@@ -30,8 +30,9 @@ func (m *metrics) init() {
 		"reconcile_tasks", "register_slave", "reregister_slave", "resource_request", "revive_offers", "status_update",
 		"status_update_acknowledgement", "suppress_offers", "unregister_slave", "register_framework", "reregister_framework",
 		"operation_status_update", "operation_status_update_acknowledgement", "reconcile_operations",
+		"update_slave",
 		// What nobody sends here.
-		"authenticate", "deactivate_framework", "unregister_framework", "update_slave",
+		"authenticate", "deactivate_framework", "unregister_framework",
 	} {
 		m.messages[name] = 0
 	}

@@ -189,13 +189,13 @@ func refusal(filters *mesos.Filters) time.Duration {
 	return min(seconds(s), longest)
 }
 
-// decline handles DECLINE; offers that are not there, or another's, are
-// ignored.
+// decline handles DECLINE; offers that are not there are ignored. As in a real
+// master, nobody looks whose they are.
 func (c *core) decline(f *framework, call *scheduler.Call_Decline) {
 	c.metrics.messages["decline_offers"]++
 	refuse := refusal(call.Filters)
 	for _, id := range call.OfferIDs {
-		if o := f.offers[offerID(id.Value)]; o != nil {
+		if o := c.offers[offerID(id.Value)]; o != nil {
 			f.counts["offers/declined"]++
 			c.removeOffer(o, refuse)
 		}

@@ -89,8 +89,28 @@ func TestSuppressedRoles(t *testing.T) {
 		s.started()
 		w.pass(3 * time.Second)
 		w.expect(s.transcript(), "")
+		// A role that the framework has not spoils the call for the others.
+		s.must(`"type":"REVIVE","revive":{"roles":["r1","r3"]}`)
+		w.expect(s.transcript(), "")
 		s.must(`"type":"REVIVE","revive":{"roles":["r1"]}`)
 		w.expect(s.transcript(), "OFFERS O0 S0 r1 "+whole)
+		s.must(`"type":"SUPPRESS","suppress":{"roles":["r1","r3"]}`)
+		s.must(decline("O0", `,"filters":{"refuse_seconds":0}`))
+		w.pass(time.Second)
+		w.expect(s.transcript(), "OFFERS O1 S0 r1 "+whole)
+	})
+}
+
+func TestAnyFrameworkDeclinesAnyOffer(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.agent("127.0.0.1")
+		s := w.subscribe(exampleInfo)
+		s.transcript()
+		other := w.subscribe(strings.ReplaceAll(exampleInfo, "example", "other"))
+		other.must(decline("O0", `,"filters":{"refuse_seconds":3600}`))
+		w.pass(time.Second)
+		w.expect(s.transcript(), "")
+		w.expect(other.transcript(), "OFFERS O1 S0 other "+whole)
 	})
 }
 

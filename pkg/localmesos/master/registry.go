@@ -17,9 +17,7 @@ type Registry struct {
 	Agents []mesos.AgentInfo
 	// Unreachable agents, by ID, and when they became so.
 	Unreachable map[string]time.Time
-	// Removed agents, by ID, are never taken back.
-	Removed []string
-	// Gone are those of them that an operator has marked so.
+	// Gone agents, which an operator has marked so, are never taken back.
 	Gone []string
 	// Deactivated agents, by ID, are offered to nobody, and Draining ones end
 	// their tasks.
@@ -75,9 +73,6 @@ func (c *core) registry() *Registry {
 	for id, info := range c.draining {
 		r.Draining[string(id)] = *info
 	}
-	for id := range c.removed {
-		r.Removed = append(r.Removed, string(id))
-	}
 	return r
 }
 
@@ -89,9 +84,6 @@ func (c *core) recover(r *Registry) {
 	}
 	for id, since := range r.Unreachable {
 		c.unreachable[agentID(id)] = since
-	}
-	for _, id := range r.Removed {
-		c.removed[agentID(id)] = true
 	}
 	c.plan.schedule = r.Schedule
 	for _, id := range r.Down {
@@ -121,10 +113,13 @@ func (c *core) recover(r *Registry) {
 }
 
 func (c *core) giveUpRecovered() {
-	for id := range c.recovered {
-		c.unreachable[id] = c.now()
+	for _, info := range c.sortedRecovered() {
+		id := agentID(info.ID.Value)
+		c.markUnreachable(id, c.now())
+		c.metrics.counters["recovery_slave_removals"]++
+		delete(c.recovered, id)
+		c.tellAgentLost(id)
 	}
-	clear(c.recovered)
 }
 
 func (c *core) sortedRecovered() []mesos.AgentInfo {

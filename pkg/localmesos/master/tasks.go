@@ -182,22 +182,26 @@ func (c *core) exitedExecutor(on agentID, of frameworkID, id executorID, status 
 func (c *core) statusUpdate(u link.StatusUpdate) {
 	c.metrics.messages["status_update"]++
 	a, f := c.agents[agentID(u.AgentID.Value)], c.frameworks[frameworkID(u.FrameworkID.Value)]
-	c.metrics.counters.valid(a != nil && f != nil, "status_updates")
-	if a == nil || f == nil {
-		return
+	var t *task
+	if a != nil && f != nil {
+		f.update(u.Status)
+		t = f.tasks[taskID(u.Status.TaskID.Value)]
 	}
-	f.update(u.Status)
-	t := f.tasks[taskID(u.Status.TaskID.Value)]
+	c.metrics.counters.valid(t != nil && f.connected, "status_updates")
 	if t == nil {
 		return
 	}
-	t.updateState, t.updateUUID = u.Status.GetState(), u.Status.UUID
-	news := t.news(u.LatestState, &u.Status)
+	if f.connected {
+		t.updateState, t.updateUUID = u.Status.GetState(), u.Status.UUID
+	}
+	news := t.news(&u.Status)
 	if !terminal(t.state()) {
 		latest := u.LatestState
 		t.info.State = &latest
 		if !t.freed && (terminal(latest) || latest == mesos.TASK_UNREACHABLE) {
-			c.metrics.states[latest]++
+			// Counted is what is told, which a real master counts too: what ran
+			// ahead of it is not.
+			c.metrics.states[u.Status.GetState()]++
 			c.metrics.counters.task(&u.Status)
 			f.countEnded(latest)
 			c.freeTask(f, t)
@@ -243,6 +247,7 @@ func (c *core) kill(f *framework, call *scheduler.Call_Kill) {
 	if call.AgentID != nil && call.AgentID.Value != string(t.agent()) {
 		return // the task is another agent's
 	}
+	t.killed = true
 	if a := c.agents[t.agent()]; a != nil && a.connected {
 		a.link.KillTask(mesos.FrameworkID{Value: string(f.id)}, call.TaskID, call.KillPolicy)
 	}
@@ -281,8 +286,14 @@ func (c *core) reconcile(f *framework, call *scheduler.Call_Reconcile) {
 	}
 }
 
+// tellLatest tells the state of the last status that the framework was sent,
+// which the task may have left since.
 func (c *core) tellLatest(f *framework, t *task) {
-	status := c.status(t.info.TaskID, t.state(), mesos.REASON_RECONCILIATION, "Reconciliation: Latest task state")
+	state := t.state()
+	if len(t.updateUUID) > 0 {
+		state = t.updateState
+	}
+	status := c.status(t.info.TaskID, state, mesos.REASON_RECONCILIATION, "Reconciliation: Latest task state")
 	t.describe(&status)
 	f.update(status)
 }

@@ -136,6 +136,9 @@ func TestTheLatestStateRunsAhead(t *testing.T) {
 		if !strings.Contains(shown, `"state":"TASK_FINISHED","resources"`) || strings.Contains(shown, `"statuses":[{"state":"TASK_FINISHED"`) {
 			t.Errorf("/tasks shows %s", shown)
 		}
+		s.transcript()
+		s.must(reconcile(asked("t1", "")))
+		w.expect(s.transcript(), "UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_RECONCILIATION Reconciliation: Latest task state agent_id=S0 executor_id=exec-1")
 		if used := w.get("/slaves"); !strings.Contains(used, `"used_resources":{"disk":42.0,"mem":96.0,"gpus":0.0,"cpus":0.3}`) {
 			t.Errorf("/slaves shows %s", used)
 		}
@@ -187,11 +190,13 @@ func TestUnreachableAndBack(t *testing.T) {
 			}
 		}
 		w.m.ReregisterAgent(a, link.Registration{
-			Info: info, PID: "slave(1)@127.0.0.1:5051", Version: "1.11.0",
+			Info: info, PID: a.pid, Version: "1.11.0",
 			Tasks: []mesos.Task{task("t1", mesos.TASK_RUNNING), task("t2", mesos.TASK_FINISHED)},
 		})
 		w.expect(a.heard(), "reregistered S0, 0 to reconcile")
-		w.expect(s.transcript(), "UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED Unreachable agent re-reregistered agent_id=S0 executor_id=exec-1")
+		w.expect(s.transcript(), `
+			UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED Unreachable agent re-reregistered agent_id=S0 executor_id=exec-1
+			UPDATE t2 TASK_FINISHED SOURCE_MASTER REASON_AGENT_REREGISTERED Unreachable agent re-reregistered agent_id=S0 executor_id=exec-1`)
 		s.must(reconcile(asked("t1", "")))
 		w.expect(s.transcript(), "UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_RECONCILIATION Reconciliation: Latest task state agent_id=S0 executor_id=exec-1")
 		w.pass(time.Second)
@@ -225,8 +230,8 @@ func TestUnregisteredAgentsLoseTheirTasks(t *testing.T) {
 		w.expect(s.transcript(), "UPDATE t1 TASK_UNKNOWN SOURCE_MASTER REASON_RECONCILIATION Reconciliation: Task is unknown agent_id=S0")
 		info := agentInfo("127.0.0.1", 8)
 		info.ID = &a.id
-		w.m.ReregisterAgent(a, link.Registration{Info: info})
-		w.expect(a.heard(), "shutdown: Agent attempted to reregister after removal")
+		w.m.ReregisterAgent(a, link.Registration{Info: info, PID: a.pid})
+		w.expect(a.heard(), "reregistered S0, 0 to reconcile") // a real master takes it back, too
 	})
 }
 
@@ -268,14 +273,14 @@ func TestAKnownAgentIsAskedForWhatItLost(t *testing.T) {
 
 func TestAMasterOfAnotherTime(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
-		a := &fakeAgent{w: w, id: mesos.AgentID{Value: "old-S0"}}
+		a := &fakeAgent{w: w, id: mesos.AgentID{Value: "old-S0"}, pid: "slave(1)@127.0.0.1:5051"}
 		info := agentInfo("127.0.0.1", 8)
 		info.ID = &a.id
 		running, role := mesos.TASK_RUNNING, "example"
 		cpus := scalar("cpus", 1)
 		cpus.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &role}
 		w.m.ReregisterAgent(a, link.Registration{
-			Info: info, PID: "slave(1)@127.0.0.1:5051",
+			Info: info, PID: a.pid,
 			Frameworks: []mesos.FrameworkInfo{{ID: &mesos.FrameworkID{Value: "old-0000"}, Name: "example", User: "root", Roles: []string{"example"},
 				Checkpoint: new(true), FailoverTimeout: new(60.0), Capabilities: []mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE}}}},
 			Tasks: []mesos.Task{{TaskID: mesos.TaskID{Value: "t1"}, FrameworkID: mesos.FrameworkID{Value: "old-0000"}, AgentID: a.id, State: &running, Resources: []mesos.Resource{cpus}}},

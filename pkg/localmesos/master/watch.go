@@ -161,15 +161,12 @@ func (c *core) tellTaskUpdated(t *task, status mesos.TaskStatus) {
 }
 
 // news tells whether a status says more than the task's last one: another
-// state, or another outcome of its checks.
-func (t *task) news(latest mesos.TaskState, s *mesos.TaskStatus) bool {
-	if terminal(t.state()) {
-		return false
-	}
-	if latest != t.state() || len(t.info.Statuses) == 0 {
+// state, or something of its checks.
+func (t *task) news(s *mesos.TaskStatus) bool {
+	switch s.GetReason() {
+	case mesos.REASON_TASK_CHECK_STATUS_UPDATED, mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED:
 		return true
 	}
-	last := &t.info.Statuses[len(t.info.Statuses)-1]
-	healthy := (s.Healthy == nil) != (last.Healthy == nil) || s.GetHealthy() != last.GetHealthy()
-	return healthy || !s.CheckStatus.Equal(last.CheckStatus)
+	n := len(t.info.Statuses)
+	return n == 0 || t.info.Statuses[n-1].GetState() != s.GetState()
 }
