@@ -1,24 +1,36 @@
 #include "go_asm.h"
 #include "textflag.h"
 
-#define SYS_read	0
-#define SYS_write	1
+#define SYS_rt_sigprocmask	14
 #define SYS_exit_group	231
+#define SIG_SETMASK	2
 
 // func clone(trap, a1, a2, a3 uintptr, s *script, first *op) uintptr
 TEXT ·clone(SB),NOSPLIT,$0-56
+	MOVQ	s+32(FP), R12	// the kernel keeps these two
+	MOVQ	first+40(FP), R13
+	MOVQ	$SYS_rt_sigprocmask, AX
+	MOVQ	$SIG_SETMASK, DI
+	LEAQ	script_all(R12), SI
+	LEAQ	script_before(R12), DX
+	MOVQ	$8, R10
+	SYSCALL
 	MOVQ	trap+0(FP), AX
 	MOVQ	a1+8(FP), DI
 	MOVQ	a2+16(FP), SI
 	MOVQ	a3+24(FP), DX
-	MOVQ	s+32(FP), R12	// the kernel keeps these two
-	MOVQ	first+40(FP), R13
 	MOVQ	$0, R10
 	MOVQ	$0, R8
 	SYSCALL
 	TESTQ	AX, AX
 	JEQ	perform
 	MOVQ	AX, ret+48(FP)
+	MOVQ	$SYS_rt_sigprocmask, AX
+	MOVQ	$SIG_SETMASK, DI
+	LEAQ	script_before(R12), SI
+	MOVQ	$0, DX
+	MOVQ	$8, R10
+	SYSCALL
 	RET
 
 	// The child: no stack, no Go.
@@ -35,8 +47,6 @@ perform:
 	JEQ	must
 	CMPQ	BX, $const_ruleEqual
 	JEQ	equal
-	CMPQ	BX, $const_ruleAsk
-	JEQ	ask
 next:
 	ADDQ	$op__size, R13
 	JMP	perform
@@ -48,34 +58,11 @@ equal:
 	CMPQ	AX, op_want(R13)
 	JEQ	next
 fail:
-	MOVQ	R13, (script_said+report_op)(R12)
-	MOVQ	AX, (script_said+report_result)(R12)
-	MOVQ	$SYS_write, AX
-	MOVQ	$const_childSocket, DI
-	LEAQ	(script_said+report_op)(R12), SI
-	MOVQ	$report__size, DX
-	SYSCALL
+	MOVQ	script_said(R12), BX
+	MOVQ	AX, report_result(BX)
+	MOVQ	R13, report_op(BX)
 exit:
 	MOVQ	$SYS_exit_group, AX
 	MOVQ	$const_failedStatus, DI
 	SYSCALL
 	JMP	exit
-ask:
-	MOVQ	R13, (script_said+report_op)(R12)
-	MOVQ	AX, (script_said+report_result)(R12)
-	MOVQ	$SYS_write, AX
-	MOVQ	$const_childSocket, DI
-	LEAQ	(script_said+report_op)(R12), SI
-	MOVQ	$report__size, DX
-	SYSCALL
-	MOVQ	$SYS_read, AX
-	MOVQ	$const_childSocket, DI
-	LEAQ	script_answer(R12), SI
-	MOVQ	$1, DX
-	SYSCALL
-	CMPQ	AX, $1
-	JNE	exit
-	MOVBQZX	script_answer(R12), BX
-	IMULQ	$op__size, BX
-	ADDQ	BX, R13
-	JMP	perform

@@ -61,8 +61,7 @@ func (s *script) view(v View, dir string) error {
 	}
 	// What the machine unmounts goes from here as well; nothing goes back.
 	s.add(StepNamespaces, 0, ruleMust, unix.SYS_MOUNT, 0, at["/"], 0, unix.MS_REC|unix.MS_SLAVE)
-	const here = ^uintptr(99) // AT_FDCWD
-	const size = 32           // MOUNT_ATTR_SIZE_VER0
+	const size = 32 // MOUNT_ATTR_SIZE_VER0
 	change := &[2]unix.MountAttr{{Attr_set: unix.MOUNT_ATTR_RDONLY}, {Attr_clr: unix.MOUNT_ATTR_RDONLY}}
 	s.keep = append(s.keep, change)
 	if v.ReadonlyRoot {

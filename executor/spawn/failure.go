@@ -24,6 +24,7 @@ const (
 	StepMount    // Which is the index of the mount.
 	StepCapabilities
 	StepCgroup // Which is the index of the file.
+	StepOOMScore
 )
 
 // String names the step.
@@ -31,7 +32,7 @@ func (s Step) String() string {
 	names := [...]string{"", "take its files", "make a session", "set a resource limit", "become its user",
 		"tie itself to its parent", "give up privileges", "enter its directory", "execute its program", "take over its terminal",
 		"make its namespaces", "make its root read-only", "mount a tmpfs", "set its capabilities",
-		"enter its cgroup"}
+		"enter its cgroup", "set its oom_score_adj"}
 	if int(s) < len(names) {
 		return names[s]
 	}

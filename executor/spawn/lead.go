@@ -3,128 +3,70 @@ package spawn
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
+	"os"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 // patience is how long a program is tried for that is still open for writing,
 // in a process that was made in that moment.
 const patience = time.Second
 
-// lead tells the child to go on, and leads it to the file that it can execute,
-// in the way of execvp(3).
-func (c *Child) lead(ctx context.Context) error {
-	// Told once, the child may run before a deadline that has passed already
-	// takes effect.
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	failure := &Failure{Step: StepExec, Errno: syscall.ENOENT}
-	isReady, wait := false, time.Millisecond
-	for forward := byte(1); ; {
-		if err := c.say(forward); err != nil {
-			return err
-		}
-		said, err := c.hear()
-		if err == nil && said.ready {
-			isReady = true
-			said, err = c.hear()
-		}
-		at := said.step
-		switch {
-		case err != nil:
-			return err
-		case said.ended && isReady:
-			return nil
-		case said.ended:
-			return errors.New("the process ended early")
-		case at.step != StepExec:
-			return said.failure()
-		}
-		// It cannot be executed. What follows is a shell for it, and then the
-		// next path.
-		switch {
-		case said.errno == syscall.ENOEXEC && !at.shell:
-			forward = 1
+// lead makes the process, and another one if need be, until one executes a file, in
+// the way of execvp(3).
+func (c *Child) lead(ctx context.Context, s *script) error {
+	missing := &Failure{Step: StepExec, Errno: syscall.ENOENT}
+	for i, path := range c.Program.Paths {
+		if len(c.Program.Paths) > 1 && c.lacks(path) {
 			continue
-		case said.errno == syscall.ETXTBSY && wait < patience:
+		}
+		err := c.execute(ctx, s, i)
+		var f *Failure
+		switch {
+		case !errors.As(err, &f) || f.Step != StepExec:
+			return err
+		case f.Errno == syscall.EACCES:
+			missing = f // Another directory may have one that is permitted.
+		case f.Errno != syscall.ENOENT && f.Errno != syscall.ENOTDIR:
+			return f
+		}
+	}
+	return missing
+}
+
+// lacks says that a file is not there for sure.
+func (c *Child) lacks(path string) bool {
+	if len(c.Program.View.Mounts) > 0 || c.Program.Join.Mount != nil {
+		return false // It sees others.
+	}
+	_, err := os.Lstat(path)
+	return errors.Is(err, syscall.ENOENT)
+}
+
+// execute has a process execute one of the paths.
+func (c *Child) execute(ctx context.Context, s *script, path int) error {
+	shell, wait := false, time.Millisecond
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		s.choose(path, shell)
+		err := c.try(s)
+		var f *Failure
+		switch {
+		case !errors.As(err, &f) || f.Step != StepExec:
+			return err
+		case f.Errno == syscall.ENOEXEC && !shell:
+			shell = true
+		case f.Errno == syscall.ETXTBSY && wait < patience:
 			if err := pause(ctx, wait); err != nil {
 				return err
 			}
-			forward, wait = 0, 2*wait
-			continue
-		case said.errno == syscall.EACCES:
-			failure = said.failure() // Another directory may have one that is permitted.
-		case said.errno != syscall.ENOENT && said.errno != syscall.ENOTDIR:
-			return said.failure()
-		}
-		if at.last {
-			return failure
-		}
-		if forward = 2; at.shell {
-			forward = 1
+			wait *= 2
+		default:
+			return f
 		}
 	}
-}
-
-// say tells the child how many operations to go forward.
-func (c *Child) say(forward byte) error {
-	_, err := c.socket.Write([]byte{forward})
-	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
-		return fmt.Errorf("cannot talk to the process: %w", err)
-	}
-	return nil
-}
-
-// word is what a child says: that it is ready, that it has closed its socket, or
-// what has come of an operation.
-type word struct {
-	ready, ended bool
-	step         step
-	errno        syscall.Errno
-}
-
-func (w *word) failure() *Failure {
-	return &Failure{Step: w.step.step, Which: w.step.which, Errno: w.errno}
-}
-
-func (c *Child) hear() (word, error) {
-	var r report
-	message := (*[unsafe.Sizeof(r)]byte)(unsafe.Pointer(&r))[:]
-	n, err := c.socket.Read(message)
-	if errors.Is(err, syscall.ECONNRESET) {
-		// It has ended without reading what it was told. The kernel says so once,
-		// and that before what the child has said.
-		n, err = c.socket.Read(message)
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		return word{ended: true}, nil
-	case err != nil:
-		return word{}, fmt.Errorf("cannot talk to the process: %w", err)
-	case n == 1:
-		return word{ready: true}, nil
-	case n != len(message):
-		return word{}, fmt.Errorf("the process says something of %d bytes", n)
-	}
-	return c.script.meaning(r)
-}
-
-// meaning finds the operation that a report is of.
-func (s *script) meaning(r report) (word, error) {
-	first := address(&s.ops[0])
-	i := (r.op - first) / unsafe.Sizeof(op{})
-	if r.op < first || i >= uintptr(len(s.ops)) {
-		return word{}, errors.New("the process speaks of what it was not told to do")
-	}
-	w := word{step: s.steps[i], errno: syscall.Errno(-r.result)}
-	if s.ops[i].rule == ruleEqual {
-		w.errno = syscall.ESRCH // Nobody is there any more.
-	}
-	return w, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -2,11 +2,11 @@ package spawn
 
 import _ "unsafe" // for go:linkname
 
-// The runtime keeps these two for whoever forks by himself. They block all
-// signals and let them through again, and make a growing stack a crash meanwhile.
+// The runtime keeps these two for whoever makes system calls by himself, as package
+// syscall does. A thread between them is one that may take its time.
 
-//go:linkname beforeFork syscall.runtime_BeforeFork
-func beforeFork()
+//go:linkname enterSyscall runtime.entersyscall
+func enterSyscall()
 
-//go:linkname afterFork syscall.runtime_AfterFork
-func afterFork()
+//go:linkname exitSyscall runtime.exitsyscall
+func exitSyscall()

@@ -28,104 +28,113 @@ const (
 	ruleMust
 	// ruleEqual reports a result other than what is wanted, and ends the child.
 	ruleEqual
-	// ruleAsk reports the result, and reads from the socket how many operations
-	// to go forward.
-	ruleAsk
 )
 
-// report is what a child says of an operation.
+// report is what a child says.
 type report struct {
-	op     uintptr // its address
-	result uintptr
+	op     uintptr // the address of the one that has failed
+	result uintptr // of it
+	// ready is something as soon as the child has nothing left to do but to execute
+	// its program. Without it one that was killed before could not be told from one
+	// that has become its program.
+	ready [8]byte
 }
 
 // script is what a child does, and the memory that it does it with.
 type script struct {
-	// The child writes to these two only.
+	// said is where the child can write to: in own, or in page for one that has a
+	// copy of all other memory.
+	said *report
 	//lint:ignore U1000 The assembly uses it.
-	said report
+	all [8]byte // all signals
 	//lint:ignore U1000 The assembly uses it.
-	answer [8]byte
+	before [8]byte // those that the thread had blocked
 
 	ops   []op
 	steps []step // of each operation
+	own   report
+	page  []byte
 	args  cloneArgs
-	pidfd int32
-	flags uintptr  // of clone, for namespaces that a process is born in
-	among *os.File // the namespace of processes to be born in; nil for the caller's
+	flags uintptr // of clone, beside those that all have
 
-	told   [1]byte
-	ready  [1]byte
 	itself [1]byte
+	score  []byte   // for oom_score_adj
 	action [64]byte // larger than the kernel's structure on any machine; zero means default
 	none   [8]byte  // a signal mask
 	keep   []any    // what the operations point to
+
+	exec  int // the index of the operation that executes the program
+	files []*byte
+	argv  []*byte
 }
 
 // scripts are those that no child uses any more: most of what a start would have
 // to allocate is one, and the next one is as long.
 var scripts = sync.Pool{New: func() any { return new(script) }}
 
-// done says that the child works in the memory of another program by now.
+// done says that no child works with it any more.
 func (s *script) done() {
-	s.keep = nil
+	if s.page != nil {
+		_ = unix.Munmap(s.page)
+	}
+	*s = script{ops: s.ops[:0], steps: s.steps[:0]}
 	scripts.Put(s)
 }
 
-// step says which step of the program an operation belongs to. Of the two
-// operations of StepExec for each path the second is its shell.
+// step says which step of the program an operation belongs to.
 type step struct {
-	step        Step
-	which       int
-	shell, last bool
+	step  Step
+	which int
 }
 
 const (
-	// childSocket is the descriptor of the child's socket.
-	childSocket = 3
 	// failedStatus is what a child exits with that could not become its program.
 	failedStatus = 127
-	// ready is what a child says before it executes its program. Without it a
-	// child that was killed before could not be told from one that has become
-	// its program: both close the socket.
-	ready = 'R'
 	// itself is the writer's own number, for the files of a cgroup.
 	itself = '0'
+	// here is AT_FDCWD.
+	here = ^uintptr(99)
 )
 
-// scriptOf does all that takes memory. The socket is the child's.
-func scriptOf(p Program, enter []string, socket int) (*script, error) {
+// scriptOf does all that takes memory.
+func scriptOf(p *Program, o *Options) (*script, error) {
 	s := scripts.Get().(*script)
-	*s = script{
-		ready: [1]byte{ready}, itself: [1]byte{itself}, flags: p.View.Namespaces & unix.CLONE_NEWPID,
-		ops: s.ops[:0], steps: s.steps[:0],
-	}
-	for i, f := range p.Files {
-		s.add(StepFiles, i, ruleMust, unix.SYS_DUP3, f.Fd(), uintptr(i), 0)
-	}
-	if socket != childSocket {
-		s.add(StepFiles, childSocket, ruleMust, unix.SYS_DUP3, uintptr(socket), childSocket, unix.O_CLOEXEC)
-	}
-	joined := s.keepOpen(p.Join, childSocket+1)
-	next := childSocket + 1 + uintptr(len(joined))
-	// What there is of the parent's files goes at once: a copy of another
-	// child's socket would keep its parent waiting.
-	s.closeFrom(next)
-	if err := s.enter(enter, next); err != nil {
+	if err := s.write(p, o); err != nil {
+		s.done()
 		return nil, err
 	}
+	return s, nil
+}
+
+func (s *script) write(p *Program, o *Options) error {
+	s.itself, s.flags = [1]byte{itself}, p.View.Namespaces&unix.CLONE_NEWPID
+	for i := range s.all {
+		s.all[i] = 0xff
+	}
+	s.said = &s.own
+	if o.Apart {
+		var err error
+		if s.page, err = unix.Mmap(-1, 0, int(unsafe.Sizeof(report{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS); err != nil {
+			return fmt.Errorf("cannot share memory: %w", err)
+		}
+		s.said = (*report)(unsafe.Pointer(&s.page[0]))
+	}
+	joined := s.take(p)
+	next := firstFree + uintptr(len(joined))
+	if err := s.enter(o.Enter, next); err != nil {
+		return err
+	}
 	s.join(joined)
+	if err := s.weigh(p.OOMScore, next); err != nil {
+		return err
+	}
 	s.add(StepSession, 0, ruleMust, unix.SYS_SETSID)
 	if p.Terminal {
 		s.add(StepTerminal, 0, ruleMust, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 	}
-
-	s.add(StepSession, 0, ruleEqual, unix.SYS_READ, childSocket, address(&s.told), 1)
-	s.ops[len(s.ops)-1].want = 1
-
 	s.add(StepSession, 0, ruleAny, unix.SYS_UMASK, uintptr(p.Umask))
 	if err := s.view(p.View, p.Dir); err != nil {
-		return nil, err
+		return err
 	}
 	// The limits come as late as the privilege to raise them allows.
 	for i, r := range p.Rlimits {
@@ -139,7 +148,7 @@ func scriptOf(p Program, enter []string, socket int) (*script, error) {
 	if p.DieWithParent { // The kernel forgets this at every change of credentials.
 		s.add(StepParent, 0, ruleMust, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
 		s.add(StepParent, 0, ruleEqual, unix.SYS_GETPPID)
-		if p.View.Namespaces&unix.CLONE_NEWPID == 0 && s.among == nil { // Its parent has the number 0 there.
+		if p.View.Namespaces&unix.CLONE_NEWPID == 0 && p.Join.PID == nil { // Its parent has the number 0 there.
 			s.ops[len(s.ops)-1].want = uintptr(syscall.Getpid())
 		}
 	}
@@ -148,34 +157,84 @@ func scriptOf(p Program, enter []string, socket int) (*script, error) {
 	}
 	dir, err := syscall.BytePtrFromString(p.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the directory %q: %w", p.Dir, err)
+		return fmt.Errorf("cannot use the directory %q: %w", p.Dir, err)
 	}
 	s.keep = append(s.keep, dir)
 	s.add(StepDir, 0, ruleMust, unix.SYS_CHDIR, address(dir))
-	s.add(StepExec, 0, ruleAny, unix.SYS_WRITE, childSocket, address(&s.ready), 1)
 	s.resetSignals()
-	if err := s.exec(p); err != nil {
-		return nil, err
+	return s.execute(p)
+}
+
+// firstFree is the lowest descriptor that a program does not have.
+const firstFree = 3
+
+// take has the child take the descriptors that it needs, and leave the parent's: a
+// copy of another child's pipe would keep its reader waiting.
+func (s *script) take(p *Program) []joining {
+	last := uintptr(firstFree)
+	for _, f := range p.Files {
+		last = max(last, f.Fd())
 	}
-	s.add(StepExec, 0, ruleAny, unix.SYS_EXIT_GROUP, failedStatus)
-	return s, nil
+	joined := p.Join.list()
+	for _, j := range joined {
+		last = max(last, j.fd)
+	}
+	if knowsRanges() {
+		// The child is born with the parent's table of descriptors in place of a copy
+		// of it, and takes a copy of what is up to the last that it needs: the parent
+		// may have thousands.
+		s.flags |= unix.CLONE_FILES
+		s.add(StepFiles, 0, ruleMust, unix.SYS_CLOSE_RANGE, last+1, uintptr(^uint32(0)), unix.CLOSE_RANGE_UNSHARE)
+	}
+	for i, f := range p.Files {
+		s.add(StepFiles, i, ruleMust, unix.SYS_DUP3, f.Fd(), uintptr(i), 0)
+	}
+	// Sorted, none is overwritten before it was copied.
+	for i := range joined {
+		if to := firstFree + uintptr(i); joined[i].fd != to {
+			s.add(StepNamespaces, 0, ruleMust, unix.SYS_DUP3, joined[i].fd, to, unix.O_CLOEXEC)
+			joined[i].fd = to
+		}
+	}
+	s.closeFrom(firstFree + uintptr(len(joined)))
+	return joined
 }
 
 // enter moves the process. What it opens gets the lowest number that is free,
 // next, which it closes first, as an old kernel may have left another thread's file
 // there.
 func (s *script) enter(files []string, next uintptr) error {
-	const here = ^uintptr(99) // AT_FDCWD
 	for i, name := range files {
-		file, err := syscall.BytePtrFromString(name)
-		if err != nil {
-			return fmt.Errorf("cannot use the file %q: %w", name, err)
+		if err := s.put(StepCgroup, i, ruleMust, name, s.itself[:], next); err != nil {
+			return err
 		}
-		s.keep = append(s.keep, file)
-		s.add(StepCgroup, i, ruleAny, unix.SYS_CLOSE, next)
-		s.add(StepCgroup, i, ruleMust, unix.SYS_OPENAT, here, address(file), unix.O_WRONLY|unix.O_CLOEXEC)
-		s.add(StepCgroup, i, ruleMust, unix.SYS_WRITE, next, address(&s.itself), 1)
 	}
+	return nil
+}
+
+// weigh sets the process's oom_score_adj, while it has all privileges.
+func (s *script) weigh(score *OOMScore, next uintptr) error {
+	if score == nil {
+		return nil
+	}
+	s.score = strconv.AppendInt(nil, int64(score.Adjust), 10)
+	rule := uintptr(ruleAny)
+	if score.Must {
+		rule = ruleMust
+	}
+	return s.put(StepOOMScore, 0, rule, "/proc/self/oom_score_adj", s.score, next)
+}
+
+// put writes to a file that there is.
+func (s *script) put(of Step, which int, rule uintptr, name string, content []byte, next uintptr) error {
+	file, err := syscall.BytePtrFromString(name)
+	if err != nil {
+		return fmt.Errorf("cannot use the file %q: %w", name, err)
+	}
+	s.keep = append(s.keep, file)
+	s.add(of, which, ruleAny, unix.SYS_CLOSE, next)
+	s.add(of, which, rule, unix.SYS_OPENAT, here, address(file), unix.O_WRONLY|unix.O_CLOEXEC)
+	s.add(of, which, rule, unix.SYS_WRITE, next, address(&content[0]), uintptr(len(content)))
 	return nil
 }
 
@@ -203,13 +262,16 @@ func (s *script) user(u *User) {
 	s.add(StepUser, 0, ruleMust, unix.SYS_SETRESUID, uid, uid, uid)
 }
 
+// knowsRanges says whether the kernel has close_range(2), from Linux 5.9 on.
+var knowsRanges = sync.OnceValue(func() bool { return unix.CloseRange(^uint(0)>>1, ^uint(0)>>1, 0) == nil })
+
 func (s *script) closeFrom(first uintptr) {
-	if unix.CloseRange(^uint(0)>>1, ^uint(0)>>1, 0) == nil {
+	if knowsRanges() {
 		s.add(StepFiles, 0, ruleAny, unix.SYS_CLOSE_RANGE, first, uintptr(^uint32(0)), 0)
 		return
 	}
-	// A kernel before 5.9. What is opened meanwhile the standard library has
-	// marked to be closed by the program's execution.
+	// What is opened meanwhile the standard library has marked to be closed by the
+	// program's execution.
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		if fd, err := strconv.ParseUint(e.Name(), 10, 0); err == nil && uintptr(fd) >= first {
@@ -229,40 +291,59 @@ func (s *script) resetSignals() {
 			s.add(StepExec, 0, ruleAny, unix.SYS_RT_SIGACTION, signal, address(&s.action), 0, signals/8)
 		}
 	}
-	s.add(StepExec, 0, ruleAny, unix.SYS_RT_SIGPROCMASK, setMask, address(&s.none), 0, signals/8)
+	// The old mask, which is not empty, is what says that the child is ready.
+	s.add(StepExec, 0, ruleAny, unix.SYS_RT_SIGPROCMASK, setMask, address(&s.none), address(&s.said.ready), signals/8)
 }
 
-// exec adds two operations for each path: the program itself, and a shell that
-// runs it as a script. The parent chooses among them.
-func (s *script) exec(p Program) error {
-	args, err := syscall.SlicePtrFromStrings(p.Args)
-	if err != nil {
+// execute adds the operation that executes the program, for choose to say which.
+func (s *script) execute(p *Program) (err error) {
+	if s.argv, err = syscall.SlicePtrFromStrings(p.Args); err != nil {
 		return fmt.Errorf("cannot use the arguments: %w", err)
 	}
 	env, err := syscall.SlicePtrFromStrings(p.Env)
 	if err != nil {
 		return fmt.Errorf("cannot use the environment: %w", err)
 	}
-	shell, err := syscall.SlicePtrFromStrings([]string{"sh", "/bin/sh"})
-	if err != nil {
-		return err
-	}
 	if len(p.Args) == 0 || len(p.Paths) == 0 {
 		return errors.New("cannot run a program without a path and a name")
 	}
-	s.keep = append(s.keep, args, env, shell)
-	for i, path := range p.Paths {
+	s.keep = append(s.keep, env)
+	for _, path := range p.Paths {
 		file, err := syscall.BytePtrFromString(path)
 		if err != nil {
 			return fmt.Errorf("cannot use the path %q: %w", path, err)
 		}
-		script := append([]*byte{shell[0], file}, args[1:]...)
-		s.keep = append(s.keep, file, script)
-		s.add(StepExec, i, ruleAsk, unix.SYS_EXECVE, address(file), address(&args[0]), address(&env[0]))
-		s.add(StepExec, i, ruleAsk, unix.SYS_EXECVE, address(shell[1]), address(&script[0]), address(&env[0]))
-		attempts := s.steps[len(s.steps)-2:]
-		attempts[1].shell = true
-		attempts[0].last, attempts[1].last = i == len(p.Paths)-1, i == len(p.Paths)-1
+		s.files = append(s.files, file)
 	}
+	s.exec = len(s.ops)
+	s.add(StepExec, 0, ruleMust, unix.SYS_EXECVE, 0, 0, address(&env[0]))
 	return nil
+}
+
+// The shell that runs what is a script without saying so.
+var shellName, shellPath = []byte("sh\x00"), []byte("/bin/sh\x00")
+
+// choose says which of the files is executed, and whether a shell does it.
+func (s *script) choose(path int, shell bool) {
+	file, args := s.files[path], s.argv
+	if shell {
+		file, args = &shellPath[0], append([]*byte{&shellName[0], file}, s.argv[1:]...)
+		s.keep = append(s.keep, args)
+	}
+	s.steps[s.exec].which = path
+	s.ops[s.exec].args[0], s.ops[s.exec].args[1] = address(file), address(&args[0])
+}
+
+// failure is what the child has reported.
+func (s *script) failure() error {
+	first := address(&s.ops[0])
+	i := (s.said.op - first) / unsafe.Sizeof(op{})
+	if s.said.op < first || i >= uintptr(len(s.ops)) {
+		return errors.New("the process speaks of what it was not told to do")
+	}
+	errno := syscall.Errno(-s.said.result)
+	if s.ops[i].rule == ruleEqual {
+		errno = syscall.ESRCH // Nobody is there any more.
+	}
+	return &Failure{Step: s.steps[i].step, Which: s.steps[i].which, Errno: errno}
 }

@@ -14,12 +14,13 @@ func TestSignalsWaitForTheProgram(t *testing.T) {
 	both(t, func(t *testing.T, o spawn.Options) {
 		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGSEGV, syscall.SIGURG, syscall.SIGCHLD, syscall.SIGUSR1} {
 			p, _ := program(t, "exit 5")
-			c := start(t, p, o)
-			if err := syscall.Kill(c.Pid, signal); err != nil {
+			c, release, done := held(t, t.Context(), p, o)
+			if err := syscall.Kill(c.Pid(), signal); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Become(t.Context()); err != nil {
-				t.Errorf("%s: %v", signal, err)
+			release()
+			if err := <-done; err != nil {
+				t.Fatalf("%s: %v", signal, err)
 			}
 			status := wait(t, c)
 			switch signal {

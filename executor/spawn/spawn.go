@@ -3,9 +3,10 @@ package spawn
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -23,8 +24,8 @@ type Program struct {
 	Args, Env []string
 	// Dir is the working directory.
 	Dir string
-	// Files become the descriptors 0, 1 and 2; nothing else is inherited. The
-	// caller may close them once [Start] has returned.
+	// Files become the descriptors 0, 1 and 2, which they are not themselves. Nothing
+	// else is inherited. The caller may close them once [Child.Start] has returned.
 	Files [3]*os.File
 
 	// Terminal makes the first of Files, which is a terminal, the controlling one
@@ -41,12 +42,21 @@ type Program struct {
 	// in one of both at the most.
 	View View
 	Join Joined
+	// OOMScore is its oom_score_adj; nil for the caller's.
+	OOMScore *OOMScore
 	// NoNewPrivileges sets no_new_privs.
 	NoNewPrivileges bool
 	// DieWithParent has the kernel kill the program when the thread that called
 	// Start ends. A goroutine that ends while it is locked to a thread ends that
 	// thread, so Start should be called on one that nobody else uses.
 	DieWithParent bool
+}
+
+// OOMScore is a value of oom_score_adj. To lower it takes a privilege.
+type OOMScore struct {
+	Adjust int
+	// Must says that the program does not run without it.
+	Must bool
 }
 
 // Rlimit is a resource limit, by the kernel's number.
@@ -67,7 +77,7 @@ type Options struct {
 	// caller's own.
 	Cgroup int
 	// Enter are the files through which the child moves itself into other
-	// cgroups, before anything else that it waits for or does: the tasks files of
+	// cgroups, before anything else that it does: the tasks files of
 	// v1, or a cgroup.procs. A thread that moves itself through a tasks file is
 	// spared what makes the move of another process slow, from Linux 5.16 on.
 	Enter []string
@@ -77,115 +87,145 @@ type Options struct {
 	WithoutPidfd bool
 }
 
-// Child is a process that waits, in a session of its own, and then becomes a
-// program, if Become is called before Close. It must be kept, because the process
-// works in its memory, until Become has returned nil or the process is reaped.
+// Child is a process to be: what it is to become, and how. Only its Start and Pid
+// may be called by several goroutines at once, and Start once.
 type Child struct {
-	// Pid is the process's number; it is the caller's to reap.
-	Pid int
-	// Pidfd is a descriptor of it, the caller's to close; -1 where the kernel
-	// has none.
+	Program Program
+	Options Options
+	// Pidfd is a descriptor of the process, once Start has succeeded, and the
+	// caller's to close; -1 where the kernel has none.
 	Pidfd int
 
-	script *script
-	socket *os.File
+	pid atomic.Int32 // The kernel writes it.
+
+	mu   sync.Mutex // guards what follows, and who the pid is
+	over bool       // Start is
 }
 
-// Start makes a child. It is not inherited what the caller has open, and signals
-// other than SIGKILL and SIGSTOP wait for the program. An error that is a
-// [syscall.Errno] is the kernel's refusal to make a process so.
-func Start(p Program, o Options) (*Child, error) {
-	// Each word is a message of its own.
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+// Pid is the process's number, 0 while there is none. It is known before the process
+// can have ended, and is the caller's to reap when Start has succeeded.
+func (c *Child) Pid() int { return int(c.pid.Load()) }
+
+// Start makes the process, in a session of its own, and returns when it executes its
+// program. It does not inherit what the caller has open, and signals other than
+// SIGKILL and SIGSTOP wait for the program. After an error there is no process: a
+// [*Failure] says what did not succeed, a [syscall.Errno] is the kernel's refusal to
+// make a process so, and when ctx ends before the program runs the error is the
+// context's cause.
+func (c *Child) Start(ctx context.Context) error {
+	s, err := scriptOf(&c.Program, &c.Options)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a socket: %w", err)
+		return err
 	}
-	defer unix.Close(fds[1])
-	s, err := scriptOf(p, o.Enter, fds[1])
-	if err == nil {
-		err = unix.SetNonblock(fds[0], true) // so that reads wait in Go's poller
-	}
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fds[0]))
-	}
-	var pid int
-	if s.among == nil {
-		var errno syscall.Errno
-		if pid, errno = s.bear(o); errno != 0 {
-			err = errno
+	defer s.done()
+	defer c.killAfter(ctx)()
+	if err := c.lead(ctx, s); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
+		return err
+	}
+	c.Pidfd = -1
+	if !c.Options.WithoutPidfd {
+		if fd, err := unix.PidfdOpen(c.Pid(), 0); err == nil {
+			c.Pidfd = fd
+		}
+	}
+	return nil
+}
+
+// killAfter kills the process when ctx ends before what it returns is called.
+func (c *Child) killAfter(ctx context.Context) (over func()) {
+	stop := context.AfterFunc(ctx, func() {
+		// There may be no process yet, or one after this one.
+		for wait := time.Millisecond; c.kill(); wait = min(2*wait, 100*time.Millisecond) {
+			time.Sleep(wait)
+		}
+	})
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.over = true
+		stop()
+	}
+}
+
+// kill kills the process, if there is one, and says whether there may be another.
+func (c *Child) kill() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if pid := c.Pid(); pid != 0 && !c.over {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return !c.over
+}
+
+// reap forgets a process that has ended, or is about to.
+func (c *Child) reap() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if _, err := syscall.Wait4(c.Pid(), nil, 0, nil); !errors.Is(err, syscall.EINTR) {
+			c.pid.Store(0)
+			return
+		}
+	}
+}
+
+// try makes the process once. It returns when that executes what the script says,
+// or is no more.
+func (c *Child) try(s *script) error {
+	*s.said = report{}
+	var err error
+	if c.Program.Join.PID == nil {
+		err = c.bear(s)
 	} else {
-		pid, err = s.bearAmong(o)
+		err = c.bearAmong(s)
 	}
-	runtime.KeepAlive(p.Files)
-	runtime.KeepAlive(p.Join)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fds[0]))
-	}
-	pidfd := int(s.pidfd)
-	if pidfd == 0 { // A kernel that does not know the flag leaves it alone.
-		pidfd = -1
-	}
-	return &Child{Pid: pid, Pidfd: pidfd, script: s, socket: os.NewFile(uintptr(fds[0]), "child")}, nil
-}
-
-// Become lets the child become its program, and returns when that is being
-// executed. After an error the process ends by itself, with status 127, unless it
-// ended already: a [*Failure] says what did not succeed, and when ctx ends before
-// the program runs the error is the context's cause.
-func (c *Child) Become(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.socket.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	err := c.lead(ctx)
-	c.Close()
+	runtime.KeepAlive(&c.Program)
 	switch {
-	case err == nil:
-		c.script.done()
-		c.script = nil
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
+	case err != nil:
+		return err
+	case s.said.op != 0:
+		c.reap()
+		return s.failure()
+	case s.said.ready == [8]byte{}:
+		c.reap()
+		return errors.New("the process ended early")
 	}
-	return err
+	return nil
 }
 
-// Close gives the child up: if it waits it ends by itself, with status 127.
-func (c *Child) Close() {
-	_ = c.socket.Close() // Become has closed it, or nobody has.
-}
-
-// bear makes the process, with all signals blocked, so that no handler of Go's
-// runs in the child.
-func (s *script) bear(o Options) (pid int, err syscall.Errno) {
-	flags := uintptr(unix.SIGCHLD) | s.flags
-	if !o.Apart {
+// bear makes the process, and returns when it works in another memory or has ended.
+func (c *Child) bear(s *script) error {
+	flags := uintptr(unix.SIGCHLD|unix.CLONE_VFORK|unix.CLONE_PARENT_SETTID) | s.flags
+	if !c.Options.Apart {
 		flags |= unix.CLONE_VM
 	}
-	var pidfd uintptr
-	if !o.WithoutPidfd {
-		flags |= unix.CLONE_PIDFD
-		pidfd = address(&s.pidfd)
-	}
 	// The child keeps the caller's stack pointer and never uses it.
-	trap, a1, a2, a3 := uintptr(unix.SYS_CLONE), flags, uintptr(0), pidfd
-	if o.Cgroup != 0 {
+	trap, a1, a2, a3 := uintptr(unix.SYS_CLONE), flags, uintptr(0), uintptr(unsafe.Pointer(&c.pid))
+	if c.Options.Cgroup != 0 {
 		s.args = cloneArgs{
 			argFlags: uint64(flags&^0xff) | unix.CLONE_INTO_CGROUP, argExitSignal: uint64(unix.SIGCHLD),
-			argPidfd: uint64(pidfd), argCgroup: uint64(o.Cgroup),
+			argParentTID: uint64(a3), argCgroup: uint64(c.Options.Cgroup),
 		}
 		trap, a1, a2, a3 = unix.SYS_CLONE3, address(&s.args), unsafe.Sizeof(s.args), 0
 	}
-	// Nobody else should start a program while a descriptor is open that is
-	// not marked to be closed.
-	syscall.ForkLock.Lock()
-	defer syscall.ForkLock.Unlock()
-	first := &s.ops[0]
-	beforeFork() // From here to afterFork no stack may grow.
-	r := clone(trap, a1, a2, a3, s, first)
-	afterFork()
-	if r > ^uintptr(4095) {
-		return 0, syscall.Errno(-r)
+	if r := blocking(trap, a1, a2, a3, s, &s.ops[0]); r > ^uintptr(4095) {
+		return syscall.Errno(-r)
 	}
-	return int(r), 0
+	return nil
+}
+
+// blocking is clone for a thread that other goroutines need not wait for.
+//
+//go:nosplit
+//go:norace
+func blocking(trap, a1, a2, a3 uintptr, s *script, first *op) (r uintptr) {
+	enterSyscall()
+	r = clone(trap, a1, a2, a3, s, first)
+	exitSyscall()
+	return r
 }
 
 // cloneArgs is struct clone_args of clone3(2), up to its member cgroup.
@@ -193,11 +233,12 @@ type cloneArgs [11]uint64
 
 const (
 	argFlags      = 0
-	argPidfd      = 1
+	argParentTID  = 3
 	argExitSignal = 4
 	argCgroup     = 10
 )
 
-// clone makes a system call that is clone or clone3. In the child it performs
-// the operations, and does not return.
+// clone makes a system call that is clone or clone3, with all signals blocked, so
+// that no handler of Go's runs in the child. In the child it performs the
+// operations, and does not return.
 func clone(trap, a1, a2, a3 uintptr, s *script, first *op) uintptr

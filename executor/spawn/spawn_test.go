@@ -1,9 +1,11 @@
 package spawn_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,24 +38,35 @@ func program(t testing.TB, command string) (spawn.Program, *os.File) {
 	}, out
 }
 
-func start(t testing.TB, p spawn.Program, o spawn.Options) *spawn.Child {
+// start starts a program, or says what became of it.
+func start(t testing.TB, p spawn.Program, o spawn.Options) (*spawn.Child, error) {
 	t.Helper()
-	c, err := spawn.Start(p, o)
+	c := &spawn.Child{Program: p, Options: o}
+	err := c.Start(t.Context())
+	if err == nil && c.Pidfd >= 0 {
+		t.Cleanup(func() { syscall.Close(c.Pidfd) })
+	}
+	if err != nil && c.Pid() != 0 {
+		t.Errorf("after %v there is process %d", err, c.Pid())
+	}
+	return c, err
+}
+
+// run runs a program to its end.
+func run(t testing.TB, p spawn.Program, o spawn.Options) syscall.WaitStatus {
+	t.Helper()
+	c, err := start(t, p, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Pidfd >= 0 {
-		defer syscall.Close(c.Pidfd)
-	}
-	t.Cleanup(c.Close)
-	return c
+	return wait(t, c)
 }
 
 func wait(t testing.TB, c *spawn.Child) syscall.WaitStatus {
 	t.Helper()
 	var status syscall.WaitStatus
 	for {
-		_, err := syscall.Wait4(c.Pid, &status, 0, nil)
+		_, err := syscall.Wait4(c.Pid(), &status, 0, nil)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
@@ -76,11 +89,7 @@ func TestChildBecomesItsProgram(t *testing.T) {
 		p, out := program(t, `echo $GREETING; umask; ulimit -n; ulimit -Hn; pwd; ls /proc/$$/fd; grep NoNewPrivs /proc/$$/status; exit 3`)
 		p.Rlimits = []spawn.Rlimit{{Resource: syscall.RLIMIT_NOFILE, Soft: 300, Hard: 400}}
 		p.Dir, p.NoNewPrivileges = "/usr", true
-		c := start(t, p, o)
-		if err := c.Become(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if status := wait(t, c); status.ExitStatus() != 3 {
+		if status := run(t, p, o); status.ExitStatus() != 3 {
 			t.Errorf("status = %v", status)
 		}
 		text, err := os.ReadFile(out.Name())
@@ -98,30 +107,11 @@ func TestBytesAreKept(t *testing.T) {
 		p, out := program(t, "cat /proc/$$/cmdline /proc/$$/environ")
 		p.Args = append(p.Args, args...)
 		p.Env = append([]string{"PATH=/bin"}, env...)
-		c := start(t, p, spawn.Options{})
-		if err := c.Become(t.Context()); err != nil {
-			r.Fatal(err)
-		}
-		wait(t, c)
+		run(t, p, spawn.Options{})
 		got, err := os.ReadFile(out.Name())
 		want := strings.Join(append(slices.Clone(p.Args), p.Env...), "\x00") + "\x00"
 		if err != nil || string(got) != want {
 			r.Fatalf("got %q, want %q (%v)", got, want, err)
-		}
-	})
-}
-
-// It waits until it is told, and ends when nobody will tell it.
-func TestChildWaits(t *testing.T) {
-	both(t, func(t *testing.T, o spawn.Options) {
-		p, _ := program(t, "exit 0")
-		c := start(t, p, o)
-		if pid, _ := syscall.Wait4(c.Pid, nil, syscall.WNOHANG, nil); pid != 0 {
-			t.Fatal("it did not wait")
-		}
-		c.Close()
-		if status := wait(t, c); status.ExitStatus() != 127 {
-			t.Errorf("status = %v", status)
 		}
 	})
 }
@@ -145,14 +135,10 @@ func TestChildSaysWhatFails(t *testing.T) {
 		} {
 			p, _ := program(t, "true")
 			c.change(&p)
-			child := start(t, p, o)
-			err := child.Become(t.Context())
+			_, err := start(t, p, o)
 			var failure *spawn.Failure
 			if !errors.As(err, &failure) || *failure != c.want {
 				t.Errorf("%s: %v, want %v", c.name, err, &c.want)
-			}
-			if status := wait(t, child); status.ExitStatus() != 127 {
-				t.Errorf("%s: status = %v", c.name, status)
 			}
 		}
 	})
@@ -169,11 +155,7 @@ func TestChildMovesItself(t *testing.T) {
 		}
 		p, out := program(t, "ls /proc/$$/fd")
 		o.Enter = []string{here("one"), here("two")}
-		c := start(t, p, o)
-		if err := c.Become(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		wait(t, c)
+		run(t, p, o)
 		for _, file := range o.Enter {
 			if text, err := os.ReadFile(file); err != nil || string(text) != "0" {
 				t.Errorf("%s has %q (%v)", file, text, err)
@@ -186,21 +168,55 @@ func TestChildMovesItself(t *testing.T) {
 	})
 }
 
-// It is told to become its program before it fails, or after.
 func TestChildThatCannotMoveSaysSo(t *testing.T) {
 	both(t, func(t *testing.T, o spawn.Options) {
 		p, out := program(t, "true")
 		o.Enter = []string{out.Name(), "/no/such/tasks"}
-		for range 50 {
-			c := start(t, p, o)
-			err := c.Become(t.Context())
-			var failure *spawn.Failure
-			if want := (spawn.Failure{Step: spawn.StepCgroup, Which: 1, Errno: syscall.ENOENT}); !errors.As(err, &failure) || *failure != want {
-				t.Fatalf("%v, want %v", err, &want)
-			}
-			if status := wait(t, c); status.ExitStatus() != 127 {
-				t.Errorf("status = %v", status)
-			}
+		_, err := start(t, p, o)
+		var failure *spawn.Failure
+		if want := (spawn.Failure{Step: spawn.StepCgroup, Which: 1, Errno: syscall.ENOENT}); !errors.As(err, &failure) || *failure != want {
+			t.Fatalf("%v, want %v", err, &want)
+		}
+	})
+}
+
+// held is a program whose process waits until it is released.
+func held(t *testing.T, ctx context.Context, p spawn.Program, o spawn.Options) (c *spawn.Child, release func(), done chan error) {
+	t.Helper()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Enter = []string{fifo} // which nobody reads
+	c, done = &spawn.Child{Program: p, Options: o}, make(chan error, 1)
+	go func() { done <- c.Start(ctx) }()
+	for c.Pid() == 0 {
+		runtime.Gosched()
+	}
+	return c, func() {
+		t.Helper()
+		r, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+	}, done
+}
+
+// One that is held up is given up with the context, and holds up nobody else.
+func TestChildThatHangs(t *testing.T) {
+	both(t, func(t *testing.T, o spawn.Options) {
+		p, _ := program(t, "exit 5")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stuck, _, done := held(t, ctx, p, o)
+		runtime.GC() // It stops all goroutines for a moment.
+		if status := run(t, p, o); status.ExitStatus() != 5 {
+			t.Errorf("status = %v", status)
+		}
+		enough := errors.New("enough")
+		cancel(enough)
+		if err := <-done; !errors.Is(err, enough) || stuck.Pid() != 0 {
+			t.Errorf("err = %v, with process %d", err, stuck.Pid())
 		}
 	})
 }
@@ -208,15 +224,73 @@ func TestChildThatCannotMoveSaysSo(t *testing.T) {
 func TestChildThatIsKilledHasNotBecome(t *testing.T) {
 	both(t, func(t *testing.T, o spawn.Options) {
 		p, _ := program(t, "true")
-		c := start(t, p, o)
-		if err := syscall.Kill(c.Pid, syscall.SIGKILL); err != nil {
+		c, _, done := held(t, t.Context(), p, o)
+		if err := syscall.Kill(c.Pid(), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if status := wait(t, c); status.Signal() != syscall.SIGKILL {
-			t.Errorf("status = %v", status)
-		}
-		if err := c.Become(t.Context()); err == nil || !strings.Contains(err.Error(), "ended early") {
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "ended early") {
 			t.Errorf("err = %v", err)
+		}
+	})
+}
+
+// What the caller has open stays open, whatever a child does to its own.
+func TestCallerKeepsItsFiles(t *testing.T) {
+	both(t, func(t *testing.T, o spawn.Options) {
+		p, _ := program(t, "exit 0")
+		var ends []*os.File
+		for range 50 {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			ends = append(ends, w)
+		}
+		run(t, p, o)
+		for _, w := range ends {
+			if _, err := w.WriteString("x"); err != nil {
+				t.Error(err)
+			}
+			w.Close()
+		}
+	})
+}
+
+func TestOOMScoreIsTheProgramsOwn(t *testing.T) {
+	score := func() string {
+		t.Helper()
+		text, err := os.ReadFile("/proc/self/oom_score_adj")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	own := score()
+	both(t, func(t *testing.T, o spawn.Options) {
+		p, out := program(t, "cat /proc/$$/oom_score_adj")
+		p.OOMScore = &spawn.OOMScore{Adjust: 777, Must: true}
+		run(t, p, o)
+		if text, err := os.ReadFile(out.Name()); string(text) != "777\n" {
+			t.Errorf("the program has %q (%v)", text, err)
+		}
+		if now := score(); now != own {
+			t.Errorf("this process has %q, and had %q", now, own)
+		}
+	})
+}
+
+// A script without an interpreter is run by a shell, whichever directory it is in.
+func TestScriptWithoutInterpreter(t *testing.T) {
+	both(t, func(t *testing.T, o spawn.Options) {
+		file := filepath.Join(t.TempDir(), "script")
+		if err := os.WriteFile(file, []byte("exit $1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := program(t, "")
+		p.Paths, p.Args = []string{"/no/such/script", "/etc/passwd/script", "/etc/passwd", file}, []string{"script", "9"}
+		if status := run(t, p, o); status.ExitStatus() != 9 {
+			t.Errorf("status = %v", status)
 		}
 	})
 }
@@ -232,13 +306,10 @@ func TestManyAtOnce(t *testing.T) {
 			defer func() { done <- ok }()
 			for i := range each {
 				p, _ := program(t, "exit 7")
-				c, err := spawn.Start(p, spawn.Options{Apart: i%10 == 0})
-				if err != nil {
+				c := &spawn.Child{Program: p, Options: spawn.Options{Apart: i%10 == 0}}
+				if err := c.Start(t.Context()); err != nil {
 					t.Error(err)
 					return
-				}
-				if err := c.Become(t.Context()); err != nil {
-					t.Error(err)
 				}
 				if status := wait(t, c); status.ExitStatus() == 7 {
 					ok++
@@ -270,11 +341,8 @@ func BenchmarkStart(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				c, err := spawn.Start(p, o)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := c.Become(b.Context()); err != nil {
+				c := &spawn.Child{Program: p, Options: o}
+				if err := c.Start(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 				wait(b, c)

@@ -7,11 +7,11 @@
 // # The way into the cgroup
 //
 // The first instruction of a workload already runs in its cgroup, under its
-// limits. The process that is to become it waits (see package spawn): it is born
-// into the cgroup (v2) or moves itself there (v1), the limits are set, and then it is
-// told to take on the resource limits, the user and the rest, and to execute the
-// program. Whatever goes wrong on that way is an error of [Launcher.Start], never
-// an exit status. The executor itself never enters a workload's cgroup.
+// limits. These are set first. The process that is to become it (see package spawn) is
+// born into the cgroup (v2) or moves itself there (v1), takes on the resource limits,
+// the user and the rest, and executes the program. Whatever goes wrong on that way is
+// an error of [Launcher.Start], never an exit status. The executor itself never enters
+// a workload's cgroup.
 //
 // # Children
 //

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"slices"
@@ -15,21 +16,21 @@ import (
 // given cgroup.
 func (l *Launcher) RefuseBirths(err syscall.Errno) (refused func() int) {
 	n := 0
-	l.spawn = func(p spawn.Program, o spawn.Options) (*spawn.Child, error) {
-		if o.Cgroup != 0 {
+	l.birth = func(ctx context.Context, c *spawn.Child) error {
+		if c.Options.Cgroup != 0 {
 			n++
-			return nil, err
+			return err
 		}
-		return spawn.Start(p, o)
+		return c.Start(ctx)
 	}
 	return func() int { return n }
 }
 
 // WithoutPidfds makes the launcher's kernel one from before pidfds.
 func (l *Launcher) WithoutPidfds() {
-	l.spawn = func(p spawn.Program, o spawn.Options) (*spawn.Child, error) {
-		o.WithoutPidfd = true
-		return spawn.Start(p, o)
+	l.birth = func(ctx context.Context, c *spawn.Child) error {
+		c.Options.WithoutPidfd = true
+		return c.Start(ctx)
 	}
 }
 

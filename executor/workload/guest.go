@@ -64,58 +64,65 @@ func (p *Process) join(ctx context.Context, g Guest) (*Process, error) {
 		exits: make(chan Exit, 1), poke: make(chan struct{}, 1), ending: make(chan struct{}),
 	}
 	if err := guest.visit(ctx, g, &s, user); err != nil {
-		if guest.pid == 0 {
-			p.launcher.leave(s.ID)
-			return nil, err
-		}
-		guest.Kill()
-		<-guest.exits
+		p.launcher.leave(s.ID)
 		return nil, err
 	}
 	return guest, nil
 }
 
-// visit brings a guest up to its execution of the program.
+// visit brings a guest up to its execution of the program. After an error there is
+// none.
 func (p *Process) visit(ctx context.Context, g Guest, s *Spec, user *Numbers) error {
 	program := p.launcher.programOf(s, user, g.Files, p.group == nil)
 	program.Terminal = g.Terminal
 	release, err := s.see(&program)
-	if err == nil {
-		err = p.spawn(s, program)
-	}
-	release()
+	defer release()
 	if err != nil {
 		return err
 	}
-	defer p.child.Close()
-	if err := p.host.admit(p); err != nil {
+	left, err := p.host.admit()
+	if err != nil {
 		return err
 	}
-	if err := p.adjustOOMScore(s.OOMScoreAdj); err != nil {
-		return err
-	}
-	if err := p.child.Become(ctx); err != nil {
+	// A guest that is on its way would keep the host from its end.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-p.host.ending:
+			cancel(errEnded)
+		case <-ctx.Done():
+		}
+	}()
+	err = p.spawn(ctx, s, program)
+	left(p, err == nil)
+	if err != nil {
 		return explain(s, program, err)
 	}
-	p.child = nil
 	return nil
 }
 
-// admit puts a guest's process into the cgroup of a workload that has not
-// ended.
-func (p *Process) admit(guest *Process) error {
+var errEnded = errors.New("it has ended")
+
+// admit lets a guest into the cgroup of a workload that has not ended, until left is
+// called, and from then on one that has become what it is to be.
+func (p *Process) admit() (left func(guest *Process, stays bool), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reaped || p.settling || p.killed {
-		return errors.New("it has ended")
+		return nil, errEnded
 	}
-	if p.group != nil {
-		if err := p.group.Add(guest.pid); err != nil {
-			return err
+	p.visitors++
+	p.visits.Add(1)
+	return func(guest *Process, stays bool) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.visitors--
+		if stays {
+			p.guests = append(slices.Clone(p.guests), guest)
 		}
-	}
-	p.guests = append(slices.Clone(p.guests), guest)
-	return nil
+		p.visits.Done()
+	}, nil
 }
 
 func (p *Process) dismiss(guest *Process) {

@@ -42,9 +42,9 @@ type Launcher struct {
 	reaper    *reaper
 	output    *output.Keeper
 	watcher   *cgroup.Watcher
-	tether    tether
-	spawn     func(spawn.Program, spawn.Options) (*spawn.Child, error) // a test's, or spawn.Start
-	nofile    func() *spawn.Rlimit                                     // that the executor was started with; nil for unknown
+	tethers   tethers
+	birth     func(context.Context, *spawn.Child) error // a test's, or Start of the child
+	nofile    func() *spawn.Rlimit                      // that the executor was started with; nil for unknown
 	runtimes  []ociRuntime
 	adopted   []*Process
 	oomScore  int // the executor's own oom_score_adj
@@ -63,7 +63,7 @@ func New(o Options) (*Launcher, error) {
 		quiet.SetOutput(io.Discard)
 		o.Log = quiet
 	}
-	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, spawn: spawn.Start, oomScore: ownOOMScore(), runtimes: runtimes, nofile: sync.OnceValue(givenNofile), ids: make(map[string]bool)}
+	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, birth: func(ctx context.Context, c *spawn.Child) error { return c.Start(ctx) }, oomScore: ownOOMScore(), runtimes: runtimes, nofile: sync.OnceValue(givenNofile), ids: make(map[string]bool)}
 	if l.container == nil {
 		if l.none == nil {
 			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
@@ -96,7 +96,7 @@ func (l *Launcher) Close() {
 	l.mu.Unlock()
 	l.running.Wait()
 	l.reaper.stop()
-	l.tether.stop()
+	l.tethers.stop()
 	_ = l.watcher.Close()
 }
 
@@ -128,19 +128,30 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 		return p, nil
 	}
 	if p.pid == 0 {
+		if p.ranOut(s) && ctx.Err() == nil {
+			err = errTooSmall(s.Limits)
+		}
 		err = errors.Join(err, p.discard())
 	} else {
-		// There is a process that should not become the workload any more. It may
-		// not have come into the cgroup yet, where Kill would find it.
+		// A runtime was started that has not brought up the program.
 		_ = p.Signal(syscall.SIGKILL)
 		p.Kill()
 		exit := <-p.exits
-		if exit.OOMKills > 0 && ctx.Err() == nil && (smallMemory(s.Limits) || s.isRooted() && limitsMemory(s.Limits)) {
+		if exit.OOMKills > 0 && ctx.Err() == nil && limitsMemory(s.Limits) {
 			err = errTooSmall(s.Limits)
 		}
 		err = errors.Join(err, exit.Err)
 	}
 	return nil, errors.Join(err, p.entry.remove())
+}
+
+// ranOut says whether a workload that has not begun lacked the memory for it.
+func (p *Process) ranOut(s *Spec) bool {
+	if p.group == nil || !smallMemory(s.Limits) && !(s.isRooted() && limitsMemory(s.Limits)) {
+		return false
+	}
+	kills, err := p.group.OOMKills()
+	return err == nil && kills > 0
 }
 
 func (l *Launcher) enter(id string) error {
@@ -178,48 +189,40 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 		p.mark = strayMark + "=" + s.ID
 		s.Env = append(slices.Clone(s.Env), p.mark)
 	}
+	if err := p.confine(s); err != nil {
+		return err
+	}
 	files, err := p.stdio(s, user)
 	if err != nil {
 		return err
 	}
+	defer closeAll(files)
 	program := p.launcher.programOf(s, user, [3]*os.File(files), p.group == nil)
 	release, err := s.see(&program)
+	defer release()
 	if err == nil && s.isRooted() {
 		program, err = p.contain(s, program)
 	}
-	if err == nil {
-		err = p.spawn(s, program)
-	}
-	release()
-	closeAll(files)
 	if err != nil {
 		return err
 	}
-	defer p.child.Close()
-	if p.group != nil {
-		if err := p.confine(s); err != nil {
-			return err
-		}
-	}
-	if err := p.adjustOOMScore(s.OOMScoreAdj); err != nil {
-		return err
-	}
-	if err := p.child.Become(ctx); err != nil {
+	if err := p.spawn(ctx, s, program); err != nil {
 		if p.entry != nil {
 			return p.entry.explainStart(err)
 		}
 		return explain(s, program, err)
 	}
-	p.child = nil // The process has no use for its memory any more.
 	if p.entry != nil {
 		return p.entry.wait(ctx)
 	}
 	return nil
 }
 
-// confine puts the limits in force, while the process may be on its way into the
-// cgroup still.
+// confine puts the limits in force, before anybody is in the cgroup.
 func (p *Process) confine(s *Spec) error {
+	if p.group == nil {
+		return nil
+	}
 	skipped, err := p.group.Limit(s.Limits, s.Policy)
 	if errors.As(err, new(*cgroup.AbsentError)) || errors.As(err, new(*cgroup.UnsupportedError)) {
 		return fmt.Errorf("a limit of it cannot be enforced: %w; leave it out, or say limits.policy: prefer", err)
@@ -259,55 +262,69 @@ func (p *Process) makeGroup(s *Spec) error {
 	return nil
 }
 
-// spawn makes the process that is to become the workload, and puts it under the
-// reaper's protection. On v2 it is born in its cgroup, if it may be; otherwise it
-// enters that by itself, first of all.
-func (p *Process) spawn(s *Spec, program spawn.Program) error {
-	l := p.launcher
-	// A guest comes up outside: the workload may have no memory left, and the
-	// kernel may kill in its cgroup, which would take all that share the memory.
-	group, guest := p.group, p.host != nil
-	if guest {
-		group = nil
-	}
-	o := spawn.Options{Apart: guest || smallMemory(s.Limits) || l.oomScore != wantedScore(s.OOMScoreAdj)}
-	if group != nil {
+// spawn makes the process that becomes the workload, under the reaper's protection.
+// On v2 it is born in its cgroup, if it may be; otherwise it enters that by itself,
+// first of all. After an error there is none.
+func (p *Process) spawn(ctx context.Context, s *Spec, program spawn.Program) error {
+	o := spawn.Options{Apart: p.host != nil || smallMemory(s.Limits)}
+	if p.group != nil {
 		var attr syscall.SysProcAttr
-		release, born, err := group.Prepare(&attr)
+		release, born, err := p.group.Prepare(&attr)
 		if err != nil {
 			return err
 		}
 		defer release()
 		if o.Cgroup = attr.CgroupFD; !born {
-			o.Enter = group.Entrances()
+			o.Enter = p.group.Entrances()
 		}
 	}
-	start := l.spawn
-	if program.DieWithParent {
-		start = l.spawnMortal
-	}
-	l.reaper.fork.Lock()
-	defer l.reaper.fork.Unlock()
-	child, err := start(program, o)
+	p.started = time.Now()
+	child, err := p.bear(ctx, program, o)
 	if o.Cgroup != 0 && cannotBeBorn(err) {
-		o.Cgroup, o.Enter = 0, group.Entrances()
-		child, err = start(program, o)
+		o.Cgroup, o.Enter = 0, p.group.Entrances()
+		child, err = p.bear(ctx, program, o)
 	}
-	if errors.Is(err, syscall.EPERM) && program.View.Namespaces != 0 {
+	switch {
+	case errors.As(err, new(*spawn.Failure)) || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		return err
+	case errors.Is(err, syscall.EPERM) && program.View.Namespaces != 0:
 		return errors.New("cannot start a process in namespaces of its own: that takes an executor that is root")
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("cannot start a process: %w", err)
 	}
-	p.child, p.pid, p.started = child, child.Pid, time.Now()
-	l.reaper.manage(p)
 	go p.supervise(pidFile(child.Pidfd))
 	return nil
+}
+
+// bear has a child start. The reaper knows of it from before there is one, and of
+// the workload's main process before it forgets the child.
+func (p *Process) bear(ctx context.Context, program spawn.Program, o spawn.Options) (*spawn.Child, error) {
+	l := p.launcher
+	child := &spawn.Child{Program: program, Options: o}
+	l.reaper.expect(child)
+	defer l.reaper.forget(child)
+	var err error
+	if program.DieWithParent {
+		l.tethers.do(func() { err = l.birth(ctx, child) })
+	} else {
+		err = l.birth(ctx, child)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.pid = child.Pid()
+	p.mu.Unlock()
+	l.reaper.manage(p)
+	return child, nil
 }
 
 // cannotBeBorn says that the kernel, or a sandbox around it, does not start
 // processes in a given cgroup, so that they have to be moved.
 func cannotBeBorn(err error) bool {
+	if errors.As(err, new(*spawn.Failure)) {
+		return false // It was born.
+	}
 	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EBUSY) ||
 		errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.E2BIG)
 }

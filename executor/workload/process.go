@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/output"
-	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -22,7 +21,6 @@ import (
 type Process struct {
 	launcher *Launcher
 	id       string
-	child    *spawn.Child // while it has not become the workload
 	pid      int
 	group    *cgroup.Group // nil for none
 	host     *Process      // whose cgroup it is a guest in; nil for a workload
@@ -34,7 +32,8 @@ type Process struct {
 	poke     chan struct{} // the reaper has seen it end
 	ending   chan struct{} // closed when the main process has ended
 	killing  sync.WaitGroup
-	overran  atomic.Bool // it is ended here for its memory
+	visits   sync.WaitGroup // starts of guests
+	overran  atomic.Bool    // it is ended here for its memory
 	streams  []*output.Stream
 
 	mu       sync.Mutex    // guards what follows
@@ -45,6 +44,7 @@ type Process struct {
 	wanted   bool          // Kill was called meanwhile
 	watch    *cgroup.Watch // of its memory; nil for none
 	guests   []*Process    // that have not ended
+	visitors int           // guests that are being started
 	over     bool          // the exit has been told
 	onExit   func(Exit)    // whom to tell; nil for exits
 }
@@ -94,7 +94,7 @@ func (p *Process) tell(exit Exit) {
 func (p *Process) Signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reaped {
+	if p.reaped || p.pid == 0 {
 		return os.ErrProcessDone
 	}
 	err := syscall.Kill(p.pid, sig)
@@ -178,9 +178,12 @@ func (p *Process) supervise(pidfd *os.File) {
 		p.mu.Lock()
 	}
 	p.settling = true
-	guests := p.guests
 	p.mu.Unlock()
 	close(p.ending)
+	p.visits.Wait() // They are given up, and nobody comes any more.
+	p.mu.Lock()
+	guests := p.guests
+	p.mu.Unlock()
 	for _, g := range guests {
 		g.Kill() // Without a cgroup nothing else ends them.
 	}
@@ -239,6 +242,8 @@ func (p *Process) discard() error {
 	if p.group == nil {
 		return nil
 	}
+	p.unwatchMemory()
+	p.killing.Wait()
 	return p.group.Remove(context.Background())
 }
 

@@ -32,6 +32,7 @@ func (l *Launcher) programOf(s *Spec, user *Numbers, files [3]*os.File, mortal b
 		Capabilities:    capabilitiesOf(s.Capabilities),
 		NoNewPrivileges: s.NoNewPrivileges,
 		DieWithParent:   mortal,
+		OOMScore:        l.adjustedScore(s.OOMScoreAdj),
 	}
 	if s.Umask != nil {
 		p.Umask = *s.Umask
@@ -158,19 +159,15 @@ func ownOOMScore() int {
 	return score
 }
 
-// adjustOOMScore gives the process the score that was asked for. An executor
-// may have one of its own that should not be inherited; to lower it takes a
-// privilege, and without it the program lives with it.
-func (p *Process) adjustOOMScore(asked *int) error {
+// adjustedScore is the score that a program has to be given, which is nil for that
+// of the executor. An executor may have one that should not be inherited; to lower it
+// takes a privilege, and without it the program lives with it.
+func (l *Launcher) adjustedScore(asked *int) *spawn.OOMScore {
 	score := wantedScore(asked)
-	if score == p.launcher.oomScore {
+	if score == l.oomScore {
 		return nil
 	}
-	err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.pid), []byte(strconv.Itoa(score)), 0)
-	if err != nil && asked != nil {
-		return fmt.Errorf("cannot set the oom_score_adj %d: %w", score, err)
-	}
-	return nil
+	return &spawn.OOMScore{Adjust: score, Must: asked != nil}
 }
 
 // explain says why a process did not become its program.
@@ -202,6 +199,8 @@ func explain(s *Spec, p spawn.Program, err error) error {
 		return fmt.Errorf("cannot mount a tmpfs on %s: %w", p.View.Mounts[f.Which].Target, f.Errno)
 	case spawn.StepCgroup:
 		return fmt.Errorf("cannot enter its cgroup: %w", f.Errno)
+	case spawn.StepOOMScore:
+		return fmt.Errorf("cannot set the oom_score_adj %d: %w", p.OOMScore.Adjust, f.Errno)
 	case spawn.StepDir:
 		return fmt.Errorf("cannot enter the working directory %s: %w", s.Dir, f.Errno)
 	case spawn.StepExec:

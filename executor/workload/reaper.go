@@ -10,19 +10,18 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/executor/spawn"
 )
 
 // reaper reaps the orphans that workloads leave to their subreaper, and
 // nothing else: main processes belong to their supervise, and other children of
 // the program to whoever started them.
 type reaper struct {
-	// fork is held from before a fork until its child is managed, so that a
-	// child that ends at once is not taken for an orphan.
-	fork sync.Mutex
-
-	mu      sync.Mutex // guards what follows
-	managed map[int]*Process
-	holds   int
+	mu       sync.Mutex // guards what follows
+	expected map[*spawn.Child]bool
+	managed  map[int]*Process
+	holds    int
 
 	log     logrus.FieldLogger
 	signals chan os.Signal
@@ -37,12 +36,13 @@ const foreignWait = 50 * time.Millisecond
 
 func newReaper(log logrus.FieldLogger) *reaper {
 	return &reaper{
-		managed: make(map[int]*Process),
-		log:     log,
-		signals: make(chan os.Signal, 1),
-		look:    make(chan struct{}, 1),
-		done:    make(chan struct{}),
-		stopped: make(chan struct{}),
+		expected: make(map[*spawn.Child]bool),
+		managed:  make(map[int]*Process),
+		log:      log,
+		signals:  make(chan os.Signal, 1),
+		look:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
+		stopped:  make(chan struct{}),
 	}
 }
 
@@ -56,6 +56,26 @@ func (r *reaper) stop() {
 	signal.Stop(r.signals)
 	close(r.done)
 	<-r.stopped
+}
+
+// expect tells of a child before its start, so that it is not taken for an orphan
+// when it ends at once.
+func (r *reaper) expect(c *spawn.Child) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected[c] = true
+}
+
+// forget is called when a child's start is over, and what has come of it is managed.
+// One that is no more may have hidden others.
+func (r *reaper) forget(c *spawn.Child) {
+	r.mu.Lock()
+	delete(r.expected, c)
+	managed := r.managed[c.Pid()] != nil
+	r.mu.Unlock()
+	if !managed {
+		r.lookAgain()
+	}
 }
 
 func (r *reaper) manage(p *Process) {
@@ -120,11 +140,12 @@ func (r *reaper) sweep() (foreign bool) {
 		if pid == 0 {
 			return false
 		}
-		r.fork.Lock() // a fork that is under way may be this one's
 		r.mu.Lock()
-		p, held := r.managed[pid], r.holds > 0
+		p, held, expected := r.managed[pid], r.holds > 0, r.expects(pid)
 		r.mu.Unlock()
-		r.fork.Unlock()
+		if expected {
+			return false // forget calls again
+		}
 		if p != nil {
 			select {
 			case p.poke <- struct{}{}:
@@ -145,6 +166,16 @@ func (r *reaper) sweep() (foreign bool) {
 		}
 		r.log.WithField("pid", pid).Debugf("Reaped an orphan: %s", statusOf(w))
 	}
+}
+
+// expects says whether a process is a child that is being started.
+func (r *reaper) expects(pid int) bool {
+	for c := range r.expected {
+		if c.Pid() == pid {
+			return true
+		}
+	}
+	return false
 }
 
 // pokeAll has every main process looked at.

@@ -113,6 +113,8 @@ func (p *Process) contain(s *Spec, program spawn.Program) (spawn.Program, error)
 		Files: program.Files,
 		Umask: 0o022,
 		View:  view,
+
+		OOMScore: program.OOMScore,
 	}, nil
 }
 

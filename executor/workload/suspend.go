@@ -81,7 +81,7 @@ func (p *Process) suspend() error {
 	switch {
 	case p.group == nil:
 		return fmt.Errorf("workload %s has no cgroup, and the kernel would end it with the present program", p.id)
-	case p.settling || p.killed || len(p.guests) > 0:
+	case p.settling || p.killed || len(p.guests) > 0 || p.visitors > 0:
 		return ErrHalfDone
 	case p.held == nil:
 		p.held = make(chan struct{})

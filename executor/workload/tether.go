@@ -3,50 +3,57 @@ package workload
 import (
 	"runtime"
 	"sync"
-
-	"github.com/tandem-mesos/tandem/executor/spawn"
 )
 
-// tether is a thread of its own that starts the workloads that have no cgroup.
+// tethers are threads of their own that start the workloads that have no cgroup.
 // The kernel ends those with their parent, by which it means the thread that
 // started them. Any other thread may be that of a goroutine that ends locked to
-// it, and takes it along.
-type tether struct {
-	once sync.Once
-	work chan func()
+// it, and takes it along. There are as many as there were starts at once.
+type tethers struct {
+	mu   sync.Mutex // guards what follows
+	idle []chan func()
 }
 
-// do runs f on the thread, which exists from the first call on.
-func (t *tether) do(f func()) {
-	t.once.Do(func() {
-		t.work = make(chan func())
-		go func() {
-			runtime.LockOSThread()
-			// The workloads have ended by the time that this does.
-			defer runtime.UnlockOSThread()
-			for f := range t.work {
-				f()
-			}
-		}()
-	})
+// do runs f on one of the threads, and nothing else meanwhile.
+func (t *tethers) do(f func()) {
+	work := t.take()
 	done := make(chan struct{})
-	t.work <- func() {
+	work <- func() {
 		defer close(done)
 		f()
 	}
 	<-done
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.idle = append(t.idle, work)
 }
 
-// stop ends it. No call of do may follow.
-func (t *tether) stop() {
-	t.once.Do(func() {})
-	if t.work != nil {
-		close(t.work)
+func (t *tethers) take() chan func() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.idle); n > 0 {
+		work := t.idle[n-1]
+		t.idle = t.idle[:n-1]
+		return work
 	}
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		// The workloads have ended by the time that this does.
+		defer runtime.UnlockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
 }
 
-// spawnMortal starts a process that ends with the executor.
-func (l *Launcher) spawnMortal(p spawn.Program, o spawn.Options) (child *spawn.Child, err error) {
-	l.tether.do(func() { child, err = l.spawn(p, o) })
-	return child, err
+// stop ends them. No call of do may be under way, or follow.
+func (t *tethers) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, work := range t.idle {
+		close(work)
+	}
+	t.idle = nil
 }
