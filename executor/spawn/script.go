@@ -89,6 +89,7 @@ type step struct {
 
 const (
 	// failedStatus is what a child exits with that could not become its program.
+	//lint:ignore U1000 The assembly uses it.
 	failedStatus = 127
 	// itself is the writer's own number, for the files of a cgroup.
 	itself = '0'

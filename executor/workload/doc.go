@@ -15,8 +15,8 @@
 //
 // # Children
 //
-// Exits are noticed through a pidfd in Go's own poller, so that a workload
-// costs no thread. The process is made a subreaper: what a workload leaves behind
+// Exits are noticed through pidfds (see package ready), so that a workload costs
+// neither a thread nor a goroutine. The process is made a subreaper: what a workload leaves behind
 // becomes a child of the executor and is reaped here. Children that other code of
 // the program has started are left to that code, as long as they stay in the
 // program's own session. Where there are no cgroups, the processes of a workload

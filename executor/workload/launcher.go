@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/ready"
 )
 
 // Options configure a Launcher.
@@ -41,7 +42,7 @@ type Launcher struct {
 	log       logrus.FieldLogger
 	reaper    *reaper
 	output    *output.Keeper
-	watcher   *cgroup.Watcher
+	ready     *ready.Watcher
 	tethers   tethers
 	birth     func(context.Context, *spawn.Child) error // a test's, or Start of the child
 	nofile    func() *spawn.Rlimit                      // that the executor was started with; nil for unknown
@@ -74,7 +75,7 @@ func New(o Options) (*Launcher, error) {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
 	}
 	var err error
-	if l.watcher, err = cgroup.NewWatcher(); err != nil {
+	if l.ready, err = ready.New(); err != nil {
 		return nil, err
 	}
 	l.output = output.NewKeeper(o.Log)
@@ -97,7 +98,7 @@ func (l *Launcher) Close() {
 	l.running.Wait()
 	l.reaper.stop()
 	l.tethers.stop()
-	_ = l.watcher.Close()
+	_ = l.ready.Close()
 }
 
 // Start runs a workload and returns when its program is being executed. The
@@ -292,7 +293,7 @@ func (p *Process) spawn(ctx context.Context, s *Spec, program spawn.Program) err
 	case err != nil:
 		return fmt.Errorf("cannot start a process: %w", err)
 	}
-	go p.supervise(pidFile(child.Pidfd))
+	p.await(child.Pidfd, p.ended)
 	return nil
 }
 

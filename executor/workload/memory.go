@@ -20,7 +20,7 @@ func (p *Process) watchMemory() {
 	default:
 		return
 	}
-	w, err := p.group.WatchMemory(p.launcher.watcher, func(told bool) {
+	w, err := p.group.WatchMemory(p.launcher.ready, func(told bool) {
 		if over(told) {
 			p.Kill()
 		}

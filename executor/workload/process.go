@@ -10,10 +10,9 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/ready"
 )
 
 // Process is a workload that was started. Its methods may be called from
@@ -162,14 +161,20 @@ func (p *Process) Usage() (Usage, error) {
 	return u, err
 }
 
-// supervise sees the process through to its end.
-func (p *Process) supervise(pidfd *os.File) {
-	p.await(pidfd)
+// ended is called when what was started is a zombie: a runtime may have left the
+// main process.
+func (p *Process) ended() {
 	if p.entry != nil {
 		if pidfd, goesOn := p.changeOver(); goesOn {
-			p.await(pidfd)
+			p.await(pidfd, p.supervise)
+			return
 		}
 	}
+	p.supervise()
+}
+
+// supervise sees the process, which is a zombie, through to its end.
+func (p *Process) supervise() {
 	ended := time.Now()
 	p.mu.Lock()
 	for held := p.held; held != nil; held = p.held {
@@ -247,22 +252,26 @@ func (p *Process) discard() error {
 	return p.group.Remove(context.Background())
 }
 
-// await returns when the main process is a zombie. It closes the pidfd.
-func (p *Process) await(pidfd *os.File) {
-	if pidfd != nil {
-		defer pidfd.Close()
-		c, err := pidfd.SyscallConn()
-		if err == nil {
-			// The goroutine waits in Go's poller, and no thread with it.
-			err = c.Read(func(uintptr) bool { return ended(p.pid) })
-		}
+// await has a function called, in a goroutine of its own, when the main process is a
+// zombie. It is given the pidfd, which is -1 where the kernel has none.
+func (p *Process) await(pidfd int, then func()) {
+	pid := p.pid
+	if pidfd >= 0 {
+		_, err := p.launcher.ready.Add(pidfd, func(d *ready.Descriptor) {
+			if hasEnded(pid) && d.Close() {
+				go then()
+			}
+		})
 		if err == nil {
 			return
 		}
 	}
-	for !ended(p.pid) {
-		<-p.poke
-	}
+	go func() {
+		for !hasEnded(pid) {
+			<-p.poke
+		}
+		then()
+	}()
 }
 
 // reap takes the exit status. From then on the pid may be anybody's.
@@ -285,16 +294,4 @@ func (p *Process) reap(r *syscall.Rusage) (Status, error) {
 		}
 		return statusOf(w), nil
 	}
-}
-
-// pidFile puts a pidfd into Go's poller. The kernel may have given none.
-func pidFile(fd int) *os.File {
-	if fd < 0 {
-		return nil
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = unix.Close(fd)
-		return nil
-	}
-	return os.NewFile(uintptr(fd), "pidfd")
 }

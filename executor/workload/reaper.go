@@ -201,8 +201,8 @@ func ownSession(pid int) bool {
 	return err == nil && session == own
 }
 
-// ended says whether a child has ended, reaped or not.
-func ended(pid int) bool { return zombie(unix.P_PID, pid) != 0 }
+// hasEnded says whether a child has ended, reaped or not.
+func hasEnded(pid int) bool { return zombie(unix.P_PID, pid) != 0 }
 
 // zombie returns the pid of a child that has ended, without reaping it, or 0.
 // For a single child that does not exist it returns that child.

@@ -175,9 +175,9 @@ func (e *entry) wait(ctx context.Context) error {
 }
 
 // changeOver is called when the runtime is a zombie. If it has left the program,
-// that is the main process from here on, and its pidfd is returned, which is nil
+// that is the main process from here on, and its pidfd is returned, which is -1
 // where the kernel has none.
-func (p *Process) changeOver() (pidfd *os.File, goesOn bool) {
+func (p *Process) changeOver() (pidfd int, goesOn bool) {
 	e := p.entry
 	defer e.unhold()
 	status, err := p.reap(new(syscall.Rusage))
@@ -193,28 +193,26 @@ func (p *Process) changeOver() (pidfd *os.File, goesOn bool) {
 
 // takeOver finds the program. Its parent was the runtime, and it is the executor's
 // child now; nobody has reaped it should it have ended already.
-func (p *Process) takeOver() (*os.File, error) {
+func (p *Process) takeOver() (pidfd int, err error) {
 	data, err := os.ReadFile(p.entry.file("pid"))
 	if err != nil {
-		return nil, fmt.Errorf("%s does not say what it has started: %w", p.entry.runtime.name, err)
+		return -1, fmt.Errorf("%s does not say what it has started: %w", p.entry.runtime.name, err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err == nil {
 		err = becomesChild(pid)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s says that it has started process %q, which is none of the executor's: %w", p.entry.runtime.name, data, err)
+		return -1, fmt.Errorf("%s says that it has started process %q, which is none of the executor's: %w", p.entry.runtime.name, data, err)
 	}
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		_ = unix.Close(pidfd)
+	if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 		pidfd = -1
 	}
 	p.mu.Lock()
 	p.pid, p.reaped = pid, false
 	p.mu.Unlock()
 	p.launcher.reaper.manage(p)
-	return pidFile(pidfd), nil
+	return pidfd, nil
 }
 
 // becomesChild waits until a process is the executor's child. crun leaves a process

@@ -146,7 +146,7 @@ func (l *Launcher) adopt(s State) error {
 	}
 	l.reaper.manage(p)
 	l.adopted = append(l.adopted, p)
-	go p.supervise(pidFile(pidfd))
+	p.await(pidfd, p.supervise)
 	p.watchMemory()
 	p.lookAtMemory()
 	return nil

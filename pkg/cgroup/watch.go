@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/pkg/ready"
 )
 
 // Watch wakes somebody when something may have happened to a group's memory.
@@ -17,10 +19,8 @@ import (
 // library's notifications block a thread or take an inotify instance each, of
 // which a user has 128.
 type Watch struct {
-	by    *Watcher
-	id    int32
-	fd    int
 	check func(told bool)
+	on    *ready.Descriptor
 
 	mu      sync.Mutex // guards what follows
 	running sync.WaitGroup
@@ -33,7 +33,7 @@ type Watch struct {
 // of its own, and once more when there has been another meanwhile; never twice at a
 // time. It fails with an [*AbsentError] for a group without the memory controller,
 // and where the kernel has no notifications.
-func (g *Group) WatchMemory(by *Watcher, check func(told bool)) (*Watch, error) {
+func (g *Group) WatchMemory(by *ready.Watcher, check func(told bool)) (*Watch, error) {
 	dir, ok := g.dir("memory")
 	if !ok {
 		return nil, &AbsentError{Controller: "memory", Group: g.name}
@@ -49,9 +49,9 @@ func (g *Group) WatchMemory(by *Watcher, check func(told bool)) (*Watch, error) 
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch the memory of cgroup %s: %w", g.name, err)
 	}
-	w := &Watch{by: by, fd: fd, check: check}
-	if err := by.add(w); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot watch the memory of cgroup %s: %w", g.name, err), unix.Close(fd))
+	w := &Watch{check: check}
+	if w.on, err = by.Add(fd, func(*ready.Descriptor) { w.wake(true) }); err != nil {
+		return nil, fmt.Errorf("cannot watch the memory of cgroup %s: %w", g.name, err)
 	}
 	return w, nil
 }
@@ -111,12 +111,8 @@ func (w *Watch) run(told bool) {
 // by one. Further calls do nothing.
 func (w *Watch) Close() {
 	w.mu.Lock()
-	first := !w.closed
 	w.closed = true
 	w.mu.Unlock()
-	if first {
-		w.by.remove(w)
-		_ = unix.Close(w.fd)
-	}
+	w.on.Close()
 	w.running.Wait()
 }
