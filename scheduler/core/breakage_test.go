@@ -52,6 +52,8 @@ var breakages = []struct{ name, file, from, to string }{
 		"	default:\n		c.forgetVolume(v)", "	default:"},
 	{"the ID of an operation is used twice", "volume_offer.go",
 		"r.Operations++", "r.Operations = 1"},
+	{"a volume is left to the role above", "volume_offer.go",
+		"return n == 0 || resource.IsSubrole(role, disk.Reservations[n-1].GetRole())", "return n == 0"},
 	{"an operation is not acknowledged", "volume_offer.go",
 		"if s.UUID != nil && s.OperationID != nil && c.subscribed {", "if false {"},
 	{"the attempt on an agent that returns is not ended", "attempt.go",

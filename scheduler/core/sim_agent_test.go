@@ -28,6 +28,8 @@ type simAgent struct {
 	tasks          map[string]*simTask
 	written        map[string]bool // volumes that hold data
 	operations     map[string]bool // of which nobody has said that he knows
+	// operators are the amounts that an operator has reserved, by name.
+	operators map[string]float64
 	// programs are what each executor has been, by its ID.
 	programs map[string][]string
 }
@@ -67,10 +69,14 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 		}
 		return
 	}
-	info := g.Executor.String()
+	bytes, err := g.Executor.Marshal()
+	if err != nil {
+		a.w.fail("%v", err)
+	}
+	info := string(bytes)
 	if old := a.executor(g.Executor.ExecutorID.Value); old != nil {
 		if old.info != info {
-			a.w.fail("executor %s is %s, and would be %s", old.executor, old.info, info)
+			a.w.fail("executor %s is %q, and would be %q", old.executor, old.info, info)
 		}
 		if len(old.open()) == 0 && a.w.chance(0.5) {
 			// It is about to end, or has.

@@ -367,6 +367,7 @@ func (k *checks) atRest() {
 		}
 	}
 	k.volumesAtRest()
+	k.operatorsAtRest()
 	if !w.master.suppressed && !k.anyWaiting() && !k.anyDaemon() && !k.anyBalanced() {
 		w.fail("nothing waits, and offers are not suppressed")
 	}
@@ -549,7 +550,7 @@ func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceReco
 	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && w.alive() < int(j.Spec.GetInstances()) {
 		return
 	}
-	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && !unique(j.Spec) && !k.roomIn(j.Spec) {
+	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && len(j.Spec.Constraints) > 0 && !k.roomIn(j.Spec) {
 		return
 	}
 	if in.Phase == tandemv1.InstancePhase_INSTANCE_PHASE_WAITING && k.crowdedOut(j, in) {

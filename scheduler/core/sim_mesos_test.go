@@ -33,6 +33,7 @@ type simMaster struct {
 	quiet      bool
 	operations map[string]bool // by ID, all that ever were
 	quietUntil time.Time
+	quota      *resource.Milli // of processors, or nil
 }
 
 type agentState int
@@ -193,8 +194,8 @@ func (m *simMaster) allocate() {
 		if !admitted(m.constraints, a.agent) {
 			continue
 		}
-		free := m.free(a)
-		if free.Scalar("cpus") < 100 || free.Scalar("mem") < 32000 {
+		free := m.withinQuota(m.free(a))
+		if free.Scalar("cpus") < 10 && free.Scalar("mem") < 32000 {
 			continue
 		}
 		if f, ok := m.filters[id]; ok && m.w.now.Before(f.until) && f.resources.Contains(free) {
@@ -206,14 +207,13 @@ func (m *simMaster) allocate() {
 		m.offerCount++
 		offerID := fmt.Sprintf("o%d", m.offerCount)
 		m.offers[offerID] = &simOffer{a, free}
-		role := "prod"
 		offers = append(offers, mesos.Offer{
 			ID: mesos.OfferID{Value: offerID}, FrameworkID: mesos.FrameworkID{Value: "fw-1"},
 			AgentID: mesos.AgentID{Value: id}, Hostname: a.agent.host,
 			Attributes:     []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: a.agent.rack}}},
 			Resources:      free.ToMesos(),
 			Unavailability: a.maintenance,
-			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
+			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &m.w.role},
 		})
 	}
 	if len(offers) == 0 {
@@ -283,11 +283,11 @@ func (m *simMaster) call(c *scheduler.Call, constraints []byte) {
 		m.kill(c.Kill.TaskID.Value, c.Kill.AgentID.GetValue())
 	case scheduler.Call_ACKNOWLEDGE:
 		if a := m.agents[c.Acknowledge.AgentID.Value]; a != nil && a.state == registered {
-			m.w.message(a.agent, func() { a.agent.acknowledge(c.Acknowledge.TaskID.Value, string(c.Acknowledge.UUID)) })
+			m.tell(a.agent, func() { a.agent.acknowledge(c.Acknowledge.TaskID.Value, string(c.Acknowledge.UUID)) })
 		}
 	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
 		if a := m.agents[c.AcknowledgeOperationStatus.AgentID.GetValue()]; a != nil && a.state == registered {
-			m.w.message(a.agent, func() { delete(a.agent.operations, c.AcknowledgeOperationStatus.OperationID.Value) })
+			m.tell(a.agent, func() { delete(a.agent.operations, c.AcknowledgeOperationStatus.OperationID.Value) })
 		}
 	case scheduler.Call_MESSAGE:
 		m.message(c.Message)
@@ -296,6 +296,18 @@ func (m *simMaster) call(c *scheduler.Call, constraints []byte) {
 	default:
 		m.w.fail("unexpected call %s", c.Type)
 	}
+}
+
+// tell sends an agent something. It takes nothing in that came by a connection which
+// was given up: not from a master that leads no more (Slave::run in
+// src/slave/slave.cpp).
+func (m *simMaster) tell(a *simAgent, do func()) {
+	registration := a.registrations
+	m.w.message(a, func() {
+		if a.registrations == registration {
+			do()
+		}
+	})
 }
 
 func (m *simMaster) decline(id string, f *mesos.Filters) {
@@ -379,7 +391,7 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 				resources: m.read(t.Resources), executorRes: executor, volumes: volumesIn(g.Executor.Resources),
 			}
 		}
-		m.w.message(at.agent, func() { at.agent.launch(g) })
+		m.tell(at.agent, func() { at.agent.launch(g) })
 	}
 	if at != nil {
 		m.filter(at, accept.Filters, offered)
@@ -417,7 +429,7 @@ func (m *simMaster) kill(task, agent string) {
 	a, t := m.find(task)
 	switch {
 	case t != nil && a.state == registered && !terminal(t.state):
-		m.w.message(a.agent, func() { a.agent.kill(task) })
+		m.tell(a.agent, func() { a.agent.kill(task) })
 	default:
 		m.answer(task, agent)
 	}

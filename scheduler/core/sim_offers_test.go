@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 // admitted judges an agent by offer constraints as Mesos does
@@ -80,19 +81,33 @@ func fields(b []byte, number protowire.Number) [][]byte {
 	return found
 }
 
-// roomIn reports whether an agent that is there has what a copy of the job
-// needs, and satisfies its constraint on racks.
+// roomIn reports whether an agent that is there has what a copy of the job needs,
+// and satisfies its constraint.
 func (k *checks) roomIn(spec *tandemv1.Job) bool {
-	need := 0.1
+	cpus, ports := 0.1, 0
 	for _, w := range spec.Workloads {
-		need += w.Resources.Cpus
+		cpus += w.Resources.Cpus
+		ports += len(w.Ports)
 	}
 	for _, a := range k.s.w.agents {
 		known := k.s.w.master.agents[a.id]
-		if a.dead || known == nil || known.state != registered || known.deactivated || !strings.Contains("r0 r1", a.rack) {
+		switch {
+		case a.dead || known == nil || known.state != registered || known.deactivated:
+			continue
+		case unique(spec) && known.runs(spec.Id), !unique(spec) && !strings.Contains("r0 r1", a.rack):
 			continue
 		}
-		if k.s.w.master.free(known).Scalar("cpus").Float() >= need {
+		if free := k.s.w.master.free(known); free.Scalar("cpus").Float() >= cpus && free.Ranges("ports").Len() >= uint64(ports) {
+			return true
+		}
+	}
+	return false
+}
+
+// runs reports whether a task of the job is on the agent.
+func (a *masterAgent) runs(job string) bool {
+	for _, t := range a.tasks {
+		if name, ok := state.ParseTaskName(t.id); ok && name.Job == job && !terminal(t.state) {
 			return true
 		}
 	}

@@ -83,7 +83,7 @@ func (a *simAgent) told(id string, data []byte) {
 // message passes on what an executor is told, which may get lost.
 func (m *simMaster) message(c *scheduler.Call_Message) {
 	if a := m.agents[c.AgentID.Value]; a != nil && a.state == registered {
-		m.w.message(a.agent, func() { a.agent.told(c.ExecutorID.Value, c.Data) })
+		m.tell(a.agent, func() { a.agent.told(c.ExecutorID.Value, c.Data) })
 	}
 }
 

@@ -121,9 +121,9 @@ func (w *world) holds(f func()) (problem string) {
 	return ""
 }
 
-func simConfig(seed uint64, program int) core.Config {
+func (w *world) config(seed uint64, program int) core.Config {
 	return core.Config{
-		Roles: []string{"prod"}, Executor: simProgram(program), Seed: seed,
+		Roles: []string{w.role}, Executor: simProgram(program), Seed: seed,
 		// So few that a reconciliation takes many questions.
 		ReconcileBatch: 1 + int(seed%16),
 	}

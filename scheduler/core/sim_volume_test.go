@@ -74,12 +74,7 @@ func (m *simMaster) operate(op *mesos.Offer_Operation, at *masterAgent, offered 
 		}
 	}
 	at.change(from, to)
-	registration := at.agent.registrations
-	m.w.message(at.agent, func() {
-		if at.agent.registrations == registration { // or it came by a connection that was given up
-			at.agent.operate(op, from, to)
-		}
-	})
+	m.tell(at.agent, func() { at.agent.operate(op, from, to) })
 	if op.Type == mesos.Offer_Operation_GROW_VOLUME {
 		m.quiet = false
 		return rest // what follows in the ACCEPT cannot have it
@@ -88,9 +83,23 @@ func (m *simMaster) operate(op *mesos.Offer_Operation, at *masterAgent, offered 
 }
 
 func (m *simMaster) refuseOperation(op *mesos.Offer_Operation, message string) {
-	if op.ID != nil {
+	if op.ID == nil {
+		return
+	}
+	for range m.w.copies() { // it is said once, and nobody need say that he knows
 		m.send(core.OperationUpdated{Status: mesos.OperationStatus{OperationID: op.ID, State: mesos.OPERATION_ERROR, Message: &message}})
 	}
+}
+
+// copies is how often what is said of an operation arrives.
+func (w *world) copies() int {
+	switch {
+	case w.faults() && w.chance(0.1):
+		return 0
+	case w.faults() && w.chance(0.1):
+		return 2
+	}
+	return 1
 }
 
 // destroying: what holds data is destroyed only for somebody who has asked.
@@ -135,7 +144,9 @@ func (a *simAgent) tellOperation(s mesos.OperationStatus) {
 	if a.dead || !a.operations[s.OperationID.Value] {
 		return
 	}
-	a.w.message(a, func() { a.w.master.send(core.OperationUpdated{Status: s}) })
+	for range a.w.copies() {
+		a.w.message(a, func() { a.w.master.send(core.OperationUpdated{Status: s}) })
+	}
 	a.w.after(10*time.Second, func() { a.tellOperation(s) })
 }
 
@@ -307,7 +318,10 @@ func (k *checks) volumesAtRest() {
 			w.fail("nobody acknowledges operation %s", id)
 		}
 		for _, r := range a.total.ToMesos() {
-			if len(r.Reservations) == 0 {
+			if !w.ours(&r) {
+				if !resource.EmptyDisk(&r) {
+					w.fail("volume %s is offered to others: %s", r.Disk.Persistence.ID, resource.Format(&r))
+				}
 				continue
 			}
 			if resource.EmptyDisk(&r) && k.expected(&r) {
@@ -327,7 +341,7 @@ func (k *checks) volumesAtRest() {
 // it given back: it was to grow by that, did not, and has been in use since; or it was
 // not made, and its agent has offered nothing since.
 func (k *checks) expected(r *mesos.Resource) bool {
-	id := r.Reservations[0].Labels.Labels[0].GetValue()
+	id := r.Reservations[len(r.Reservations)-1].Labels.Labels[0].GetValue()
 	v, ok := k.s.store[state.KindVolume][id].record.(*tandemv1.VolumeRecord)
 	if !ok || k.wants(v) {
 		return ok && v.Operations > 0
@@ -393,10 +407,9 @@ func otherDisks(w *world) resource.Resources {
 		return resource.Resources{}
 	}
 	disk := func(size float64, source mesos.Resource_DiskInfo_Source) mesos.Resource {
-		role := "prod"
 		return mesos.Resource{
 			Name: "disk", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: size},
-			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role}, Disk: &mesos.Resource_DiskInfo{Source: &source},
+			AllocationInfo: &mesos.Resource_AllocationInfo{Role: &w.role}, Disk: &mesos.Resource_DiskInfo{Source: &source},
 		}
 	}
 	root := "/parts"

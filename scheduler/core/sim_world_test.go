@@ -10,7 +10,6 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/tandem-mesos/tandem/pkg/resource"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -18,6 +17,7 @@ import (
 // world is a whole cluster on one clock, moved by one source of random numbers.
 type world struct {
 	seed   uint64
+	role   string // the framework's
 	random *rand.Rand
 	start  time.Time
 	now    time.Time
@@ -105,7 +105,7 @@ func (w *world) message(a *simAgent, do func()) {
 func newWorld(seed uint64, length time.Duration) *world {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	w := &world{
-		seed: seed, random: rand.New(rand.NewPCG(seed, 7)), start: start, now: start, calm: start.Add(length),
+		seed: seed, role: roleOf(seed), random: rand.New(rand.NewPCG(seed, 7)), start: start, now: start, calm: start.Add(length),
 		links: map[*simAgent]time.Time{},
 	}
 	w.master = newSimMaster(w)
@@ -117,6 +117,7 @@ func newWorld(seed uint64, length time.Duration) *world {
 			total: agentResources(w, 8+w.random.IntN(8)), tasks: map[string]*simTask{},
 			written: map[string]bool{}, operations: map[string]bool{}, programs: map[string][]string{},
 		}
+		a.operators = operators(a.total)
 		w.agents = append(w.agents, a)
 		w.after(w.upTo(5*time.Second), a.reconnect)
 	}
@@ -127,19 +128,14 @@ func newWorld(seed uint64, length time.Duration) *world {
 			a.reconnect()
 		}
 	})
+	if seed%3 == 1 {
+		w.after(w.upTo(5*time.Minute), w.quotas)
+		w.at(w.calm, w.quotas)
+	}
 	w.after(0, w.sched.connect)
 	w.after(w.upTo(10*time.Second), w.team.wishes)
 	w.after(w.upTo(10*time.Second), w.mischief)
 	return w
-}
-
-func agentResources(w *world, cpus int) resource.Resources {
-	r := resource.New(resource.Whole(int64(cpus)), resource.Whole(8192), resource.Whole(20000), 0).Allocate("prod")
-	ports, err := resource.FromMesos(portRange("prod", 31000, 31009))
-	if err != nil {
-		w.fail("%v", err)
-	}
-	return r.Add(ports).Add(otherDisks(w))
 }
 
 func (w *world) every(d time.Duration, do func()) {
@@ -286,7 +282,7 @@ func newSimScheduler(w *world) *simScheduler {
 		s.store[k] = map[string]saved{}
 	}
 	s.checks = newChecks(s)
-	s.core = core.New(simConfig(w.seed, 0), state.Snapshot{})
+	s.core = core.New(w.config(w.seed, 0), state.Snapshot{})
 	return s
 }
 
@@ -343,7 +339,7 @@ func (s *simScheduler) crash() {
 		if s.w.chance(0.6) {
 			s.program++ // it is another version that starts
 		}
-		s.core = core.New(simConfig(s.w.seed+uint64(s.w.steps), s.program), snap)
+		s.core = core.New(s.w.config(s.w.seed+uint64(s.w.steps), s.program), snap)
 		s.plan()
 		s.connect()
 	})
