@@ -166,6 +166,9 @@ type attempt struct {
 	host          *host // while it is not over
 	hostAt        int   // in host.attempts
 	uncounted     bool  // is not in the job's spread
+	// doubtful says that its launch may never have reached the master, and that
+	// nothing was heard of it since.
+	doubtful bool
 }
 
 func (a *attempt) over() bool { return a.rec.Ended != nil }

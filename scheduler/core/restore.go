@@ -64,6 +64,10 @@ func (c *Core) restoreAttempt(in *instance, r *tandemv1.AttemptRecord) {
 		in.ended = append(in.ended, a)
 		return
 	}
+	// The process before may have ended between the save and the call.
+	a.doubtful = !slices.ContainsFunc(r.Tasks, func(t *tandemv1.TaskRecord) bool {
+		return t.State != tandemv1.TaskState_TASK_STAGING
+	})
 	c.join(a)
 	c.occupy(a)
 	if n := in.rec.LiveAttempt; n != 0 && r.Attempt > n && r.KillReason == "" && in.live != nil {

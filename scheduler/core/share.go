@@ -58,11 +58,12 @@ func (c *Core) shareKey(v *version, agent, role string) (shareKey, bool) {
 }
 
 // joinable returns the executor that an attempt would join, or nil. One whose
-// attempts all end is not joined: it is about to end, too.
+// attempts all end is not joined: it is about to end, too. Nor is one that may not
+// be there: who joined it would bring it, and take what is meant for others.
 func (c *Core) joinable(k shareKey) *sharedExecutor {
 	e := c.shared[k]
 	if e == nil || !slices.ContainsFunc(e.attempts, func(a *attempt) bool {
-		return a.rec.KillReason == "" && a.rec.Unreachable == nil
+		return a.rec.KillReason == "" && a.rec.Unreachable == nil && !a.doubtful
 	}) {
 		return nil
 	}

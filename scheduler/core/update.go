@@ -45,6 +45,7 @@ func (c *Core) onUpdate(s *mesos.TaskStatus) {
 	}
 	a, i := ref.attempt, ref.index
 	c.answered(a, i)
+	a.doubtful = false
 	old, st := a.rec.Tasks[i], tandemv1.TaskState(s.GetState())
 	switch {
 	case state.Terminal(old.State):
@@ -291,6 +292,7 @@ func (c *Core) onAcceptFailed(f CallFailed) {
 				continue
 			}
 			if f.Uncertain {
+				ref.attempt.doubtful = true
 				ref.attempt.askAt = c.now.Add(c.cfg.CallRetry).UnixNano()
 				c.arm(ref.attempt)
 				continue
