@@ -251,7 +251,8 @@ func (b *Bolt) guard(read func(*bolt.Tx) error) (err error) {
 	return b.db.View(read)
 }
 
-// check reads the whole file, and finds a format that is not ours.
+// check reads the whole file, and finds a format that is not ours, and kinds of
+// records that came later: who passed over them would do as if there were none.
 func (b *Bolt) check(tx *bolt.Tx) error {
 	meta := tx.Bucket(metaBucket)
 	if meta == nil {
@@ -261,8 +262,13 @@ func (b *Bolt) check(tx *bolt.Tx) error {
 		return fmt.Errorf("cannot read the state file %s: it has format %q, and this scheduler reads formats %s and %s; "+
 			"use the scheduler that has written it, or a newer one", b.path, f, boltClosed, boltFormat)
 	}
-	return tx.ForEach(func(_ []byte, bucket *bolt.Bucket) error {
+	return tx.ForEach(func(name []byte, bucket *bolt.Bucket) error {
+		ours := string(name) == string(metaBucket) || known(state.Kind(name)) == nil
 		return bucket.ForEach(func(_, value []byte) error {
+			if !ours {
+				return fmt.Errorf("cannot read the state file %s: it has records of kind %q, which this scheduler does not know; "+
+					"use the scheduler that has written it, or a newer one", b.path, name)
+			}
 			_ = crc32.Checksum(value, castagnoli)
 			return nil
 		})

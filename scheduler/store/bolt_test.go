@@ -111,6 +111,15 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		{"a later format", func(t *testing.T, path string) {
 			update(t, path, func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("7")) })
 		}, `it has format "7", and this scheduler reads formats 1 and 2; use the scheduler that has written it, or a newer one`},
+		{"a kind of a later scheduler", func(t *testing.T, path string) {
+			update(t, path, func(tx *bolt.Tx) error {
+				b, err := tx.CreateBucket([]byte("claim"))
+				if err != nil {
+					return err
+				}
+				return b.Put([]byte("a"), []byte("b"))
+			})
+		}, `it has records of kind "claim", which this scheduler does not know; use the scheduler that has written it, or a newer one`},
 		{"a spoiled record", func(t *testing.T, path string) {
 			b, err := os.ReadFile(path)
 			if err != nil {
