@@ -112,7 +112,7 @@ func TestClosedWatcherTakesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, write := pipe(t)
+	fd, _ := pipe(t)
 	d, err := w.Add(fd, func(*ready.Descriptor) {})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestClosedWatcherTakesNothing(t *testing.T) {
 	if !d.Close() {
 		t.Error("what there is cannot be closed")
 	}
-	fd, write = pipe(t)
+	fd, write := pipe(t)
 	if _, err := w.Add(fd, func(*ready.Descriptor) {}); err == nil {
 		t.Error("it takes another")
 	}
