@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/tandem-mesos/tandem/executor/core"
 )
@@ -45,6 +46,9 @@ func (l *loop) perform(e core.Effects) {
 	}
 	if len(e.Starts) > 0 {
 		l.options.Starting()
+		if len(e.Sends) > 0 {
+			runtime.Gosched() // What is to be sent goes before that.
+		}
 	}
 	for _, s := range e.Starts {
 		go l.start(s)

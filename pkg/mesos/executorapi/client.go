@@ -90,8 +90,8 @@ type Client struct {
 	url, token string
 	// A subscription has a connection of its own: an agent answers a request
 	// that follows it on the same one in the middle of the events.
-	calls, streams *http.Transport
-	answerTimeout  time.Duration
+	calls   *caller
+	streams *http.Transport
 }
 
 // New returns a client. It does not connect yet.
@@ -102,25 +102,28 @@ func New(o Options) (*Client, error) {
 	}
 	d := dialer{timeout: o.DialTimeout, deadAfter: o.DeadAfter, socket: o.Socket}
 	c := &Client{
-		url:           "http://" + o.Endpoint + "/api/v1/executor",
-		token:         o.Token,
-		answerTimeout: o.AnswerTimeout,
-		calls: &http.Transport{
-			DialContext: d.dial, TLSClientConfig: o.TLS, TLSHandshakeTimeout: o.AnswerTimeout,
-			MaxIdleConnsPerHost: o.Connections, MaxConnsPerHost: o.Connections, DisableCompression: true,
-		},
+		token: o.Token,
 		streams: &http.Transport{
 			DialContext: d.dial, TLSClientConfig: o.TLS, TLSHandshakeTimeout: o.AnswerTimeout,
 			ResponseHeaderTimeout: o.AnswerTimeout, DisableCompression: true,
 		},
 	}
+	scheme, host, path := "http", o.Endpoint, "/api/v1/executor"
 	switch {
 	case o.Socket != "":
 		process, _, _ := strings.Cut(o.AgentPID, "@")
-		c.url = "http://agent/" + process + "/api/v1/executor"
+		host, path = "agent", "/"+process+path
 	case o.TLS != nil:
-		c.url = "https://" + o.Endpoint + "/api/v1/executor"
+		scheme = "https"
 	}
+	c.url = scheme + "://" + host + path
+	c.calls = newCaller(o.Connections, o.AnswerTimeout, headOf(host, path, o.Token), func(ctx context.Context) (net.Conn, error) {
+		conn, err := d.dial(ctx, "tcp", host)
+		if err != nil || scheme == "http" {
+			return conn, err
+		}
+		return secure(ctx, conn, o.TLS, o.Endpoint)
+	})
 	return c, nil
 }
 
@@ -129,7 +132,7 @@ func (c *Client) URL() string { return c.url }
 
 // Close closes idle connections. Streams end with their own contexts.
 func (c *Client) Close() {
-	c.calls.CloseIdleConnections()
+	c.calls.close()
 	c.streams.CloseIdleConnections()
 }
 
@@ -137,18 +140,15 @@ func (c *Client) Close() {
 // taken it. That it has does not mean that it agrees: an update counts only
 // when it is acknowledged by an event.
 func (c *Client) Send(ctx context.Context, call *executor.Call) error {
-	ctx, cancel := context.WithTimeout(ctx, c.answerTimeout)
-	defer cancel()
-	response, err := c.post(ctx, c.calls, call)
+	body, err := call.Marshal()
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot encode %s: %w", call.Type, err)
 	}
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
+	answer, err := c.calls.call(ctx, body)
 	if err != nil {
-		return fmt.Errorf("cannot read the agent's answer to %s: %w", call.Type, err)
+		return fmt.Errorf("cannot send %s: %w", call.Type, err)
 	}
-	return nil
+	return refusal(call, answer.status, answer.text)
 }
 
 // Subscribe makes a SUBSCRIBE call and returns the stream of events. It blocks
@@ -156,7 +156,7 @@ func (c *Client) Send(ctx context.Context, call *executor.Call) error {
 // or the connection breaks.
 func (c *Client) Subscribe(ctx context.Context, call *executor.Call) (*Stream, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	response, err := c.post(ctx, c.streams, call)
+	response, err := c.post(ctx, call)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -165,7 +165,7 @@ func (c *Client) Subscribe(ctx context.Context, call *executor.Call) (*Stream, e
 }
 
 // post returns an answer of 200 or 202, and everything else as an error.
-func (c *Client) post(ctx context.Context, by *http.Transport, call *executor.Call) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, call *executor.Call) (*http.Response, error) {
 	body, err := call.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode %s: %w", call.Type, err)
@@ -182,16 +182,25 @@ func (c *Client) post(ctx context.Context, by *http.Transport, call *executor.Ca
 	}
 	// Not an http.Client: an agent does not redirect, and cookies, redirects
 	// and referrers are only more to go wrong.
-	response, err := by.RoundTrip(request)
+	response, err := c.streams.RoundTrip(request)
 	if err != nil {
 		return nil, fmt.Errorf("cannot send %s: %w", call.Type, err)
 	}
-	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusAccepted {
+	if refusal(call, response.StatusCode, nil) == nil {
 		return response, nil
 	}
 	defer response.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-	return nil, &Error{Call: call.Type, Status: response.StatusCode, Text: strings.Join(strings.Fields(string(text)), " ")}
+	return nil, refusal(call, response.StatusCode, text)
+}
+
+// refusal is the meaning of an answer other than 200 or 202.
+func refusal(call *executor.Call, status int, text []byte) error {
+	if status == http.StatusOK || status == http.StatusAccepted {
+		return nil
+	}
+	const most = 4 << 10
+	return &Error{Call: call.Type, Status: status, Text: strings.Join(strings.Fields(string(text[:min(len(text), most)])), " ")}
 }
 
 // Stream is the events of one subscription. One goroutine reads it; Close may
