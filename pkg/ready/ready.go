@@ -18,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aside is the least number that a descriptor gets here, if it may have one.
+// aside is the least number that a descriptor gets here. Where all from here on are in
+// use none is taken any more, so that there is always room for what is open for a
+// moment. A process that may not have as many has no such room.
 const aside = 256
 
 // Watcher waits until it is closed.
@@ -84,14 +86,18 @@ func (w *Watcher) find(id int32) *Descriptor {
 // it is readable anew wake is called, which must return at once. It may be called
 // before Add returns, and once more after Close has been called elsewhere.
 func (w *Watcher) Add(fd int, wake func(*Descriptor)) (*Descriptor, error) {
-	if high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, aside); err == nil {
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, aside)
+	if err != unix.EINVAL {
 		_ = unix.Close(fd)
 		fd = high
+	}
+	if err != nil && err != unix.EINVAL {
+		return nil, fmt.Errorf("cannot put a descriptor aside: %w", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d := &Descriptor{by: w, fd: fd, wake: wake}
-	err := os.ErrClosed
+	err = os.ErrClosed
 	if !w.closed {
 		// What its number is when it happens does not count, as another may have that
 		// by then: it is known by a number of its own.

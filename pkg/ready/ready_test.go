@@ -1,6 +1,7 @@
 package ready_test
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -130,4 +131,39 @@ func TestClosedWatcherTakesNothing(t *testing.T) {
 	if _, err := write.WriteString("x"); err == nil {
 		t.Error("and keeps it open")
 	}
+}
+
+// Where there is no room for more that stay open, there is for those that do not.
+func TestRoomIsLeft(t *testing.T) {
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	few := was
+	few.Cur = 300
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	})
+	w := watcher(t)
+	var err error
+	n := 0
+	for ; n < 1000 && err == nil; n++ {
+		fd, openErr := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if openErr != nil {
+			t.Fatalf("after %d: %v", n, openErr)
+		}
+		var d *ready.Descriptor
+		if d, err = w.Add(fd, func(*ready.Descriptor) {}); err == nil {
+			t.Cleanup(func() { d.Close() })
+		}
+	}
+	if !errors.Is(err, unix.EMFILE) {
+		t.Errorf("after %d: %v", n, err)
+	}
+	pipe(t)
 }
