@@ -21,7 +21,12 @@ import (
 // aside is the least number that a descriptor gets here. Where all from here on are in
 // use none is taken any more, so that there is always room for what is open for a
 // moment. A process that may not have as many has no such room.
-const aside = 256
+const aside = 32
+
+// many is how many descriptors there is room for from the start. To make room for more
+// the kernel waits until all processors have taken notice, which takes ten milliseconds,
+// and each time doubles what there is.
+const many = 2048
 
 // Watcher waits until it is closed.
 type Watcher struct {
@@ -57,6 +62,7 @@ func New() (*Watcher, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot wait for descriptors: %w", err), w.file.Close())
 	}
+	go w.makeRoom()
 	go func() {
 		events := make([]unix.EpollEvent, 32)
 		_ = raw.Read(func(fd uintptr) bool { // until it is closed
@@ -74,6 +80,22 @@ func New() (*Watcher, error) {
 		})
 	}()
 	return w, nil
+}
+
+// makeRoom has the kernel make room for descriptors, as far as that is allowed.
+func (w *Watcher) makeRoom() {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for last := many - 1; last > aside; last /= 2 {
+			if high, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, last); err == nil {
+				_ = unix.Close(high)
+				return
+			}
+		}
+	})
 }
 
 func (w *Watcher) find(id int32) *Descriptor {
