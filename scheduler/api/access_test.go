@@ -193,6 +193,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 			_, err := c.ListAgents(ctx, &tandemv1.ListAgentsRequest{})
 			return err
 		}},
+		"ListOffers": {"reader", true, func(c client) error {
+			_, err := c.ListOffers(ctx, &tandemv1.ListOffersRequest{})
+			return err
+		}},
 		"ReadLog": {"reader", false, func(c client) error {
 			s, err := c.ReadLog(ctx, &tandemv1.ReadLogRequest{JobId: "/team/words"})
 			return drain(s, err)

@@ -49,7 +49,7 @@ func (c *commander) Do(_ context.Context, cmd core.Command) (core.Reply, error) 
 		return c.submit(*cmd.Submit)
 	case cmd.Stop != nil && c.stop != nil:
 		return c.stop(*cmd.Stop)
-	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil || cmd.OpenSession != nil || cmd.Drain != nil || cmd.Explain != nil):
+	case c.task != nil && (cmd.KillTask != nil || cmd.SignalTask != nil || cmd.Measure != nil || cmd.OpenSession != nil || cmd.Drain != nil || cmd.Explain != nil || cmd.Offers):
 		return c.task(cmd)
 	}
 	return core.Reply{Version: 1, Changed: true}, nil

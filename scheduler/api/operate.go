@@ -120,6 +120,31 @@ func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsReques
 	return &tandemv1.ListAgentsResponse{Agents: allMasked(part, req.GetReadMask()), NextPageToken: next}, nil
 }
 
+func (s *service) ListOffers(ctx context.Context, req *tandemv1.ListOffersRequest) (*tandemv1.ListOffersResponse, error) {
+	if err := checkMask(req.GetReadMask(), (&tandemv1.OfferView{}).ProtoReflect().Descriptor()); err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, core.Command{Offers: true})
+	if err != nil {
+		return nil, err
+	}
+	all := reply.Offers
+	if of := req.GetAgent(); of != "" {
+		all = slices.DeleteFunc(all, func(o *tandemv1.OfferView) bool { return o.GetAgentId() != of && o.GetHostname() != of })
+	}
+	part, next, err := page(all, req.GetPageSize(), req.GetPageToken(), offerKey,
+		func(o *tandemv1.OfferView, last string) bool { return offerKey(o) > last })
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.ListOffersResponse{Offers: allMasked(part, req.GetReadMask()), NextPageToken: next}, nil
+}
+
+// offerKey is an offer's place among all.
+func offerKey(o *tandemv1.OfferView) string {
+	return o.GetHostname() + "\x00" + o.GetAgentId() + "\x00" + o.GetRole()
+}
+
 // agents returns the agents that the caller may know of, by ID.
 func (s *service) agents(ctx context.Context) map[string]*tandemv1.AgentView {
 	agents := map[string]*tandemv1.AgentView{}

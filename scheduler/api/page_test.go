@@ -85,7 +85,7 @@ func TestPages(t *testing.T) {
 		r.jobs = append(r.jobs, view)
 		want = append(want, id)
 	}
-	base, _ := serve(t, options(&commander{}, r))
+	base, _ := serve(t, options(&commander{task: offersOf("agent1", "agent2", "agent3")}, r))
 	for name, c := range protocols(base) {
 		var got []string
 		req := &tandemv1.ListJobsRequest{PageSize: 3}
@@ -139,6 +139,25 @@ func TestPages(t *testing.T) {
 		}
 		if want := "S0 S1 S2 S3 S4 S5 S6 S7 S8 S9 S10 S11"; strings.Join(agents, " ") != want {
 			t.Errorf("%s: got the agents %v, want %s", name, agents, want)
+		}
+		var offers []string
+		for ask := (&tandemv1.ListOffersRequest{PageSize: 2, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"hostname", "role"}}}); ; {
+			res, err := c.ListOffers(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range res.Offers {
+				offers = append(offers, o.Hostname+":"+o.Role+o.AgentId)
+			}
+			if ask.PageToken = res.GetNextPageToken(); ask.PageToken == "" {
+				break
+			}
+		}
+		if want := "agent1:a agent1:b agent2:a agent2:b agent3:a agent3:b"; strings.Join(offers, " ") != want {
+			t.Errorf("%s: got the offers %v, want %s", name, offers, want)
+		}
+		if res, err := c.ListOffers(t.Context(), &tandemv1.ListOffersRequest{Agent: "S-agent2"}); err != nil || len(res.Offers) != 2 || res.Offers[0].Hostname != "agent2" {
+			t.Errorf("%s: got the offers of agent2 as %v, %v", name, res, err)
 		}
 		var versions []uint64
 		for ask := (&tandemv1.ListVersionsRequest{Id: "/team/job1", PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"version"}}}); ; {
@@ -348,3 +367,16 @@ func (a *answer) WriteHeader(status int) { a.status = status }
 func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 func (a *answer) Flush() {}
+
+// offersOf answers with an offer of each agent for role a and one for role b.
+func offersOf(hosts ...string) func(core.Command) (core.Reply, error) {
+	return func(core.Command) (core.Reply, error) {
+		var r core.Reply
+		for _, h := range hosts {
+			for _, role := range []string{"a", "b"} {
+				r.Offers = append(r.Offers, &tandemv1.OfferView{AgentId: "S-" + h, Hostname: h, Role: role})
+			}
+		}
+		return r, nil
+	}
+}

@@ -186,7 +186,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 		newLocal(sys), newScheduler(sys),
 		newInit(sys), newConvert(sys), newRun(sys), newValidate(sys), newStatus(sys), newList(sys), newInspect(sys), newHistory(sys), newStop(sys),
 		newPlan(sys), newExplain(sys), newScale(sys), newRestart(sys), newRollback(sys), newUpdate(sys), newRunNow(sys), newReconcile(sys), newWait(sys),
-		newLogs(sys), newLs(sys), newEvents(sys), newAgents(sys), newDrain(sys), newVolume(sys), newFramework(sys), newState(sys),
+		newLogs(sys), newLs(sys), newEvents(sys), newAgents(sys), newOffers(sys), newDrain(sys), newVolume(sys), newFramework(sys), newState(sys),
 		newExec(sys), newExecutor(sys), newKill(sys), newSignal(sys), newStats(sys),
 		newContext(sys), newToken(sys), newVersion(sys),
 	)

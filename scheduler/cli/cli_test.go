@@ -77,6 +77,8 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 		return f.bump(c.Run.JobID)
 	case c.Reconcile, c.Teardown:
 		return core.Reply{Tasks: 3}, nil
+	case c.Offers:
+		return core.Reply{Offers: offers()}, nil
 	case c.PurgeVolume != nil:
 		return f.purge(c.PurgeVolume)
 	case c.Explain != nil:
@@ -117,6 +119,19 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 		JobId: id, Version: f.versions[id], Spec: s.Job, Created: f.jobs[id].Job.Created,
 	}}, f.specs[id]...)
 	return core.Reply{Version: f.versions[id], Changed: true}, nil
+}
+
+// offers are of an agent that was used, one that was of no use and one that is not
+// to be used.
+func offers() []*tandemv1.OfferView {
+	at := func(minutes int) *timestamppb.Timestamp {
+		return timestamppb.New(noon.Add(time.Duration(minutes) * time.Minute))
+	}
+	return []*tandemv1.OfferView{
+		{AgentId: "S1", Hostname: "agent1", Role: "team", Resources: &tandemv1.Resources{Cpus: 7.5, Mem: 6144, Disk: 20000}, Ports: 1001, Received: at(-6), Launched: 2, DeclinedUntil: at(54), Attributes: map[string]string{"rack": "r1"}},
+		{AgentId: "S2", Hostname: "agent2", Role: "team", Resources: &tandemv1.Resources{Cpus: 0.5, Mem: 512, Disk: 20000, Gpus: 1}, Received: at(-6), DeclinedUntil: at(54)},
+		{AgentId: "S3", Hostname: "agent3", Role: "team", Resources: &tandemv1.Resources{Cpus: 8, Mem: 8192, Disk: 20000}, Ports: 1001, Received: at(-90), Refused: "maintenance"},
+	}
 }
 
 // bump is what a change without effect does.

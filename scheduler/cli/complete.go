@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/present"
@@ -188,10 +189,21 @@ func completeAgents(ctx context.Context, c *client, _ []string, prefix string) (
 	if err != nil {
 		return nil, err
 	}
-	var all []cobra.Completion
+	offered, err := c.ListOffers(ctx, &tandemv1.ListOffersRequest{ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"hostname"}}})
+	if err != nil {
+		return nil, err
+	}
+	instances := map[string]int32{}
+	for _, o := range offered.GetOffers() {
+		instances[o.GetHostname()] = 0
+	}
 	for _, a := range res.GetAgents() {
-		if strings.HasPrefix(a.GetHostname(), prefix) {
-			all = append(all, cobra.CompletionWithDesc(a.GetHostname(), strconv.Itoa(int(a.GetAttempts()))+" instances"))
+		instances[a.GetHostname()] += a.GetAttempts()
+	}
+	var all []cobra.Completion
+	for _, name := range slices.Sorted(maps.Keys(instances)) {
+		if strings.HasPrefix(name, prefix) {
+			all = append(all, cobra.CompletionWithDesc(name, strconv.Itoa(int(instances[name]))+" instances"))
 		}
 	}
 	return all, nil

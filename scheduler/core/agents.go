@@ -24,7 +24,9 @@ type agent struct {
 	// not taken off.
 	last     match.Agent
 	lastSeen time.Time
-	at       int // in agents.list
+	// offered is what was offered last, to each role.
+	offered []offered
+	at      int // in agents.list
 }
 
 func newAgents() *agents { return &agents{byID: map[string]*agent{}, generation: 1} }

@@ -53,6 +53,8 @@ func (c *Core) carryOut(cmd Command, r *Reply) bool {
 		c.purgeVolume(cmd.PurgeVolume, r)
 	case cmd.Restart != nil:
 		c.restartJob(cmd.Restart, r)
+	case cmd.Offers:
+		r.Offers = c.listOffers()
 	case cmd.Reconcile:
 		c.reconcileNow(r)
 	case cmd.Teardown:

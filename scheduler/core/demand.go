@@ -20,7 +20,9 @@ type offerState struct {
 	filtered   bool
 	looking    []*job // whose agents are looked at; see balance
 	lastRevive time.Time
-	lastOffer  time.Time
+	// round counts the times that all filters were lifted.
+	round     uint64
+	lastOffer time.Time
 	// asked is when offers were asked for last, by a subscription or a REVIVE.
 	asked time.Time
 	shape shape
@@ -109,6 +111,7 @@ func (c *Core) demand() {
 		c.timers.set(&o.timer, o.lastRevive.Add(c.cfg.ReviveInterval))
 	default:
 		o.newWork, o.suppressed, o.filtered, o.lastRevive, o.asked = false, false, false, c.now, c.now
+		o.round++
 		c.calls.demand = append(c.calls.demand, &scheduler.Call{
 			Type: scheduler.Call_REVIVE, Revive: &scheduler.Call_Revive{Roles: c.cfg.Roles},
 		})

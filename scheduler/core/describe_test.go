@@ -116,6 +116,16 @@ func describe(e Effects, now time.Time) []string {
 				}
 				add("  %s: %s", a.Hostname, strings.Join(obstacles, ", "))
 			}
+		} else if len(r.Offers) > 0 {
+			add("reply %d", r.ID)
+			for _, o := range r.Offers {
+				until := ""
+				if o.DeclinedUntil != nil {
+					until = " declined for " + o.DeclinedUntil.AsTime().Sub(now).String()
+				}
+				add("  %s offered %s cpus=%v mem=%v disk=%v ports=%d %s ago launched=%d refused=%q%s %v", o.Hostname, o.Role, o.Resources.Cpus, o.Resources.Mem,
+					o.Resources.Disk, o.Ports, now.Sub(o.Received.AsTime()), o.Launched, o.Refused, until, o.Attributes)
+			}
 		} else if r.Refused != nil {
 			add("reply %d refused: %s", r.ID, r.Refused.Reason)
 		} else if r.Program != "" {

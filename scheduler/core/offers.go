@@ -28,6 +28,8 @@ type pool struct {
 	operations []mesos.Offer_Operation
 	// spent is what operations take of what could be launched with.
 	spent resource.Resources
+	// offered is what all of it came to.
+	offered offered
 }
 
 // onOffers uses what fits and declines the rest at once. No offer outlives the
@@ -42,6 +44,9 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	}
 	c.reviewHosts() // what waits, and where it may go, follows from that
 	pools, candidates := c.pools(offers)
+	for i := range pools {
+		pools[i].offered = pools[i].offeredNow(&candidates[i], c.now)
+	}
 	c.reviewVolumes(pools)
 	c.placeTied(pools, candidates)
 	c.placeDaemons(pools, candidates)
@@ -57,8 +62,12 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 		p := &pools[i]
 		operations := p.operations
 		if len(p.placed) > 0 {
-			operations = append(operations, c.launches(p)...)
+			launches := c.launches(p)
+			operations = append(operations, launches...)
+			p.offered.launched = countGroups(launches)
 		}
+		p.offered.until, p.offered.round = c.now.Add(c.cfg.Refuse), c.offers.round
+		p.agent.remember(p.offered)
 		ids := make([]mesos.OfferID, len(p.offers))
 		for n, o := range p.offers {
 			ids[n] = o.ID

@@ -42,6 +42,7 @@ func (c *Core) onSubscribed(s Subscribed) {
 	o.shape.subscribed(s)
 	c.volumes.feedback = answers(s.Master.GetVersion())
 	o.asked = c.now
+	o.round++
 	c.timers.unset(&o.timer)
 	c.rehost()
 	for _, j := range c.jobsInOrder() {

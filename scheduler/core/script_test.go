@@ -217,6 +217,9 @@ func (s *script) play(words []string) {
 		}
 		_, uncertain := options(2)["uncertain"]
 		s.step(CallFailed{Call: call, Reason: "connection reset", Uncertain: uncertain})
+	case "offered":
+		s.id++
+		s.step(Command{ID: s.id, Offers: true})
 	case "reconcile", "teardown":
 		s.id++
 		s.step(Command{ID: s.id, Reconcile: words[0] == "reconcile", Teardown: words[0] == "teardown"})

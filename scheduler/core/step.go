@@ -95,6 +95,8 @@ type (
 		Explain  *Explain
 		// Reconcile asks the master about every task.
 		Reconcile bool
+		// Offers asks what was offered last, and changes nothing.
+		Offers bool
 		// Teardown has the master end every task and forget the framework, and
 		// stops all jobs.
 		Teardown bool
@@ -213,6 +215,8 @@ type Reply struct {
 	ID uint64
 	// Explanation answers Explain.
 	Explanation *tandemv1.Explanation
+	// Offers answers Offers, by hostname.
+	Offers []*tandemv1.OfferView
 	// Agent answers Drain.
 	Agent *tandemv1.DrainAgentResponse
 	// Volume answers PurgeVolume.

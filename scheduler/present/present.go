@@ -256,3 +256,19 @@ func Plain(s string) string {
 		return r
 	}, s)
 }
+
+// OfferOutcome says what became of an offer, such as "1 instance launched", "declined
+// for another 54m" or "declined: maintenance".
+func OfferOutcome(now time.Time, o *tandemv1.OfferView) string {
+	switch n, until := o.GetLaunched(), o.GetDeclinedUntil(); {
+	case n == 1:
+		return "1 instance launched"
+	case n > 1:
+		return fmt.Sprintf("%d instances launched", n)
+	case o.GetRefused() != "":
+		return "declined: " + o.GetRefused()
+	case until != nil && now.Before(until.AsTime()):
+		return "declined for another " + Since(until.AsTime(), now)
+	}
+	return "declined"
+}

@@ -2512,6 +2512,276 @@ func (x *AgentView) GetLeaving() *AgentRecord {
 	return nil
 }
 
+type ListOffersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many offers; 0 means all.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only these fields of each offer, such as hostname and resources.cpus. Absent:
+	// all.
+	ReadMask *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
+	// Only those of this agent, by its ID or hostname. Empty: of all.
+	Agent         string `protobuf:"bytes,4,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOffersRequest) Reset() {
+	*x = ListOffersRequest{}
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOffersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOffersRequest) ProtoMessage() {}
+
+func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
+func (*ListOffersRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListOffersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListOffersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListOffersRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
+}
+
+func (x *ListOffersRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+type ListOffersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By hostname and role.
+	Offers []*OfferView `protobuf:"bytes,1,rep,name=offers,proto3" json:"offers,omitempty"`
+	// Absent with the last page.
+	NextPageToken *string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOffersResponse) Reset() {
+	*x = ListOffersResponse{}
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOffersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOffersResponse) ProtoMessage() {}
+
+func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
+func (*ListOffersResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListOffersResponse) GetOffers() []*OfferView {
+	if x != nil {
+		return x.Offers
+	}
+	return nil
+}
+
+func (x *ListOffersResponse) GetNextPageToken() string {
+	if x != nil && x.NextPageToken != nil {
+		return *x.NextPageToken
+	}
+	return ""
+}
+
+// OfferView is what an agent offered last to one role, offers that came together
+// taken as one.
+type OfferView struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AgentId  string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	Hostname string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Role     string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// What could be launched with. Disk that volumes are on, or could be, is not
+	// counted.
+	Resources *Resources `protobuf:"bytes,4,opt,name=resources,proto3" json:"resources,omitempty"`
+	// How many ports.
+	Ports    int32                  `protobuf:"varint,5,opt,name=ports,proto3" json:"ports,omitempty"`
+	Received *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=received,proto3" json:"received,omitempty"`
+	// How many instances were launched with it.
+	Launched int32 `protobuf:"varint,7,opt,name=launched,proto3" json:"launched,omitempty"`
+	// Why nothing was to be launched with it, such as maintenance; empty when anything
+	// that fits could be.
+	Refused string `protobuf:"bytes,8,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Until when the master was asked to keep what was not used to itself. Absent when
+	// offers have been asked for again since.
+	DeclinedUntil *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=declined_until,json=declinedUntil,proto3" json:"declined_until,omitempty"`
+	// Of the agent: its attributes, and its fault domain where it has one.
+	Attributes    map[string]string `protobuf:"bytes,10,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Region        string            `protobuf:"bytes,11,opt,name=region,proto3" json:"region,omitempty"`
+	Zone          string            `protobuf:"bytes,12,opt,name=zone,proto3" json:"zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfferView) Reset() {
+	*x = OfferView{}
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferView) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferView) ProtoMessage() {}
+
+func (x *OfferView) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferView.ProtoReflect.Descriptor instead.
+func (*OfferView) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *OfferView) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *OfferView) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *OfferView) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *OfferView) GetResources() *Resources {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *OfferView) GetPorts() int32 {
+	if x != nil {
+		return x.Ports
+	}
+	return 0
+}
+
+func (x *OfferView) GetReceived() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Received
+	}
+	return nil
+}
+
+func (x *OfferView) GetLaunched() int32 {
+	if x != nil {
+		return x.Launched
+	}
+	return 0
+}
+
+func (x *OfferView) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
+func (x *OfferView) GetDeclinedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeclinedUntil
+	}
+	return nil
+}
+
+func (x *OfferView) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *OfferView) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *OfferView) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
 type DrainAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The agent's ID, or its hostname where only one agent has it.
@@ -2532,7 +2802,7 @@ type DrainAgentRequest struct {
 
 func (x *DrainAgentRequest) Reset() {
 	*x = DrainAgentRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2814,7 @@ func (x *DrainAgentRequest) String() string {
 func (*DrainAgentRequest) ProtoMessage() {}
 
 func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2827,7 @@ func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainAgentRequest.ProtoReflect.Descriptor instead.
 func (*DrainAgentRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DrainAgentRequest) GetAgent() string {
@@ -2602,7 +2872,7 @@ type DrainAgentResponse struct {
 
 func (x *DrainAgentResponse) Reset() {
 	*x = DrainAgentResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2614,7 +2884,7 @@ func (x *DrainAgentResponse) String() string {
 func (*DrainAgentResponse) ProtoMessage() {}
 
 func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2627,7 +2897,7 @@ func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainAgentResponse.ProtoReflect.Descriptor instead.
 func (*DrainAgentResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DrainAgentResponse) GetAgentId() string {
@@ -2677,7 +2947,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2959,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +2972,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReadLogRequest) GetTaskId() string {
@@ -2757,7 +3027,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +3039,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +3052,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReadLogResponse) GetTaskId() string {
@@ -2828,7 +3098,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +3110,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +3123,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListFilesRequest) GetTaskId() string {
@@ -2896,7 +3166,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +3178,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +3191,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -2955,7 +3225,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3237,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3250,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FileInfo) GetName() string {
@@ -3039,7 +3309,7 @@ type WatchUsageRequest struct {
 
 func (x *WatchUsageRequest) Reset() {
 	*x = WatchUsageRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3051,7 +3321,7 @@ func (x *WatchUsageRequest) String() string {
 func (*WatchUsageRequest) ProtoMessage() {}
 
 func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3064,7 +3334,7 @@ func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageRequest.ProtoReflect.Descriptor instead.
 func (*WatchUsageRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WatchUsageRequest) GetTaskId() string {
@@ -3102,7 +3372,7 @@ type WatchUsageResponse struct {
 
 func (x *WatchUsageResponse) Reset() {
 	*x = WatchUsageResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3114,7 +3384,7 @@ func (x *WatchUsageResponse) String() string {
 func (*WatchUsageResponse) ProtoMessage() {}
 
 func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3127,7 +3397,7 @@ func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageResponse.ProtoReflect.Descriptor instead.
 func (*WatchUsageResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchUsageResponse) GetSamples() []*UsageSample {
@@ -3155,7 +3425,7 @@ type KillTaskRequest struct {
 
 func (x *KillTaskRequest) Reset() {
 	*x = KillTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3167,7 +3437,7 @@ func (x *KillTaskRequest) String() string {
 func (*KillTaskRequest) ProtoMessage() {}
 
 func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3180,7 +3450,7 @@ func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskRequest.ProtoReflect.Descriptor instead.
 func (*KillTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *KillTaskRequest) GetTaskId() string {
@@ -3198,7 +3468,7 @@ type KillTaskResponse struct {
 
 func (x *KillTaskResponse) Reset() {
 	*x = KillTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3210,7 +3480,7 @@ func (x *KillTaskResponse) String() string {
 func (*KillTaskResponse) ProtoMessage() {}
 
 func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3223,7 +3493,7 @@ func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskResponse.ProtoReflect.Descriptor instead.
 func (*KillTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 type UpgradeExecutorRequest struct {
@@ -3240,7 +3510,7 @@ type UpgradeExecutorRequest struct {
 
 func (x *UpgradeExecutorRequest) Reset() {
 	*x = UpgradeExecutorRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3252,7 +3522,7 @@ func (x *UpgradeExecutorRequest) String() string {
 func (*UpgradeExecutorRequest) ProtoMessage() {}
 
 func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3265,7 +3535,7 @@ func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeExecutorRequest.ProtoReflect.Descriptor instead.
 func (*UpgradeExecutorRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UpgradeExecutorRequest) GetTaskId() string {
@@ -3296,7 +3566,7 @@ type UpgradeExecutorResponse struct {
 
 func (x *UpgradeExecutorResponse) Reset() {
 	*x = UpgradeExecutorResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3308,7 +3578,7 @@ func (x *UpgradeExecutorResponse) String() string {
 func (*UpgradeExecutorResponse) ProtoMessage() {}
 
 func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3321,7 +3591,7 @@ func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeExecutorResponse.ProtoReflect.Descriptor instead.
 func (*UpgradeExecutorResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *UpgradeExecutorResponse) GetVersion() string {
@@ -3359,7 +3629,7 @@ type SignalTaskRequest struct {
 
 func (x *SignalTaskRequest) Reset() {
 	*x = SignalTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3641,7 @@ func (x *SignalTaskRequest) String() string {
 func (*SignalTaskRequest) ProtoMessage() {}
 
 func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3654,7 @@ func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
 func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SignalTaskRequest) GetTaskId() string {
@@ -3416,7 +3686,7 @@ type SignalTaskResponse struct {
 
 func (x *SignalTaskResponse) Reset() {
 	*x = SignalTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3698,7 @@ func (x *SignalTaskResponse) String() string {
 func (*SignalTaskResponse) ProtoMessage() {}
 
 func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3711,7 @@ func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
 func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 type ExecTaskRequest struct {
@@ -3456,7 +3726,7 @@ type ExecTaskRequest struct {
 
 func (x *ExecTaskRequest) Reset() {
 	*x = ExecTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[53]
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3738,7 @@ func (x *ExecTaskRequest) String() string {
 func (*ExecTaskRequest) ProtoMessage() {}
 
 func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[53]
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3751,7 @@ func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExecTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ExecTaskRequest) GetTaskId() string {
@@ -3507,7 +3777,7 @@ type ExecTaskResponse struct {
 
 func (x *ExecTaskResponse) Reset() {
 	*x = ExecTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[54]
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3519,7 +3789,7 @@ func (x *ExecTaskResponse) String() string {
 func (*ExecTaskResponse) ProtoMessage() {}
 
 func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[54]
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3532,7 +3802,7 @@ func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExecTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExecTaskResponse) GetOutput() *ExecOutput {
@@ -3558,7 +3828,7 @@ type ListVolumesRequest struct {
 
 func (x *ListVolumesRequest) Reset() {
 	*x = ListVolumesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +3840,7 @@ func (x *ListVolumesRequest) String() string {
 func (*ListVolumesRequest) ProtoMessage() {}
 
 func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +3853,7 @@ func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesRequest.ProtoReflect.Descriptor instead.
 func (*ListVolumesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListVolumesRequest) GetJobId() string {
@@ -3625,7 +3895,7 @@ type ListVolumesResponse struct {
 
 func (x *ListVolumesResponse) Reset() {
 	*x = ListVolumesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	mi := &file_tandem_v1_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3637,7 +3907,7 @@ func (x *ListVolumesResponse) String() string {
 func (*ListVolumesResponse) ProtoMessage() {}
 
 func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	mi := &file_tandem_v1_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3650,7 +3920,7 @@ func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesResponse.ProtoReflect.Descriptor instead.
 func (*ListVolumesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListVolumesResponse) GetVolumes() []*VolumeRecord {
@@ -3683,7 +3953,7 @@ type PurgeVolumeRequest struct {
 
 func (x *PurgeVolumeRequest) Reset() {
 	*x = PurgeVolumeRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	mi := &file_tandem_v1_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3695,7 +3965,7 @@ func (x *PurgeVolumeRequest) String() string {
 func (*PurgeVolumeRequest) ProtoMessage() {}
 
 func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	mi := &file_tandem_v1_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3708,7 +3978,7 @@ func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeVolumeRequest.ProtoReflect.Descriptor instead.
 func (*PurgeVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PurgeVolumeRequest) GetVolumeId() string {
@@ -3743,7 +4013,7 @@ type PurgeVolumeResponse struct {
 
 func (x *PurgeVolumeResponse) Reset() {
 	*x = PurgeVolumeResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	mi := &file_tandem_v1_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3755,7 +4025,7 @@ func (x *PurgeVolumeResponse) String() string {
 func (*PurgeVolumeResponse) ProtoMessage() {}
 
 func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	mi := &file_tandem_v1_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3768,7 +4038,7 @@ func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeVolumeResponse.ProtoReflect.Descriptor instead.
 func (*PurgeVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PurgeVolumeResponse) GetVolume() *VolumeRecord {
@@ -3959,7 +4229,36 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x05tasks\x18\x05 \x01(\x05R\x05tasks\x12 \n" +
 	"\vunreachable\x18\x06 \x01(\x05R\vunreachable\x12\x12\n" +
 	"\x04jobs\x18\a \x03(\tR\x04jobs\x120\n" +
-	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"\xbd\x01\n" +
+	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"\x9e\x01\n" +
+	"\x11ListOffersRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x127\n" +
+	"\tread_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\x12\x14\n" +
+	"\x05agent\x18\x04 \x01(\tR\x05agent\"\x83\x01\n" +
+	"\x12ListOffersResponse\x12,\n" +
+	"\x06offers\x18\x01 \x03(\v2\x14.tandem.v1.OfferViewR\x06offers\x12+\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x10_next_page_token\"\x82\x04\n" +
+	"\tOfferView\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x122\n" +
+	"\tresources\x18\x04 \x01(\v2\x14.tandem.v1.ResourcesR\tresources\x12\x14\n" +
+	"\x05ports\x18\x05 \x01(\x05R\x05ports\x126\n" +
+	"\breceived\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12\x1a\n" +
+	"\blaunched\x18\a \x01(\x05R\blaunched\x12\x18\n" +
+	"\arefused\x18\b \x01(\tR\arefused\x12A\n" +
+	"\x0edeclined_until\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rdeclinedUntil\x12D\n" +
+	"\n" +
+	"attributes\x18\n" +
+	" \x03(\v2$.tandem.v1.OfferView.AttributesEntryR\n" +
+	"attributes\x12\x16\n" +
+	"\x06region\x18\v \x01(\tR\x06region\x12\x12\n" +
+	"\x04zone\x18\f \x01(\tR\x04zone\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbd\x01\n" +
 	"\x11DrainAgentRequest\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x125\n" +
@@ -4050,7 +4349,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13UPDATE_ACTION_PAUSE\x10\x01\x12\x18\n" +
 	"\x14UPDATE_ACTION_RESUME\x10\x02\x12\x19\n" +
 	"\x15UPDATE_ACTION_PROMOTE\x10\x03\x12\x17\n" +
-	"\x13UPDATE_ACTION_ABORT\x10\x042\xb8\x11\n" +
+	"\x13UPDATE_ACTION_ABORT\x10\x042\x90\x12\n" +
 	"\x10SchedulerService\x12P\n" +
 	"\tSubmitJob\x12\x1b.tandem.v1.SubmitJobRequest\x1a\x1c.tandem.v1.SubmitJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
 	"\aStopJob\x12\x19.tandem.v1.StopJobRequest\x1a\x1a.tandem.v1.StopJobResponse\"\b\xba\xce\x18\x04\b\x02\x10\x01\x12J\n" +
@@ -4070,7 +4369,9 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\tReconcile\x12\x1b.tandem.v1.ReconcileRequest\x1a\x1c.tandem.v1.ReconcileResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12h\n" +
 	"\x11TeardownFramework\x12#.tandem.v1.TeardownFrameworkRequest\x1a$.tandem.v1.TeardownFrameworkResponse\"\b\xba\xce\x18\x04\b\x03\x10\x03\x12V\n" +
 	"\n" +
-	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12S\n" +
+	"ListAgents\x12\x1c.tandem.v1.ListAgentsRequest\x1a\x1d.tandem.v1.ListAgentsResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12V\n" +
+	"\n" +
+	"ListOffers\x12\x1c.tandem.v1.ListOffersRequest\x1a\x1d.tandem.v1.ListOffersResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12S\n" +
 	"\n" +
 	"DrainAgent\x12\x1c.tandem.v1.DrainAgentRequest\x1a\x1d.tandem.v1.DrainAgentResponse\"\b\xba\xce\x18\x04\b\x02\x10\x03\x12Y\n" +
 	"\vListVolumes\x12\x1d.tandem.v1.ListVolumesRequest\x1a\x1e.tandem.v1.ListVolumesResponse\"\v\xba\xce\x18\x04\b\x01\x10\x02\x90\x02\x01\x12V\n" +
@@ -4098,7 +4399,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),                 // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),                   // 1: tandem.v1.Refusal
@@ -4139,143 +4440,155 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*ListAgentsRequest)(nil),         // 36: tandem.v1.ListAgentsRequest
 	(*ListAgentsResponse)(nil),        // 37: tandem.v1.ListAgentsResponse
 	(*AgentView)(nil),                 // 38: tandem.v1.AgentView
-	(*DrainAgentRequest)(nil),         // 39: tandem.v1.DrainAgentRequest
-	(*DrainAgentResponse)(nil),        // 40: tandem.v1.DrainAgentResponse
-	(*ReadLogRequest)(nil),            // 41: tandem.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),           // 42: tandem.v1.ReadLogResponse
-	(*ListFilesRequest)(nil),          // 43: tandem.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),         // 44: tandem.v1.ListFilesResponse
-	(*FileInfo)(nil),                  // 45: tandem.v1.FileInfo
-	(*WatchUsageRequest)(nil),         // 46: tandem.v1.WatchUsageRequest
-	(*WatchUsageResponse)(nil),        // 47: tandem.v1.WatchUsageResponse
-	(*KillTaskRequest)(nil),           // 48: tandem.v1.KillTaskRequest
-	(*KillTaskResponse)(nil),          // 49: tandem.v1.KillTaskResponse
-	(*UpgradeExecutorRequest)(nil),    // 50: tandem.v1.UpgradeExecutorRequest
-	(*UpgradeExecutorResponse)(nil),   // 51: tandem.v1.UpgradeExecutorResponse
-	(*SignalTaskRequest)(nil),         // 52: tandem.v1.SignalTaskRequest
-	(*SignalTaskResponse)(nil),        // 53: tandem.v1.SignalTaskResponse
-	(*ExecTaskRequest)(nil),           // 54: tandem.v1.ExecTaskRequest
-	(*ExecTaskResponse)(nil),          // 55: tandem.v1.ExecTaskResponse
-	(*ListVolumesRequest)(nil),        // 56: tandem.v1.ListVolumesRequest
-	(*ListVolumesResponse)(nil),       // 57: tandem.v1.ListVolumesResponse
-	(*PurgeVolumeRequest)(nil),        // 58: tandem.v1.PurgeVolumeRequest
-	(*PurgeVolumeResponse)(nil),       // 59: tandem.v1.PurgeVolumeResponse
-	(*Job)(nil),                       // 60: tandem.v1.Job
-	(*fieldmaskpb.FieldMask)(nil),     // 61: google.protobuf.FieldMask
-	(*VersionRecord)(nil),             // 62: tandem.v1.VersionRecord
-	(*JobRecord)(nil),                 // 63: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),            // 64: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),             // 65: tandem.v1.AttemptRecord
-	(*RoleQuota)(nil),                 // 66: tandem.v1.RoleQuota
-	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
-	(*Resources)(nil),                 // 68: tandem.v1.Resources
-	(*Explanation)(nil),               // 69: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 70: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 71: google.protobuf.Duration
-	(*UsageSample)(nil),               // 72: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 73: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 74: tandem.v1.ExecOutput
-	(*VolumeRecord)(nil),              // 75: tandem.v1.VolumeRecord
-	(VolumeState)(0),                  // 76: tandem.v1.VolumeState
+	(*ListOffersRequest)(nil),         // 39: tandem.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),        // 40: tandem.v1.ListOffersResponse
+	(*OfferView)(nil),                 // 41: tandem.v1.OfferView
+	(*DrainAgentRequest)(nil),         // 42: tandem.v1.DrainAgentRequest
+	(*DrainAgentResponse)(nil),        // 43: tandem.v1.DrainAgentResponse
+	(*ReadLogRequest)(nil),            // 44: tandem.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),           // 45: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),          // 46: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),         // 47: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),                  // 48: tandem.v1.FileInfo
+	(*WatchUsageRequest)(nil),         // 49: tandem.v1.WatchUsageRequest
+	(*WatchUsageResponse)(nil),        // 50: tandem.v1.WatchUsageResponse
+	(*KillTaskRequest)(nil),           // 51: tandem.v1.KillTaskRequest
+	(*KillTaskResponse)(nil),          // 52: tandem.v1.KillTaskResponse
+	(*UpgradeExecutorRequest)(nil),    // 53: tandem.v1.UpgradeExecutorRequest
+	(*UpgradeExecutorResponse)(nil),   // 54: tandem.v1.UpgradeExecutorResponse
+	(*SignalTaskRequest)(nil),         // 55: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),        // 56: tandem.v1.SignalTaskResponse
+	(*ExecTaskRequest)(nil),           // 57: tandem.v1.ExecTaskRequest
+	(*ExecTaskResponse)(nil),          // 58: tandem.v1.ExecTaskResponse
+	(*ListVolumesRequest)(nil),        // 59: tandem.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),       // 60: tandem.v1.ListVolumesResponse
+	(*PurgeVolumeRequest)(nil),        // 61: tandem.v1.PurgeVolumeRequest
+	(*PurgeVolumeResponse)(nil),       // 62: tandem.v1.PurgeVolumeResponse
+	nil,                               // 63: tandem.v1.OfferView.AttributesEntry
+	(*Job)(nil),                       // 64: tandem.v1.Job
+	(*fieldmaskpb.FieldMask)(nil),     // 65: google.protobuf.FieldMask
+	(*VersionRecord)(nil),             // 66: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 67: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 68: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 69: tandem.v1.AttemptRecord
+	(*RoleQuota)(nil),                 // 70: tandem.v1.RoleQuota
+	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
+	(*Resources)(nil),                 // 72: tandem.v1.Resources
+	(*Explanation)(nil),               // 73: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 74: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 75: google.protobuf.Duration
+	(*UsageSample)(nil),               // 76: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 77: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 78: tandem.v1.ExecOutput
+	(*VolumeRecord)(nil),              // 79: tandem.v1.VolumeRecord
+	(VolumeState)(0),                  // 80: tandem.v1.VolumeState
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	60, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	61, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
+	64, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	65, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
 	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	61, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	62, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	61, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	63, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	63, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	65, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	66, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	65, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	67, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	67, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 8: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	64, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	65, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	68, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	69, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 11: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	66, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
-	67, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	68, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
-	63, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	64, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	65, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	70, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
+	71, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	72, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	67, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	68, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	69, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 18: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 19: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	67, // 20: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	69, // 21: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	60, // 22: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	60, // 23: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	63, // 24: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	69, // 25: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	71, // 20: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	73, // 21: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	64, // 22: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	64, // 23: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	67, // 24: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	73, // 25: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 26: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	61, // 27: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	65, // 27: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
 	38, // 28: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	70, // 29: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	71, // 30: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	45, // 31: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	67, // 32: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	72, // 33: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	73, // 34: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	74, // 35: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	61, // 36: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	75, // 37: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	76, // 38: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
-	75, // 39: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 40: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 41: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 42: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 43: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 44: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 45: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 46: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 47: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 48: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 49: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 50: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 51: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 52: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 53: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 54: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 55: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 56: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	56, // 57: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	58, // 58: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	41, // 59: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	43, // 60: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	46, // 61: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	48, // 62: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	50, // 63: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	52, // 64: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	54, // 65: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 66: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 67: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 68: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 69: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 70: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 71: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 72: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 73: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 74: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 75: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 76: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 77: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 78: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 79: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 80: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 81: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 82: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	57, // 83: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	59, // 84: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	42, // 85: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	44, // 86: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	47, // 87: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	49, // 88: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	51, // 89: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	53, // 90: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	55, // 91: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	66, // [66:92] is the sub-list for method output_type
-	40, // [40:66] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	74, // 29: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	65, // 30: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
+	41, // 31: tandem.v1.ListOffersResponse.offers:type_name -> tandem.v1.OfferView
+	72, // 32: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
+	71, // 33: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
+	71, // 34: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
+	63, // 35: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
+	75, // 36: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	48, // 37: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	71, // 38: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	76, // 39: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	77, // 40: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	78, // 41: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	65, // 42: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	79, // 43: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	80, // 44: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	79, // 45: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 46: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 47: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 48: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 49: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 50: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 51: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 52: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 53: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 54: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 55: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 56: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 57: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 58: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 59: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 60: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 61: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 62: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
+	42, // 63: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	59, // 64: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	61, // 65: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	44, // 66: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	46, // 67: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	49, // 68: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	51, // 69: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	53, // 70: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	55, // 71: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	57, // 72: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 73: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 74: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 75: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 76: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 77: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 78: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 79: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 80: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 81: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 82: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 83: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 84: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 85: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 86: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 87: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 88: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 89: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
+	43, // 90: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	60, // 91: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	62, // 92: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	45, // 93: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	47, // 94: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	50, // 95: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	52, // 96: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	54, // 97: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	56, // 98: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	58, // 99: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	73, // [73:100] is the sub-list for method output_type
+	46, // [46:73] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -4307,18 +4620,19 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[29].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[36].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[38].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[40].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[39].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[41].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[43].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[56].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[57].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[46].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[59].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[60].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   59,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -78,6 +78,9 @@ const (
 	// SchedulerServiceListAgentsProcedure is the fully-qualified name of the SchedulerService's
 	// ListAgents RPC.
 	SchedulerServiceListAgentsProcedure = "/tandem.v1.SchedulerService/ListAgents"
+	// SchedulerServiceListOffersProcedure is the fully-qualified name of the SchedulerService's
+	// ListOffers RPC.
+	SchedulerServiceListOffersProcedure = "/tandem.v1.SchedulerService/ListOffers"
 	// SchedulerServiceDrainAgentProcedure is the fully-qualified name of the SchedulerService's
 	// DrainAgent RPC.
 	SchedulerServiceDrainAgentProcedure = "/tandem.v1.SchedulerService/DrainAgent"
@@ -149,6 +152,10 @@ type SchedulerServiceClient interface {
 	TeardownFramework(context.Context, *v1.TeardownFrameworkRequest) (*v1.TeardownFrameworkResponse, error)
 	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// What each agent has offered last, to each role, and what became of it. The
+	// scheduler holds no offer: one that comes is used or declined at once. Offers from
+	// before the scheduler was started are not known.
+	ListOffers(context.Context, *v1.ListOffersRequest) (*v1.ListOffersResponse, error)
 	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
 	// It needs no rights with the master, and concerns no other framework.
 	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
@@ -295,6 +302,13 @@ func NewSchedulerServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listOffers: connect.NewClient[v1.ListOffersRequest, v1.ListOffersResponse](
+			httpClient,
+			baseURL+SchedulerServiceListOffersProcedure,
+			connect.WithSchema(schedulerServiceMethods.ByName("ListOffers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		drainAgent: connect.NewClient[v1.DrainAgentRequest, v1.DrainAgentResponse](
 			httpClient,
 			baseURL+SchedulerServiceDrainAgentProcedure,
@@ -378,6 +392,7 @@ type schedulerServiceClient struct {
 	reconcile         *connect.Client[v1.ReconcileRequest, v1.ReconcileResponse]
 	teardownFramework *connect.Client[v1.TeardownFrameworkRequest, v1.TeardownFrameworkResponse]
 	listAgents        *connect.Client[v1.ListAgentsRequest, v1.ListAgentsResponse]
+	listOffers        *connect.Client[v1.ListOffersRequest, v1.ListOffersResponse]
 	drainAgent        *connect.Client[v1.DrainAgentRequest, v1.DrainAgentResponse]
 	listVolumes       *connect.Client[v1.ListVolumesRequest, v1.ListVolumesResponse]
 	purgeVolume       *connect.Client[v1.PurgeVolumeRequest, v1.PurgeVolumeResponse]
@@ -530,6 +545,15 @@ func (c *schedulerServiceClient) ListAgents(ctx context.Context, req *v1.ListAge
 	return nil, err
 }
 
+// ListOffers calls tandem.v1.SchedulerService.ListOffers.
+func (c *schedulerServiceClient) ListOffers(ctx context.Context, req *v1.ListOffersRequest) (*v1.ListOffersResponse, error) {
+	response, err := c.listOffers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DrainAgent calls tandem.v1.SchedulerService.DrainAgent.
 func (c *schedulerServiceClient) DrainAgent(ctx context.Context, req *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
 	response, err := c.drainAgent.CallUnary(ctx, connect.NewRequest(req))
@@ -647,6 +671,10 @@ type SchedulerServiceHandler interface {
 	TeardownFramework(context.Context, *v1.TeardownFrameworkRequest) (*v1.TeardownFrameworkResponse, error)
 	// The agents that tasks of this scheduler run on, or are to leave.
 	ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error)
+	// What each agent has offered last, to each role, and what became of it. The
+	// scheduler holds no offer: one that comes is used or declined at once. Offers from
+	// before the scheduler was started are not known.
+	ListOffers(context.Context, *v1.ListOffersRequest) (*v1.ListOffersResponse, error)
 	// Moves this scheduler's instances off an agent and keeps off it, or no longer.
 	// It needs no rights with the master, and concerns no other framework.
 	DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error)
@@ -789,6 +817,13 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	schedulerServiceListOffersHandler := connect.NewUnaryHandlerSimple(
+		SchedulerServiceListOffersProcedure,
+		svc.ListOffers,
+		connect.WithSchema(schedulerServiceMethods.ByName("ListOffers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	schedulerServiceDrainAgentHandler := connect.NewUnaryHandlerSimple(
 		SchedulerServiceDrainAgentProcedure,
 		svc.DrainAgent,
@@ -885,6 +920,8 @@ func NewSchedulerServiceHandler(svc SchedulerServiceHandler, opts ...connect.Han
 			schedulerServiceTeardownFrameworkHandler.ServeHTTP(w, r)
 		case SchedulerServiceListAgentsProcedure:
 			schedulerServiceListAgentsHandler.ServeHTTP(w, r)
+		case SchedulerServiceListOffersProcedure:
+			schedulerServiceListOffersHandler.ServeHTTP(w, r)
 		case SchedulerServiceDrainAgentProcedure:
 			schedulerServiceDrainAgentHandler.ServeHTTP(w, r)
 		case SchedulerServiceListVolumesProcedure:
@@ -976,6 +1013,10 @@ func (UnimplementedSchedulerServiceHandler) TeardownFramework(context.Context, *
 
 func (UnimplementedSchedulerServiceHandler) ListAgents(context.Context, *v1.ListAgentsRequest) (*v1.ListAgentsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListAgents is not implemented"))
+}
+
+func (UnimplementedSchedulerServiceHandler) ListOffers(context.Context, *v1.ListOffersRequest) (*v1.ListOffersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tandem.v1.SchedulerService.ListOffers is not implemented"))
 }
 
 func (UnimplementedSchedulerServiceHandler) DrainAgent(context.Context, *v1.DrainAgentRequest) (*v1.DrainAgentResponse, error) {
