@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
 
+	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/present"
 	"github.com/tandem-mesos/tandem/scheduler/sandbox"
@@ -140,7 +142,7 @@ func (f *follower) take(ctx context.Context, change *tandemv1.WatchResponse) err
 	case *tandemv1.WatchResponse_Attempt:
 		if !f.complete {
 			slot := c.Attempt.GetSlot()
-			if f.wanted.task == nil {
+			if f.wanted.task == nil && !f.resumed(f.before[slot]) {
 				f.before[slot] = nil
 			}
 			f.before[slot] = append(f.before[slot], c.Attempt)
@@ -152,7 +154,7 @@ func (f *follower) take(ctx context.Context, change *tandemv1.WatchResponse) err
 		for _, attempts := range f.before {
 			for _, a := range attempts {
 				lines := f.lines
-				if f.wanted.task != nil && f.wanted.task.Attempt != a.GetAttempt() {
+				if f.wanted.task != nil && f.wanted.task.Attempt != a.GetAttempt() || a != attempts[0] && f.resumed(attempts) {
 					lines = nil
 				}
 				if err := f.attempt(ctx, a, lines); err != nil {
@@ -163,6 +165,33 @@ func (f *follower) take(ctx context.Context, change *tandemv1.WatchResponse) err
 		f.before = nil
 	}
 	return nil
+}
+
+// resumed reports whether the first of an instance's attempts was being read before:
+// then those after it have come since, and all is read of them.
+func (f *follower) resumed(attempts []*tandemv1.AttemptRecord) bool {
+	return len(attempts) > 0 && slices.ContainsFunc(attempts[0].GetTasks(), func(t *tandemv1.TaskRecord) bool { return f.resume[t.GetTaskId()] != nil })
+}
+
+// positions returns where a call is to go on, by task.
+func positions(req *tandemv1.ReadLogRequest) (map[string]*sandbox.Position, error) {
+	if len(req.GetResume()) > 0 && !req.GetFollow() {
+		return nil, refusedFields("there is nothing to resume", []jobspec.Problem{{Field: "resume", Reason: "is for a call that follows: set follow"}})
+	}
+	all := make(map[string]*sandbox.Position, len(req.GetResume()))
+	for i, p := range req.GetResume() {
+		refuse := func(field, reason string) error {
+			return refusedFields("the call cannot go on there", []jobspec.Problem{{Field: fmt.Sprintf("resume[%d].%s", i, field), Reason: reason}})
+		}
+		switch before := int64(len(p.GetBefore())); {
+		case before > sandbox.Mark:
+			return nil, refuse("before", fmt.Sprintf("is longer than %d bytes", sandbox.Mark))
+		case p.GetOffset() < before, before < min(p.GetOffset(), sandbox.Mark):
+			return nil, refuse("offset", "is not where before ends")
+		}
+		all[p.GetTaskId()] = &sandbox.Position{Offset: p.GetOffset(), Before: p.GetBefore()}
+	}
+	return all, nil
 }
 
 // attempt begins to read the files of a new attempt, and hears of the ends of

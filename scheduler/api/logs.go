@@ -196,9 +196,12 @@ func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, str
 		lines := int(req.GetTailLines())
 		l.lines = &lines
 	}
+	if l.resume, err = positions(req); err != nil {
+		return err
+	}
 	if req.GetFollow() {
-		// The headers alone, so that the caller knows that it was heard.
-		if err := stream.Send(nil); err != nil {
+		// Empty, so that the caller knows that it was heard.
+		if err := l.send(&tandemv1.ReadLogResponse{}); err != nil {
 			return err
 		}
 	}
@@ -258,6 +261,8 @@ type logReader struct {
 	file    string
 	// lines is how many are shown of what was there before; nil means all.
 	lines *int
+	// resume is where to go on, by task.
+	resume map[string]*sandbox.Position
 	// mu lets one goroutine send at a time.
 	mu     sync.Mutex
 	stream *connect.ServerStream[tandemv1.ReadLogResponse]
@@ -270,8 +275,8 @@ func (l *logReader) send(r *tandemv1.ReadLogResponse) error {
 }
 
 func (l *logReader) read(ctx context.Context, t logTask, lines *int, ended <-chan struct{}) error {
-	return sandbox.Read(ctx, l.service.server.opt.Sandboxes, l.service.place(t), sandbox.Tail{Name: l.file, Lines: lines, Ended: ended},
-		func(p sandbox.Piece) error {
-			return l.send(&tandemv1.ReadLogResponse{TaskId: t.task.GetTaskId(), Data: p.Data, Offset: p.Offset, Note: p.Note})
-		})
+	tail := sandbox.Tail{Name: l.file, Lines: lines, From: l.resume[t.task.GetTaskId()], Ended: ended}
+	return sandbox.Read(ctx, l.service.server.opt.Sandboxes, l.service.place(t), tail, func(p sandbox.Piece) error {
+		return l.send(&tandemv1.ReadLogResponse{TaskId: t.task.GetTaskId(), Data: p.Data, Offset: p.Offset, Before: p.Before, Note: p.Note})
+	})
 }

@@ -134,6 +134,9 @@ func logsOf(t *testing.T) (c *told, s *sandboxes, read func(*tandemv1.ReadLogReq
 func transcript(s *connect.ServerStreamForClient[tandemv1.ReadLogResponse]) string {
 	var b strings.Builder
 	for s.Receive() {
+		if proto.Equal(s.Msg(), &tandemv1.ReadLogResponse{}) {
+			continue // the call was heard
+		}
 		fmt.Fprintf(&b, "%s %q %s\n", s.Msg().TaskId, s.Msg().Data, s.Msg().Note)
 	}
 	if err := s.Err(); err != nil {
@@ -203,6 +206,7 @@ func TestFollowingAJobThroughARestart(t *testing.T) {
 	r.changes <- attemptChange(attempt(0, 1, failed))
 	r.changes <- attemptChange(attempt(0, 2, running))
 	r.changes <- snapshotEnd
+	next(` ""`) // it was heard
 	next(`words.0.2.count "one\ntwo\n"`)
 	s.write("words.0.2.count", "three\n")
 	next(`words.0.2.count "three\n"`)
@@ -217,6 +221,41 @@ func TestFollowingAJobThroughARestart(t *testing.T) {
 	r.changes <- instanceChange(0, tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED)
 	if stream.Receive() || stream.Err() != nil {
 		t.Errorf("did not end with the job: %v, %v", stream.Msg(), stream.Err())
+	}
+}
+
+// TestFollowingIsResumed holds that a call goes on where another was broken off: what was
+// written since comes, of attempts that were begun since, too, and nothing twice.
+func TestFollowingIsResumed(t *testing.T) {
+	r, s, read, _ := logsOf(t)
+	s.write("words.0.2.count", "three\n")
+	s.write("words.0.3.count", "again\n")
+	none := int32(0)
+	stream := read(&tandemv1.ReadLogRequest{JobId: "/words", Follow: true, TailLines: &none, Resume: []*tandemv1.LogPosition{
+		{TaskId: "words.0.2.count", Offset: 8, Before: []byte("one\ntwo\n")},
+	}})
+	r.changes <- instanceChange(0, tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED)
+	r.changes <- attemptChange(attempt(0, 1, tandemv1.TaskState_TASK_FAILED))
+	r.changes <- attemptChange(attempt(0, 2, tandemv1.TaskState_TASK_FAILED))
+	r.changes <- attemptChange(attempt(0, 3, tandemv1.TaskState_TASK_FINISHED))
+	r.changes <- snapshotEnd
+	if got, want := transcript(stream), "words.0.2.count \"three\\n\" \nwords.0.3.count \"again\\n\" \n"; got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	for _, c := range []struct {
+		ask  *tandemv1.ReadLogRequest
+		want string
+	}{
+		{&tandemv1.ReadLogRequest{Resume: []*tandemv1.LogPosition{{TaskId: "x"}}}, "invalid_argument: there is nothing to resume: resume: is for a call that follows: set follow\n"},
+		{&tandemv1.ReadLogRequest{Follow: true, Resume: []*tandemv1.LogPosition{{TaskId: "x", Offset: 9, Before: []byte("one")}}},
+			"invalid_argument: the call cannot go on there: resume[0].offset: is not where before ends\n"},
+		{&tandemv1.ReadLogRequest{Follow: true, Resume: []*tandemv1.LogPosition{{TaskId: "x", Offset: 900, Before: make([]byte, 257)}}},
+			"invalid_argument: the call cannot go on there: resume[0].before: is longer than 256 bytes\n"},
+	} {
+		c.ask.JobId = "/words"
+		if got := transcript(read(c.ask)); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
 	}
 }
 

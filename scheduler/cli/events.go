@@ -55,46 +55,80 @@ func events(ctx context.Context, sys *System, f *eventsFlags) error {
 	if f.job != "" {
 		ask.JobId = jobID(f.job)
 	}
+	r := &eventReader{sys: sys, flags: f, board: newBoard(), last: f.since}
+	// What is asked for is what has changed, and nothing that was there before.
+	r.board.complete = true
+	for away := 0; ; {
+		began := r.last
+		err := r.read(ctx, c, ask)
+		if r.last != began {
+			away = 0
+		}
+		switch {
+		case ctx.Err() != nil:
+			// That is how following ends.
+			return &failure{status: exitInterrupted}
+		case err == nil:
+			return nil
+		case connect.CodeOf(err) == connect.CodeResourceExhausted:
+			return failed(exitFailed, "this reader is too slow to take every event; go on with --since %d", r.last)
+		case !f.follow || !r.heard || !c.isAway(err) || away == watchesAgain:
+			return c.explain(err)
+		case away == 0:
+			fmt.Fprintf(sys.Stderr, "tandem: %s; trying again for a minute\n", c.explain(err))
+		}
+		away++
+		ask.Since = &r.last
+		pause(ctx, watchAgain)
+	}
+}
+
+// eventReader shows events.
+type eventReader struct {
+	sys   *System
+	flags *eventsFlags
+	board *board
+	last  uint64 // event that was shown
+	heard bool   // whether the scheduler has answered
+}
+
+// read shows what one watch brings, until it ends or, without --follow, has brought
+// all that there is.
+func (r *eventReader) read(ctx context.Context, c *client, ask *tandemv1.WatchRequest) error {
 	stream, err := c.Watch(ctx, ask)
 	if err != nil {
-		return c.explain(err)
+		return err
 	}
 	defer stream.Close()
-	b := newBoard()
-	// What is asked for is what has changed, and nothing that was there before.
-	b.complete = true
-	last := f.since
 	for stream.Receive() {
+		r.heard = true
 		change := stream.Msg()
 		if change.GetSnapshotEnd() {
-			if !f.follow {
+			if !r.flags.follow {
 				return nil
 			}
 			continue
 		}
-		last = change.GetSequence()
-		if f.out != asText {
-			if err := f.out.printLine(sys.Stdout, change); err != nil {
-				return err
-			}
-			continue
-		}
-		told := b.apply(change)
-		if framework := change.GetFramework(); framework != nil {
-			told = []event{{"framework", standingText(framework)}}
-		}
-		for _, e := range told {
-			fmt.Fprintf(sys.Stdout, "%d  %s  %-24s  %s\n", last, change.GetTime().AsTime().UTC().Format(time.RFC3339), e.what, e.text)
+		r.last = change.GetSequence()
+		if err := r.show(change); err != nil {
+			return err
 		}
 	}
-	switch {
-	case ctx.Err() != nil:
-		// That is how following ends.
-		return &failure{status: exitInterrupted}
-	case connect.CodeOf(stream.Err()) == connect.CodeResourceExhausted:
-		return failed(exitFailed, "this reader is too slow to take every event; go on with --since %d", last)
+	return orEnded(stream.Err())
+}
+
+func (r *eventReader) show(change *tandemv1.WatchResponse) error {
+	if r.flags.out != asText {
+		return r.flags.out.printLine(r.sys.Stdout, change)
 	}
-	return c.explain(orEnded(stream.Err()))
+	told := r.board.apply(change)
+	if framework := change.GetFramework(); framework != nil {
+		told = []event{{"framework", standingText(framework)}}
+	}
+	for _, e := range told {
+		fmt.Fprintf(r.sys.Stdout, "%d  %s  %-24s  %s\n", r.last, change.GetTime().AsTime().UTC().Format(time.RFC3339), e.what, e.text)
+	}
+	return nil
 }
 
 // standingText says how the scheduler stands with Mesos.

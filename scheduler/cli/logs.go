@@ -2,9 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/present"
+	"github.com/tandem-mesos/tandem/scheduler/sandbox"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
@@ -32,7 +36,8 @@ line with its task before it. The scheduler reads it from the agents, as long as
 the sandboxes: of ended tasks too.
 
 With --follow it goes on with what is written later, through restarts and on other agents,
-until the job has ended.`,
+until the job has ended; and where the scheduler is away for up to a minute, without a line
+lost or shown twice.`,
 		Example: `  tandem logs hello.0.1.greet
   tandem logs --stderr -n 50 payments_api.2.7.web
   tandem logs -f /payments/api
@@ -66,32 +71,54 @@ until the job has ended.`,
 	return cmd
 }
 
+// logs shows what a call reads. One that follows goes on through a restart of the
+// scheduler, and a change of the leader.
 func logs(ctx context.Context, sys *System, scheduler connection, req *tandemv1.ReadLogRequest) error {
 	c, err := newClient(scheduler)
 	if err != nil {
 		return err
 	}
+	w := &logWriter{out: sys.Stdout, notes: sys.Stderr, named: req.GetJobId() != "", rest: map[string][]byte{}, at: map[string]*tandemv1.LogPosition{}}
+	begun := false
+	for away := 0; ; {
+		heard, err := w.read(ctx, c, req)
+		if heard {
+			begun, away = true, 0
+		}
+		switch {
+		case ctx.Err() != nil && req.GetFollow():
+			// That is how following ends.
+			err = &failure{status: exitInterrupted}
+		case err != nil && req.GetFollow() && begun && c.isAway(err) && away < watchesAgain:
+			if away == 0 {
+				fmt.Fprintf(sys.Stderr, "tandem: %s; trying again for a minute\n", c.explain(err))
+			}
+			away++
+			req.Resume = w.positions()
+			pause(ctx, watchAgain)
+			continue
+		case err != nil:
+			err = c.explain(err)
+		}
+		return cmp.Or(err, w.flush())
+	}
+}
+
+// read shows what one call reads, and reports whether it was answered.
+func (w *logWriter) read(ctx context.Context, c *client, req *tandemv1.ReadLogRequest) (heard bool, err error) {
 	stream, err := c.ReadLog(ctx, req)
 	if err != nil {
-		return c.explain(err)
+		return false, err
 	}
-	w := &logWriter{out: sys.Stdout, notes: sys.Stderr, named: req.GetJobId() != "", rest: map[string][]byte{}}
+	defer stream.Close()
 	for stream.Receive() {
+		heard = true
 		if err := w.write(stream.Msg()); err != nil {
-			return fmt.Errorf("cannot write: %w", err)
+			return heard, fmt.Errorf("cannot write: %w", err)
 		}
+		w.place(stream.Msg())
 	}
-	if err := w.flush(); err != nil {
-		return fmt.Errorf("cannot write: %w", err)
-	}
-	if req.GetFollow() && ctx.Err() != nil {
-		// That is how following ends.
-		return &failure{status: exitInterrupted}
-	}
-	if err := stream.Err(); err != nil {
-		return c.explain(err)
-	}
-	return nil
+	return heard, stream.Err()
 }
 
 // logWriter writes pieces of logs: of one task as they are, of several as whole
@@ -103,10 +130,43 @@ type logWriter struct {
 	rest map[string][]byte
 	// last is the task that was written of last.
 	last string
+	// at is where each task's file has been read to: of each workload of each instance
+	// the newest task alone.
+	at map[string]*tandemv1.LogPosition
+}
+
+// place notes where a task's file has been read to.
+func (w *logWriter) place(r *tandemv1.ReadLogResponse) {
+	if r.GetNote() != "" {
+		return
+	}
+	name, ok := state.ParseTaskName(r.GetTaskId())
+	if !ok {
+		return
+	}
+	name.Attempt = 0
+	at := w.at[name.String()]
+	if at == nil || at.TaskId != r.GetTaskId() {
+		at = &tandemv1.LogPosition{TaskId: r.GetTaskId()}
+		w.at[name.String()] = at
+	}
+	if r.GetOffset() != at.Offset {
+		at.Before = nil // another file
+	}
+	before := slices.Concat(at.Before, r.GetBefore(), r.GetData())
+	at.Offset, at.Before = r.GetOffset()+int64(len(r.GetData())), before[max(0, len(before)-sandbox.Mark):]
+}
+
+// positions are where a call is to go on.
+func (w *logWriter) positions() []*tandemv1.LogPosition {
+	return slices.SortedFunc(maps.Values(w.at), func(a, b *tandemv1.LogPosition) int { return cmp.Compare(a.TaskId, b.TaskId) })
 }
 
 func (w *logWriter) write(r *tandemv1.ReadLogResponse) error {
 	task := r.GetTaskId()
+	if task == "" && r.GetNote() == "" {
+		return nil // the call was heard
+	}
 	if r.GetNote() != "" && task == "" {
 		fmt.Fprintf(w.notes, "tandem: %s\n", present.OneLine(r.GetNote()))
 		return nil

@@ -18,9 +18,6 @@ const (
 	// piece is how much is asked for at once, in bytes: the most that an agent
 	// gives.
 	piece = 64 << 10
-	// mark is how many bytes before the place that reading has come to are
-	// asked for again, to see whether it is still the same file.
-	mark = 256
 	// tries is how often something is looked at that a rotation may have hidden.
 	tries = 3
 	// farBeyond is an offset behind the end of every file: an agent answers it
@@ -44,7 +41,11 @@ func Read(ctx context.Context, files Files, at Place, t Tail, emit func(Piece) e
 		return err
 	}
 	r := &reader{files: files, agent: at.AgentURL, name: name, ended: t.Ended, emit: emit}
-	if t.Lines != nil {
+	switch {
+	case t.From != nil:
+		// Whether it is still this file is seen by the first look at it.
+		r.offset, r.seen = t.From.Offset, t.From.Before
+	case t.Lines != nil:
 		err = r.retrying(ctx, func() error { return r.skip(ctx, *t.Lines) })
 		if err != nil {
 			return err
@@ -215,13 +216,16 @@ func (r *reader) skip(ctx context.Context, lines int) error {
 
 // begin sets the place to read from.
 func (r *reader) begin(ctx context.Context, number int, offset int64) error {
-	from := max(0, offset-mark)
+	from := max(0, offset-Mark)
 	seen, _, err := r.read(ctx, number, from, offset-from)
 	if err != nil {
 		return err
 	}
 	r.number, r.offset, r.seen = number, from+int64(len(seen)), seen
-	return nil
+	if r.ended == nil {
+		return nil
+	}
+	return r.emit(Piece{Offset: r.offset, Before: seen})
 }
 
 // follow emits what is there from the present place on, and then what is added.
@@ -322,7 +326,7 @@ func (r *reader) first(ctx context.Context) ([]byte, error) {
 func (r *reader) advance(data []byte) []byte {
 	r.offset += int64(len(data))
 	r.seen = append(r.seen, data...)
-	r.seen = bytes.Clone(r.seen[max(0, len(r.seen)-mark):])
+	r.seen = bytes.Clone(r.seen[max(0, len(r.seen)-Mark):])
 	return data
 }
 

@@ -232,3 +232,30 @@ func TestFollowingWhileItIsRotated(t *testing.T) {
 		}
 	}
 }
+
+// TestReadingGoesOnAtAPosition holds that reading goes on where it had come to, by
+// whatever name the file goes by now.
+func TestReadingGoesOnAtAPosition(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files []string // the live one first
+		from  sandbox.Position
+		want  string
+	}{
+		{"the live file", []string{"1\n2\n3\n"}, sandbox.Position{Offset: 4, Before: []byte("1\n2\n")}, "3\n"},
+		{"nothing since", []string{"1\n"}, sandbox.Position{Offset: 2, Before: []byte("1\n")}, ""},
+		{"nothing was read", []string{"2\n", "1\n"}, sandbox.Position{}, "1\n2\n"},
+		{"it was rotated twice", []string{"4\n", "3\n", "1\n2\n"}, sandbox.Position{Offset: 2, Before: []byte("1\n")}, "2\n3\n4\n"},
+		{"it is gone", []string{"8\n", "7\n"}, sandbox.Position{Offset: 2, Before: []byte("1\n")}, "[a part of the log was rotated away before it could be read]7\n8\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, got := &series{files: tt.files, keep: 5}, &text{}
+			if err := sandbox.Read(t.Context(), s, web, sandbox.Tail{Name: "stdout", From: &tt.from}, got.add); err != nil {
+				t.Fatal(err)
+			}
+			if got := got.take(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -63,8 +63,22 @@ type Piece struct {
 	Data []byte
 	// Offset is where the data begin in the file that they are from.
 	Offset int64
+	// Before is given without data, and is what stands before the offset, at which
+	// reading begins.
+	Before []byte
 	Note   string
 }
+
+// Position is where reading had come to. A file that is rotated meanwhile has another
+// name, and is known by what was read of it.
+type Position struct {
+	Offset int64
+	// Before is what was read before the offset: Mark bytes, or all.
+	Before []byte
+}
+
+// Mark is how much a Position holds of what was read.
+const Mark = 256
 
 // Tail says what is read of a file.
 type Tail struct {
@@ -73,6 +87,9 @@ type Tail struct {
 	Name string
 	// Lines, when it is not nil, leaves out all but so many lines at the end.
 	Lines *int
+	// From, when it is not nil, goes on where reading had come to. It takes the place of
+	// Lines.
+	From *Position
 	// Ended is closed when the task has ended, after which nothing is added to
 	// the file. Nil reads what is there now, and does not wait for more.
 	Ended <-chan struct{}

@@ -2940,7 +2940,11 @@ type ReadLogRequest struct {
 	TailLines *int32 `protobuf:"varint,4,opt,name=tail_lines,json=tailLines,proto3,oneof" json:"tail_lines,omitempty"`
 	// Go on with what is written later, by later attempts of the same instances
 	// too. Without it the call ends with the end of the files.
-	Follow        bool `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
+	Follow bool `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
+	// Go on where an earlier call that followed was broken off: where each task's file
+	// had been read to, and of each workload of each instance the newest task alone. What
+	// is not named is read as without.
+	Resume        []*LogPosition `protobuf:"bytes,6,rep,name=resume,proto3" json:"resume,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3010,7 +3014,79 @@ func (x *ReadLogRequest) GetFollow() bool {
 	return false
 }
 
-// ReadLogResponse is a piece of one task's file, or a word about it.
+func (x *ReadLogRequest) GetResume() []*LogPosition {
+	if x != nil {
+		return x.Resume
+	}
+	return nil
+}
+
+// LogPosition is a place in a task's file. A file that is rotated has another name
+// later, and is known by what is in it.
+type LogPosition struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// In bytes, in the file that was read last.
+	Offset int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// What stands there before the offset: the last 256 bytes, or all where it is less.
+	Before        []byte `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPosition) Reset() {
+	*x = LogPosition{}
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPosition) ProtoMessage() {}
+
+func (x *LogPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
+func (*LogPosition) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *LogPosition) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *LogPosition) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *LogPosition) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+// ReadLogResponse is a piece of one task's file, or a word about it. The first one of
+// a call that follows is empty: the call was heard.
 type ReadLogResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty with a note about the whole job.
@@ -3020,14 +3096,17 @@ type ReadLogResponse struct {
 	Offset int64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Instead of data: what a person should know, such as that the agent cannot
 	// be reached and is tried again.
-	Note          string `protobuf:"bytes,4,opt,name=note,proto3" json:"note,omitempty"`
+	Note string `protobuf:"bytes,4,opt,name=note,proto3" json:"note,omitempty"`
+	// Instead of data, where lines at the end are followed: what stands before the
+	// offset, at which they begin.
+	Before        []byte `protobuf:"bytes,5,opt,name=before,proto3" json:"before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3039,7 +3118,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3052,7 +3131,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReadLogResponse) GetTaskId() string {
@@ -3083,6 +3162,13 @@ func (x *ReadLogResponse) GetNote() string {
 	return ""
 }
 
+func (x *ReadLogResponse) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
 type ListFilesRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
@@ -3098,7 +3184,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3110,7 +3196,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3123,7 +3209,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListFilesRequest) GetTaskId() string {
@@ -3166,7 +3252,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3264,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3277,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -3225,7 +3311,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3323,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3336,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FileInfo) GetName() string {
@@ -3309,7 +3395,7 @@ type WatchUsageRequest struct {
 
 func (x *WatchUsageRequest) Reset() {
 	*x = WatchUsageRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3321,7 +3407,7 @@ func (x *WatchUsageRequest) String() string {
 func (*WatchUsageRequest) ProtoMessage() {}
 
 func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3334,7 +3420,7 @@ func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageRequest.ProtoReflect.Descriptor instead.
 func (*WatchUsageRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchUsageRequest) GetTaskId() string {
@@ -3372,7 +3458,7 @@ type WatchUsageResponse struct {
 
 func (x *WatchUsageResponse) Reset() {
 	*x = WatchUsageResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3384,7 +3470,7 @@ func (x *WatchUsageResponse) String() string {
 func (*WatchUsageResponse) ProtoMessage() {}
 
 func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3397,7 +3483,7 @@ func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageResponse.ProtoReflect.Descriptor instead.
 func (*WatchUsageResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WatchUsageResponse) GetSamples() []*UsageSample {
@@ -3425,7 +3511,7 @@ type KillTaskRequest struct {
 
 func (x *KillTaskRequest) Reset() {
 	*x = KillTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3523,7 @@ func (x *KillTaskRequest) String() string {
 func (*KillTaskRequest) ProtoMessage() {}
 
 func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3536,7 @@ func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskRequest.ProtoReflect.Descriptor instead.
 func (*KillTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *KillTaskRequest) GetTaskId() string {
@@ -3468,7 +3554,7 @@ type KillTaskResponse struct {
 
 func (x *KillTaskResponse) Reset() {
 	*x = KillTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3480,7 +3566,7 @@ func (x *KillTaskResponse) String() string {
 func (*KillTaskResponse) ProtoMessage() {}
 
 func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3493,7 +3579,7 @@ func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskResponse.ProtoReflect.Descriptor instead.
 func (*KillTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 type UpgradeExecutorRequest struct {
@@ -3510,7 +3596,7 @@ type UpgradeExecutorRequest struct {
 
 func (x *UpgradeExecutorRequest) Reset() {
 	*x = UpgradeExecutorRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3522,7 +3608,7 @@ func (x *UpgradeExecutorRequest) String() string {
 func (*UpgradeExecutorRequest) ProtoMessage() {}
 
 func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3535,7 +3621,7 @@ func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeExecutorRequest.ProtoReflect.Descriptor instead.
 func (*UpgradeExecutorRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *UpgradeExecutorRequest) GetTaskId() string {
@@ -3566,7 +3652,7 @@ type UpgradeExecutorResponse struct {
 
 func (x *UpgradeExecutorResponse) Reset() {
 	*x = UpgradeExecutorResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[53]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +3664,7 @@ func (x *UpgradeExecutorResponse) String() string {
 func (*UpgradeExecutorResponse) ProtoMessage() {}
 
 func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[53]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +3677,7 @@ func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeExecutorResponse.ProtoReflect.Descriptor instead.
 func (*UpgradeExecutorResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *UpgradeExecutorResponse) GetVersion() string {
@@ -3629,7 +3715,7 @@ type SignalTaskRequest struct {
 
 func (x *SignalTaskRequest) Reset() {
 	*x = SignalTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[54]
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3641,7 +3727,7 @@ func (x *SignalTaskRequest) String() string {
 func (*SignalTaskRequest) ProtoMessage() {}
 
 func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[54]
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3654,7 +3740,7 @@ func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
 func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SignalTaskRequest) GetTaskId() string {
@@ -3686,7 +3772,7 @@ type SignalTaskResponse struct {
 
 func (x *SignalTaskResponse) Reset() {
 	*x = SignalTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3698,7 +3784,7 @@ func (x *SignalTaskResponse) String() string {
 func (*SignalTaskResponse) ProtoMessage() {}
 
 func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3711,7 +3797,7 @@ func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
 func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 type ExecTaskRequest struct {
@@ -3726,7 +3812,7 @@ type ExecTaskRequest struct {
 
 func (x *ExecTaskRequest) Reset() {
 	*x = ExecTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3738,7 +3824,7 @@ func (x *ExecTaskRequest) String() string {
 func (*ExecTaskRequest) ProtoMessage() {}
 
 func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3751,7 +3837,7 @@ func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExecTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExecTaskRequest) GetTaskId() string {
@@ -3777,7 +3863,7 @@ type ExecTaskResponse struct {
 
 func (x *ExecTaskResponse) Reset() {
 	*x = ExecTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3789,7 +3875,7 @@ func (x *ExecTaskResponse) String() string {
 func (*ExecTaskResponse) ProtoMessage() {}
 
 func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3802,7 +3888,7 @@ func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExecTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ExecTaskResponse) GetOutput() *ExecOutput {
@@ -3828,7 +3914,7 @@ type ListVolumesRequest struct {
 
 func (x *ListVolumesRequest) Reset() {
 	*x = ListVolumesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	mi := &file_tandem_v1_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3840,7 +3926,7 @@ func (x *ListVolumesRequest) String() string {
 func (*ListVolumesRequest) ProtoMessage() {}
 
 func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	mi := &file_tandem_v1_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3853,7 +3939,7 @@ func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesRequest.ProtoReflect.Descriptor instead.
 func (*ListVolumesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListVolumesRequest) GetJobId() string {
@@ -3895,7 +3981,7 @@ type ListVolumesResponse struct {
 
 func (x *ListVolumesResponse) Reset() {
 	*x = ListVolumesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[59]
+	mi := &file_tandem_v1_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3907,7 +3993,7 @@ func (x *ListVolumesResponse) String() string {
 func (*ListVolumesResponse) ProtoMessage() {}
 
 func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[59]
+	mi := &file_tandem_v1_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3920,7 +4006,7 @@ func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesResponse.ProtoReflect.Descriptor instead.
 func (*ListVolumesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{59}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListVolumesResponse) GetVolumes() []*VolumeRecord {
@@ -3953,7 +4039,7 @@ type PurgeVolumeRequest struct {
 
 func (x *PurgeVolumeRequest) Reset() {
 	*x = PurgeVolumeRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[60]
+	mi := &file_tandem_v1_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3965,7 +4051,7 @@ func (x *PurgeVolumeRequest) String() string {
 func (*PurgeVolumeRequest) ProtoMessage() {}
 
 func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[60]
+	mi := &file_tandem_v1_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3978,7 +4064,7 @@ func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeVolumeRequest.ProtoReflect.Descriptor instead.
 func (*PurgeVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{60}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PurgeVolumeRequest) GetVolumeId() string {
@@ -4013,7 +4099,7 @@ type PurgeVolumeResponse struct {
 
 func (x *PurgeVolumeResponse) Reset() {
 	*x = PurgeVolumeResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[61]
+	mi := &file_tandem_v1_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4025,7 +4111,7 @@ func (x *PurgeVolumeResponse) String() string {
 func (*PurgeVolumeResponse) ProtoMessage() {}
 
 func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[61]
+	mi := &file_tandem_v1_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4038,7 +4124,7 @@ func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeVolumeResponse.ProtoReflect.Descriptor instead.
 func (*PurgeVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{61}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *PurgeVolumeResponse) GetVolume() *VolumeRecord {
@@ -4269,20 +4355,26 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1a\n" +
 	"\battempts\x18\x03 \x01(\x05R\battempts\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x04R\aversion\"\x9f\x01\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"\xcf\x01\n" +
 	"\x0eReadLogRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x12\"\n" +
 	"\n" +
 	"tail_lines\x18\x04 \x01(\x05H\x00R\ttailLines\x88\x01\x01\x12\x16\n" +
-	"\x06follow\x18\x05 \x01(\bR\x06followB\r\n" +
-	"\v_tail_lines\"j\n" +
+	"\x06follow\x18\x05 \x01(\bR\x06follow\x12.\n" +
+	"\x06resume\x18\x06 \x03(\v2\x16.tandem.v1.LogPositionR\x06resumeB\r\n" +
+	"\v_tail_lines\"V\n" +
+	"\vLogPosition\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\fR\x06before\"\x82\x01\n" +
 	"\x0fReadLogResponse\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
-	"\x04note\x18\x04 \x01(\tR\x04note\"{\n" +
+	"\x04note\x18\x04 \x01(\tR\x04note\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\fR\x06before\"{\n" +
 	"\x10ListFilesRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
@@ -4399,7 +4491,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),                 // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),                   // 1: tandem.v1.Refusal
@@ -4446,149 +4538,151 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*DrainAgentRequest)(nil),         // 42: tandem.v1.DrainAgentRequest
 	(*DrainAgentResponse)(nil),        // 43: tandem.v1.DrainAgentResponse
 	(*ReadLogRequest)(nil),            // 44: tandem.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),           // 45: tandem.v1.ReadLogResponse
-	(*ListFilesRequest)(nil),          // 46: tandem.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),         // 47: tandem.v1.ListFilesResponse
-	(*FileInfo)(nil),                  // 48: tandem.v1.FileInfo
-	(*WatchUsageRequest)(nil),         // 49: tandem.v1.WatchUsageRequest
-	(*WatchUsageResponse)(nil),        // 50: tandem.v1.WatchUsageResponse
-	(*KillTaskRequest)(nil),           // 51: tandem.v1.KillTaskRequest
-	(*KillTaskResponse)(nil),          // 52: tandem.v1.KillTaskResponse
-	(*UpgradeExecutorRequest)(nil),    // 53: tandem.v1.UpgradeExecutorRequest
-	(*UpgradeExecutorResponse)(nil),   // 54: tandem.v1.UpgradeExecutorResponse
-	(*SignalTaskRequest)(nil),         // 55: tandem.v1.SignalTaskRequest
-	(*SignalTaskResponse)(nil),        // 56: tandem.v1.SignalTaskResponse
-	(*ExecTaskRequest)(nil),           // 57: tandem.v1.ExecTaskRequest
-	(*ExecTaskResponse)(nil),          // 58: tandem.v1.ExecTaskResponse
-	(*ListVolumesRequest)(nil),        // 59: tandem.v1.ListVolumesRequest
-	(*ListVolumesResponse)(nil),       // 60: tandem.v1.ListVolumesResponse
-	(*PurgeVolumeRequest)(nil),        // 61: tandem.v1.PurgeVolumeRequest
-	(*PurgeVolumeResponse)(nil),       // 62: tandem.v1.PurgeVolumeResponse
-	nil,                               // 63: tandem.v1.OfferView.AttributesEntry
-	(*Job)(nil),                       // 64: tandem.v1.Job
-	(*fieldmaskpb.FieldMask)(nil),     // 65: google.protobuf.FieldMask
-	(*VersionRecord)(nil),             // 66: tandem.v1.VersionRecord
-	(*JobRecord)(nil),                 // 67: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),            // 68: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),             // 69: tandem.v1.AttemptRecord
-	(*RoleQuota)(nil),                 // 70: tandem.v1.RoleQuota
-	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
-	(*Resources)(nil),                 // 72: tandem.v1.Resources
-	(*Explanation)(nil),               // 73: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 74: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 75: google.protobuf.Duration
-	(*UsageSample)(nil),               // 76: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 77: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 78: tandem.v1.ExecOutput
-	(*VolumeRecord)(nil),              // 79: tandem.v1.VolumeRecord
-	(VolumeState)(0),                  // 80: tandem.v1.VolumeState
+	(*LogPosition)(nil),               // 45: tandem.v1.LogPosition
+	(*ReadLogResponse)(nil),           // 46: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),          // 47: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),         // 48: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),                  // 49: tandem.v1.FileInfo
+	(*WatchUsageRequest)(nil),         // 50: tandem.v1.WatchUsageRequest
+	(*WatchUsageResponse)(nil),        // 51: tandem.v1.WatchUsageResponse
+	(*KillTaskRequest)(nil),           // 52: tandem.v1.KillTaskRequest
+	(*KillTaskResponse)(nil),          // 53: tandem.v1.KillTaskResponse
+	(*UpgradeExecutorRequest)(nil),    // 54: tandem.v1.UpgradeExecutorRequest
+	(*UpgradeExecutorResponse)(nil),   // 55: tandem.v1.UpgradeExecutorResponse
+	(*SignalTaskRequest)(nil),         // 56: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),        // 57: tandem.v1.SignalTaskResponse
+	(*ExecTaskRequest)(nil),           // 58: tandem.v1.ExecTaskRequest
+	(*ExecTaskResponse)(nil),          // 59: tandem.v1.ExecTaskResponse
+	(*ListVolumesRequest)(nil),        // 60: tandem.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),       // 61: tandem.v1.ListVolumesResponse
+	(*PurgeVolumeRequest)(nil),        // 62: tandem.v1.PurgeVolumeRequest
+	(*PurgeVolumeResponse)(nil),       // 63: tandem.v1.PurgeVolumeResponse
+	nil,                               // 64: tandem.v1.OfferView.AttributesEntry
+	(*Job)(nil),                       // 65: tandem.v1.Job
+	(*fieldmaskpb.FieldMask)(nil),     // 66: google.protobuf.FieldMask
+	(*VersionRecord)(nil),             // 67: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 68: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 69: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 70: tandem.v1.AttemptRecord
+	(*RoleQuota)(nil),                 // 71: tandem.v1.RoleQuota
+	(*timestamppb.Timestamp)(nil),     // 72: google.protobuf.Timestamp
+	(*Resources)(nil),                 // 73: tandem.v1.Resources
+	(*Explanation)(nil),               // 74: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 75: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 76: google.protobuf.Duration
+	(*UsageSample)(nil),               // 77: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 78: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 79: tandem.v1.ExecOutput
+	(*VolumeRecord)(nil),              // 80: tandem.v1.VolumeRecord
+	(VolumeState)(0),                  // 81: tandem.v1.VolumeState
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	64, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	65, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
+	65, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	66, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
 	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	65, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	66, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	65, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	67, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	67, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	66, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	67, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	66, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	68, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	68, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 8: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	68, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	69, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	69, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	70, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 11: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	70, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
-	71, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	72, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
-	67, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	68, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	69, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	71, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
+	72, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	73, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	68, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	69, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	70, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 18: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 19: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	71, // 20: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	73, // 21: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	64, // 22: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	64, // 23: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	67, // 24: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	73, // 25: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	72, // 20: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	74, // 21: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	65, // 22: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	65, // 23: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	68, // 24: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	74, // 25: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
 	0,  // 26: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	65, // 27: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	66, // 27: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
 	38, // 28: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	74, // 29: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	65, // 30: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
+	75, // 29: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	66, // 30: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
 	41, // 31: tandem.v1.ListOffersResponse.offers:type_name -> tandem.v1.OfferView
-	72, // 32: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
-	71, // 33: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
-	71, // 34: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
-	63, // 35: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
-	75, // 36: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	48, // 37: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	71, // 38: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	76, // 39: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	77, // 40: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	78, // 41: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	65, // 42: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	79, // 43: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	80, // 44: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
-	79, // 45: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 46: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 47: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 48: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 49: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 50: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 51: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 52: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 53: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 54: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 55: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 56: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 57: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 58: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 59: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 60: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 61: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 62: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
-	42, // 63: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	59, // 64: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	61, // 65: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	44, // 66: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	46, // 67: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	49, // 68: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	51, // 69: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	53, // 70: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	55, // 71: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	57, // 72: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 73: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 74: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 75: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 76: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 77: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 78: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 79: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 80: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 81: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 82: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 83: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 84: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 85: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 86: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 87: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 88: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 89: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
-	43, // 90: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	60, // 91: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	62, // 92: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	45, // 93: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	47, // 94: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	50, // 95: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	52, // 96: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	54, // 97: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	56, // 98: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	58, // 99: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	73, // [73:100] is the sub-list for method output_type
-	46, // [46:73] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	73, // 32: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
+	72, // 33: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
+	72, // 34: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
+	64, // 35: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
+	76, // 36: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	45, // 37: tandem.v1.ReadLogRequest.resume:type_name -> tandem.v1.LogPosition
+	49, // 38: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	72, // 39: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	77, // 40: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	78, // 41: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	79, // 42: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	66, // 43: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	80, // 44: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	81, // 45: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	80, // 46: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 47: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 48: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 49: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 50: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 51: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 52: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 53: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	20, // 54: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	22, // 55: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	24, // 56: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	26, // 57: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	28, // 58: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	30, // 59: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	32, // 60: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	34, // 61: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	36, // 62: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	39, // 63: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
+	42, // 64: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	60, // 65: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	62, // 66: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	44, // 67: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	47, // 68: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	50, // 69: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	52, // 70: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	54, // 71: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	56, // 72: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	58, // 73: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 74: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 75: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 76: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 77: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 78: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 79: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 80: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	21, // 81: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	23, // 82: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	25, // 83: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	27, // 84: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	29, // 85: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	31, // 86: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	33, // 87: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	35, // 88: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	37, // 89: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	40, // 90: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
+	43, // 91: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	61, // 92: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	63, // 93: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	46, // 94: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	48, // 95: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	51, // 96: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	53, // 97: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	55, // 98: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	57, // 99: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	59, // 100: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	74, // [74:101] is the sub-list for method output_type
+	47, // [47:74] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -4623,16 +4717,16 @@ func file_tandem_v1_api_proto_init() {
 	file_tandem_v1_api_proto_msgTypes[39].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[41].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[43].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[46].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[59].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[47].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[60].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[61].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   63,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -59,6 +59,7 @@ export function logs(task, signal) {
           put(note, piece.note);
           continue;
         }
+        if (!piece.taskId) continue; // the call was heard
         if (piece.taskId !== from) {
           from = piece.taskId;
           decoder = new TextDecoder();
