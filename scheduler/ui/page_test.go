@@ -39,6 +39,7 @@ type dictated struct {
 	next        []state.Change
 	samples     []*tandemv1.UsageSample
 	explanation *tandemv1.Explanation
+	offers      []*tandemv1.OfferView
 }
 
 func (c *dictated) Step(_ time.Time, in core.Input) core.Effects {
@@ -46,7 +47,7 @@ func (c *dictated) Step(_ time.Time, in core.Input) core.Effects {
 	if !ok {
 		return core.Effects{}
 	}
-	e := core.Effects{Save: c.next, Samples: c.samples, Replies: []core.Reply{{ID: cmd.ID, Explanation: c.explanation}}}
+	e := core.Effects{Save: c.next, Samples: c.samples, Replies: []core.Reply{{ID: cmd.ID, Explanation: c.explanation, Offers: c.offers}}}
 	c.next, c.samples = nil, nil
 	return e
 }
@@ -213,6 +214,9 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 		Waiting: 2, Summary: "40 agents seen, 40 lack cpus (need 64.1, nearest agent07 has 2)", Subscribed: true, LastOffer: timestamppb.Now(),
 		Agents: []*tandemv1.AgentExplanation{{Hostname: "agent07", LastOffer: timestamppb.Now(), Obstacles: []*tandemv1.Obstacle{{What: "cpus", Need: "64.1", Have: "2"}}}},
 	}
+	c.offers = []*tandemv1.OfferView{{
+		AgentId: "spare", Hostname: "agent40", Role: "payments", Resources: &tandemv1.Resources{Cpus: 0.5, Mem: 512}, Received: timestamppb.Now(), Refused: "maintenance",
+	}}
 	begun := time.Now()
 	p := browser.Open(t, base, "/")
 
@@ -285,7 +289,8 @@ func TestPageUnderTenThousandTasks(t *testing.T) {
 	p.Await(`document.querySelector(".versions tbody")?.innerText.replace(/\s+/g, " ").match(/5 \d+s 1 current 4 \d+s 1 all instances have served with it/)`)
 
 	p.Goto("/agents")
-	p.AwaitText(".count", "40")
+	p.AwaitText(".count", "41")
+	p.AwaitText("tbody", "0.5 cpus, 512 MiB memory: declined, maintenance")
 	few("agents")
 	p.Goto("/volumes")
 	p.AwaitText("tbody", "LOST: agent agent3 is gone for good")

@@ -1,9 +1,16 @@
 import { h, pill, external } from "./dom.js";
 import { call } from "./api.js";
 import { pagedTable } from "./table.js";
-import { number } from "./words.js";
+import { amount, mib, number } from "./words.js";
 
-// leaving says why an agent is to be left, as the command line does.
+// standing says whether an agent can be reached, or why it is to be left, as the command
+// line does. Of one that nothing runs on no more is known than that it has offered.
+function standing(a) {
+  if (a.leaving) return { word: leaving(a), mood: "moving" };
+  if (!a.attempts) return { word: "offered", mood: "neutral" };
+  return a.unreachable ? { word: "unreachable", mood: "bad" } : { word: "reachable", mood: "good" };
+}
+
 function leaving(a) {
   const { operatorDrain, drain, maintenance } = a.leaving;
   if (operatorDrain) return "drained by an operator";
@@ -12,32 +19,57 @@ function leaving(a) {
   return new Date(maintenance.start) > Date.now() ? `maintenance from ${new Date(maintenance.start).toLocaleString()}` : `in maintenance${until(maintenance.end)}`;
 }
 
-// agents shows the agents that tasks run on.
+// outcome says what an agent offered last, and what became of it.
+function outcome(o) {
+  const r = o.resources ?? {};
+  const what = `${amount(r.cpus)} cpus, ${mib(r.mem)} memory`;
+  if (o.launched) return `${what}: ${o.launched === 1 ? "1 instance" : `${number(o.launched)} instances`} launched`;
+  return `${what}: declined${o.refused ? `, ${o.refused}` : ""}`;
+}
+
+// merged are the agents that tasks run on or that have offered something, each with its
+// offers.
+function merged(agents = [], offers = []) {
+  const all = new Map(agents.map((a) => [a.agentId, { ...a, offers: [] }]));
+  for (const o of offers) {
+    if (!all.has(o.agentId)) all.set(o.agentId, { agentId: o.agentId, hostname: o.hostname, offers: [] });
+    all.get(o.agentId).offers.push({ ...o, declinedUntil: undefined });
+  }
+  return [...all.values()].sort((a, b) => (a.hostname < b.hostname ? -1 : a.hostname > b.hostname ? 1 : 0));
+}
+
+// agents shows the agents that tasks run on, and those that have offered something.
 export function agents(page) {
   page.title("Agents");
   const table = pagedTable({
-    caption: "Agents", label: "Filter agents", empty: "No task runs on any agent.",
+    caption: "Agents", label: "Filter agents", empty: "No task runs on any agent, and none has offered anything.",
     key: (r) => r.of.agentId,
     text: (r) => `${r.of.hostname} ${r.of.agentId} ${(r.of.jobs ?? []).join(" ")}`.toLowerCase(),
     columns: [
       { name: "Agent", head: true, draw: (r) => r.of.hostname },
-      { name: "Standing", draw: (r) => pill(r.of.leaving ? { word: leaving(r.of), mood: "moving" } : r.of.unreachable ? { word: "unreachable", mood: "bad" } : { word: "reachable", mood: "good" }) },
+      { name: "Standing", draw: (r) => pill(standing(r.of)) },
       { name: "Instances", class: "n", draw: (r) => number(r.of.attempts) },
       { name: "Tasks", class: "n", draw: (r) => number(r.of.tasks) },
       { name: "Jobs", draw: (r) => (r.of.jobs ?? []).slice(0, 8).flatMap((j, i) => [i ? ", " : "", h("a", { href: `/jobs${j}` }, j)]).concat((r.of.jobs ?? []).length > 8 ? ` and ${r.of.jobs.length - 8} more` : []) },
+      { name: "Last offer", draw: (r) => r.of.offers.flatMap((o, i) => [i ? h("br") : "", `${new Date(o.received).toLocaleTimeString()}, ${r.of.offers.length > 1 ? `role ${o.role}, ` : ""}${outcome(o)}`]) },
       { name: "On the Mesos page", draw: (r) => (r.page ? external(r.page, r.of.agentId) : r.of.agentId) },
     ],
   });
-  page.show(h("h1", {}, "Agents"), h("p", { class: "quiet" }, "Those that tasks of this scheduler run on."), table.element);
+  page.show(h("h1", {}, "Agents"), h("p", { class: "quiet" }, "Those that tasks of this scheduler run on, and those that have offered something since it was started. While nothing waits it asks for no offers."), table.element);
 
   const seen = new Map();
   const ask = async () => {
     try {
-      const [{ agents: list }, { framework }] = await Promise.all([call("ListAgents", {}, page.signal), call("GetFramework", {}, page.signal)]);
+      const [{ agents: list }, { offers }, { framework }] = await Promise.all([
+        call("ListAgents", {}, page.signal),
+        // While nobody leads there is nobody to ask.
+        call("ListOffers", {}, page.signal).catch(() => ({})),
+        call("GetFramework", {}, page.signal),
+      ]);
       page.framework(framework);
       page.standing("good", "live");
       const master = framework.mesosFrameworksUrl?.replace(/#.*$/, "");
-      table.set((list ?? []).map((a) => {
+      table.set(merged(list, offers).map((a) => {
         // Answers are new each time; rows that say the same stay as they are.
         const words = JSON.stringify(a);
         let row = seen.get(a.agentId);

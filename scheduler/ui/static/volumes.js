@@ -22,6 +22,7 @@ export function volumes(page) {
       { name: "Job", draw: (r) => h("a", { href: `/jobs${r.of.jobId}` }, r.of.jobId) },
       { name: "Instance", class: "n", draw: (r) => number(r.of.slot ?? 0) },
       { name: "Size", class: "n", draw: (r) => mib(r.of.size) },
+      { name: "Disk", draw: (r) => (r.of.disk ?? "VOLUME_DISK_ROOT").replace("VOLUME_DISK_", "").toLowerCase() },
       { name: "Agent", draw: (r) => r.of.hostname },
       { name: "State", draw: (r) => pill(stateOf(r.of)) },
       { name: "ID", draw: (r) => r.of.id },

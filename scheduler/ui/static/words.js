@@ -92,7 +92,7 @@ export const number = (n) => Number(n ?? 0).toLocaleString("en");
 export const amount = (n) => String(Math.round((n ?? 0) * 1000) / 1000);
 
 // quota says how much a role has of what its quota lets it have.
-export const quota = (q) => `role ${q.role} has ${(q.limits ?? []).map((l) => `${amount(l.consumed)} of ${amount(l.limit)} ${l.resource}${l.missing ? `, ${amount(l.missing)} less than is needed` : ""}`).join(", ")}`;
+export const quota = (q) => `role ${q.role} has ${(q.limits ?? []).map((l) => `${amount(l.consumed)} of ${amount(l.limit)} ${l.resource}${l.consumed >= l.limit ? " (used up)" : l.missing ? ` (${amount(l.missing)} too little left)` : ""}`).join(", ")}`;
 
 // taskName takes a task ID apart: payments_api.0.3.web.
 export function taskName(id) {
