@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -132,26 +131,27 @@ func allowDescriptors() {
 	_, _, _ = unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&own)), 0, 0, 0)
 }
 
-// givenNofile returns the limit of open files that the executor was started
-// with. The Go runtime raises its own, keeps the old one to itself, and gives it
-// back to programs that the standard library starts; a shell tells it. It
-// returns nil when there is none to be told.
+// givenNofile returns the limit of open files that the executor was started with. The
+// Go runtime raises its own, keeps the old one to itself, and gives it back to programs
+// that the standard library starts: the kernel tells it of one. It returns nil when there
+// is none to be told.
 func givenNofile() *spawn.Rlimit {
-	out, err := exec.Command("/bin/sh", "-c", "ulimit -Sn && ulimit -Hn").Output()
-	fields := strings.Fields(string(out))
-	if err != nil || len(fields) != 2 {
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", ":"}, nil)
+	if err != nil {
 		return nil
 	}
-	var limits [2]uint64
-	for i, field := range fields {
-		if limits[i], err = strconv.ParseUint(field, 10, 64); field == "unlimited" {
-			limits[i], err = unix.RLIM_INFINITY, nil
-		}
-		if err != nil {
-			return nil
+	var given unix.Rlimit
+	err = unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &given)
+	_ = syscall.Kill(pid, syscall.SIGKILL) // It has served.
+	for {
+		if _, err := syscall.Wait4(pid, nil, 0, nil); !errors.Is(err, syscall.EINTR) {
+			break
 		}
 	}
-	return &spawn.Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: limits[0], Hard: limits[1]}
+	if err != nil {
+		return nil
+	}
+	return &spawn.Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: given.Cur, Hard: given.Max}
 }
 
 // wantedScore is the oom_score_adj that a workload is to have.
