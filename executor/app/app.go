@@ -24,6 +24,7 @@ package app
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,12 +98,17 @@ func (o Options) core() core.Config {
 		RecoveryTimeout: o.RecoveryTimeout,
 		ShutdownGrace:   o.ShutdownGrace,
 		Linger:          o.Linger,
+		Starts:          starts(),
 		HeadStart:       headStart,
 		QuickStart:      quickStart,
 		Version:         o.Version,
 		NewUUID:         func() [16]byte { return uuid.New() },
 	}
 }
+
+// starts keeps all processors at work while some starts wait for others, and is four
+// at least, so that one that hangs is no matter.
+func starts() int { return min(max(4, 2*runtime.GOMAXPROCS(0)), 32) }
 
 // headStart is many times what a start takes, and nothing to those that wait when
 // one hangs.
@@ -134,7 +140,6 @@ type place struct{ ContainerID, Hostname, User string }
 // open finds the container that the agent has put the executor into, and runs
 // tasks in it.
 func (m *machine) open(where *executor.Event_Subscribed) (loop.Tasks, error) {
-	go m.memory.Begun()
 	tasks, err := m.start(place{where.ContainerID.GetValue(), where.AgentInfo.Hostname, where.FrameworkInfo.User}, 0, nil)
 	if err != nil {
 		return nil, err

@@ -38,8 +38,8 @@ type Config struct {
 	// minute.
 	AckTimeout time.Duration
 	// Starts is how many tasks of those that are queued may be in phase
-	// starting at once. Each may hold a thread in a system call. Default: 6, which
-	// is as fast on two processors as more.
+	// starting at once. Each holds a thread in a system call. Default: 4, which is as
+	// fast on two processors as more.
 	Starts int
 	// HeadStart is how long the first task of a group is started alone at most, so
 	// that it runs soon however many come after it. The others follow when it
@@ -80,7 +80,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Starts <= 0 {
-		c.Starts = 6
+		c.Starts = 4
 	}
 	return c, nil
 }

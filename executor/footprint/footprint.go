@@ -2,6 +2,7 @@ package footprint
 
 import (
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -10,6 +11,9 @@ import (
 type Footprint struct {
 	timer   *time.Timer
 	resting atomic.Bool
+	program func() []mapping // where what can be forgotten of it is mapped
+	// used counts what has made the process use pages of its program.
+	used atomic.Int32
 }
 
 const (
@@ -20,22 +24,25 @@ const (
 	// time. More leaves the memory of those that stay between that of garbage, from
 	// where it cannot be given back.
 	whileStarting, atRest = 100, 50
+	// burst is how many starts there are before the pages of the program are given
+	// back that they have used. The next start takes a third of a millisecond more
+	// for it, so that one now and then finds them as the last one has left them.
+	burst = 32
 )
 
 // New begins with a process that has just been started, and is about to start
 // workloads.
 func New() *Footprint {
-	f := &Footprint{}
+	f := &Footprint{program: sync.OnceValue(programMapped)}
+	f.used.Store(burst) // Its own start is as much as that.
 	debug.SetGCPercent(whileStarting)
 	f.timer = time.AfterFunc(restAfter, f.rest)
 	return f
 }
 
-// Begun says that the process has begun its work, once. It takes up to a millisecond.
-func (f *Footprint) Begun() { unmapProgram() }
-
-// Starting says that workloads are started now. It returns at once.
+// Starting says that a workload is started now, or several. It returns at once.
 func (f *Footprint) Starting() {
+	f.used.Add(1)
 	if f.resting.Swap(false) {
 		go debug.SetGCPercent(whileStarting) // It waits for a collection that is under way.
 	}
@@ -49,4 +56,8 @@ func (f *Footprint) rest() {
 	debug.SetGCPercent(atRest)
 	f.resting.Store(true)
 	debug.FreeOSMemory()
+	if f.used.Load() >= burst {
+		f.used.Store(0)
+		forget(f.program())
+	}
 }

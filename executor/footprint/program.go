@@ -9,24 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unmapProgram has the process forget which pages of its program's file it has
-// used so far: most were for its own start, and the kernel maps sixteen for each
-// that is touched. They stay in the page cache, where the kernel may take them
-// away, and are mapped again as they are used. Where it cannot be done nothing is
-// lost.
-func unmapProgram() {
+// forget has the process forget which pages of its program's file it has used so far:
+// for its own start, which was most of them, and for those of workloads. The kernel maps
+// sixteen for each that is touched. They stay in the page cache, where the kernel may
+// take them away, and are mapped again as they are used.
+func forget(program []mapping) {
+	for _, m := range program {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED)
+	}
+}
+
+// programMapped finds out where the program's file is mapped. Where it cannot, nothing
+// is lost.
+func programMapped() []mapping {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return
+		return nil
 	}
 	smaps, err := os.Open("/proc/self/smaps")
 	if err != nil {
-		return
+		return nil
 	}
 	defer smaps.Close()
-	for _, m := range unchanged(bufio.NewScanner(smaps), self) {
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED)
-	}
+	return unchanged(bufio.NewScanner(smaps), self)
 }
 
 // mapping is a range of addresses.

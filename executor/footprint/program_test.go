@@ -52,7 +52,7 @@ func FuzzUnchanged(f *testing.F) {
 // A program goes on as if nothing had happened, with less of its file mapped.
 func TestProgramGoesOn(t *testing.T) {
 	before := mapped(t)
-	unmapProgram()
+	forget(programMapped())
 	if after := mapped(t); after >= before {
 		t.Errorf("%d kB of files are mapped, %d before", after, before)
 	}
