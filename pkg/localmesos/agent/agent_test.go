@@ -40,7 +40,7 @@ func needRoot(t *testing.T) {
 
 // launch launches a group on a new executor.
 func (f *fixture) launch(e mesos.ExecutorInfo, tasks ...mesos.TaskInfo) {
-	f.agent.RunTaskGroup(framework(), e, group(tasks...))
+	f.agent.RunTaskGroup(framework(), e, group(tasks...), true)
 }
 
 // sandbox is the directory of an executor's newest run.
@@ -105,7 +105,7 @@ func TestSingleTask(t *testing.T) {
 	f := start(t, nil)
 	info, single := executorInfo("exec-1", "normal"), task("t1", "finish")
 	single.Executor = &info
-	f.agent.RunTask(framework(), single)
+	f.agent.RunTask(framework(), single, true)
 	f.expect("update t1 TASK_RUNNING", "update t1 TASK_FINISHED")
 }
 
@@ -220,7 +220,7 @@ func TestLimitsFollowTheTasks(t *testing.T) {
 		}
 	}
 	check("716", "70", "201326592", "201326592")
-	f.launch(executorInfo("exec-1", "normal"), sized("t2", "run", 1, 256), sized("t3", "run", 0.1, 32))
+	f.agent.RunTaskGroup(framework(), executorInfo("exec-1", "normal"), group(sized("t2", "run", 1, 256), sized("t3", "run", 0.1, 32)), false)
 	f.expect("update t2 TASK_RUNNING", "update t3 TASK_RUNNING")
 	check("1843", "180", "503316480", "503316480")
 	f.agent.KillTask(mesos.FrameworkID{Value: frameworkID}, mesos.TaskID{Value: "t2"}, nil)

@@ -221,13 +221,13 @@ func (a *Agent) Ping(connected bool) {
 }
 
 // RunTask implements link.Agent.
-func (a *Agent) RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo) {
-	a.receive(func(now time.Time) { a.core.RunTask(now, framework, task) })
+func (a *Agent) RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo, launch bool) {
+	a.receive(func(now time.Time) { a.core.RunTask(now, framework, task, launch) })
 }
 
 // RunTaskGroup implements link.Agent.
-func (a *Agent) RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo) {
-	a.receive(func(now time.Time) { a.core.RunTaskGroup(now, framework, executor, group) })
+func (a *Agent) RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool) {
+	a.receive(func(now time.Time) { a.core.RunTaskGroup(now, framework, executor, group, launch) })
 }
 
 // KillTask implements link.Agent.

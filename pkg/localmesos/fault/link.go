@@ -122,17 +122,17 @@ func (l *agentLink) Ping(connected bool) {
 	l.carry(Message{Name: "Ping"}, func() { l.to.Ping(connected) })
 }
 
-func (l *agentLink) RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo) {
+func (l *agentLink) RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo, launch bool) {
 	m := Message{Name: "RunTask", Framework: *framework.ID, Task: task.TaskID}
 	if task.Executor != nil {
 		m.Executor = task.Executor.ExecutorID
 	}
-	l.carry(m, func() { l.to.RunTask(framework, task) })
+	l.carry(m, func() { l.to.RunTask(framework, task, launch) })
 }
 
-func (l *agentLink) RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo) {
+func (l *agentLink) RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool) {
 	l.carry(Message{Name: "RunTaskGroup", Framework: *framework.ID, Executor: executor.ExecutorID},
-		func() { l.to.RunTaskGroup(framework, executor, group) })
+		func() { l.to.RunTaskGroup(framework, executor, group, launch) })
 }
 
 func (l *agentLink) KillTask(framework mesos.FrameworkID, task mesos.TaskID, policy *mesos.KillPolicy) {

@@ -59,10 +59,13 @@ type Agent interface {
 	// Ping asks for Master.Pong; connected is false when the master regards the
 	// agent as disconnected, upon which the agent registers again.
 	Ping(connected bool)
-	// RunTask launches a single task (RunTaskMessage).
-	RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo)
-	// RunTaskGroup launches a task group (RunTaskGroupMessage).
-	RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo)
+	// RunTask launches a single task (RunTaskMessage). Launch says that the master
+	// knows of no such executor as the task's and expects the agent to launch it;
+	// an agent that thinks otherwise drops the task.
+	RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo, launch bool)
+	// RunTaskGroup launches a task group (RunTaskGroupMessage); launch is as for
+	// RunTask.
+	RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool)
 	// KillTask kills one task (KillTaskMessage).
 	KillTask(framework mesos.FrameworkID, task mesos.TaskID, policy *mesos.KillPolicy)
 	// ShutdownExecutor ends one executor (ShutdownExecutorMessage).

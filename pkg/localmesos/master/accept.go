@@ -287,12 +287,10 @@ func (acc *acceptance) launch(task *mesos.TaskInfo) {
 		acc.core.tell(acc.f, task, mesos.TASK_ERROR, mesos.REASON_TASK_INVALID, err.Error())
 		return
 	}
-	if task.Executor != nil {
-		acc.useExecutor(task.Executor)
-	}
+	launch := task.Executor == nil || acc.useExecutor(task.Executor)
 	acc.useTask(task)
 	acc.f.count("operations", mesos.Offer_Operation_LAUNCH.String())
-	acc.a.link.RunTask(acc.f.info, *task)
+	acc.a.link.RunTask(acc.f.info, *task, launch)
 }
 
 // launchGroup launches a task group, all or nothing.
@@ -321,7 +319,7 @@ func (acc *acceptance) launchGroup(op *mesos.Offer_Operation, typed bool) {
 	}
 	// The executor of an empty group is accounted for, as a real master does,
 	// though no agent ever starts it.
-	acc.useExecutor(executor)
+	launch := acc.useExecutor(executor)
 	if len(group.Tasks) == 0 {
 		return
 	}
@@ -329,7 +327,7 @@ func (acc *acceptance) launchGroup(op *mesos.Offer_Operation, typed bool) {
 		acc.useTask(&group.Tasks[i])
 	}
 	acc.f.count("operations", mesos.Offer_Operation_LAUNCH_GROUP.String())
-	acc.a.link.RunTaskGroup(acc.f.info, *executor, *group)
+	acc.a.link.RunTaskGroup(acc.f.info, *executor, *group, launch)
 }
 
 // take moves resources from what is left of the offers to what is used.
@@ -346,12 +344,14 @@ func (acc *acceptance) take(list []mesos.Resource) {
 	acc.core.options.Logger.WithError(err).Error("cannot account for the resources of a launch")
 }
 
-func (acc *acceptance) useExecutor(info *mesos.ExecutorInfo) {
+// useExecutor takes what an executor needs that does not run yet, which it reports.
+func (acc *acceptance) useExecutor(info *mesos.ExecutorInfo) bool {
 	if acc.f.executors[acc.a.id][executorID(info.ExecutorID.Value)] != nil {
-		return
+		return false
 	}
 	acc.take(info.Resources)
 	acc.core.addExecutor(acc.f, acc.a, *info)
+	return true
 }
 
 func (acc *acceptance) useTask(info *mesos.TaskInfo) {

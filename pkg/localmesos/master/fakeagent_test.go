@@ -72,11 +72,11 @@ func (a *fakeAgent) Ping(bool) {
 		a.w.m.Pong(id)
 	}
 }
-func (a *fakeAgent) RunTask(_ mesos.FrameworkInfo, task mesos.TaskInfo) {
+func (a *fakeAgent) RunTask(_ mesos.FrameworkInfo, task mesos.TaskInfo, _ bool) {
 	a.note("run %s", task.TaskID.Value)
 }
 
-func (a *fakeAgent) RunTaskGroup(_ mesos.FrameworkInfo, e mesos.ExecutorInfo, g mesos.TaskGroupInfo) {
+func (a *fakeAgent) RunTaskGroup(_ mesos.FrameworkInfo, e mesos.ExecutorInfo, g mesos.TaskGroupInfo, _ bool) {
 	a.mu.Lock()
 	a.last.executor, a.last.group = e, g
 	a.mu.Unlock()

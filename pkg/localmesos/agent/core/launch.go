@@ -10,17 +10,17 @@ import (
 
 // RunTask launches a single task, on its own executor or, when it brings none,
 // on a command executor of its own.
-func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo) {
+func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo, launch bool) {
 	info, kind := commandExecutor(framework, &t), CommandExecutor
 	if t.Executor != nil {
 		info, kind = *t.Executor, CustomExecutor
 	}
-	c.run(now, framework, info, kind, []mesos.TaskInfo{t}, nil)
+	c.run(now, framework, info, kind, []mesos.TaskInfo{t}, nil, launch)
 }
 
 // RunTaskGroup launches a task group. As a real master does, it fills the
 // executor into each task.
-func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, group mesos.TaskGroupInfo) {
+func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool) {
 	tasks := make([]mesos.TaskInfo, len(group.Tasks))
 	for i, t := range group.Tasks {
 		if t.Executor == nil {
@@ -32,7 +32,7 @@ func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info m
 	if info.Type == mesos.ExecutorInfo_DEFAULT {
 		kind = DefaultExecutor
 	}
-	c.run(now, framework, info, kind, tasks, &mesos.TaskGroupInfo{Tasks: tasks})
+	c.run(now, framework, info, kind, tasks, &mesos.TaskGroupInfo{Tasks: tasks}, launch)
 }
 
 func (c *Core) framework(info mesos.FrameworkInfo) *framework {
@@ -44,22 +44,43 @@ func (c *Core) framework(info mesos.FrameworkInfo) *framework {
 	return f
 }
 
-func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, kind ExecutorKind, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo) {
+func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, kind ExecutorKind, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo, launch bool) {
 	if c.phase == Recovering || c.phase == Terminating {
 		return
 	}
 	f := c.framework(framework)
 	if f.ending {
+		c.neverLaunched(f, info.ExecutorID, launch)
 		return
 	}
-	if c.drain != nil {
+	drop := func(reason mesos.TaskStatus_Reason, text string) {
 		for _, t := range tasks {
-			c.agentUpdate(now, f.id, &info.ExecutorID, t.TaskID, f.lost(), mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining", nil)
+			c.agentUpdate(now, f.id, &info.ExecutorID, t.TaskID, f.lost(), reason, text, nil)
 		}
+	}
+	if c.drain != nil {
+		drop(mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining")
 		c.removeIfIdle(f)
+		c.neverLaunched(f, info.ExecutorID, launch)
 		return
 	}
 	e, found := f.executors.get(info.ExecutorID)
+	switch {
+	case found && kind == CommandExecutor:
+		drop(mesos.REASON_TASK_INVALID, "Cannot reuse an already existing executor for a command task")
+		return
+	case found && launch:
+		drop(mesos.REASON_EXECUTOR_TERMINATED, "Master wants to launch executor, but one already exists")
+		if e.state == terminated {
+			c.neverLaunched(f, info.ExecutorID, true)
+		} else if e.state < terminating {
+			c.shutdown(now, e)
+		}
+		return
+	case !found && !launch:
+		drop(mesos.REASON_EXECUTOR_TERMINATED, "No executor is expected to launch and there is none running")
+		return
+	}
 	if found && e.state >= terminating {
 		text := "Executor terminating"
 		if e.state == terminated {
@@ -87,6 +108,14 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 			deliver = afterLimit{groups: slices.Clone(e.groups[len(e.groups)-1:])}
 		}
 		c.limit(e, deliver)
+	}
+}
+
+// neverLaunched tells a master that expected an executor to be launched that it
+// was not.
+func (c *Core) neverLaunched(f *framework, id mesos.ExecutorID, expected bool) {
+	if expected {
+		c.emit(ReportExit{Framework: f.id, Executor: id, Status: -1})
 	}
 }
 

@@ -189,7 +189,19 @@ func (s *script) runGroup(ids ...string) {
 	for _, id := range ids {
 		g.Tasks = append(g.Tasks, task(id))
 	}
-	s.RunTaskGroup(s.now, framework(), executorInfo(), g)
+	s.RunTaskGroup(s.now, framework(), executorInfo(), g, !s.has(execID))
+}
+
+// has tells whether the agent has an executor of that ID.
+func (s *script) has(id mesos.ExecutorID) bool {
+	for _, f := range s.View().Frameworks {
+		for _, e := range f.Executors {
+			if e.Info.ExecutorID == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *script) call(kind executor.Call_Type) *executor.Call {
