@@ -160,6 +160,7 @@ func (a *Agent) prepare(p parsed) error {
 			Port:       &port,
 			Resources:  resources,
 			Attributes: p.attributes,
+			Domain:     o.Domain,
 		},
 		IP:                    a.ip,
 		RegistrationTimeout:   o.ExecutorRegistrationTimeout,

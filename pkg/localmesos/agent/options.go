@@ -59,6 +59,8 @@ type Options struct {
 	// --attributes)
 	Resources  string
 	Attributes string
+	// Domain says where the agent is. (--domain)
+	Domain *mesos.DomainInfo
 	// Disks are what the agent has beside the disk of its work directory:
 	// resources whose source is of type PATH or MOUNT. The roots must be there. (the
 	// JSON form of --resources)

@@ -64,6 +64,12 @@ func (a *Agent) writeState(out *wire.Writer, who operator) error {
 	o.text("pid", a.pid())
 	o.text("hostname", v.Info.Hostname)
 	o.texts("capabilities", capabilities)
+	if v.Info.Domain != nil {
+		o.Key("domain")
+		if err := a.options.Schema.WriteJSON(out, v.Info.Domain); err != nil {
+			return err
+		}
+	}
 	if err := a.writeResources(o, v); err != nil {
 		return err
 	}

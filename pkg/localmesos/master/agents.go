@@ -28,13 +28,15 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 		return
 	}
 	c.metrics.messages["register_slave"]++
-	if c.refusesMachine(l, r) || c.registeredAlready(l, r) {
+	if c.refusesMachine(l, r) || !c.placeable(r) || c.registeredAlready(l, r) {
 		return
 	}
 	c.metrics.messages["update_slave"]++
 	c.metrics.counters["slave_registrations"]++
+	began := time.Now()
 	id := c.newAgentID()
 	a, err := c.addAgent(id, l, r)
+	c.metrics.stores.since(began)
 	if err != nil {
 		l.Shutdown(err.Error())
 		return
@@ -42,6 +44,15 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 	l.Registered(mesos.AgentID{Value: string(id)}, c.view())
 	c.options.Logger.WithFields(map[string]any{"agent": string(id), "resources": a.total.String()}).Info("agent registered")
 	c.allocateSoon(id)
+}
+
+// placeable tells whether the master can tell an agent's place from its own. It
+// does not answer others.
+func (c *core) placeable(r link.Registration) bool {
+	if r.Info.Domain == nil {
+		return !c.options.RequireAgentDomain
+	}
+	return c.options.Domain != nil
 }
 
 // registeredAlready answers an agent again that has not heard the answer. One that
@@ -157,7 +168,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 		l.Shutdown(goneMessage)
 		return
 	}
-	if c.refusesMachine(l, r) {
+	if c.refusesMachine(l, r) || !c.placeable(r) {
 		return
 	}
 	if a := c.agents[id]; a != nil {
@@ -168,7 +179,9 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	if !recovered {
 		c.welcomeBack(id, r)
 	}
+	began := time.Now()
 	a, err := c.addAgent(id, l, r)
+	c.metrics.stores.since(began)
 	if err != nil {
 		l.Shutdown(err.Error())
 		return

@@ -14,6 +14,7 @@ import (
 )
 
 var (
+	errRootSubmission      = errors.New("User 'root' is not allowed to run frameworks without --root_submissions set")
 	errRemoved             = errors.New("Framework has been removed")
 	errUnknown             = wire.BadRequest("Framework cannot be found")
 	errNotSubscribed       = wire.Forbidden("Framework is not subscribed")
@@ -170,7 +171,7 @@ func (f *framework) subscribes(roles []string) bool {
 // subscription would silently ignore.
 func (c *core) changeFramework(f *framework, call *scheduler.Call_UpdateFramework, sent wire.Presence) error {
 	info := call.FrameworkInfo
-	if err := validation.Framework(&info); err != nil {
+	if err := c.validFramework(&info); err != nil {
 		return wire.BadRequest("Supplied FrameworkInfo is not valid: %s", err)
 	}
 	if err := validation.Update(&f.info, &info); err != nil {

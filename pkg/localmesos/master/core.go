@@ -169,6 +169,10 @@ func newCore(options *Options, post func(func())) *core {
 			Interval:       options.AllocationInterval,
 			MinAllocatable: options.MinAllocatableResources,
 			FilterGPUs:     true,
+
+			FairSharingExcluded: options.FairSharingExcludedResources,
+			Whitelist:           options.Whitelist,
+			Region:              options.Domain.GetFaultDomain().GetRegion().Name,
 		}),
 		allocationDue: make(map[agentID]bool),
 		watchers:      make(map[*watcher]bool),
@@ -191,6 +195,7 @@ func (c *core) setAddress(address string) {
 		Hostname: &hostname,
 		Version:  &version,
 		Address:  &mesos.Address{Hostname: &hostname, IP: &host, Port: int32(port)},
+		Domain:   c.options.Domain,
 	}
 	// The number of the IPv4 address in network byte order, read as if it were
 	// little-endian.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // fixedFlags are flags of a real master whose defaults hold here, or mean nothing
@@ -40,9 +41,7 @@ var fixedFlags = map[string]string{
 	"registry_max_agent_count":               "102400",
 	"registry_store_timeout":                 "20secs",
 	"registry_strict":                        "false",
-	"require_agent_domain":                   "false",
 	"role_sorter":                            "drf",
-	"root_submissions":                       "true",
 	"version":                                "false",
 	"zk_session_timeout":                     "10secs",
 }
@@ -64,10 +63,17 @@ func (c *core) flags() map[string]string {
 		"max_completed_tasks_per_framework":   strconv.Itoa(maxCompletedTasks),
 		"max_unreachable_tasks_per_framework": strconv.Itoa(maxUnreachableTasks),
 		"min_allocatable_resources":           minAllocatable(o),
+		"require_agent_domain":                strconv.FormatBool(o.RequireAgentDomain),
+		"root_submissions":                    strconv.FormatBool(!o.NoRootSubmissions),
 		"port":                                strconv.Itoa(int(c.info.GetPort())),
 	})
 	if host, _, err := net.SplitHostPort(o.Listen); err == nil {
 		all["ip"] = host
+	}
+	for name, list := range map[string][]string{"roles": o.Roles, "fair_sharing_excluded_resource_names": o.FairSharingExcludedResources} {
+		if list != nil {
+			all[name] = strings.Join(list, ",")
+		}
 	}
 	if o.OfferTimeout > 0 {
 		all["offer_timeout"] = mesosDuration(o.OfferTimeout)

@@ -97,7 +97,7 @@ func (c *core) subscribe(s *subscription) frameworkID {
 
 // subscribable finds what is wrong with a subscription in itself.
 func (c *core) subscribable(s *subscription) error {
-	if err := validation.Framework(&s.info); err != nil {
+	if err := c.validFramework(&s.info); err != nil {
 		return err
 	}
 	if s.info.ID != nil && slices.ContainsFunc(c.completed, func(f *framework) bool { return string(f.id) == s.info.ID.Value }) {
@@ -113,6 +113,21 @@ func (c *core) subscribable(s *subscription) error {
 		return err
 	}
 	return c.registrable(&s.info)
+}
+
+// validFramework looks at the description of a framework, by itself and by what
+// the master permits.
+func (c *core) validFramework(info *mesos.FrameworkInfo) error {
+	if err := validation.Framework(info); err != nil {
+		return err
+	}
+	if err := c.permittedRoles(info); err != nil {
+		return err
+	}
+	if info.User == "root" && c.options.NoRootSubmissions {
+		return errRootSubmission
+	}
+	return nil
 }
 
 func (c *core) addFramework(id frameworkID, info mesos.FrameworkInfo) *framework {
@@ -192,6 +207,7 @@ func (c *core) allocatable(f *framework, suppressed []string) allocator.Framewor
 		Revocable:  has(mesos.FrameworkInfo_Capability_REVOCABLE_RESOURCES),
 		Shared:     has(mesos.FrameworkInfo_Capability_SHARED_RESOURCES),
 		Refined:    has(mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT),
+		Regions:    has(mesos.FrameworkInfo_Capability_REGION_AWARE),
 	}
 	for role, filters := range f.info.OfferFilters {
 		if filters.MinAllocatableResources == nil {
@@ -272,16 +288,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // killRemoved ends a task of a framework that is being removed, so far as the
 // record goes: it may live on until its executor is gone.
 func (c *core) killRemoved(f *framework, t *task) {
-	if terminal(t.state()) {
-		return
-	}
-	status := c.status(t.info.TaskID, mesos.TASK_KILLED, mesos.REASON_FRAMEWORK_REMOVED, "Framework "+string(f.id)+" removed")
-	t.identify(&status)
-	t.info.State = mesos.TASK_KILLED.Enum()
-	f.countEnded(mesos.TASK_KILLED)
-	t.addStatus(status)
-	c.tellTaskUpdated(t, status)
-	c.freeTask(f, t)
+	c.endTask(f, t, c.status(t.info.TaskID, mesos.TASK_KILLED, mesos.REASON_FRAMEWORK_REMOVED, "Framework "+string(f.id)+" removed"))
 }
 
 // removeFramework ends a framework: its executors are shut down, its tasks are

@@ -10,6 +10,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/process"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
@@ -21,6 +22,9 @@ type metrics struct {
 	counters counters
 	// allocations is how often the allocator has run.
 	allocations int
+	// runs are how long it took, waits how long it had been due, and stores how
+	// long it took to note what the registry has.
+	runs, waits, stores timings
 }
 
 func (m *metrics) init() {
@@ -88,6 +92,7 @@ func (c *core) snapshot() map[string]float64 {
 		"allocator/event_queue_dispatches":       0,
 		"allocator/mesos/event_queue_dispatches": 0,
 		"registrar/queued_operations":            0,
+		"registrar/state_fetch_ms":               0,
 		"registrar/log/ensemble_size":            1,
 		"registrar/log/recovered":                1,
 		"allocator/mesos/allocation_runs":        float64(c.metrics.allocations),
@@ -144,6 +149,9 @@ func (c *core) snapshot() map[string]float64 {
 	}
 	c.frameworkMetrics(values)
 	c.allocatorMetrics(values)
+	c.metrics.runs.show(values, "allocator/mesos/allocation_run_ms")
+	c.metrics.waits.show(values, "allocator/mesos/allocation_run_latency_ms")
+	c.metrics.stores.show(values, "registrar/state_store_ms")
 	maps.Copy(values, process.Metrics())
 	return values
 }
@@ -162,10 +170,32 @@ func (c *core) allocatorMetrics(values map[string]float64) {
 		values["allocator/mesos/resources/"+name+"/total"] = all.Scalar(name).Float()
 		values["allocator/mesos/resources/"+name+"/offered_or_allocated"] = taken.Scalar(name).Float()
 	}
+	for role, share := range c.allocator.Shares() {
+		values["allocator/mesos/roles/"+role+"/shares/dominant"] = share
+	}
+	// The role that all others are within has no name.
+	everything := allocator.Quantities{}
 	for _, role := range c.roles() {
-		for name, n := range c.consumedQuota(role) {
-			values["allocator/mesos/quota/roles/"+role+"/resources/"+name+"/consumed"] = n.Float()
+		consumed := c.consumedQuota(role)
+		if !strings.Contains(role, "/") {
+			addTo(everything, consumed)
 		}
+		tellConsumed(values, role, consumed)
+	}
+	tellConsumed(values, "", everything)
+	for role, n := range c.allocator.Filters() {
+		values["allocator/mesos/offer_filters/roles/"+role+"/active"] = float64(n)
+	}
+	size := c.info.Size()
+	for _, a := range c.agents {
+		size += a.info.Size()
+	}
+	values["registrar/registry_size_bytes"] = float64(size)
+}
+
+func tellConsumed(values map[string]float64, role string, consumed allocator.Quantities) {
+	for name, n := range consumed {
+		values["allocator/mesos/quota/roles/"+role+"/resources/"+name+"/consumed"] = n.Float()
 	}
 }
 

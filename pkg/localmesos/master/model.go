@@ -350,6 +350,13 @@ var agentCapabilities = []mesos.AgentInfo_Capability_Type{
 	mesos.AgentInfo_Capability_AGENT_DRAINING, mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS,
 }
 
+func (v view) domain(d *mesos.DomainInfo) {
+	if d != nil {
+		v.Key("domain")
+		v.message(d)
+	}
+}
+
 // agent writes the members of an agent.
 func (v view) agent(a *agent) {
 	v.text("id", string(a.id))
@@ -357,6 +364,7 @@ func (v view) agent(a *agent) {
 	v.Key("port")
 	v.Int(int64(a.info.GetPort()))
 	v.attributes(a.info.Attributes)
+	v.domain(a.info.Domain)
 	v.text("pid", a.pid)
 	v.double("registered_time", timestamp(a.registered))
 	if !a.reregistered.IsZero() {

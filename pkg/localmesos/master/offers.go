@@ -24,8 +24,10 @@ func (c *core) allocateSoon(agents ...agentID) {
 		return
 	}
 	c.allocationPosted = true
+	due := time.Now()
 	c.post(func() {
 		c.allocationPosted = false
+		c.metrics.waits.since(due)
 		var ids []string
 		if !c.allocateAll {
 			for _, a := range c.dueAgents() {
@@ -62,7 +64,10 @@ func (c *core) allocate(agents ...string) {
 	offers := make(map[frameworkID][]mesos.Offer)
 	var order []frameworkID
 	c.metrics.allocations++
-	for _, grant := range c.allocator.Allocate(c.now(), agents...) {
+	began := time.Now()
+	grants := c.allocator.Allocate(c.now(), agents...)
+	c.metrics.runs.since(began)
+	for _, grant := range grants {
 		f, a := c.frameworks[frameworkID(grant.Framework)], c.agents[agentID(grant.Agent)]
 		if f == nil || a == nil || !f.connected || !c.usable(a) {
 			c.allocator.Recover(grant.Framework, grant.Agent, grant.Resources, 0, c.now())

@@ -12,9 +12,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/tandem-mesos/tandem/pkg/localmesos/master/validation"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
-	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
 // buildInfo is what a master says of its own making.
@@ -177,6 +175,7 @@ func showState(v view, _ url.Values) {
 	v.double("activated_slaves", float64(active))
 	v.double("deactivated_slaves", float64(len(c.agents)-active))
 	v.double("unreachable_slaves", float64(len(c.unreachable)))
+	v.domain(c.info.Domain)
 	v.text("leader", c.info.GetPID())
 	v.Key("leader_info")
 	v.BeginObject()
@@ -185,6 +184,7 @@ func showState(v view, _ url.Values) {
 	v.Key("port")
 	v.Int(int64(c.info.GetPort()))
 	v.text("hostname", c.info.GetHostname())
+	v.domain(c.info.Domain)
 	v.EndObject()
 	if v.viewer.seesFlags() {
 		v.Key("flags")
@@ -294,74 +294,3 @@ func showStateSummary(v view, _ url.Values) {
 }
 
 func (f *framework) removed(c *core) bool { return c.frameworks[f.id] != f }
-
-func showRoles(v view, _ url.Values) {
-	v.BeginObject()
-	v.list("roles", func() {
-		for _, role := range v.core.roles() {
-			if v.viewer.seesRole(role) {
-				v.role(role)
-			}
-		}
-	})
-	v.EndObject()
-}
-
-// roles returns the roles that are known: frameworks have them, something is
-// reserved for them, or they have a quota or a weight.
-func (c *core) roles() []string {
-	roles := slices.Concat(slices.Collect(maps.Keys(c.quotas)), slices.Collect(maps.Keys(c.weights)))
-	for _, f := range c.frameworks {
-		roles = append(roles, validation.Roles(&f.info)...)
-	}
-	for _, a := range c.agents {
-		roles = append(roles, a.total.Reservations()...)
-	}
-	slices.Sort(roles)
-	return slices.Compact(roles)
-}
-
-func (v view) role(role string) {
-	var used, offers, reserved resource.Resources
-	var frameworks []string
-	for _, f := range v.core.sortedFrameworks() {
-		used = used.Add(f.used().AllocatedTo(role))
-		offers = offers.Add(offered(f.offers).AllocatedTo(role))
-		if slices.Contains(validation.Roles(&f.info), role) {
-			frameworks = append(frameworks, string(f.id))
-		}
-	}
-	for _, a := range v.core.agents {
-		reserved = reserved.Add(a.total.ReservedFor(role))
-	}
-	v.BeginObject()
-	v.text("name", role)
-	weight, ok := v.core.weights[role]
-	if !ok {
-		weight = 1
-	}
-	v.double("weight", weight)
-	v.quota(role)
-	v.quantities("resources", used.Add(offers))
-	v.quantities("allocated", used)
-	v.quantities("offered", offers)
-	v.quantities("reserved", reserved)
-	v.texts("frameworks", frameworks)
-	v.EndObject()
-}
-
-// quantities writes amounts by name, counting ranges.
-func (v view) quantities(key string, r resource.Resources) {
-	v.Key(key)
-	v.BeginObject()
-	names := r.Names()
-	slices.Sort(names)
-	for _, name := range names {
-		n := r.Scalar(name).Float()
-		if discrete := r.Named(name).Count(); discrete > 0 {
-			n = float64(discrete)
-		}
-		v.double(name, n)
-	}
-	v.EndObject()
-}

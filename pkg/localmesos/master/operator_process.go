@@ -11,9 +11,7 @@ import (
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/master/validation"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
-	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
 // What operators ask of the master as a program: its flags, logging, files and
@@ -92,38 +90,6 @@ func (c *core) getFlags(who viewer) (*mesosmaster.Response, error) {
 		out.Flags = append(out.Flags, mesos.Flag{Name: name, Value: new(flags[name])})
 	}
 	return &mesosmaster.Response{Type: mesosmaster.Response_GET_FLAGS, GetFlags: out}, nil
-}
-
-// getRoles shows of resources what is offered or in use, of four kinds.
-func (c *core) getRoles(who viewer) *mesosmaster.Response_GetRoles {
-	out := new(mesosmaster.Response_GetRoles)
-	for _, name := range c.roles() {
-		if !who.seesRole(name) {
-			continue
-		}
-		role := mesos.Role{Name: name, Weight: 1}
-		if weight, ok := c.weights[name]; ok {
-			role.Weight = weight
-		}
-		var held resource.Sum
-		for _, f := range c.sortedFrameworks() {
-			held.Add(f.used().AllocatedTo(name))
-			held.Add(offered(f.offers).AllocatedTo(name))
-			if slices.Contains(validation.Roles(&f.info), name) {
-				role.Frameworks = append(role.Frameworks, mesos.FrameworkID{Value: string(f.id)})
-			}
-		}
-		total := held.Total()
-		for _, kind := range []string{"cpus", "disk", "gpus", "mem"} {
-			if n := total.Scalar(kind); n > 0 {
-				role.Resources = append(role.Resources, mesos.Resource{
-					Name: kind, Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: n.Float()},
-				})
-			}
-		}
-		out.Roles = append(out.Roles, role)
-	}
-	return out
 }
 
 // showRegistry shows what of the registry is about the master and its agents.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/sirupsen/logrus"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
@@ -47,6 +48,22 @@ type Options struct {
 	// MinAllocatableResources lists alternatives: what holds none of them is
 	// not offered (default cpus:0.01|mem:32). An empty list offers everything.
 	MinAllocatableResources []allocator.Quantities
+	// FairSharingExcludedResources names resources that do not count when agents
+	// are shared out fairly.
+	FairSharingExcludedResources []string
+	// Whitelist, unless it is nil, are the host names of the agents that are
+	// offered.
+	Whitelist []string
+	// Roles, unless it is nil, are all roles that there may be, beside the
+	// default one.
+	Roles []string
+	// NoRootSubmissions refuses frameworks of the user root.
+	NoRootSubmissions bool
+	// Domain says where the master is. Agents in another region are offered to
+	// those who know of regions; agents with a domain are ignored by a master
+	// without one, and the others where RequireAgentDomain is set.
+	Domain             *mesos.DomainInfo
+	RequireAgentDomain bool
 	// FrameworkCredentials are the secrets of the principals that schedulers
 	// may authenticate as, with HTTP's Basic scheme. Without any, no scheduler
 	// has to, as with a real master by default.

@@ -26,6 +26,9 @@ import (
 func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota, who viewer) error {
 	configs := call.GetQuotaConfigs()
 	for i := range configs {
+		if !c.permitted(configs[i].Role) {
+			return wire.BadRequest("Invalid QuotaConfig: '%s' is not on the roles whitelist", configs[i].Role)
+		}
 		if strings.Contains(configs[i].Role, "/") {
 			return wire.BadRequest("Updating quota on nested role '%s' is not supported yet", configs[i].Role)
 		}
@@ -305,6 +308,9 @@ func (c *core) updateWeights(infos []mesos.WeightInfo, who viewer) error {
 		if err := resource.ValidateRole(role); err != nil {
 			return wire.BadRequest("Failed to validate update weights request JSON: Invalid role '%s': %s", role, err)
 		}
+		if !c.permitted(role) {
+			return wire.BadRequest("Failed to validate update weights request JSON: Unknown role '%s'", role)
+		}
 		if infos[i].Weight <= 0 {
 			return wire.BadRequest("Failed to validate update weights request JSON for role '%s': Invalid weight '%s': Weights must be positive",
 				role, number6(infos[i].Weight))
@@ -316,12 +322,12 @@ func (c *core) updateWeights(infos []mesos.WeightInfo, who viewer) error {
 			return err
 		}
 	}
-	var known bool
+	taken, used := c.taken(), false
 	for _, info := range infos {
 		c.setWeight(info.GetRole(), info.Weight)
-		known = known || slices.Contains(c.roles(), info.GetRole())
+		used = used || len(taken[info.GetRole()]) > 0
 	}
-	if known {
+	if used {
 		// The shares of all are others now.
 		for _, a := range c.sortedAgents() {
 			for _, o := range sortedOffers(a.offers) {

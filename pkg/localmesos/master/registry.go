@@ -147,6 +147,7 @@ func (v view) recoveredAgents() {
 		v.Key("port")
 		v.Int(int64(info.GetPort()))
 		v.attributes(info.Attributes)
+		v.domain(info.Domain)
 		v.EndObject()
 	}
 }

@@ -12,6 +12,7 @@
 package allocator
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +33,14 @@ type Options struct {
 	MinAllocatable []Quantities
 	// FilterGPUs keeps agents with GPUs for frameworks that can use them.
 	FilterGPUs bool
+	// FairSharingExcluded names resources that do not count in shares.
+	FairSharingExcluded []string
+	// Whitelist, unless it is nil, are the host names of the agents that are
+	// offered.
+	Whitelist []string
+	// Region is the master's. Agents in another are for frameworks that know of
+	// regions.
+	Region string
 }
 
 // Framework is a framework as the allocator sees it.
@@ -40,7 +49,7 @@ type Framework struct {
 	Roles      []string
 	Suppressed []string
 	// What the framework can take.
-	GPUs, Revocable, Shared, Refined bool
+	GPUs, Revocable, Shared, Refined, Regions bool
 	// MinAllocatable replaces the option of that name, by role.
 	MinAllocatable map[string][]Quantities
 	// Accepts tells whether the framework wants offers of the agent for a
@@ -68,11 +77,12 @@ type Grant struct {
 type Allocator struct {
 	options    Options
 	frameworks map[string]*framework
-	order      []*framework // by time of arrival, to break ties
+	order      []*framework // by time of arrival
 	agents     map[string]*agent
 	agentOrder []*agent
 	total      map[string]resource.Milli
-	roles      map[string]*share
+	roles      map[string]*share // by role, without those within it
+	trees      map[string]*share // with them
 	quotas     map[string]Quota
 	weights    map[string]float64
 }
@@ -106,6 +116,7 @@ func New(options Options) *Allocator {
 		agents:     make(map[string]*agent),
 		total:      make(map[string]resource.Milli),
 		roles:      make(map[string]*share),
+		trees:      make(map[string]*share),
 		quotas:     make(map[string]Quota),
 		weights:    make(map[string]float64),
 	}
@@ -120,7 +131,17 @@ func (a *Allocator) SetFramework(f Framework) {
 		a.frameworks[f.ID] = known
 		a.order = append(a.order, known)
 	}
+	before := known.Roles
 	known.Framework = f
+	for _, role := range before {
+		if !slices.Contains(f.Roles, role) {
+			a.forget(role)
+			if s := known.shares[role]; s != nil && s.empty() {
+				delete(known.shares, role)
+			}
+			maps.DeleteFunc(known.filters, func(key filterKey, _ []filter) bool { return key.role == role })
+		}
+	}
 }
 
 // ActivateFramework lets a framework have offers, or no more of them. Filters
@@ -139,6 +160,9 @@ func (a *Allocator) RemoveFramework(id string) {
 	f := a.frameworks[id]
 	delete(a.frameworks, id)
 	a.order = slices.DeleteFunc(a.order, func(other *framework) bool { return other == f })
+	for role := range f.shares {
+		a.forget(role)
+	}
 }
 
 // Suppress ends offers for the roles, or for all if there are none.
@@ -198,11 +222,15 @@ func (a *Allocator) AddAgent(info Agent) {
 }
 
 // UpdateAgent changes an agent's description and total; what is allocated
-// stays so.
+// stays so. Filters end when it has other attributes, which may be just what a
+// framework had missed.
 func (a *Allocator) UpdateAgent(info Agent) {
 	known := a.agents[info.ID]
 	if known == nil {
 		return
+	}
+	if !sameAttributes(known.Attributes, info.Attributes) {
+		a.dropFilters(info.ID)
 	}
 	used, err := known.Total.Subtract(known.available)
 	if err != nil {
@@ -248,13 +276,20 @@ func (a *Allocator) RemoveAgent(id string) {
 	}
 	delete(a.agents, id)
 	a.agentOrder = slices.DeleteFunc(a.agentOrder, func(other *agent) bool { return other == known })
+	a.dropFilters(id)
+}
+
+func (a *Allocator) dropFilters(agentID string) {
 	for _, f := range a.order {
-		for key := range f.filters {
-			if key.agent == id {
-				delete(f.filters, key)
-			}
-		}
+		maps.DeleteFunc(f.filters, func(key filterKey, _ []filter) bool { return key.agent == agentID })
 	}
+}
+
+// sameAttributes compares attributes in any order.
+func sameAttributes(x, y []mesos.Attribute) bool {
+	return len(x) == len(y) && !slices.ContainsFunc(x, func(a mesos.Attribute) bool {
+		return !slices.ContainsFunc(y, func(b mesos.Attribute) bool { return a.Equal(&b) })
+	})
 }
 
 // Use records resources, allocated to a role, that a framework has without
@@ -314,17 +349,41 @@ func (a *Allocator) Allocate(now time.Time, agentIDs ...string) []Grant {
 	quotas := a.balance()
 	if quotas != nil {
 		for _, candidate := range candidates {
-			if candidate.active && !candidate.available.Empty() {
+			if a.offerable(candidate) {
 				grants = a.guarantee(grants, candidate, quotas)
 			}
 		}
 	}
+	guaranteed := len(grants)
 	for _, candidate := range candidates {
-		if candidate.active && !candidate.available.Empty() {
+		if a.offerable(candidate) {
 			grants = a.allocateAgent(grants, candidate, quotas)
 		}
 	}
-	return grants
+	return merge(grants, guaranteed)
+}
+
+// offerable tells whether something of the agent can be granted to somebody.
+func (a *Allocator) offerable(on *agent) bool {
+	return on.active && !on.available.Empty() && (a.options.Whitelist == nil || slices.Contains(a.options.Whitelist, on.Hostname))
+}
+
+// merge makes one grant of two of the same agent to a framework in the same role,
+// of which the first are those for guarantees.
+func merge(grants []Grant, guaranteed int) []Grant {
+	out := grants[:guaranteed:guaranteed]
+	for _, g := range grants[guaranteed:] {
+		i := slices.IndexFunc(grants[:guaranteed], func(other Grant) bool {
+			return g.Framework == other.Framework && g.Role == other.Role && g.Agent == other.Agent
+		})
+		if i < 0 {
+			out = append(out, g)
+			continue
+		}
+		sum := out[i].Resources.Add(g.Resources)
+		out[i].Resources = sum.Discrete().Add(sum.Scalars())
+	}
+	return out
 }
 
 func (a *Allocator) expireFilters(now time.Time) {
@@ -371,6 +430,9 @@ func (a *Allocator) grant(f *framework, role string, on *agent, offer resource.R
 func (a *Allocator) takeable(f *framework, role string, on *agent) resource.Resources {
 	none := resource.Resources{}
 	if a.options.FilterGPUs && !f.GPUs && on.totals["gpus"] > 0 {
+		return none
+	}
+	if region := on.Domain.GetFaultDomain().GetRegion(); !f.Regions && region.Name != "" && region.Name != a.options.Region {
 		return none
 	}
 	if f.Accepts != nil && !f.Accepts(role, &on.Agent) {

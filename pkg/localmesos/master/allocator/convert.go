@@ -20,6 +20,9 @@ func (a *Allocator) Convert(frameworkID, agentID string, from, to resource.Resou
 	// It is no grant.
 	for _, role := range to.Roles() {
 		a.roles[role].grants--
+		for above := role; above != ""; above = parent(above) {
+			a.trees[above].grants--
+		}
 		if f := a.frameworks[frameworkID]; f != nil {
 			f.shares[role].grants--
 		}
