@@ -101,8 +101,8 @@ var machines = []machine{
 // checks that nothing of it has stayed. It skips where guests cannot be had.
 func (m machine) run(t *testing.T, dir string, command ...string) (uml.End, string) {
 	t.Helper()
-	if _, err := exec.LookPath(uml.Kernel); err != nil {
-		t.Skipf("needs %s, of the Debian package user-mode-linux (apt-get install user-mode-linux)", uml.Kernel)
+	if err := uml.Available(); err != nil {
+		t.Skip(err)
 	}
 	guest, err := buildGuest()
 	if err != nil {

@@ -3,6 +3,7 @@ package uml
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,6 +26,27 @@ const Kernel = "linux.uml"
 // memory is what the guest believes to have. This machine gives only what is
 // used of it.
 const memory = "1G"
+
+// manyRegisters says that the kernel needs help on this machine: it was made before
+// processors had AMX, and panics in put_fp_registers where it cannot give all of a
+// process's registers back.
+var manyRegisters = cpu.X86.HasAMXTile
+
+// registers makes up for that, as a library that is loaded before others.
+//
+//go:embed registers/registers.c
+var registers []byte
+
+// Available says why no guest can be run on this machine, or returns nil.
+func Available() error {
+	if _, err := exec.LookPath(Kernel); err != nil {
+		return fmt.Errorf("needs %s, of the Debian package user-mode-linux (apt-get install user-mode-linux)", Kernel)
+	}
+	if _, err := exec.LookPath("cc"); err != nil && manyRegisters {
+		return errors.New("needs a C compiler, cc, on a processor with AMX")
+	}
+	return nil
+}
 
 // PanicError says that the guest's kernel stopped without telling how the
 // program ended.
@@ -76,6 +99,9 @@ func Run(ctx context.Context, guest string, job Job, output io.Writer) (End, err
 		"con=null", "con0=null,fd:1", "ssl=null", "ssl0=null,fd:3")
 	cmd.Dir = state
 	cmd.Env = []string{"HOME=" + state, "PATH=" + os.Getenv("PATH")}
+	if manyRegisters {
+		cmd.Env = append(cmd.Env, "LD_PRELOAD="+guest+".so")
+	}
 	console, err := boot(ctx, cmd, output)
 	if err != nil {
 		return End{}, err
@@ -94,9 +120,16 @@ func Run(ctx context.Context, guest string, job Job, output io.Writer) (End, err
 	return end, nil
 }
 
-// BuildGuest compiles the guest's first process into a file. It needs the
-// source and the go command.
+// BuildGuest compiles the guest's first process into a file, and what the kernel needs
+// on this machine beside it. It needs the source and the go command.
 func BuildGuest(file string) error {
+	if manyRegisters {
+		build := exec.Command("cc", "-shared", "-fPIC", "-O1", "-x", "c", "-o", file+".so", "-")
+		build.Stdin = bytes.NewReader(registers)
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot build the kernel's help: %w\n%s", err, out)
+		}
+	}
 	build := exec.Command("go", "build", "-o", file, "github.com/tandem-mesos/tandem/integration/uml/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -45,8 +44,8 @@ func sh(t *testing.T, script string) uml.Job {
 
 func run(t *testing.T, ctx context.Context, job uml.Job) (uml.End, string, error) {
 	t.Helper()
-	if _, err := exec.LookPath(uml.Kernel); err != nil {
-		t.Skipf("needs %s, of the Debian package user-mode-linux", uml.Kernel)
+	if err := uml.Available(); err != nil {
+		t.Skip(err)
 	}
 	guest, err := buildGuest()
 	if err != nil {

@@ -104,7 +104,7 @@ func (s *service) RunJob(ctx context.Context, req *tandemv1.RunJobRequest) (*tan
 	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.RunJobResponse{Version: reply.Version}, nil
+	return &tandemv1.RunJobResponse{Version: reply.Version, RunId: reply.Run}, nil
 }
 
 func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsRequest) (*tandemv1.ListAgentsResponse, error) {

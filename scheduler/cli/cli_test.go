@@ -74,7 +74,9 @@ func (f *fake) Do(_ context.Context, c core.Command) (core.Reply, error) {
 	case c.Drain != nil:
 		return f.drain(c.Drain)
 	case c.Run != nil:
-		return f.bump(c.Run.JobID)
+		r, err := f.bump(c.Run.JobID)
+		r.Run = c.Run.JobID + "/2026-03-01t02-30-00"
+		return r, err
 	case c.Reconcile, c.Teardown:
 		return core.Reply{Tasks: 3}, nil
 	case c.Offers:

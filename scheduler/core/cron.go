@@ -127,7 +127,7 @@ func (c *Core) runNow(s *Run, r *Reply) {
 		r.Refused = &Refused{Conflict, fmt.Sprintf("job %s was started in this very second", s.JobID)}
 	default:
 		c.startRun(j, c.now.Truncate(time.Second))
-		r.Version, r.Changed = j.rec.Version, true
+		r.Version, r.Changed, r.Run = j.rec.Version, true, runID(j, c.now)
 	}
 }
 

@@ -133,7 +133,14 @@ func describe(e Effects, now time.Time) []string {
 		} else if a := r.Agent; a != nil {
 			add("reply %d agent %s %s attempts=%d changed=%t", r.ID, a.AgentId, a.Hostname, a.Attempts, r.Changed)
 		} else {
-			add("reply %d version=%d changed=%t%s", r.ID, r.Version, r.Changed, map[bool]string{true: fmt.Sprintf(" tasks=%d", r.Tasks)}[r.Tasks > 0])
+			more := ""
+			if r.Tasks > 0 {
+				more = fmt.Sprintf(" tasks=%d", r.Tasks)
+			}
+			if r.Run != "" {
+				more += " run=" + r.Run
+			}
+			add("reply %d version=%d changed=%t%s", r.ID, r.Version, r.Changed, more)
 		}
 	}
 	for _, s := range e.Samples {

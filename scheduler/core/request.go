@@ -186,10 +186,10 @@ func (c *Core) forgetRequest(q *request) {
 
 func answerOf(r Reply) *tandemv1.RequestAnswer {
 	return &tandemv1.RequestAnswer{
-		Version: r.Version, Changed: r.Changed, Tasks: r.Tasks, Program: r.Program, Drained: r.Agent, Volume: r.Volume,
+		Version: r.Version, Changed: r.Changed, Tasks: r.Tasks, Program: r.Program, Drained: r.Agent, Volume: r.Volume, Run: r.Run,
 	}
 }
 
 func replyOf(a *tandemv1.RequestAnswer, r *Reply) {
-	r.Version, r.Changed, r.Tasks, r.Program, r.Agent, r.Volume = a.Version, a.Changed, a.Tasks, a.Program, a.Drained, a.Volume
+	r.Version, r.Changed, r.Tasks, r.Program, r.Agent, r.Volume, r.Run = a.Version, a.Changed, a.Tasks, a.Program, a.Drained, a.Volume, a.Run
 }

@@ -231,6 +231,8 @@ type Reply struct {
 	// Program is what the executor says of its version, in answer to an
 	// UpgradeExecutor.
 	Program string
+	// Run is the ID of the job that a Run has started.
+	Run string
 	// Tasks is how many tasks a Reconcile asks about by name, or a Teardown ends.
 	Tasks int32
 }

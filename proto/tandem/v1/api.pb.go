@@ -2073,8 +2073,12 @@ func (x *RunJobRequest) GetExpectedVersion() uint64 {
 }
 
 type RunJobResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the cron job.
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// The job that the run is. With overlap replace there may be none yet: it is made
+	// when the last run has ended.
+	RunId         string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2114,6 +2118,13 @@ func (x *RunJobResponse) GetVersion() uint64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *RunJobResponse) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
 }
 
 type ReconcileRequest struct {
@@ -4288,9 +4299,10 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\rRunJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
-	"\x11_expected_version\"*\n" +
+	"\x11_expected_version\"A\n" +
 	"\x0eRunJobResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x12\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\"\x12\n" +
 	"\x10ReconcileRequest\")\n" +
 	"\x11ReconcileResponse\x12\x14\n" +
 	"\x05tasks\x18\x01 \x01(\x05R\x05tasks\".\n" +

@@ -124,9 +124,11 @@ type RequestAnswer struct {
 	// How many it was about.
 	Tasks int32 `protobuf:"varint,3,opt,name=tasks,proto3" json:"tasks,omitempty"`
 	// Of an executor that has replaced itself.
-	Program       string              `protobuf:"bytes,4,opt,name=program,proto3" json:"program,omitempty"`
-	Drained       *DrainAgentResponse `protobuf:"bytes,5,opt,name=drained,proto3" json:"drained,omitempty"`
-	Volume        *VolumeRecord       `protobuf:"bytes,6,opt,name=volume,proto3" json:"volume,omitempty"`
+	Program string              `protobuf:"bytes,4,opt,name=program,proto3" json:"program,omitempty"`
+	Drained *DrainAgentResponse `protobuf:"bytes,5,opt,name=drained,proto3" json:"drained,omitempty"`
+	Volume  *VolumeRecord       `protobuf:"bytes,6,opt,name=volume,proto3" json:"volume,omitempty"`
+	// The ID of a cron job's run.
+	Run           string `protobuf:"bytes,7,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -203,6 +205,13 @@ func (x *RequestAnswer) GetVolume() *VolumeRecord {
 	return nil
 }
 
+func (x *RequestAnswer) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
 var File_tandem_v1_request_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_request_proto_rawDesc = "" +
@@ -214,14 +223,15 @@ const file_tandem_v1_request_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12\x16\n" +
 	"\x06sha256\x18\x04 \x01(\fR\x06sha256\x120\n" +
 	"\x05taken\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05taken\x120\n" +
-	"\x06answer\x18\x06 \x01(\v2\x18.tandem.v1.RequestAnswerR\x06answer\"\xdd\x01\n" +
+	"\x06answer\x18\x06 \x01(\v2\x18.tandem.v1.RequestAnswerR\x06answer\"\xef\x01\n" +
 	"\rRequestAnswer\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x18\n" +
 	"\achanged\x18\x02 \x01(\bR\achanged\x12\x14\n" +
 	"\x05tasks\x18\x03 \x01(\x05R\x05tasks\x12\x18\n" +
 	"\aprogram\x18\x04 \x01(\tR\aprogram\x127\n" +
 	"\adrained\x18\x05 \x01(\v2\x1d.tandem.v1.DrainAgentResponseR\adrained\x12/\n" +
-	"\x06volume\x18\x06 \x01(\v2\x17.tandem.v1.VolumeRecordR\x06volumeB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"\x06volume\x18\x06 \x01(\v2\x17.tandem.v1.VolumeRecordR\x06volume\x12\x10\n" +
+	"\x03run\x18\a \x01(\tR\x03runB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_request_proto_rawDescOnce sync.Once
