@@ -42,6 +42,16 @@ func KindOfDisk(r *mesos.Resource) (DiskKind, bool) {
 	return RootDisk, false
 }
 
+// PluginDisk reports whether a resource is disk of a storage plugin (CSI), which its
+// resource provider would have to make a file system of first.
+func PluginDisk(r *mesos.Resource) bool {
+	if r.Name != "disk" || r.Revocable != nil || r.Shared != nil {
+		return false
+	}
+	_, plain := KindOfDisk(r)
+	return !plain
+}
+
 // EmptyDisk reports whether a disk holds no volume.
 func EmptyDisk(r *mesos.Resource) bool { return r.Disk == nil || r.Disk.Persistence == nil }
 

@@ -105,6 +105,8 @@ type Agent struct {
 	Free  Amount
 	Ports resource.Ranges
 	Disks []Disk // beside the agent's own
+	// Plugins is the disk of storage plugins there, of which nothing is made.
+	Plugins resource.Milli
 	// Refused says why nothing may be placed there, whatever fits.
 	Refused string
 }
@@ -119,6 +121,9 @@ func (a *Agent) Offer(resources []mesos.Resource) {
 			a.Disks = append(a.Disks, d)
 		}
 		if r.Disk != nil || r.ProviderID != nil || r.Revocable != nil || r.Shared != nil {
+			if resource.PluginDisk(r) {
+				a.Plugins += resource.Thousandths(r.Scalar.GetValue())
+			}
 			continue
 		}
 		switch r.Name {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
@@ -52,6 +54,49 @@ func TestDisks(t *testing.T) {
 				if len(Explain(&agents[i], &r)) != 1 {
 					t.Errorf("agent %s: %v", agents[i].Place.Hostname, Explain(&agents[i], &r))
 				}
+			}
+		})
+	}
+}
+
+// TestPluginDisks: disk of storage plugins is told of where disk is lacking, and never
+// taken for any.
+func TestPluginDisks(t *testing.T) {
+	profile := "fast"
+	plugin := func(r mesos.Resource) mesos.Resource {
+		r.Name, r.Type, r.Scalar = "disk", mesos.SCALAR.Enum(), &mesos.Value_Scalar{Value: 500}
+		return r
+	}
+	source := func(of mesos.Resource_DiskInfo_Source) *mesos.Resource_DiskInfo {
+		return &mesos.Resource_DiskInfo{Source: &of}
+	}
+	for name, r := range map[string]mesos.Resource{
+		"of a resource provider": plugin(mesos.Resource{ProviderID: &mesos.ResourceProviderID{Value: "p1"}}),
+		"raw":                    plugin(mesos.Resource{Disk: source(mesos.Resource_DiskInfo_Source{Type: mesos.Resource_DiskInfo_Source_RAW})}),
+		"with a profile": plugin(mesos.Resource{Disk: source(mesos.Resource_DiskInfo_Source{
+			Type: mesos.Resource_DiskInfo_Source_MOUNT, Profile: &profile,
+		})}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := agentAt("a", "", 8, 8000)
+			a.Free.Disk = resource.Whole(50)
+			a.Offer([]mesos.Resource{r})
+			for _, need := range []Need{
+				{Amount: Amount{Disk: resource.Whole(100)}},
+				{Disks: []Disk{{resource.MountDisk, resource.Whole(100)}}},
+			} {
+				r := Request{Need: need, Count: 1}
+				if got, want := Summary([]Agent{a}, &r), ", 1 have disk of storage plugins, which is not used"; !strings.HasSuffix(got, want) {
+					t.Errorf("it waits because %q, want %q at the end", got, want)
+				}
+				lacks := Explain(&a, &r)
+				if len(lacks) != 1 || !strings.HasSuffix(lacks[0].Have, ", and 500 of storage plugins, which are not used") {
+					t.Errorf("against it stands %v", lacks)
+				}
+			}
+			small := Request{Need: Need{Amount: Amount{CPUs: 9000, Disk: resource.Whole(10)}}, Count: 1}
+			if got := Summary([]Agent{a}, &small); strings.Contains(got, "plugins") {
+				t.Errorf("it waits because %q", got)
 			}
 		})
 	}

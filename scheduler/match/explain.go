@@ -30,12 +30,18 @@ func Explain(a *Agent, r *Request) []Lack {
 			lacks = append(lacks, Lack{What: what, Need: need.String(), Have: have.String()})
 		}
 	}
+	disk := func(what string, need, have resource.Milli) {
+		scalar(what, need, have)
+		if have < need && a.Plugins > 0 {
+			lacks[len(lacks)-1].Have += fmt.Sprintf(", and %s of storage plugins, which are not used", a.Plugins)
+		}
+	}
 	scalar("cpus", r.Need.CPUs, a.Free.CPUs)
 	scalar("mem", r.Need.Mem, a.Free.Mem)
-	scalar("disk", r.Need.Disk, a.Free.Disk)
+	disk("disk", r.Need.Disk, a.Free.Disk)
 	scalar("gpus", r.Need.GPUs, a.Free.GPUs)
 	if what, need, have := diskShort(a, &r.Need); what != "" {
-		scalar(what, need, have)
+		disk(what, need, have)
 	}
 	if need, have := len(r.Need.Ports.Fixed)+r.Need.Ports.Any, a.Ports.Len(); have < uint64(need) {
 		lacks = append(lacks, Lack{What: "ports", Need: fmt.Sprint(need), Have: fmt.Sprint(have)})
@@ -113,7 +119,7 @@ func Summary(agents []Agent, r *Request) string {
 		counts[i].what = rules.counts[i].String()
 	}
 	var refused []tally
-	fit := 0
+	fit, plugins := 0, 0
 	for i := range agents {
 		a := &agents[i]
 		fits := true
@@ -131,11 +137,16 @@ func Summary(agents []Agent, r *Request) string {
 				fits = false
 			}
 		}
+		short := a.Free.Disk < n.Disk
 		if what, need, have := diskShort(a, n); what != "" {
+			short = true
 			at := slices.IndexFunc(disks, func(t tally) bool { return t.need == 0 || t.what == what && t.need == need })
 			disks[at].what, disks[at].need = what, need
 			disks[at].lacks(i, have)
 			fits = false
+		}
+		if short && a.Plugins > 0 {
+			plugins++
 		}
 		for p := range ports {
 			if !contains(a.Ports, n.Ports.Fixed[p]) {
@@ -175,6 +186,9 @@ func Summary(agents []Agent, r *Request) string {
 		} else {
 			fmt.Fprintf(&b, ", %d refused by %s", t.agents, t.what)
 		}
+	}
+	if plugins > 0 {
+		fmt.Fprintf(&b, ", %d have disk of storage plugins, which is not used", plugins)
 	}
 	if fit > 0 {
 		fmt.Fprintf(&b, ", %d would fit when offered again", fit)
