@@ -1,6 +1,7 @@
 package localmesos_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -123,6 +124,8 @@ type framework struct {
 	ended  chan struct{} // closed at the stream's end
 	// offers came while something else was awaited.
 	offers []mesos.Offer
+	// last is the UUID of the latest update.
+	last []byte
 }
 
 func subscribe(t *testing.T, cluster *localmesos.Cluster) *framework {
@@ -237,6 +240,12 @@ func (f *framework) offer() mesos.Offer {
 func (f *framework) update(task string, state mesos.TaskState) mesos.TaskStatus {
 	f.Helper()
 	s := f.next(scheduler.Event_UPDATE).Update.Status
+	for f.last != nil && bytes.Equal(s.UUID, f.last) {
+		// An agent sends again what it has not heard to be acknowledged, on a slow
+		// machine for a long time.
+		s = f.next(scheduler.Event_UPDATE).Update.Status
+	}
+	f.last = s.UUID
 	if s.TaskID.Value != task || s.GetState() != state {
 		f.Fatalf("update of %s: %v %s, want %s: %v", s.TaskID.Value, s.GetState(), s.GetMessage(), task, state)
 	}
