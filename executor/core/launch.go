@@ -8,7 +8,9 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -145,5 +147,33 @@ func readSettings(info *mesos.TaskInfo) (*tandemv1.TaskSettings, error) {
 	if err := proto.Unmarshal(info.Data, settings); err != nil {
 		return nil, errors.New("the task's data begin like TaskSettings and cannot be read: is the scheduler newer than this executor?")
 	}
+	if unknown := unknownField(settings.ProtoReflect(), "TaskSettings"); unknown != "" {
+		return nil, fmt.Errorf("the task asks for something that this executor does not know (%s), "+
+			"as the scheduler is newer: upgrade the executor, or let it end, and launch the task again", unknown)
+	}
 	return settings, nil
+}
+
+// unknownField names a field of a message, or of one in it, of which this program
+// knows the number only. Fields at their defaults are not sent: somebody asks for
+// what it stands for, and would not have it.
+func unknownField(m protoreflect.Message, name string) (found string) {
+	if unknown := m.GetUnknown(); len(unknown) > 0 {
+		number, _, _ := protowire.ConsumeTag(unknown)
+		return fmt.Sprintf("field %d of %s", number, name)
+	}
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		inner := name + "." + string(f.Name())
+		switch {
+		case f.Message() == nil || f.IsMap(): // No map in them holds messages.
+		case f.IsList():
+			for i := 0; i < v.List().Len() && found == ""; i++ {
+				found = unknownField(v.List().Get(i).Message(), inner)
+			}
+		default:
+			found = unknownField(v.Message(), inner)
+		}
+		return found == ""
+	})
+	return found
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -357,6 +358,16 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 				set().RestartFinished = true
 			case "signal":
 				set().KillSignal = value
+			case "newer": // What a later scheduler could ask for, in which message.
+				unknown := protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), 1)
+				in := map[string]proto.Message{"": set(), "restart": &tandemv1.WorkloadRestart{}, "fetch": &tandemv1.Fetch{}}[value]
+				in.ProtoReflect().SetUnknown(unknown)
+				switch m := in.(type) {
+				case *tandemv1.WorkloadRestart:
+					settings.Restart = m
+				case *tandemv1.Fetch:
+					settings.Fetch = []*tandemv1.Fetch{{Uri: "/a"}, m}
+				}
 			case "prestop":
 				set().PreStopHttp = &tandemv1.HttpCheck{Path: value}
 				settings.PreStopPort = 31000

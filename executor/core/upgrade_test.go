@@ -8,6 +8,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tandem-mesos/tandem/pkg/talk"
@@ -165,6 +166,30 @@ func TestUpgradeIsAnsweredByTheNewProgram(t *testing.T) {
 	}
 	if e := next.Step(later, Ticked{}); len(e.Checks) != 1 {
 		t.Errorf("the checks do not go on: %+v", e)
+	}
+}
+
+// A program that does not know what a task was launched with does not take over.
+func TestStateWithLaterSettings(t *testing.T) {
+	c, now := coreWithATask(t, plainTask())
+	c.Step(now, upgradeMessage(t, "ab"))
+	c.Step(now, Prepared{})
+	c.Step(now, Disconnected{Given: true})
+	state, err := c.State(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := &tandemv1.TaskSettings{Magic: settingsMagic}
+	settings.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), 1))
+	later := plainTask()
+	if later.Data, err = proto.Marshal(settings); err != nil {
+		t.Fatal(err)
+	}
+	if state.Tasks[0].Info, err = later.Marshal(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(now, now, c.config, state); err == nil || !strings.Contains(err.Error(), "field 1000 of TaskSettings") {
+		t.Errorf("err = %v", err)
 	}
 }
 

@@ -1,7 +1,9 @@
 package confine
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -88,14 +90,22 @@ type Mount struct {
 	Options     []string `json:"options,omitempty"`
 }
 
-// Parse reads a Spec from JSON, and checks it. Empty data is a zero Spec.
+// Parse reads a Spec from JSON, and checks it. Empty data is a zero Spec. Fields that
+// a Spec does not have are refused.
 func Parse(data []byte) (Spec, error) {
 	var s Spec
 	if len(data) == 0 {
 		return s, nil
 	}
-	if err := json.Unmarshal(data, &s); err != nil {
-		return Spec{}, fmt.Errorf("its linux settings are not those of the OCI runtime specification: %w", err)
+	// What is not known here would not be done.
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(&s)
+	if err == nil && len(bytes.TrimSpace(data[d.InputOffset():])) > 0 {
+		err = errors.New("more than one JSON value")
+	}
+	if err != nil {
+		return Spec{}, fmt.Errorf("its linux settings are not those of the OCI runtime specification that Tandem knows: %w", err)
 	}
 	for _, p := range s.Check() {
 		return Spec{}, fmt.Errorf("its linux.%s %s", p.Field, p.Text)

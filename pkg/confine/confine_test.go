@@ -39,8 +39,10 @@ func TestParse(t *testing.T) {
 	if s, err := confine.Parse(nil); err != nil || s.Process != nil {
 		t.Errorf("nothing is %+v, %v", s, err)
 	}
-	if _, err := confine.Parse([]byte(`{"process": 1}`)); err == nil || !strings.Contains(err.Error(), "are not those of the OCI") {
-		t.Errorf("err = %v", err)
+	for _, in := range []string{`{"process": 1}`, `{"seccomp": {}}`, `{"process": {"args": ["sh"]}}`, `{} {}`, `{`} {
+		if _, err := confine.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), "are not those of the OCI") {
+			t.Errorf("%s: %v", in, err)
+		}
 	}
 }
 

@@ -74,6 +74,10 @@ func (a *attempt) outcome() (outcome, string) {
 		return wasLost, "agent " + a.rec.Hostname + " could not be reached"
 	case byUs:
 		return wasKilled, a.rec.KillReason
+	case refused != nil && refused.Source == "EXECUTOR":
+		// It cannot do what the job asks for, such as one that is older than the job's
+		// scheduler and is shared with others.
+		return wentWrong, taskText(refused)
 	case refused != nil && a.joined():
 		// Where its executor has just ended, the resources for another are not
 		// among those of the launch. That is nobody's fault.
