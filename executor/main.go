@@ -29,6 +29,7 @@ func run() int {
 	flags := flag.NewFlagSet("tandem-executor", flag.ExitOnError)
 	linger := flags.Duration("linger", time.Second, "how long to stay when no task is left; longer for an executor that is shared")
 	cache := flags.String("cache", "", "`directory` for copies of fetched files (default: in the sandbox)")
+	starting := flags.Bool("starting", false, "report TASK_STARTING for every task, not only for those that do not run at once")
 	subtree := flags.String("cgroup", "", "`path` of a cgroup v2 subtree that is delegated to executors, such as /tandem")
 	verbose := flags.Bool("verbose", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
@@ -75,7 +76,7 @@ func run() int {
 		log.WithError(err).Error("Cannot hide the authentication token")
 		return 1
 	}
-	options.Linger, options.Cache, options.Subtree = *linger, *cache, *subtree
+	options.Linger, options.Cache, options.Subtree, options.Starting = *linger, *cache, *subtree, *starting
 	options.Log, options.Version = log, version.Version
 	options.Arguments, options.Environment = kept(os.Args[1:]), environment
 	options.Replace = func(program string, state int) error {

@@ -196,6 +196,28 @@ func TestExecutorServesAnyScheduler(t *testing.T) {
 		}
 	})
 
+	t.Run("settings, and TASK_STARTING for every task", func(t *testing.T) {
+		o := startOtherScheduler(t, c)
+		offer := o.offer()
+		executor := o.executor("starting")
+		executor.Command.Value = proto.String("exec ./tandem-executor -starting")
+		task := o.task(offer, "confined", "grep -q 'NoNewPrivs:.1' /proc/self/status")
+		data, err := proto.Marshal(&tandemv1.TaskSettings{
+			Magic: 0x746e646d, OciConfinement: []byte(`{"process": {"noNewPrivileges": true}, "namespaces": [{"type": "mount"}]}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		task.Data = data
+		o.accept(offer, calls.OpLaunchGroup(*executor, task))
+		o.until("the task has ended", o.ended("confined"))
+		want := []mesos.TaskState{mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_FINISHED}
+		if got := slices.Compact(o.states["confined"]); !slices.Equal(got, want) {
+			last := o.last["confined"]
+			t.Errorf("the task was %v, then ended: %s", got, last.GetMessage())
+		}
+	})
+
 	t.Run("a task without a command", func(t *testing.T) {
 		// LAUNCH takes an executor or a command, not both.
 		o := startOtherScheduler(t, c)

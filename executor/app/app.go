@@ -91,6 +91,10 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (o Options) core() core.Config {
+	quick := quickStart
+	if o.Starting {
+		quick = 0
+	}
 	return core.Config{
 		ExecutorID:      mesos.ExecutorID{Value: o.ExecutorID},
 		FrameworkID:     mesos.FrameworkID{Value: o.FrameworkID},
@@ -100,7 +104,7 @@ func (o Options) core() core.Config {
 		Linger:          o.Linger,
 		Starts:          starts(),
 		HeadStart:       headStart,
-		QuickStart:      quickStart,
+		QuickStart:      quick,
 		Version:         o.Version,
 		NewUUID:         func() [16]byte { return uuid.New() },
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	// Linger is how long the executor stays when it has nothing left to do.
 	// One that several groups share should stay for a while.
 	Linger time.Duration
+	// Starting says whether TASK_STARTING is reported of every task, and not only of
+	// those that do not run in a moment.
+	Starting bool
 	// Cache is where copies of fetched files are kept; empty for the sandbox.
 	Cache string
 	// Subtree is the path of a cgroup that the agent's operator has delegated
