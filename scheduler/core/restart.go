@@ -84,10 +84,8 @@ func (a *attempt) outcome() (outcome, string) {
 		return wasLost, taskText(refused)
 	case refused != nil:
 		return wasRefused, "the master refused the launch: " + headline(refused.Message)
-	case failed != nil && failed.Reason == launchFailed && failed.Source == "AGENT":
-		// The agent could not fetch or start the executor, such as when this scheduler
-		// was away for a moment. The workloads had no part in it.
-		return wasLost, taskText(failed)
+	case failed != nil && a.withoutExecutor(failed):
+		return wasLost, fmt.Sprintf("no executor came up on agent %s: %s", a.rec.Hostname, headline(failed.Message))
 	case failed != nil:
 		return wentWrong, taskText(failed)
 	case lost != nil && lost.Reason == drainingReason:
@@ -99,8 +97,27 @@ func (a *attempt) outcome() (outcome, string) {
 	}
 }
 
-// launchFailed is Mesos's REASON_CONTAINER_LAUNCH_FAILED.
-const launchFailed = "CONTAINER_LAUNCH_FAILED"
+// withoutExecutor reports whether an attempt failed with this task because its
+// agent could not fetch or start the executor, such as when this scheduler was
+// away for a moment, or because the executor ended or was silent before any task
+// ran. The workloads had no part in it.
+func (a *attempt) withoutExecutor(failed *tandemv1.TaskRecord) bool {
+	if failed.Source != "AGENT" {
+		return false
+	}
+	for _, t := range a.rec.Tasks {
+		if t.Started != nil {
+			return false
+		}
+	}
+	// Mesos's reasons, without REASON_. The agent gives that of a limit where the
+	// executor broke one.
+	switch failed.Reason {
+	case "CONTAINER_LAUNCH_FAILED", "EXECUTOR_TERMINATED", "EXECUTOR_REGISTRATION_TIMEOUT":
+		return true
+	}
+	return false
+}
 
 // taskText says how a task ended: web failed: Command exited with status 1.
 func taskText(t *tandemv1.TaskRecord) string {
