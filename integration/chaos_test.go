@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -166,6 +167,9 @@ func (x *chaos) work(ctx context.Context) {
 		Workloads: workload("echo $MESOS_TASK_ID >> " + x.ran),
 	})
 	for n := int32(0); ctx.Err() == nil; n++ {
+		for ctx.Err() == nil && x.behind() {
+			time.Sleep(20 * time.Millisecond)
+		}
 		id := fmt.Sprintf("/batch-%d", n)
 		if submit(&tandemv1.Job{
 			Id: id, Type: tandemv1.JobType_JOB_TYPE_BATCH, Instances: proto.Int32(2), Executor: executor,
@@ -188,6 +192,16 @@ func (x *chaos) work(ctx context.Context) {
 		}
 		time.Sleep(150 * time.Millisecond)
 	}
+}
+
+// behind reports whether so much has not begun to run that more of it would only
+// wait in queues of the agent's, in the end for longer than a test's patience.
+func (x *chaos) behind() bool {
+	text, err := os.ReadFile(x.ran)
+	if err != nil && !os.IsNotExist(err) {
+		x.t.Error(err)
+	}
+	return 2*len(x.batches)-bytes.Count(text, []byte("batch-")) > 16
 }
 
 // runsOf returns the tasks that each instance of the jobs whose IDs begin so has
