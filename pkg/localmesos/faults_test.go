@@ -105,7 +105,7 @@ func TestUpdateComesTwice(t *testing.T) {
 	cluster.Network().Add(once("StatusUpdate", fault.Action{Copies: 1}))
 	f := subscribe(t, cluster)
 	f.launchPlain("t")
-	one, two := f.update("t", mesos.TASK_RUNNING), f.update("t", mesos.TASK_RUNNING)
+	one, two := f.update("t", mesos.TASK_RUNNING), f.next(scheduler.Event_UPDATE).Update.Status
 	if string(one.UUID) != string(two.UUID) {
 		t.Errorf("the updates have the UUIDs %x and %x", one.UUID, two.UUID)
 	}
