@@ -224,7 +224,7 @@ func (p *Process) settle(exit *Exit) error {
 	if err != nil || len(left) > 0 {
 		errs = append(errs, p.empty())
 	}
-	usage, err := p.group.Usage()
+	usage, err := p.group.Totals()
 	exit.Usage.Usage = usage
 	errs = append(errs, err)
 	if usage.Memory != nil {

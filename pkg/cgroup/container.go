@@ -84,6 +84,7 @@ type Container struct {
 	options ValueOptions
 	flat    bool
 	held    int // the descriptor of the lock on a delegated subtree's directory
+	shared  sync.Once
 
 	mu sync.Mutex // guards chain, and the directories of the chain
 	// chain holds the tasks' weights by level, the first at 0; 0 is free.
@@ -255,6 +256,7 @@ func (c *Container) Create(task string, r *specs.LinuxResources) (*Group, error)
 		g.dirs = append(g.dirs, d)
 		var err error
 		if c.version == V1 {
+			c.share()
 			err = makeV1(parent, d.Path, d.Controllers)
 		} else {
 			err = os.Mkdir(d.Path, 0o755)
@@ -264,6 +266,15 @@ func (c *Container) Create(task string, r *specs.LinuxResources) (*Group, error)
 		}
 	}
 	return g, nil
+}
+
+// share is shareV1 for the container, which is once enough.
+func (c *Container) share() {
+	c.shared.Do(func() {
+		for _, d := range c.dirs {
+			shareV1(d.Path, d.Controllers)
+		}
+	})
 }
 
 // Close removes what the container has made beside the tasks' groups: the

@@ -46,10 +46,12 @@ func read(file string) (string, error) {
 		case err == unix.EINTR:
 		case err != nil:
 			return "", &fs.PathError{Op: "read", Path: file, Err: err}
-		case n == 0:
-			return content.String(), nil
 		default:
 			content.Write(buffer[:n])
+			// The kernel fills what it is given, up to a line that does not fit.
+			if n < len(buffer)/2 {
+				return content.String(), nil
+			}
 		}
 	}
 }

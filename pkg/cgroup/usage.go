@@ -52,15 +52,21 @@ type PidsUsage struct {
 
 // Usage reads about ten small files. It must be called before the group is
 // removed.
-func (g *Group) Usage() (Usage, error) {
+func (g *Group) Usage() (Usage, error) { return g.usage(true) }
+
+// Totals is Usage for a group in which nobody is left: without Pids, without what is
+// Current, and without how the time divides where that takes a file of its own.
+func (g *Group) Totals() (Usage, error) { return g.usage(false) }
+
+func (g *Group) usage(present bool) (Usage, error) {
 	var (
 		u   Usage
 		err error
 	)
 	if g.version == V1 {
-		u, err = g.usageV1()
+		u, err = g.usageV1(present)
 	} else {
-		u, err = g.usageV2()
+		u, err = g.usageV2(present)
 	}
 	if err != nil {
 		return Usage{}, fmt.Errorf("cannot read the usage of cgroup %s: %w", g.name, err)
@@ -91,15 +97,15 @@ func (g *Group) OOMKills() (uint64, error) {
 	return counts["oom_kill"], nil
 }
 
-func (g *Group) usageV1() (Usage, error) {
+func (g *Group) usageV1(present bool) (Usage, error) {
 	var u Usage
 	r := reader{}
 	if dir, ok := g.dir("cpuacct"); ok {
 		// cpuacct.stat would give user and system in hundredths of a second.
-		u.CPU = &CPUUsage{
-			Total:  time.Duration(r.number(dir, "cpuacct.usage")),
-			User:   time.Duration(r.number(dir, "cpuacct.usage_user")),
-			System: time.Duration(r.number(dir, "cpuacct.usage_sys")),
+		u.CPU = &CPUUsage{Total: time.Duration(r.number(dir, "cpuacct.usage"))}
+		if present {
+			u.CPU.User = time.Duration(r.number(dir, "cpuacct.usage_user"))
+			u.CPU.System = time.Duration(r.number(dir, "cpuacct.usage_sys"))
 		}
 	}
 	if dir, ok := g.dir("cpu"); ok {
@@ -113,7 +119,6 @@ func (g *Group) usageV1() (Usage, error) {
 	}
 	if dir, ok := g.dir("memory"); ok {
 		u.Memory = &MemoryUsage{
-			Current:  r.number(dir, "memory.usage_in_bytes"),
 			Peak:     r.number(dir, "memory.max_usage_in_bytes"),
 			Limit:    r.number(dir, "memory.limit_in_bytes"),
 			OOMKills: r.keyed(dir, "memory.oom_control")["oom_kill"],
@@ -121,14 +126,17 @@ func (g *Group) usageV1() (Usage, error) {
 		if u.Memory.Limit >= math.MaxInt64&^0xffff {
 			u.Memory.Limit = Unlimited // the largest multiple of any page size
 		}
+		if present {
+			u.Memory.Current = r.number(dir, "memory.usage_in_bytes")
+		}
 	}
-	if dir, ok := g.dir("pids"); ok {
+	if dir, ok := g.dir("pids"); ok && present {
 		u.Pids = &PidsUsage{Current: r.number(dir, "pids.current"), Limit: r.number(dir, "pids.max")}
 	}
 	return u, r.err
 }
 
-func (g *Group) usageV2() (Usage, error) {
+func (g *Group) usageV2(present bool) (Usage, error) {
 	var u Usage
 	r := reader{}
 	dir := g.dirs[0].Path
@@ -144,9 +152,11 @@ func (g *Group) usageV2() (Usage, error) {
 	}
 	if g.Has("memory") {
 		u.Memory = &MemoryUsage{
-			Current:  r.number(dir, "memory.current"),
 			Limit:    r.number(dir, "memory.max"),
 			OOMKills: r.keyed(dir, "memory.events")["oom_kill"],
+		}
+		if present {
+			u.Memory.Current = r.number(dir, "memory.current")
 		}
 		if peak, err := number(filepath.Join(dir, "memory.peak")); err == nil {
 			u.Memory.Peak = peak
@@ -155,7 +165,7 @@ func (g *Group) usageV2() (Usage, error) {
 			u.Memory.Limit = min(u.Memory.Limit, soft)
 		}
 	}
-	if g.Has("pids") {
+	if present && g.Has("pids") {
 		u.Pids = &PidsUsage{Current: r.number(dir, "pids.current"), Limit: r.number(dir, "pids.max")}
 	}
 	return u, r.err

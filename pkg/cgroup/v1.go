@@ -21,6 +21,7 @@ func makeBelow(mount string, d Dir) error {
 	for _, step := range strings.Split(rel, "/") {
 		parent := at
 		at = filepath.Join(at, step)
+		shareV1(parent, d.Controllers)
 		if err := makeV1(parent, at, d.Controllers); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -28,17 +29,22 @@ func makeBelow(mount string, d Dir) error {
 	return nil
 }
 
+// shareV1 has the limits of a v1 directory hold for what is made below it. Kernels
+// before 5.11 let children escape a parent's limit unless this is on before the first
+// child; later ones have it always on. It cannot be changed where there are children, and
+// needs not to.
+func shareV1(dir string, controllers []string) {
+	if !slices.Contains(controllers, "memory") {
+		return
+	}
+	if file := filepath.Join(dir, "memory.use_hierarchy"); !is(file, 1) {
+		_ = write(file, "1")
+	}
+}
+
 // makeV1 makes one v1 directory; one that exists is left as it is, and is
 // [fs.ErrExist].
 func makeV1(parent, dir string, controllers []string) error {
-	if slices.Contains(controllers, "memory") {
-		// Kernels before 5.11 let children escape a parent's limit unless
-		// this is on before the first child; later ones have it always on.
-		// It cannot be changed where there are children, and needs not to.
-		if file := filepath.Join(parent, "memory.use_hierarchy"); !is(file, 1) {
-			_ = write(file, "1")
-		}
-	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot make cgroup directory: %w", err)
 	}
