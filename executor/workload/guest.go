@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
@@ -150,35 +151,52 @@ func (p *Process) killGuest() int {
 		return n
 	}
 	const rounds = 10
+	wait := time.Millisecond
 	for range rounds {
-		killed := p.killMarked(p.group)
+		killed, unsure := p.killMarked(p.group)
 		n += killed
-		if killed == 0 {
+		if killed > 0 {
+			continue // They may have had children.
+		}
+		if !unsure {
 			break
 		}
+		time.Sleep(wait)
+		wait = min(2*wait, 20*time.Millisecond)
 	}
 	return n
 }
 
 // killMarked kills those of the cgroup that have the guest's mark, and says how
-// many there were beside the main process.
-func (p *Process) killMarked(group *cgroup.Group) int {
+// many there were beside the main process. It is unsure while one has no environment yet.
+func (p *Process) killMarked(group *cgroup.Group) (n int, unsure bool) {
 	pids, err := group.Processes()
 	if err != nil {
-		return 0 // The cgroup is gone, and they with it.
+		return 0, false // The cgroup is gone, and they with it.
 	}
-	n := 0
 	for _, pid := range pids {
+		if pid == p.pid {
+			continue
+		}
 		h, err := holdOf(pid)
 		if err != nil {
 			continue // It has ended.
 		}
-		if pid != p.pid && marked(pid, p.mark) && h.signal(syscall.SIGKILL) == nil {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err == nil && has(env, p.mark) && h.signal(syscall.SIGKILL) == nil {
 			n++
 		}
+		unsure = unsure || err == nil && len(env) == 0 && executing(pid)
 		h.release()
 	}
-	return n
+	return n, unsure
+}
+
+// executing says that a process is on its way from one program to another: for that
+// moment it has no arguments, not even a name.
+func executing(pid int) bool {
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && len(args) == 0
 }
 
 // SignalGroup sends a signal to a guest's main process and to those of its

@@ -70,7 +70,11 @@ func (p *Process) strays(table []process) (pids []int) {
 // marked says whether a process was started with the mark in its environment.
 func marked(pid int, mark string) bool {
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return string(e) == mark })
+	return err == nil && has(env, mark)
+}
+
+func has(env []byte, mark string) bool {
+	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return string(e) == mark })
 }
 
 // sessionMembers lists those that live and belong to one of the sessions, or lead
