@@ -74,7 +74,6 @@ func New(o Options) (*Launcher, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot adopt what workloads leave behind: %w", err)
 	}
-	allowDescriptors()
 	var err error
 	if l.ready, err = ready.New(); err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -116,19 +115,6 @@ func lookup(env []string, name, otherwise string) string {
 		}
 	}
 	return otherwise
-}
-
-// allowDescriptors raises the executor's own limit of open files, as far as it may: each
-// workload takes two. Its children get what it was started with in any case.
-func allowDescriptors() {
-	const enough = 1 << 17
-	var own unix.Rlimit
-	if unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &own) != nil || own.Cur >= enough {
-		return
-	}
-	own = unix.Rlimit{Cur: enough, Max: max(enough, own.Max)}
-	// Bare, as the standard library forgets what there was at first when it is asked.
-	_, _, _ = unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&own)), 0, 0, 0)
 }
 
 // givenNofile returns the limit of open files that the executor was started with. The
