@@ -286,7 +286,7 @@ func TestAMasterOfAnotherTime(t *testing.T) {
 			Tasks: []mesos.Task{{TaskID: mesos.TaskID{Value: "t1"}, FrameworkID: mesos.FrameworkID{Value: "old-0000"}, AgentID: a.id, State: &running, Resources: []mesos.Resource{cpus}}},
 		})
 		w.expect(a.heard(), "reregistered old-S0, 0 to reconcile")
-		if shown := w.get("/frameworks"); !strings.Contains(shown, `"active":false,"connected":false,"recovered":true`) {
+		if shown := w.get("/frameworks"); !strings.Contains(shown, `"active":false,"connected":false,"recovered":true`) || !strings.Contains(shown, `"registered_time":0.0`) {
 			t.Errorf("/frameworks shows %s", shown)
 		}
 		s := &fakeScheduler{w: w, id: "old-0000"}
