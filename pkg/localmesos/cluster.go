@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/registry"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -76,7 +77,7 @@ type Cluster struct {
 
 	mu     sync.Mutex // guards what follows
 	master *master.Master
-	left   *master.Registry // by a master that was killed
+	left   *registry.Registry // by a master that was killed
 }
 
 // Start starts a cluster and waits until all its agents have registered, or

@@ -93,6 +93,7 @@ func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, 
 	}
 	a.info.ID = &mesos.AgentID{Value: string(id)}
 	c.agents[id], c.agentOf[a.pid] = a, a
+	c.changed = true
 	c.allocator.AddAgent(a.allocatable())
 	c.allocator.ActivateAgent(string(id), c.usable(a))
 	c.tellAgentAdded(a)
@@ -164,7 +165,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	}
 	c.metrics.messages["reregister_slave"]++
 	id := agentID(r.Info.ID.Value)
-	if c.gone[id] {
+	if c.isGone(id) {
 		l.Shutdown(goneMessage)
 		return
 	}
@@ -241,6 +242,7 @@ func (c *core) returnOfKnown(a *agent, l link.Agent, r link.Registration) {
 		changed = !total.Equal(a.total) || !r.Info.Equal(&a.info)
 		a.info, a.total = r.Info, total
 		c.allocator.UpdateAgent(a.allocatable())
+		c.changed = c.changed || changed
 	}
 	c.allocator.ActivateAgent(string(a.id), c.usable(a))
 	l.Reregistered(mesos.AgentID{Value: string(a.id)}, c.view(), c.missingTasks(a, r))
@@ -511,6 +513,7 @@ func (c *core) removeAgent(a *agent, lose func(*framework, *task)) {
 	c.forgetPlan(a)
 	c.allocator.RemoveAgent(string(a.id))
 	delete(c.agents, a.id)
+	c.changed = true
 	if c.agentOf[a.pid] == a {
 		delete(c.agentOf, a.pid)
 	}

@@ -8,6 +8,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/registry"
 )
 
 // returning describes the agent as it comes back with a running task of the
@@ -102,8 +103,8 @@ func TestARemovedAgentComesBackAsUnknown(t *testing.T) {
 }
 
 func TestAgentsThatNeverComeBackToANewMasterAreLost(t *testing.T) {
-	registry := &Registry{Agents: []mesos.AgentInfo{{ID: &mesos.AgentID{Value: "old-S0"}, Hostname: "h"}}}
-	inWorld(t, Options{Registry: registry, AgentReregisterTimeout: time.Minute}, func(w *world) {
+	before := &registry.Registry{Agents: []mesos.AgentInfo{{ID: &mesos.AgentID{Value: "old-S0"}, Hostname: "h"}}}
+	inWorld(t, Options{Registry: before, AgentReregisterTimeout: time.Minute}, func(w *world) {
 		s := w.subscribe(exampleInfo)
 		s.must(reconcile(asked("t1", "old-S0")))
 		w.expect(s.transcript(), "")

@@ -39,7 +39,7 @@ type core struct {
 	agentOf    map[string]*agent // the registered agents by their PIDs
 	// unreachable agents, by when they became so.
 	unreachable map[agentID]time.Time
-	gone        map[agentID]bool // agents that an operator has marked gone
+	gone        map[agentID]time.Time // agents that an operator has marked gone, by when
 	// deactivated agents are not offered, and draining ones are to end their
 	// tasks; an operator has said so.
 	deactivated map[agentID]bool
@@ -57,6 +57,8 @@ type core struct {
 
 	nextFramework, nextAgent, nextOffer, nextTask, nextOperation int
 	stopped                                                      bool
+	changed                                                      bool          // what the registry holds has
+	waiting                                                      []func(error) // for the registry to be stored
 	ticker                                                       *timer
 	allocationDue                                                map[agentID]bool // event-driven allocation
 	allocateAll, allocationPosted                                bool
@@ -158,7 +160,7 @@ func newCore(options *Options, post func(func())) *core {
 		agentOf:     make(map[string]*agent),
 		unreachable: make(map[agentID]time.Time),
 		recovered:   make(map[agentID]mesos.AgentInfo),
-		gone:        make(map[agentID]bool),
+		gone:        make(map[agentID]time.Time),
 		deactivated: make(map[agentID]bool),
 		draining:    make(map[agentID]*mesos.DrainInfo),
 		plan:        newPlan(),
@@ -188,6 +190,7 @@ func (c *core) setAddress(address string) {
 	port, _ := strconv.Atoi(portText)
 	hostname, version := c.options.Hostname, c.options.Version
 	pid := "master@" + address
+	c.changed = true
 	c.info = mesos.MasterInfo{
 		ID:       c.options.ID,
 		Port:     new(uint32(port)),

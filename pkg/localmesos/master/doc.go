@@ -14,8 +14,9 @@
 //
 // What follows the wire of a real master is told where it is done; the rules
 // come from Mesos's source (src/master) and from what a real 1.12 answered. A
-// master remembers nothing beyond its process: it is always the leader, and its
-// registry is empty when it starts.
+// master is always the leader. Its registry (package registry) is in memory, or in
+// a file, which a later process reads: it is written once after the commands that
+// the loop takes together, before those are answered that have changed it.
 //
 // The package must never know who its frameworks are: nothing here may depend
 // on a particular scheduler or executor.

@@ -43,7 +43,7 @@ func (c *core) deactivateAgent(id agentID) error {
 	if !c.knowsAgent(id) {
 		return wire.BadRequest("Unknown agent")
 	}
-	c.deactivated[id] = true
+	c.deactivated[id], c.changed = true, true
 	if a := c.agents[id]; a != nil {
 		c.deactivate(a)
 	}
@@ -60,6 +60,7 @@ func (c *core) drainAgent(id agentID, config mesos.DrainConfig) error {
 		m := a.machine()
 		return wire.BadRequest("Agent %s is part of a maintenance schedule under Machine %s", id, m)
 	}
+	c.changed = true
 	c.draining[id] = &mesos.DrainInfo{State: mesos.DrainState_DRAINING, Config: config}
 	c.deactivated[id] = true
 	a := c.agents[id]
@@ -84,6 +85,7 @@ func (c *core) checkDrained(a *agent) {
 		_ = c.markGone(a.id) // it is there
 		return
 	}
+	c.changed = true
 	c.draining[a.id] = &mesos.DrainInfo{State: mesos.DrainState_DRAINED, Config: info.Config}
 }
 
@@ -94,6 +96,7 @@ func (c *core) reactivateAgent(id agentID) error {
 	if info := c.draining[id]; info != nil && info.State == mesos.DrainState_DRAINING {
 		return wire.BadRequest("Agent is still in the DRAINING state")
 	}
+	c.changed = true
 	delete(c.draining, id)
 	delete(c.deactivated, id)
 	a := c.agents[id]
@@ -107,16 +110,23 @@ func (c *core) reactivateAgent(id agentID) error {
 	return nil
 }
 
+// isGone tells whether an operator has marked an agent gone.
+func (c *core) isGone(id agentID) bool {
+	_, gone := c.gone[id]
+	return gone
+}
+
 // markGone removes an agent for good: frameworks that know of partitions are
 // told that its tasks are gone, the others that they are lost.
 func (c *core) markGone(id agentID) error {
-	if c.gone[id] {
+	if c.isGone(id) {
 		return nil
 	}
 	if !c.knowsAgent(id) {
 		return &wire.Error{Status: http.StatusNotFound, Text: "Agent '" + string(id) + "' not found"}
 	}
-	c.gone[id] = true
+	c.gone[id] = c.now()
+	c.changed = true
 	a := c.agents[id]
 	_, unreachable := c.unreachable[id]
 	delete(c.unreachable, id)

@@ -134,6 +134,7 @@ func (c *core) updateSchedule(s maintenance.Schedule, who viewer) error {
 	}
 	before := c.plan.schedule
 	c.plan.schedule = s
+	c.changed = true
 	for _, a := range c.sortedAgents() {
 		old := plan{schedule: before}
 		if old.unavailability(a.machine()) == nil && c.plan.unavailability(a.machine()) == nil {
@@ -230,6 +231,7 @@ func (c *core) startMaintenance(ids []mesos.MachineID, who viewer) error {
 	}
 	for _, id := range ids {
 		c.plan.down[machineOf(id)] = id
+		c.changed = true
 	}
 	for _, a := range c.sortedAgents() {
 		if _, down := c.plan.down[a.machine()]; down {
@@ -258,6 +260,7 @@ func (c *core) stopMaintenance(ids []mesos.MachineID, who viewer) error {
 		}
 	}
 	c.plan.schedule.Windows = windows
+	c.changed = true
 	return nil
 }
 

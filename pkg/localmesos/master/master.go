@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,12 @@ type Master struct {
 func New(options Options) (*Master, error) {
 	if err := options.validate(); err != nil {
 		return nil, fmt.Errorf("cannot set up the master: %w", err)
+	}
+	if options.Registry == nil && options.RegistryFile != "" {
+		var err error
+		if options.Registry, err = readRegistry(options.RegistryFile); err != nil {
+			return nil, fmt.Errorf("cannot set up the master: %w", err)
+		}
 	}
 	pages, err := newPages()
 	if err != nil {
@@ -164,10 +171,14 @@ func (m *Master) wake() {
 
 var errStopped = errors.New("the master has stopped")
 
-// do lets the loop run a command and returns its error.
+// do lets the loop run a command and returns its error. What the command has
+// changed in the registry is stored by then.
 func (m *Master) do(command func() error) error {
 	answer := make(chan error, 1)
-	m.post(func() { answer <- command() })
+	m.post(func() {
+		err := command()
+		m.core.onceStored(func(failed error) { answer <- cmp.Or(err, failed) })
+	})
 	select {
 	case err := <-answer:
 		return err
@@ -186,6 +197,7 @@ func (m *Master) loop() {
 		for _, command := range commands {
 			command()
 		}
+		m.core.store()
 		if stopping {
 			return
 		}

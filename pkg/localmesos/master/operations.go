@@ -346,7 +346,7 @@ func (c *core) unknownOperation(on *mesos.AgentID) (mesos.OperationState, string
 	if _, ok := c.unreachable[id]; ok {
 		return mesos.OPERATION_UNREACHABLE, "Reconciliation: Agent is unreachable"
 	}
-	if c.gone[id] {
+	if c.isGone(id) {
 		return mesos.OPERATION_GONE_BY_OPERATOR, "Reconciliation: Agent marked gone by operator"
 	}
 	return mesos.OPERATION_UNKNOWN, "Reconciliation: Both operation and agent are unknown"

@@ -9,6 +9,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/registry"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -143,7 +144,7 @@ func TestOperatorTeardown(t *testing.T) {
 func TestAgentsThatAreYetToComeBack(t *testing.T) {
 	info := agentInfo("127.0.0.1", 8)
 	info.ID = &mesos.AgentID{Value: "old-S0"}
-	inWorld(t, Options{Registry: &Registry{Agents: []mesos.AgentInfo{info}}}, func(w *world) {
+	inWorld(t, Options{Registry: &registry.Registry{Agents: []mesos.AgentInfo{info}}}, func(w *world) {
 		got := w.do("POST", "/api/v1", `{"type":"GET_AGENTS"}`, "Content-Type", "application/json").body
 		want := `{"type":"GET_AGENTS","get_agents":{"agents":[],"recovered_agents":[{"hostname":"127.0.0.1"`
 		if !strings.HasPrefix(got, want) || !strings.Contains(got, `"id":{"value":"old-S0"}`) {

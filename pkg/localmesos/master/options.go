@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/localmesos/acl"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/clock"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/allocator"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/registry"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
@@ -43,8 +44,12 @@ type Options struct {
 	// Registry is what the master before left; nil for none. Its agents are
 	// unreachable if they are not back within AgentReregisterTimeout (default
 	// 10m).
-	Registry               *Registry
+	Registry               *registry.Registry
 	AgentReregisterTimeout time.Duration
+	// RegistryFile is where the registry is stored, and read from if Registry
+	// is nil, so that a master in a later process takes over. By default it is
+	// in memory only.
+	RegistryFile string
 	// MinAllocatableResources lists alternatives: what holds none of them is
 	// not offered (default cpus:0.01|mem:32). An empty list offers everything.
 	MinAllocatableResources []allocator.Quantities

@@ -68,6 +68,7 @@ func (c *core) updateQuota(call *mesosmaster.Call_UpdateQuota, who viewer) error
 // quota still, until it is removed.
 func (c *core) setQuota(config quota.QuotaConfig) {
 	c.quotas[config.Role] = config
+	c.changed = true
 	c.allocator.SetQuota(config.Role, allocator.Quota{
 		Guarantees: quantitiesOf(config.Guarantees), Limits: quantitiesOf(config.Limits),
 	})
@@ -340,6 +341,7 @@ func (c *core) updateWeights(infos []mesos.WeightInfo, who viewer) error {
 
 func (c *core) setWeight(role string, weight float64) {
 	c.weights[role] = weight
+	c.changed = true
 	c.allocator.SetWeight(role, weight)
 }
 

@@ -2,43 +2,28 @@ package master
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
-	"github.com/mesos/mesos-go/api/v1/lib/quota"
-)
 
-// Registry is what outlives a master: the agents that it had admitted, which
-// the next one expects back, and those that it had given up.
-type Registry struct {
-	Agents []mesos.AgentInfo
-	// Unreachable agents, by ID, and when they became so.
-	Unreachable map[string]time.Time
-	// Gone agents, which an operator has marked so, are never taken back.
-	Gone []string
-	// Deactivated agents, by ID, are offered to nobody, and Draining ones end
-	// their tasks.
-	Deactivated []string
-	Draining    map[string]mesos.DrainInfo
-	// Schedule is that of maintenance, and Down are the machines in it that are.
-	Schedule maintenance.Schedule
-	Down     []mesos.MachineID
-	// Quotas and Weights are those of roles.
-	Quotas  []quota.QuotaConfig
-	Weights []mesos.WeightInfo
-}
+	"github.com/tandem-mesos/tandem/pkg/durable"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master/registry"
+)
 
 // Kill ends the master as kill -9 ends its process: its port closes and every
 // connection breaks. It returns what the next master starts from, by
 // Options.Registry. Agents and frameworks find out by themselves.
-func (m *Master) Kill() *Registry {
+func (m *Master) Kill() *registry.Registry {
 	m.Thaw()
-	registry := new(Registry)
+	left := new(registry.Registry)
 	_ = m.do(func() error {
-		registry = m.core.registry()
+		left = m.core.registry()
 		m.core.stopTimers()
 		return nil
 	})
@@ -48,12 +33,13 @@ func (m *Master) Kill() *Registry {
 	m.wake()
 	m.mu.Unlock()
 	<-m.done
-	return registry
+	return left
 }
 
-func (c *core) registry() *Registry {
-	r := &Registry{
-		Unreachable: map[string]time.Time{}, Draining: map[string]mesos.DrainInfo{},
+func (c *core) registry() *registry.Registry {
+	info := c.info
+	r := &registry.Registry{
+		Master: &info, Unreachable: map[string]time.Time{}, Gone: map[string]time.Time{}, Draining: map[string]mesos.DrainInfo{},
 		Quotas: slices.Collect(maps.Values(c.quotas)), Weights: c.weightInfos(),
 	}
 	for _, a := range c.sortedAgents() {
@@ -64,8 +50,8 @@ func (c *core) registry() *Registry {
 		r.Unreachable[string(id)] = since
 	}
 	r.Schedule, r.Down = c.plan.schedule, slices.Collect(maps.Values(c.plan.down))
-	for id := range c.gone {
-		r.Gone = append(r.Gone, string(id))
+	for id, since := range c.gone {
+		r.Gone[string(id)] = since
 	}
 	for id := range c.deactivated {
 		r.Deactivated = append(r.Deactivated, string(id))
@@ -78,7 +64,7 @@ func (c *core) registry() *Registry {
 
 // recover takes over from the master before. Its agents have a time to come
 // back, after which they are unreachable.
-func (c *core) recover(r *Registry) {
+func (c *core) recover(r *registry.Registry) {
 	if r == nil {
 		return
 	}
@@ -89,8 +75,8 @@ func (c *core) recover(r *Registry) {
 	for _, id := range r.Down {
 		c.plan.down[machineOf(id)] = id
 	}
-	for _, id := range r.Gone {
-		c.gone[agentID(id)] = true
+	for id, since := range r.Gone {
+		c.gone[agentID(id)] = since
 	}
 	for _, id := range r.Deactivated {
 		c.deactivated[agentID(id)] = true
@@ -118,6 +104,7 @@ func (c *core) giveUpRecovered() {
 		c.markUnreachable(id, c.now())
 		c.metrics.counters["recovery_slave_removals"]++
 		delete(c.recovered, id)
+		c.changed = true
 		c.tellAgentLost(id)
 	}
 }
@@ -150,4 +137,52 @@ func (v view) recoveredAgents() {
 		v.domain(info.Domain)
 		v.EndObject()
 	}
+}
+
+// readRegistry reads what the master before has stored. There is nothing before
+// the first one.
+func readRegistry(file string) (*registry.Registry, error) {
+	stored, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the registry: %w", err)
+	}
+	r, err := registry.Decode(stored)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the registry %s: %w", file, err)
+	}
+	return r, nil
+}
+
+// onceStored calls a function when the registry is stored as it is now, at once
+// if it is already.
+func (c *core) onceStored(then func(error)) {
+	if !c.changed || c.options.RegistryFile == "" {
+		then(nil)
+		return
+	}
+	c.waiting = append(c.waiting, then)
+}
+
+// store writes the registry if it has changed, and tells those who wait for that.
+// What cannot be written now is tried again after the next commands.
+func (c *core) store() {
+	if !c.changed || c.options.RegistryFile == "" {
+		return
+	}
+	stored, err := c.registry().Encode()
+	if err == nil {
+		err = durable.WriteFile(c.options.RegistryFile, stored, 0o600)
+	}
+	if err != nil {
+		err = fmt.Errorf("cannot store the registry: %w", err)
+		c.options.Logger.WithError(err).Error("a master that starts now does not know what has changed")
+	}
+	c.changed = err != nil
+	for _, then := range c.waiting {
+		then(err)
+	}
+	c.waiting = nil
 }

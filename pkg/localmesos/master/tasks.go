@@ -319,7 +319,7 @@ func (c *core) reconcileTask(f *framework, id mesos.TaskID, on *mesos.AgentID) {
 	case on != nil && gone:
 		status = c.status(id, lost(mesos.TASK_UNREACHABLE), mesos.REASON_RECONCILIATION, "Reconciliation: Task is unreachable")
 		status.UnreachableTime = &mesos.TimeInfo{Nanoseconds: since.UnixNano()}
-	case on != nil && c.gone[agentID(on.Value)]:
+	case on != nil && c.isGone(agentID(on.Value)):
 		status = c.status(id, lost(mesos.TASK_GONE_BY_OPERATOR), mesos.REASON_RECONCILIATION, "Reconciliation: Task is gone")
 	default:
 		status = c.status(id, lost(mesos.TASK_UNKNOWN), mesos.REASON_RECONCILIATION, "Reconciliation: Task is unknown")
