@@ -30,12 +30,13 @@ func (p *Process) killSession() int {
 			break
 		}
 		table := processTable()
-		members := sessionMembers(table, append(p.strays(table), p.pid)...)
+		strays, unsure := p.strays(table)
+		members := sessionMembers(table, append(strays, p.pid)...)
 		for _, pid := range members {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		p.mu.Unlock()
-		if len(members) == 0 {
+		if len(members) == 0 && !unsure {
 			break
 		}
 		for _, pid := range members {
@@ -53,18 +54,24 @@ type process struct {
 	zombie               bool
 }
 
-// strays are those of a workload without a cgroup that this process has adopted.
-func (p *Process) strays(table []process) (pids []int) {
+// strays are those of a workload without a cgroup that this process has adopted. They
+// are not known for sure while one has no environment yet.
+func (p *Process) strays(table []process) (pids []int, unsure bool) {
 	if p.group != nil || p.mark == "" {
-		return nil
+		return nil, false
 	}
 	own := os.Getpid()
 	for _, q := range table {
-		if q.parent == own && q.pid != p.pid && marked(q.pid, p.mark) {
+		if q.parent != own || q.pid == p.pid || q.zombie {
+			continue
+		}
+		if marked(q.pid, p.mark) {
 			pids = append(pids, q.pid)
+		} else {
+			unsure = unsure || executing(q.pid)
 		}
 	}
-	return pids
+	return pids, unsure
 }
 
 // marked says whether a process was started with the mark in its environment.
