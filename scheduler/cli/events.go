@@ -58,11 +58,12 @@ func events(ctx context.Context, sys *System, f *eventsFlags) error {
 	r := &eventReader{sys: sys, flags: f, board: newBoard(), last: f.since}
 	// What is asked for is what has changed, and nothing that was there before.
 	r.board.complete = true
-	for away := 0; ; {
+	away := absence{client: c, say: func(text string) { fmt.Fprint(sys.Stderr, text) }}
+	for {
 		began := r.last
 		err := r.read(ctx, c, ask)
 		if r.last != began {
-			away = 0
+			away.tries = 0
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -72,14 +73,10 @@ func events(ctx context.Context, sys *System, f *eventsFlags) error {
 			return nil
 		case connect.CodeOf(err) == connect.CodeResourceExhausted:
 			return failed(exitFailed, "this reader is too slow to take every event; go on with --since %d", r.last)
-		case !f.follow || !r.heard || !c.isAway(err) || away == watchesAgain:
+		case !f.follow || !r.heard || !away.again(ctx, err):
 			return c.explain(err)
-		case away == 0:
-			fmt.Fprintf(sys.Stderr, "tandem: %s; trying again for a minute\n", c.explain(err))
 		}
-		away++
 		ask.Since = &r.last
-		pause(ctx, watchAgain)
 	}
 }
 

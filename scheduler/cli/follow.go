@@ -99,7 +99,11 @@ func (c *client) follow(ctx context.Context, job string, d *display, done func(*
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var last *board
-	for away := 0; ; {
+	away := absence{client: c, say: func(text string) {
+		d.erase()
+		fmt.Fprint(d.notes, text)
+	}}
+	for {
 		b, err := c.followOnce(ctx, job, last, d, done)
 		switch {
 		case err == nil:
@@ -107,7 +111,7 @@ func (c *client) follow(ctx context.Context, job string, d *display, done func(*
 		case ctx.Err() != nil:
 			return b, failed(exitInterrupted, "interrupted")
 		case b.complete:
-			last, away = b, 0
+			last, away.tries = b, 0
 		}
 		switch {
 		case connect.CodeOf(err) == connect.CodeResourceExhausted:
@@ -116,18 +120,36 @@ func (c *client) follow(ctx context.Context, job string, d *display, done func(*
 			if !b.complete && !pause(ctx, watchAgain) {
 				return b, failed(exitInterrupted, "interrupted")
 			}
-		case last != nil && c.isAway(err) && away < watchesAgain:
-			if away == 0 {
-				d.erase()
-				fmt.Fprintf(d.notes, "tandem: %s; trying again for a minute\n", c.explain(err))
-			} else if !pause(ctx, watchAgain) {
+		case last != nil && away.again(ctx, err):
+			if ctx.Err() != nil {
 				return last, failed(exitInterrupted, "interrupted")
 			}
-			away++
 		default:
 			return b, c.explain(err)
 		}
 	}
+}
+
+// absence is a time in which no scheduler answers a call that goes on.
+type absence struct {
+	client *client
+	say    func(text string) // to a person
+	tries  int               // since somebody has answered
+}
+
+// again reports whether to make the call again that an error has ended, when it is
+// time for that or ctx ends.
+func (a *absence) again(ctx context.Context, err error) bool {
+	if !a.client.isAway(err) || a.tries == watchesAgain {
+		return false
+	}
+	if a.tries == 0 {
+		a.say(fmt.Sprintf("tandem: %s; trying again for a minute\n", a.client.explain(err)))
+	} else {
+		pause(ctx, watchAgain)
+	}
+	a.tries++
+	return true
 }
 
 // isAway reports whether an error says that no scheduler answers for now.

@@ -79,23 +79,18 @@ func logs(ctx context.Context, sys *System, scheduler connection, req *tandemv1.
 		return err
 	}
 	w := &logWriter{out: sys.Stdout, notes: sys.Stderr, named: req.GetJobId() != "", rest: map[string][]byte{}, at: map[string]*tandemv1.LogPosition{}}
-	begun := false
-	for away := 0; ; {
+	away := absence{client: c, say: func(text string) { fmt.Fprint(sys.Stderr, text) }}
+	for begun := false; ; {
 		heard, err := w.read(ctx, c, req)
 		if heard {
-			begun, away = true, 0
+			begun, away.tries = true, 0
 		}
 		switch {
 		case ctx.Err() != nil && req.GetFollow():
 			// That is how following ends.
 			err = &failure{status: exitInterrupted}
-		case err != nil && req.GetFollow() && begun && c.isAway(err) && away < watchesAgain:
-			if away == 0 {
-				fmt.Fprintf(sys.Stderr, "tandem: %s; trying again for a minute\n", c.explain(err))
-			}
-			away++
+		case err != nil && req.GetFollow() && begun && away.again(ctx, err):
 			req.Resume = w.positions()
-			pause(ctx, watchAgain)
 			continue
 		case err != nil:
 			err = c.explain(err)
