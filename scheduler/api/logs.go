@@ -137,8 +137,7 @@ func (s *service) ListFiles(ctx context.Context, req *tandemv1.ListFilesRequest)
 		res.Files = append(res.Files, file)
 	}
 	slices.SortFunc(res.Files, func(a, b *tandemv1.FileInfo) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	res.Files, res.NextPageToken, err = page(res.Files, req.GetPageSize(), req.GetPageToken(), (*tandemv1.FileInfo).GetName,
-		func(f *tandemv1.FileInfo, last string) bool { return f.GetName() > last })
+	res.Files, res.NextPageToken, err = ordered(res.Files, req.GetPageSize(), req.GetPageToken(), (*tandemv1.FileInfo).GetName)
 	if err != nil {
 		return nil, err
 	}

@@ -112,8 +112,7 @@ func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsReques
 		return nil, err
 	}
 	all := slices.SortedFunc(maps.Values(s.agents(ctx)), func(a, b *tandemv1.AgentView) int { return cmp.Compare(agentKey(a), agentKey(b)) })
-	part, next, err := page(all, req.GetPageSize(), req.GetPageToken(), agentKey,
-		func(a *tandemv1.AgentView, last string) bool { return agentKey(a) > last })
+	part, next, err := ordered(all, req.GetPageSize(), req.GetPageToken(), agentKey)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +131,7 @@ func (s *service) ListOffers(ctx context.Context, req *tandemv1.ListOffersReques
 	if of := req.GetAgent(); of != "" {
 		all = slices.DeleteFunc(all, func(o *tandemv1.OfferView) bool { return o.GetAgentId() != of && o.GetHostname() != of })
 	}
-	part, next, err := page(all, req.GetPageSize(), req.GetPageToken(), offerKey,
-		func(o *tandemv1.OfferView, last string) bool { return offerKey(o) > last })
+	part, next, err := ordered(all, req.GetPageSize(), req.GetPageToken(), offerKey)
 	if err != nil {
 		return nil, err
 	}

@@ -40,9 +40,13 @@ func page[T any](all []T, size int32, token string, key func(T) string, after fu
 	return all[:size], &more, nil
 }
 
+// ordered is page for what is in the order of its keys.
+func ordered[T any](all []T, size int32, token string, key func(T) string) ([]T, *string, error) {
+	return page(all, size, token, key, func(e T, last string) bool { return key(e) > last })
+}
+
 func pageOfJobs(jobs []*tandemv1.JobRecord, size int32, token string) ([]*tandemv1.JobRecord, *string, error) {
-	return page(jobs, size, token, func(j *tandemv1.JobRecord) string { return j.GetSpec().GetId() },
-		func(j *tandemv1.JobRecord, last string) bool { return j.GetSpec().GetId() > last })
+	return ordered(jobs, size, token, func(j *tandemv1.JobRecord) string { return j.GetSpec().GetId() })
 }
 
 func pageOfInstances(instances []*tandemv1.InstanceView, size int32, token string) ([]*tandemv1.InstanceView, *string, error) {

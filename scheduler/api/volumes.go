@@ -39,8 +39,7 @@ func (s *service) ListVolumes(ctx context.Context, req *tandemv1.ListVolumesRequ
 		}
 	}
 	slices.SortStableFunc(volumes, func(a, b *tandemv1.VolumeRecord) int { return strings.Compare(volumeKey(a), volumeKey(b)) })
-	part, next, err := page(volumes, req.GetPageSize(), req.GetPageToken(), volumeKey,
-		func(v *tandemv1.VolumeRecord, last string) bool { return volumeKey(v) > last })
+	part, next, err := ordered(volumes, req.GetPageSize(), req.GetPageToken(), volumeKey)
 	if err != nil {
 		return nil, err
 	}
