@@ -11,7 +11,8 @@ import (
 )
 
 // Joined are namespaces that there are, for a program to be in: files such as
-// /proc/<pid>/ns/mnt. Those that are nil are the caller's. It takes the privileges that setns(2) asks for.
+// /proc/<pid>/ns/mnt. Those that are nil are the caller's. It takes the privileges that
+// setns(2) asks for.
 type Joined struct {
 	Mount, IPC, UTS *os.File
 	// PID is one that descends from the caller's. Its first process must live.

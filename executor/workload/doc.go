@@ -16,9 +16,9 @@
 // # Children
 //
 // Exits are noticed through pidfds (see package ready), so that a workload costs
-// neither a thread nor a goroutine. The process is made a subreaper: what a workload leaves behind
-// becomes a child of the executor and is reaped here. Children that other code of
-// the program has started are left to that code, as long as they stay in the
+// neither a thread nor a goroutine. The process is made a subreaper: what a workload
+// leaves behind becomes a child of the executor and is reaped here. Children that other
+// code of the program has started are left to that code, as long as they stay in the
 // program's own session. Where there are no cgroups, the processes of a workload
 // are those of its session, and those adopted ones that have its mark, the
 // variable TANDEM_WORKLOAD, in their environment.

@@ -12,8 +12,9 @@ import (
 )
 
 // addQuotas adds the quotas that bind the framework's roles where something finds no
-// room, or no offers come. One that has too little left stands first in the summary: a master offers no
-// more of an agent than that, so that it seems to be the agents that lack it.
+// room, or no offers come. One that has too little left stands first in the summary: a
+// master offers no more of an agent than that, so that it seems to be the agents that
+// lack it.
 func (s *service) addQuotas(ctx context.Context, x *tandemv1.Explanation) {
 	if s.server.opt.Quotas == nil || x.GetWaiting() <= x.GetPlaceable() && x.GetSilentSince() == nil {
 		return

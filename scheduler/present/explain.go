@@ -9,7 +9,7 @@ import (
 )
 
 // Quota says what a role has and may have, such as "role team has 9.5 of 10 cpus (0.6
-// too few left), 512 of 512 mem (used up)".
+// too little left), 512 of 512 mem (used up)".
 func Quota(q *tandemv1.RoleQuota) string {
 	var parts []string
 	for _, l := range q.GetLimits() {

@@ -33,7 +33,7 @@ function merged(agents = [], offers = []) {
   const all = new Map(agents.map((a) => [a.agentId, { ...a, offers: [] }]));
   for (const o of offers) {
     if (!all.has(o.agentId)) all.set(o.agentId, { agentId: o.agentId, hostname: o.hostname, offers: [] });
-    all.get(o.agentId).offers.push({ ...o, declinedUntil: undefined });
+    all.get(o.agentId).offers.push(o);
   }
   return [...all.values()].sort((a, b) => (a.hostname < b.hostname ? -1 : a.hostname > b.hostname ? 1 : 0));
 }
