@@ -286,6 +286,17 @@ func TestCallsByEveryProtocol(t *testing.T) {
 	}
 }
 
+// drain receives a stream to its end.
+func drain[M any](s *connect.ServerStreamForClient[M], err error) error {
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for s.Receive() {
+	}
+	return s.Err()
+}
+
 func TestRefusalsHaveStableCodes(t *testing.T) {
 	c, r := &commander{}, &reader{framework: &tandemv1.FrameworkView{}}
 	base, _ := serve(t, options(c, r))
@@ -328,13 +339,16 @@ func TestRefusalsHaveStableCodes(t *testing.T) {
 		{"a slow reader", func() error {
 			r.watchErr = loop.ErrSlowReader
 			s, err := client.Watch(t.Context(), &tandemv1.WatchRequest{})
-			if err != nil {
-				return err
-			}
-			for s.Receive() {
-			}
-			return s.Err()
+			return drain(s, err)
 		}, connect.CodeResourceExhausted, loop.ErrSlowReader.Error()},
+		{"the latest of a snapshot", func() error {
+			s, err := client.Watch(t.Context(), &tandemv1.WatchRequest{Latest: 5})
+			return drain(s, err)
+		}, connect.CodeInvalidArgument, "latest: is for a watch that begins with changes"},
+		{"fewer than none", func() error {
+			s, err := client.Watch(t.Context(), &tandemv1.WatchRequest{Since: proto.Uint64(0), Latest: -5})
+			return drain(s, err)
+		}, connect.CodeInvalidArgument, "latest: must not be negative"},
 		{"a huge request", func() error {
 			job := words()
 			job.Workloads[0].Cmd = strings.Repeat("x", 5<<20)

@@ -139,6 +139,9 @@ func (s *service) GetFramework(ctx context.Context, req *tandemv1.GetFrameworkRe
 }
 
 func (s *service) Watch(ctx context.Context, req *tandemv1.WatchRequest, stream *connect.ServerStream[tandemv1.WatchResponse]) error {
+	if problem := latestOf(req); problem != "" {
+		return refusedFields("there is no such watch", []jobspec.Problem{{Field: "latest", Reason: problem}})
+	}
 	ctx, cancel := s.endless(ctx)
 	defer cancel()
 	for change, err := range s.server.opt.Reader.Watch(ctx, req) {
@@ -155,6 +158,17 @@ func (s *service) Watch(ctx context.Context, req *tandemv1.WatchRequest, stream 
 	return nil
 }
 
+// latestOf says what is wrong with how many changes a watch is to begin with.
+func latestOf(req *tandemv1.WatchRequest) string {
+	switch {
+	case req.GetLatest() < 0:
+		return "must not be negative"
+	case req.GetLatest() > 0 && req.Since == nil:
+		return "is for a watch that begins with changes: set since, to 0 for all that are kept"
+	}
+	return ""
+}
+
 // jobOf is the job that a change belongs to, or nothing.
 func jobOf(change *tandemv1.WatchResponse) string {
 	switch c := change.GetChange().(type) {
@@ -168,6 +182,8 @@ func jobOf(change *tandemv1.WatchResponse) string {
 		return c.JobRemoved
 	case *tandemv1.WatchResponse_InstanceRemoved:
 		return c.InstanceRemoved.GetJobId()
+	case *tandemv1.WatchResponse_InstanceCounts:
+		return c.InstanceCounts.GetJobId()
 	}
 	return ""
 }

@@ -345,7 +345,7 @@ func (f *fake) Framework() *tandemv1.FrameworkView {
 func (f *fake) Watch(ctx context.Context, ask *tandemv1.WatchRequest) iter.Seq2[*tandemv1.WatchResponse, error] {
 	return func(yield func(*tandemv1.WatchResponse, error) bool) {
 		if ask.Since != nil {
-			f.resume(ask.GetSince(), yield)
+			f.resume(ask, yield)
 			return
 		}
 		job := ask.GetJobId()
@@ -400,10 +400,15 @@ func (f *fake) leaves() bool {
 
 // resume tells of three changes, of which the second is that a scheduler that
 // was away is back.
-func (f *fake) resume(since uint64, yield func(*tandemv1.WatchResponse, error) bool) {
-	if since > 1795617972000103 {
+func (f *fake) resume(ask *tandemv1.WatchRequest, yield func(*tandemv1.WatchResponse, error) bool) {
+	const latest = 1795617972000103
+	since := ask.GetSince()
+	if since > latest {
 		yield(nil, loop.ErrNotKept)
 		return
+	}
+	if n := uint64(ask.GetLatest()); n > 0 {
+		since = max(since, latest-n)
 	}
 	for i, change := range []*tandemv1.WatchResponse{
 		{Change: &tandemv1.WatchResponse_Framework{Framework: &tandemv1.FrameworkView{Problem: "connection refused"}}},

@@ -16,6 +16,7 @@ type eventsFlags struct {
 	out       output
 	follow    bool
 	since     uint64
+	latest    int32
 	job       string
 }
 
@@ -32,6 +33,7 @@ some event after the one named is not kept any more, as after a restart, it says
 with status 4: then the present is what "tandem status" shows. No event is ever left out
 silently.`,
 		Example: `  tandem events -f
+  tandem events -n 20
   tandem events --job /payments/api
   tandem events -f --since 1795617972000042 -o json`,
 		Args: cobra.NoArgs,
@@ -42,6 +44,7 @@ silently.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what happens")
 	flags.Uint64Var(&f.since, "since", 0, "only what came after the event with this `ID`; 0: all that is kept")
+	flags.Int32VarP(&f.latest, "latest", "n", 0, "of what is kept only the latest `number`; 0: all")
 	flags.StringVar(&f.job, "job", "", "only what belongs to this `job`")
 	return cmd
 }
@@ -51,7 +54,7 @@ func events(ctx context.Context, sys *System, f *eventsFlags) error {
 	if err != nil {
 		return err
 	}
-	ask := &tandemv1.WatchRequest{Since: &f.since}
+	ask := &tandemv1.WatchRequest{Since: &f.since, Latest: f.latest}
 	if f.job != "" {
 		ask.JobId = jobID(f.job)
 	}
@@ -76,7 +79,7 @@ func events(ctx context.Context, sys *System, f *eventsFlags) error {
 		case !f.follow || !r.heard || !away.again(ctx, err):
 			return c.explain(err)
 		}
-		ask.Since = &r.last
+		ask.Since, ask.Latest = &r.last, 0
 	}
 }
 

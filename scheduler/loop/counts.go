@@ -2,6 +2,7 @@ package loop
 
 import (
 	"maps"
+	"slices"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -25,14 +26,14 @@ func (v *View) Counts() Counts {
 // tally is kept up as records come and go.
 type tally struct {
 	jobs      map[tandemv1.JobPhase]int
-	instances map[tandemv1.InstancePhase]int
+	instances phases
 	// running counts the attempts on each agent that have not ended; an agent
 	// without any is not in it.
 	running map[string]int
 }
 
 func newTally() tally {
-	return tally{map[tandemv1.JobPhase]int{}, map[tandemv1.InstancePhase]int{}, map[string]int{}}
+	return tally{map[tandemv1.JobPhase]int{}, phases{}, map[string]int{}}
 }
 
 // job counts a record that takes the place of another; so do the others below.
@@ -46,13 +47,27 @@ func (t *tally) job(before, now *tandemv1.JobRecord) {
 	}
 }
 
-func (t *tally) instance(before, now *tandemv1.InstanceRecord) {
+// phases is how many instances are in each phase.
+type phases map[tandemv1.InstancePhase]int
+
+func (p phases) instance(before, now *tandemv1.InstanceRecord) {
 	if before != nil {
-		t.instances[before.Phase]--
+		p[before.Phase]--
 	}
 	if now != nil {
-		t.instances[now.Phase]++
+		p[now.Phase]++
 	}
+}
+
+// of is how a job's phases are told.
+func (p phases) of(job string) *tandemv1.InstanceCounts {
+	counts := &tandemv1.InstanceCounts{JobId: job}
+	for _, phase := range slices.Sorted(maps.Keys(p)) {
+		if n := p[phase]; n > 0 {
+			counts.Phases = append(counts.Phases, &tandemv1.PhaseCount{Phase: phase, Count: int32(n)})
+		}
+	}
+	return counts
 }
 
 func (t *tally) attempt(before, now *tandemv1.AttemptRecord) {

@@ -5,12 +5,43 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/loop"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
+
+// TestAWatchOfCounts has each job's once for a batch in which they have changed, and
+// the present ones where it goes on.
+func TestAWatchOfCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, save := saves(t, state.Snapshot{
+			Jobs:      []*tandemv1.JobRecord{job("/a", 1), job("/b", 1)},
+			Instances: []*tandemv1.InstanceRecord{instance("/a", 0, runs), instance("/a", 1, waiting), instance("/a", 2, runs)},
+			Attempts:  []*tandemv1.AttemptRecord{attempt("/a", 0, 1)},
+		})
+		all := watchAs(l, &tandemv1.WatchRequest{CountInstances: true})
+		one := watchAs(l, &tandemv1.WatchRequest{CountInstances: true, JobId: "/b"})
+		none := watchAs(l, &tandemv1.WatchRequest{CountInstances: true, JobId: "/none"})
+		equal(t, "what is", all.take(), "2 framework subscribed=true\n2 /a v1\n2 /a: 1 in 1 2 in 4\n2 /b v1\n2 /b:\n2 end")
+		equal(t, "what is of one job", one.take(), "2 /b v1\n2 /b:\n2 end")
+		equal(t, "what is of no job", none.take(), "2 end")
+		save(state.PutInstance(instance("/a", 1, runs)), state.PutInstance(instance("/a", 2, runs)).Removal(), state.PutAttempt(attempt("/a", 1, 1)))
+		equal(t, "instances that come and go", all.take(), "5 /a: 2 in 4")
+		save(state.PutJob(job("/b", 2)), state.PutAttempt(attempt("/a", 1, 1)))
+		equal(t, "what has nothing to do with them", all.take(), "7 /b v2")
+		save(state.PutInstance(instance("/b", 0, waiting)))
+		equal(t, "the first", all.take(), "8 /b: 1 in 1")
+		equal(t, "that of one job", one.take(), "7 /b v2\n8 /b: 1 in 1")
+		save(state.PutInstance(instance("/b", 0, waiting)).Removal(), state.PutJob(job("/b", 2)).Removal())
+		equal(t, "a job that is removed", all.take(), "10 -/b")
+		equal(t, "another job", none.take(), "")
+		again := watchAs(l, &tandemv1.WatchRequest{CountInstances: true, Since: proto.Uint64(6)})
+		equal(t, "one that goes on", again.take(), "7 /b v2\n10 -/b\n10 /a: 2 in 4\n10 end")
+	})
+}
 
 // TestCounts: what was saved before the start is counted, and what comes, changes
 // and goes after it.

@@ -47,6 +47,12 @@ func TestResumingAWatch(t *testing.T) {
 		equal(t, "from a change that has not been", since(6), "not kept")
 		equal(t, "of one job", told(&tandemv1.WatchRequest{Since: proto.Uint64(2), JobId: "/b"}), "3 /b#0/4; 5 /b#0,1; 5 end; ")
 		equal(t, "without attempts", told(&tandemv1.WatchRequest{Since: proto.Uint64(2), WithoutAttempts: true}), "3 /b#0/4; 4 /a v2; 5 end; ")
+		latest := func(n int32) string {
+			return told(&tandemv1.WatchRequest{Since: proto.Uint64(0), Latest: n, JobId: "/b"})
+		}
+		equal(t, "the latest", latest(1), "5 /b#0,1; 5 end; ")
+		equal(t, "as many as there are", latest(2), "3 /b#0/4; 5 /b#0,1; 5 end; ")
+		equal(t, "the latest of few", latest(9), "3 /b#0/4; 5 /b#0,1; 5 end; ")
 
 		for n := range uint64(1 << 13) {
 			save(state.PutJob(job("/a", n)))

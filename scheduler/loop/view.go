@@ -50,6 +50,7 @@ type jobEntry struct {
 	versions []*tandemv1.VersionRecord
 	// In the order of their slots.
 	instances []*instanceEntry
+	phases    phases
 }
 
 type instanceEntry struct {
@@ -167,18 +168,25 @@ func (v *View) show(steps [][]state.Change) {
 		return
 	}
 	now := timestamppb.Now()
+	counted := map[string]struct{}{}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, step := range steps {
 		v.arrange(step)
 		for _, c := range step {
 			v.place(c)
-			if r, job := response(c); r != nil {
-				r.Time = now
-				v.publish(job, r)
+			r, job := response(c)
+			if r == nil {
+				continue
 			}
+			if c.Kind == state.KindInstance {
+				counted[job] = struct{}{}
+			}
+			r.Time = now
+			v.publish(job, r)
 		}
 	}
+	v.publishCounts(counted, now)
 }
 
 // arrange puts the changes of one step, in which no key comes twice, in the
@@ -260,9 +268,11 @@ func (v *View) place(c state.Change) {
 		r, _ := c.Record.(*tandemv1.VersionRecord)
 		j.versions = withVersion(j.versions, state.VersionOf(c.Key), r)
 	case state.KindInstance:
-		i := v.job(job).instance(slot)
+		j := v.job(job)
+		i := j.instance(slot)
 		r, _ := c.Record.(*tandemv1.InstanceRecord)
-		v.tally.instance(i.record, r)
+		v.tally.instances.instance(i.record, r)
+		j.phases.instance(i.record, r)
 		if v.course != nil {
 			v.course.instance(i.record, r)
 		}
@@ -326,7 +336,7 @@ func withVersion(versions []*tandemv1.VersionRecord, number uint64, r *tandemv1.
 func (v *View) job(id string) *jobEntry {
 	j, ok := v.jobs[id]
 	if !ok {
-		j = &jobEntry{}
+		j = &jobEntry{phases: phases{}}
 		v.jobs[id] = j
 	}
 	return j

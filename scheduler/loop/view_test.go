@@ -127,6 +127,12 @@ func words(r *tandemv1.WatchResponse) string {
 		return "-" + c.JobRemoved
 	case *tandemv1.WatchResponse_InstanceRemoved:
 		return fmt.Sprintf("-%s#%d", c.InstanceRemoved.JobId, c.InstanceRemoved.Slot)
+	case *tandemv1.WatchResponse_InstanceCounts:
+		text := c.InstanceCounts.JobId + ":"
+		for _, p := range c.InstanceCounts.Phases {
+			text += fmt.Sprintf(" %d in %d", p.Count, p.Phase)
+		}
+		return text
 	case *tandemv1.WatchResponse_SnapshotEnd:
 		return "end"
 	}
@@ -135,9 +141,13 @@ func words(r *tandemv1.WatchResponse) string {
 
 // watch writes down what a watch yields.
 func watch(l *running, job string) *script {
+	return watchAs(l, &tandemv1.WatchRequest{JobId: job})
+}
+
+func watchAs(l *running, ask *tandemv1.WatchRequest) *script {
 	s := &script{}
 	go func() {
-		for r, err := range l.View().Watch(l.t.Context(), &tandemv1.WatchRequest{JobId: job}) {
+		for r, err := range l.View().Watch(l.t.Context(), ask) {
 			if err != nil {
 				s.say("%v", err)
 				return

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -43,10 +44,24 @@ type watch struct {
 // wants reports whether the reader has asked for a change, which belongs to the
 // job or to none.
 func (w *watch) wants(job string, r *tandemv1.WatchResponse) bool {
-	if id := w.ask.GetJobId(); id != "" && id != job {
+	if !w.asksFor(job) {
 		return false
 	}
-	return !w.ask.GetWithoutAttempts() || r.GetAttempt() == nil
+	switch r.GetChange().(type) {
+	case *tandemv1.WatchResponse_Attempt:
+		return w.wantsAttempts()
+	case *tandemv1.WatchResponse_Instance, *tandemv1.WatchResponse_InstanceRemoved:
+		return !w.ask.GetCountInstances()
+	}
+	return true
+}
+
+func (w *watch) asksFor(job string) bool {
+	return w.ask.GetJobId() == "" || w.ask.GetJobId() == job
+}
+
+func (w *watch) wantsAttempts() bool {
+	return !w.ask.GetWithoutAttempts() && !w.ask.GetCountInstances()
 }
 
 // Watch yields what is (or, with Since, what has changed since), then a response
@@ -129,10 +144,28 @@ func (v *View) resume(w *watch) ([]*tandemv1.WatchResponse, error) {
 			all = append(all, c.response)
 		}
 	}
+	if latest := int(w.ask.GetLatest()); latest > 0 && len(all) > latest {
+		all = all[len(all)-latest:]
+	}
+	if w.ask.GetCountInstances() {
+		for _, id := range v.watched(w) {
+			all = append(all, v.countsOf(id))
+		}
+	}
 	v.watches[w] = struct{}{}
 	return append(all, &tandemv1.WatchResponse{
 		Sequence: v.sequence, Change: &tandemv1.WatchResponse_SnapshotEnd{SnapshotEnd: true},
 	}), nil
+}
+
+// watched returns the IDs of the jobs that are there and a reader has asked for.
+func (v *View) watched(w *watch) []string {
+	if id := w.ask.GetJobId(); id == "" {
+		return slices.Sorted(maps.Keys(v.jobs))
+	} else if v.jobs[id] != nil {
+		return []string{id}
+	}
+	return nil
 }
 
 // register gathers what is, which is quick, and leaves the making of messages,
@@ -143,24 +176,23 @@ func (v *View) register(w *watch) (records []proto.Message, sequence uint64, err
 	if v.ended {
 		return nil, 0, ErrEnded
 	}
-	ids := []string{w.ask.GetJobId()}
-	if ids[0] == "" {
-		ids = slices.Sorted(maps.Keys(v.jobs))
+	if w.ask.GetJobId() == "" {
 		records = append(records, v.framework)
 	}
-	for _, id := range ids {
-		j, ok := v.jobs[id]
-		if !ok {
-			continue
-		}
+	for _, id := range v.watched(w) {
+		j := v.jobs[id]
 		if j.record != nil {
 			records = append(records, j.record)
+		}
+		if w.ask.GetCountInstances() {
+			records = append(records, j.phases.of(id))
+			continue
 		}
 		for _, i := range j.instances {
 			if i.record != nil {
 				records = append(records, i.record)
 			}
-			if w.ask.GetWithoutAttempts() {
+			if !w.wantsAttempts() {
 				continue
 			}
 			for _, a := range slices.Backward(i.attempts) {
@@ -182,6 +214,8 @@ func tell(record proto.Message) *tandemv1.WatchResponse {
 		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Instance{Instance: r}}
 	case *tandemv1.AttemptRecord:
 		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Attempt{Attempt: r}}
+	case *tandemv1.InstanceCounts:
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_InstanceCounts{InstanceCounts: r}}
 	case *tandemv1.FrameworkView:
 		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_Framework{Framework: r}}
 	}
@@ -201,16 +235,49 @@ func (v *View) publish(job string, r *tandemv1.WatchResponse) {
 	r.Sequence = v.sequence
 	v.recent.add(change{job, r})
 	for w := range v.watches {
-		if !w.wants(job, r) {
-			continue
-		}
-		select {
-		case w.changes <- r:
-		default:
-			v.cut.Add(1)
-			v.finish(w, ErrSlowReader)
+		if w.wants(job, r) {
+			v.send(w, r)
 		}
 	}
+}
+
+// send hands a change to a watch, or ends that where it is too far behind.
+func (v *View) send(w *watch, r *tandemv1.WatchResponse) {
+	select {
+	case w.changes <- r:
+	default:
+		v.cut.Add(1)
+		v.finish(w, ErrSlowReader)
+	}
+}
+
+// publishCounts hands the counts of the jobs, which have changed, to the watches
+// that want them. They are not among the recent changes: a watch that goes on is told
+// the present ones. v.mu is held.
+func (v *View) publishCounts(jobs map[string]struct{}, now *timestamppb.Timestamp) {
+	for id := range jobs {
+		if v.jobs[id] == nil {
+			continue
+		}
+		var r *tandemv1.WatchResponse
+		for w := range v.watches {
+			if !w.ask.GetCountInstances() || !w.asksFor(id) {
+				continue
+			}
+			if r == nil {
+				r = v.countsOf(id)
+				r.Time = now
+			}
+			v.send(w, r)
+		}
+	}
+}
+
+// countsOf tells how many instances of a job, which is there, are in which phase.
+func (v *View) countsOf(id string) *tandemv1.WatchResponse {
+	r := tell(v.jobs[id].phases.of(id))
+	r.Sequence = v.sequence
+	return r
 }
 
 // end ends every watch, and refuses new ones.

@@ -1196,8 +1196,13 @@ type WatchRequest struct {
 	Since *uint64 `protobuf:"varint,2,opt,name=since,proto3,oneof" json:"since,omitempty"`
 	// Leave attempts out, which are most of what there is.
 	WithoutAttempts bool `protobuf:"varint,3,opt,name=without_attempts,json=withoutAttempts,proto3" json:"without_attempts,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Instead of instances and attempts, tell of each job how many of its instances are
+	// in which phase: when the watch begins, and each time that has changed.
+	CountInstances bool `protobuf:"varint,4,opt,name=count_instances,json=countInstances,proto3" json:"count_instances,omitempty"`
+	// Of the changes that came after since, only the latest so many; 0 means all.
+	Latest        int32 `protobuf:"varint,5,opt,name=latest,proto3" json:"latest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
@@ -1251,6 +1256,20 @@ func (x *WatchRequest) GetWithoutAttempts() bool {
 	return false
 }
 
+func (x *WatchRequest) GetCountInstances() bool {
+	if x != nil {
+		return x.CountInstances
+	}
+	return false
+}
+
+func (x *WatchRequest) GetLatest() int32 {
+	if x != nil {
+		return x.Latest
+	}
+	return 0
+}
+
 // WatchResponse is one change. The first ones bring what is (or what has changed
 // since); then one with snapshot_end; then every change in order.
 type WatchResponse struct {
@@ -1268,6 +1287,7 @@ type WatchResponse struct {
 	//	*WatchResponse_JobRemoved
 	//	*WatchResponse_SnapshotEnd
 	//	*WatchResponse_InstanceRemoved
+	//	*WatchResponse_InstanceCounts
 	Change isWatchResponse_Change `protobuf_oneof:"change"`
 	// When it was shown; absent in a snapshot.
 	Time          *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
@@ -1382,6 +1402,15 @@ func (x *WatchResponse) GetInstanceRemoved() *InstanceRemoved {
 	return nil
 }
 
+func (x *WatchResponse) GetInstanceCounts() *InstanceCounts {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_InstanceCounts); ok {
+			return x.InstanceCounts
+		}
+	}
+	return nil
+}
+
 func (x *WatchResponse) GetTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Time
@@ -1424,6 +1453,12 @@ type WatchResponse_InstanceRemoved struct {
 	InstanceRemoved *InstanceRemoved `protobuf:"bytes,8,opt,name=instance_removed,json=instanceRemoved,proto3,oneof"`
 }
 
+type WatchResponse_InstanceCounts struct {
+	// Where they were asked for. They are what several changes have come to, and
+	// have the number of the last of these.
+	InstanceCounts *InstanceCounts `protobuf:"bytes,10,opt,name=instance_counts,json=instanceCounts,proto3,oneof"`
+}
+
 func (*WatchResponse_Job) isWatchResponse_Change() {}
 
 func (*WatchResponse_Instance) isWatchResponse_Change() {}
@@ -1437,6 +1472,8 @@ func (*WatchResponse_JobRemoved) isWatchResponse_Change() {}
 func (*WatchResponse_SnapshotEnd) isWatchResponse_Change() {}
 
 func (*WatchResponse_InstanceRemoved) isWatchResponse_Change() {}
+
+func (*WatchResponse_InstanceCounts) isWatchResponse_Change() {}
 
 // InstanceRemoved names an instance that is there no more.
 type InstanceRemoved struct {
@@ -1491,6 +1528,112 @@ func (x *InstanceRemoved) GetSlot() int32 {
 	return 0
 }
 
+// InstanceCounts is how many instances of a job are in which phase.
+type InstanceCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// In the order of the phases, without those that no instance is in.
+	Phases        []*PhaseCount `protobuf:"bytes,2,rep,name=phases,proto3" json:"phases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceCounts) Reset() {
+	*x = InstanceCounts{}
+	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceCounts) ProtoMessage() {}
+
+func (x *InstanceCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceCounts.ProtoReflect.Descriptor instead.
+func (*InstanceCounts) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *InstanceCounts) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *InstanceCounts) GetPhases() []*PhaseCount {
+	if x != nil {
+		return x.Phases
+	}
+	return nil
+}
+
+type PhaseCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Phase         InstancePhase          `protobuf:"varint,1,opt,name=phase,proto3,enum=tandem.v1.InstancePhase" json:"phase,omitempty"`
+	Count         int32                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhaseCount) Reset() {
+	*x = PhaseCount{}
+	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseCount) ProtoMessage() {}
+
+func (x *PhaseCount) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseCount.ProtoReflect.Descriptor instead.
+func (*PhaseCount) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PhaseCount) GetPhase() InstancePhase {
+	if x != nil {
+		return x.Phase
+	}
+	return InstancePhase_INSTANCE_PHASE_UNSPECIFIED
+}
+
+func (x *PhaseCount) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 type ExplainJobRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1500,7 +1643,7 @@ type ExplainJobRequest struct {
 
 func (x *ExplainJobRequest) Reset() {
 	*x = ExplainJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	mi := &file_tandem_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1655,7 @@ func (x *ExplainJobRequest) String() string {
 func (*ExplainJobRequest) ProtoMessage() {}
 
 func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[19]
+	mi := &file_tandem_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1668,7 @@ func (x *ExplainJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainJobRequest.ProtoReflect.Descriptor instead.
 func (*ExplainJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExplainJobRequest) GetId() string {
@@ -1544,7 +1687,7 @@ type ExplainJobResponse struct {
 
 func (x *ExplainJobResponse) Reset() {
 	*x = ExplainJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	mi := &file_tandem_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1699,7 @@ func (x *ExplainJobResponse) String() string {
 func (*ExplainJobResponse) ProtoMessage() {}
 
 func (x *ExplainJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[20]
+	mi := &file_tandem_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1712,7 @@ func (x *ExplainJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainJobResponse.ProtoReflect.Descriptor instead.
 func (*ExplainJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExplainJobResponse) GetExplanation() *Explanation {
@@ -1589,7 +1732,7 @@ type PlanJobRequest struct {
 
 func (x *PlanJobRequest) Reset() {
 	*x = PlanJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[21]
+	mi := &file_tandem_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1744,7 @@ func (x *PlanJobRequest) String() string {
 func (*PlanJobRequest) ProtoMessage() {}
 
 func (x *PlanJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[21]
+	mi := &file_tandem_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1757,7 @@ func (x *PlanJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanJobRequest.ProtoReflect.Descriptor instead.
 func (*PlanJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PlanJobRequest) GetJob() *Job {
@@ -1640,7 +1783,7 @@ type PlanJobResponse struct {
 
 func (x *PlanJobResponse) Reset() {
 	*x = PlanJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[22]
+	mi := &file_tandem_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1795,7 @@ func (x *PlanJobResponse) String() string {
 func (*PlanJobResponse) ProtoMessage() {}
 
 func (x *PlanJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[22]
+	mi := &file_tandem_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1808,7 @@ func (x *PlanJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanJobResponse.ProtoReflect.Descriptor instead.
 func (*PlanJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PlanJobResponse) GetChanged() bool {
@@ -1708,7 +1851,7 @@ type RestartJobRequest struct {
 
 func (x *RestartJobRequest) Reset() {
 	*x = RestartJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[23]
+	mi := &file_tandem_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1863,7 @@ func (x *RestartJobRequest) String() string {
 func (*RestartJobRequest) ProtoMessage() {}
 
 func (x *RestartJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[23]
+	mi := &file_tandem_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1876,7 @@ func (x *RestartJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartJobRequest.ProtoReflect.Descriptor instead.
 func (*RestartJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RestartJobRequest) GetId() string {
@@ -1766,7 +1909,7 @@ type RestartJobResponse struct {
 
 func (x *RestartJobResponse) Reset() {
 	*x = RestartJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[24]
+	mi := &file_tandem_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1921,7 @@ func (x *RestartJobResponse) String() string {
 func (*RestartJobResponse) ProtoMessage() {}
 
 func (x *RestartJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[24]
+	mi := &file_tandem_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1934,7 @@ func (x *RestartJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartJobResponse.ProtoReflect.Descriptor instead.
 func (*RestartJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RestartJobResponse) GetVersion() uint64 {
@@ -1815,7 +1958,7 @@ type RollbackJobRequest struct {
 
 func (x *RollbackJobRequest) Reset() {
 	*x = RollbackJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[25]
+	mi := &file_tandem_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +1970,7 @@ func (x *RollbackJobRequest) String() string {
 func (*RollbackJobRequest) ProtoMessage() {}
 
 func (x *RollbackJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[25]
+	mi := &file_tandem_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +1983,7 @@ func (x *RollbackJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackJobRequest.ProtoReflect.Descriptor instead.
 func (*RollbackJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RollbackJobRequest) GetId() string {
@@ -1881,7 +2024,7 @@ type RollbackJobResponse struct {
 
 func (x *RollbackJobResponse) Reset() {
 	*x = RollbackJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[26]
+	mi := &file_tandem_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2036,7 @@ func (x *RollbackJobResponse) String() string {
 func (*RollbackJobResponse) ProtoMessage() {}
 
 func (x *RollbackJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[26]
+	mi := &file_tandem_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2049,7 @@ func (x *RollbackJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackJobResponse.ProtoReflect.Descriptor instead.
 func (*RollbackJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RollbackJobResponse) GetVersion() uint64 {
@@ -1927,7 +2070,7 @@ type SteerUpdateRequest struct {
 
 func (x *SteerUpdateRequest) Reset() {
 	*x = SteerUpdateRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[27]
+	mi := &file_tandem_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1939,7 +2082,7 @@ func (x *SteerUpdateRequest) String() string {
 func (*SteerUpdateRequest) ProtoMessage() {}
 
 func (x *SteerUpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[27]
+	mi := &file_tandem_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1952,7 +2095,7 @@ func (x *SteerUpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerUpdateRequest.ProtoReflect.Descriptor instead.
 func (*SteerUpdateRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SteerUpdateRequest) GetId() string {
@@ -1985,7 +2128,7 @@ type SteerUpdateResponse struct {
 
 func (x *SteerUpdateResponse) Reset() {
 	*x = SteerUpdateResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[28]
+	mi := &file_tandem_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2140,7 @@ func (x *SteerUpdateResponse) String() string {
 func (*SteerUpdateResponse) ProtoMessage() {}
 
 func (x *SteerUpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[28]
+	mi := &file_tandem_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2153,7 @@ func (x *SteerUpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerUpdateResponse.ProtoReflect.Descriptor instead.
 func (*SteerUpdateResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SteerUpdateResponse) GetVersion() uint64 {
@@ -2030,7 +2173,7 @@ type RunJobRequest struct {
 
 func (x *RunJobRequest) Reset() {
 	*x = RunJobRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[29]
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2185,7 @@ func (x *RunJobRequest) String() string {
 func (*RunJobRequest) ProtoMessage() {}
 
 func (x *RunJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[29]
+	mi := &file_tandem_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2055,7 +2198,7 @@ func (x *RunJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunJobRequest.ProtoReflect.Descriptor instead.
 func (*RunJobRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RunJobRequest) GetId() string {
@@ -2085,7 +2228,7 @@ type RunJobResponse struct {
 
 func (x *RunJobResponse) Reset() {
 	*x = RunJobResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[30]
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2240,7 @@ func (x *RunJobResponse) String() string {
 func (*RunJobResponse) ProtoMessage() {}
 
 func (x *RunJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[30]
+	mi := &file_tandem_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2253,7 @@ func (x *RunJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunJobResponse.ProtoReflect.Descriptor instead.
 func (*RunJobResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RunJobResponse) GetVersion() uint64 {
@@ -2135,7 +2278,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2290,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[31]
+	mi := &file_tandem_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2303,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 type ReconcileResponse struct {
@@ -2174,7 +2317,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2329,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[32]
+	mi := &file_tandem_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2342,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReconcileResponse) GetTasks() int32 {
@@ -2219,7 +2362,7 @@ type TeardownFrameworkRequest struct {
 
 func (x *TeardownFrameworkRequest) Reset() {
 	*x = TeardownFrameworkRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2231,7 +2374,7 @@ func (x *TeardownFrameworkRequest) String() string {
 func (*TeardownFrameworkRequest) ProtoMessage() {}
 
 func (x *TeardownFrameworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[33]
+	mi := &file_tandem_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2244,7 +2387,7 @@ func (x *TeardownFrameworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TeardownFrameworkRequest.ProtoReflect.Descriptor instead.
 func (*TeardownFrameworkRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TeardownFrameworkRequest) GetName() string {
@@ -2264,7 +2407,7 @@ type TeardownFrameworkResponse struct {
 
 func (x *TeardownFrameworkResponse) Reset() {
 	*x = TeardownFrameworkResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2419,7 @@ func (x *TeardownFrameworkResponse) String() string {
 func (*TeardownFrameworkResponse) ProtoMessage() {}
 
 func (x *TeardownFrameworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[34]
+	mi := &file_tandem_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2432,7 @@ func (x *TeardownFrameworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TeardownFrameworkResponse.ProtoReflect.Descriptor instead.
 func (*TeardownFrameworkResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TeardownFrameworkResponse) GetTasks() int32 {
@@ -2314,7 +2457,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2469,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[35]
+	mi := &file_tandem_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2482,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListAgentsRequest) GetPageSize() int32 {
@@ -2375,7 +2518,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2387,7 +2530,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[36]
+	mi := &file_tandem_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2400,7 +2543,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*AgentView {
@@ -2439,7 +2582,7 @@ type AgentView struct {
 
 func (x *AgentView) Reset() {
 	*x = AgentView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[37]
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2594,7 @@ func (x *AgentView) String() string {
 func (*AgentView) ProtoMessage() {}
 
 func (x *AgentView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[37]
+	mi := &file_tandem_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2607,7 @@ func (x *AgentView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentView.ProtoReflect.Descriptor instead.
 func (*AgentView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AgentView) GetAgentId() string {
@@ -2540,7 +2683,7 @@ type ListOffersRequest struct {
 
 func (x *ListOffersRequest) Reset() {
 	*x = ListOffersRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2695,7 @@ func (x *ListOffersRequest) String() string {
 func (*ListOffersRequest) ProtoMessage() {}
 
 func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[38]
+	mi := &file_tandem_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2708,7 @@ func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
 func (*ListOffersRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListOffersRequest) GetPageSize() int32 {
@@ -2608,7 +2751,7 @@ type ListOffersResponse struct {
 
 func (x *ListOffersResponse) Reset() {
 	*x = ListOffersResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2763,7 @@ func (x *ListOffersResponse) String() string {
 func (*ListOffersResponse) ProtoMessage() {}
 
 func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[39]
+	mi := &file_tandem_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2776,7 @@ func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
 func (*ListOffersResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListOffersResponse) GetOffers() []*OfferView {
@@ -2681,7 +2824,7 @@ type OfferView struct {
 
 func (x *OfferView) Reset() {
 	*x = OfferView{}
-	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2693,7 +2836,7 @@ func (x *OfferView) String() string {
 func (*OfferView) ProtoMessage() {}
 
 func (x *OfferView) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[40]
+	mi := &file_tandem_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2706,7 +2849,7 @@ func (x *OfferView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferView.ProtoReflect.Descriptor instead.
 func (*OfferView) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OfferView) GetAgentId() string {
@@ -2813,7 +2956,7 @@ type DrainAgentRequest struct {
 
 func (x *DrainAgentRequest) Reset() {
 	*x = DrainAgentRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +2968,7 @@ func (x *DrainAgentRequest) String() string {
 func (*DrainAgentRequest) ProtoMessage() {}
 
 func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[41]
+	mi := &file_tandem_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +2981,7 @@ func (x *DrainAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainAgentRequest.ProtoReflect.Descriptor instead.
 func (*DrainAgentRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DrainAgentRequest) GetAgent() string {
@@ -2883,7 +3026,7 @@ type DrainAgentResponse struct {
 
 func (x *DrainAgentResponse) Reset() {
 	*x = DrainAgentResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +3038,7 @@ func (x *DrainAgentResponse) String() string {
 func (*DrainAgentResponse) ProtoMessage() {}
 
 func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[42]
+	mi := &file_tandem_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +3051,7 @@ func (x *DrainAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainAgentResponse.ProtoReflect.Descriptor instead.
 func (*DrainAgentResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DrainAgentResponse) GetAgentId() string {
@@ -2962,7 +3105,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3117,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[43]
+	mi := &file_tandem_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3130,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReadLogRequest) GetTaskId() string {
@@ -3047,7 +3190,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +3202,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[44]
+	mi := &file_tandem_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +3215,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *LogPosition) GetTaskId() string {
@@ -3117,7 +3260,7 @@ type ReadLogResponse struct {
 
 func (x *ReadLogResponse) Reset() {
 	*x = ReadLogResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3272,7 @@ func (x *ReadLogResponse) String() string {
 func (*ReadLogResponse) ProtoMessage() {}
 
 func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[45]
+	mi := &file_tandem_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3285,7 @@ func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReadLogResponse) GetTaskId() string {
@@ -3195,7 +3338,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +3350,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[46]
+	mi := &file_tandem_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +3363,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListFilesRequest) GetTaskId() string {
@@ -3263,7 +3406,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3418,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[47]
+	mi := &file_tandem_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3431,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -3322,7 +3465,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3477,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[48]
+	mi := &file_tandem_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3490,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *FileInfo) GetName() string {
@@ -3406,7 +3549,7 @@ type WatchUsageRequest struct {
 
 func (x *WatchUsageRequest) Reset() {
 	*x = WatchUsageRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3561,7 @@ func (x *WatchUsageRequest) String() string {
 func (*WatchUsageRequest) ProtoMessage() {}
 
 func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[49]
+	mi := &file_tandem_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3574,7 @@ func (x *WatchUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageRequest.ProtoReflect.Descriptor instead.
 func (*WatchUsageRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WatchUsageRequest) GetTaskId() string {
@@ -3469,7 +3612,7 @@ type WatchUsageResponse struct {
 
 func (x *WatchUsageResponse) Reset() {
 	*x = WatchUsageResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3481,7 +3624,7 @@ func (x *WatchUsageResponse) String() string {
 func (*WatchUsageResponse) ProtoMessage() {}
 
 func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[50]
+	mi := &file_tandem_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3494,7 +3637,7 @@ func (x *WatchUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsageResponse.ProtoReflect.Descriptor instead.
 func (*WatchUsageResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WatchUsageResponse) GetSamples() []*UsageSample {
@@ -3522,7 +3665,7 @@ type KillTaskRequest struct {
 
 func (x *KillTaskRequest) Reset() {
 	*x = KillTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +3677,7 @@ func (x *KillTaskRequest) String() string {
 func (*KillTaskRequest) ProtoMessage() {}
 
 func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[51]
+	mi := &file_tandem_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +3690,7 @@ func (x *KillTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskRequest.ProtoReflect.Descriptor instead.
 func (*KillTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *KillTaskRequest) GetTaskId() string {
@@ -3565,7 +3708,7 @@ type KillTaskResponse struct {
 
 func (x *KillTaskResponse) Reset() {
 	*x = KillTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3720,7 @@ func (x *KillTaskResponse) String() string {
 func (*KillTaskResponse) ProtoMessage() {}
 
 func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[52]
+	mi := &file_tandem_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3733,7 @@ func (x *KillTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillTaskResponse.ProtoReflect.Descriptor instead.
 func (*KillTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 type UpgradeExecutorRequest struct {
@@ -3607,7 +3750,7 @@ type UpgradeExecutorRequest struct {
 
 func (x *UpgradeExecutorRequest) Reset() {
 	*x = UpgradeExecutorRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[53]
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3619,7 +3762,7 @@ func (x *UpgradeExecutorRequest) String() string {
 func (*UpgradeExecutorRequest) ProtoMessage() {}
 
 func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[53]
+	mi := &file_tandem_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3632,7 +3775,7 @@ func (x *UpgradeExecutorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeExecutorRequest.ProtoReflect.Descriptor instead.
 func (*UpgradeExecutorRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *UpgradeExecutorRequest) GetTaskId() string {
@@ -3663,7 +3806,7 @@ type UpgradeExecutorResponse struct {
 
 func (x *UpgradeExecutorResponse) Reset() {
 	*x = UpgradeExecutorResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[54]
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3675,7 +3818,7 @@ func (x *UpgradeExecutorResponse) String() string {
 func (*UpgradeExecutorResponse) ProtoMessage() {}
 
 func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[54]
+	mi := &file_tandem_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3688,7 +3831,7 @@ func (x *UpgradeExecutorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeExecutorResponse.ProtoReflect.Descriptor instead.
 func (*UpgradeExecutorResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{54}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *UpgradeExecutorResponse) GetVersion() string {
@@ -3726,7 +3869,7 @@ type SignalTaskRequest struct {
 
 func (x *SignalTaskRequest) Reset() {
 	*x = SignalTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3738,7 +3881,7 @@ func (x *SignalTaskRequest) String() string {
 func (*SignalTaskRequest) ProtoMessage() {}
 
 func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[55]
+	mi := &file_tandem_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3751,7 +3894,7 @@ func (x *SignalTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskRequest.ProtoReflect.Descriptor instead.
 func (*SignalTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SignalTaskRequest) GetTaskId() string {
@@ -3783,7 +3926,7 @@ type SignalTaskResponse struct {
 
 func (x *SignalTaskResponse) Reset() {
 	*x = SignalTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3795,7 +3938,7 @@ func (x *SignalTaskResponse) String() string {
 func (*SignalTaskResponse) ProtoMessage() {}
 
 func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[56]
+	mi := &file_tandem_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3808,7 +3951,7 @@ func (x *SignalTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalTaskResponse.ProtoReflect.Descriptor instead.
 func (*SignalTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 type ExecTaskRequest struct {
@@ -3823,7 +3966,7 @@ type ExecTaskRequest struct {
 
 func (x *ExecTaskRequest) Reset() {
 	*x = ExecTaskRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	mi := &file_tandem_v1_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +3978,7 @@ func (x *ExecTaskRequest) String() string {
 func (*ExecTaskRequest) ProtoMessage() {}
 
 func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[57]
+	mi := &file_tandem_v1_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +3991,7 @@ func (x *ExecTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExecTaskRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{57}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ExecTaskRequest) GetTaskId() string {
@@ -3874,7 +4017,7 @@ type ExecTaskResponse struct {
 
 func (x *ExecTaskResponse) Reset() {
 	*x = ExecTaskResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	mi := &file_tandem_v1_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3886,7 +4029,7 @@ func (x *ExecTaskResponse) String() string {
 func (*ExecTaskResponse) ProtoMessage() {}
 
 func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[58]
+	mi := &file_tandem_v1_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3899,7 +4042,7 @@ func (x *ExecTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExecTaskResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{58}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ExecTaskResponse) GetOutput() *ExecOutput {
@@ -3925,7 +4068,7 @@ type ListVolumesRequest struct {
 
 func (x *ListVolumesRequest) Reset() {
 	*x = ListVolumesRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[59]
+	mi := &file_tandem_v1_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3937,7 +4080,7 @@ func (x *ListVolumesRequest) String() string {
 func (*ListVolumesRequest) ProtoMessage() {}
 
 func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[59]
+	mi := &file_tandem_v1_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3950,7 +4093,7 @@ func (x *ListVolumesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesRequest.ProtoReflect.Descriptor instead.
 func (*ListVolumesRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{59}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListVolumesRequest) GetJobId() string {
@@ -3992,7 +4135,7 @@ type ListVolumesResponse struct {
 
 func (x *ListVolumesResponse) Reset() {
 	*x = ListVolumesResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[60]
+	mi := &file_tandem_v1_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4147,7 @@ func (x *ListVolumesResponse) String() string {
 func (*ListVolumesResponse) ProtoMessage() {}
 
 func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[60]
+	mi := &file_tandem_v1_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4160,7 @@ func (x *ListVolumesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVolumesResponse.ProtoReflect.Descriptor instead.
 func (*ListVolumesResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{60}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListVolumesResponse) GetVolumes() []*VolumeRecord {
@@ -4050,7 +4193,7 @@ type PurgeVolumeRequest struct {
 
 func (x *PurgeVolumeRequest) Reset() {
 	*x = PurgeVolumeRequest{}
-	mi := &file_tandem_v1_api_proto_msgTypes[61]
+	mi := &file_tandem_v1_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4062,7 +4205,7 @@ func (x *PurgeVolumeRequest) String() string {
 func (*PurgeVolumeRequest) ProtoMessage() {}
 
 func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[61]
+	mi := &file_tandem_v1_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4075,7 +4218,7 @@ func (x *PurgeVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeVolumeRequest.ProtoReflect.Descriptor instead.
 func (*PurgeVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{61}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PurgeVolumeRequest) GetVolumeId() string {
@@ -4110,7 +4253,7 @@ type PurgeVolumeResponse struct {
 
 func (x *PurgeVolumeResponse) Reset() {
 	*x = PurgeVolumeResponse{}
-	mi := &file_tandem_v1_api_proto_msgTypes[62]
+	mi := &file_tandem_v1_api_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4265,7 @@ func (x *PurgeVolumeResponse) String() string {
 func (*PurgeVolumeResponse) ProtoMessage() {}
 
 func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_api_proto_msgTypes[62]
+	mi := &file_tandem_v1_api_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4278,7 @@ func (x *PurgeVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeVolumeResponse.ProtoReflect.Descriptor instead.
 func (*PurgeVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_api_proto_rawDescGZIP(), []int{62}
+	return file_tandem_v1_api_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *PurgeVolumeResponse) GetVolume() *VolumeRecord {
@@ -4242,12 +4385,14 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13mean_refuse_seconds\x18\x12 \x01(\x01R\x11meanRefuseSeconds\x12'\n" +
 	"\x0fexecutor_digest\x18\x13 \x01(\tR\x0eexecutorDigest\x127\n" +
 	"\flast_offered\x18\x14 \x01(\v2\x14.tandem.v1.ResourcesR\vlastOffered\x12%\n" +
-	"\x0eagents_offered\x18\x15 \x01(\x05R\ragentsOffered\"u\n" +
+	"\x0eagents_offered\x18\x15 \x01(\x05R\ragentsOffered\"\xb6\x01\n" +
 	"\fWatchRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n" +
 	"\x05since\x18\x02 \x01(\x04H\x00R\x05since\x88\x01\x01\x12)\n" +
-	"\x10without_attempts\x18\x03 \x01(\bR\x0fwithoutAttemptsB\b\n" +
-	"\x06_since\"\xc9\x03\n" +
+	"\x10without_attempts\x18\x03 \x01(\bR\x0fwithoutAttempts\x12'\n" +
+	"\x0fcount_instances\x18\x04 \x01(\bR\x0ecountInstances\x12\x16\n" +
+	"\x06latest\x18\x05 \x01(\x05R\x06latestB\b\n" +
+	"\x06_since\"\x8f\x04\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12(\n" +
 	"\x03job\x18\x02 \x01(\v2\x14.tandem.v1.JobRecordH\x00R\x03job\x127\n" +
@@ -4257,12 +4402,21 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\vjob_removed\x18\x06 \x01(\tH\x00R\n" +
 	"jobRemoved\x12#\n" +
 	"\fsnapshot_end\x18\a \x01(\bH\x00R\vsnapshotEnd\x12G\n" +
-	"\x10instance_removed\x18\b \x01(\v2\x1a.tandem.v1.InstanceRemovedH\x00R\x0finstanceRemoved\x12.\n" +
+	"\x10instance_removed\x18\b \x01(\v2\x1a.tandem.v1.InstanceRemovedH\x00R\x0finstanceRemoved\x12D\n" +
+	"\x0finstance_counts\x18\n" +
+	" \x01(\v2\x19.tandem.v1.InstanceCountsH\x00R\x0einstanceCounts\x12.\n" +
 	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB\b\n" +
 	"\x06change\"<\n" +
 	"\x0fInstanceRemoved\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
-	"\x04slot\x18\x02 \x01(\x05R\x04slot\"#\n" +
+	"\x04slot\x18\x02 \x01(\x05R\x04slot\"V\n" +
+	"\x0eInstanceCounts\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12-\n" +
+	"\x06phases\x18\x02 \x03(\v2\x15.tandem.v1.PhaseCountR\x06phases\"R\n" +
+	"\n" +
+	"PhaseCount\x12.\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x18.tandem.v1.InstancePhaseR\x05phase\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\"#\n" +
 	"\x11ExplainJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"N\n" +
 	"\x12ExplainJobResponse\x128\n" +
@@ -4503,7 +4657,7 @@ func file_tandem_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_tandem_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_tandem_v1_api_proto_goTypes = []any{
 	(UpdateAction)(0),                 // 0: tandem.v1.UpdateAction
 	(*Refusal)(nil),                   // 1: tandem.v1.Refusal
@@ -4525,176 +4679,182 @@ var file_tandem_v1_api_proto_goTypes = []any{
 	(*WatchRequest)(nil),              // 17: tandem.v1.WatchRequest
 	(*WatchResponse)(nil),             // 18: tandem.v1.WatchResponse
 	(*InstanceRemoved)(nil),           // 19: tandem.v1.InstanceRemoved
-	(*ExplainJobRequest)(nil),         // 20: tandem.v1.ExplainJobRequest
-	(*ExplainJobResponse)(nil),        // 21: tandem.v1.ExplainJobResponse
-	(*PlanJobRequest)(nil),            // 22: tandem.v1.PlanJobRequest
-	(*PlanJobResponse)(nil),           // 23: tandem.v1.PlanJobResponse
-	(*RestartJobRequest)(nil),         // 24: tandem.v1.RestartJobRequest
-	(*RestartJobResponse)(nil),        // 25: tandem.v1.RestartJobResponse
-	(*RollbackJobRequest)(nil),        // 26: tandem.v1.RollbackJobRequest
-	(*RollbackJobResponse)(nil),       // 27: tandem.v1.RollbackJobResponse
-	(*SteerUpdateRequest)(nil),        // 28: tandem.v1.SteerUpdateRequest
-	(*SteerUpdateResponse)(nil),       // 29: tandem.v1.SteerUpdateResponse
-	(*RunJobRequest)(nil),             // 30: tandem.v1.RunJobRequest
-	(*RunJobResponse)(nil),            // 31: tandem.v1.RunJobResponse
-	(*ReconcileRequest)(nil),          // 32: tandem.v1.ReconcileRequest
-	(*ReconcileResponse)(nil),         // 33: tandem.v1.ReconcileResponse
-	(*TeardownFrameworkRequest)(nil),  // 34: tandem.v1.TeardownFrameworkRequest
-	(*TeardownFrameworkResponse)(nil), // 35: tandem.v1.TeardownFrameworkResponse
-	(*ListAgentsRequest)(nil),         // 36: tandem.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),        // 37: tandem.v1.ListAgentsResponse
-	(*AgentView)(nil),                 // 38: tandem.v1.AgentView
-	(*ListOffersRequest)(nil),         // 39: tandem.v1.ListOffersRequest
-	(*ListOffersResponse)(nil),        // 40: tandem.v1.ListOffersResponse
-	(*OfferView)(nil),                 // 41: tandem.v1.OfferView
-	(*DrainAgentRequest)(nil),         // 42: tandem.v1.DrainAgentRequest
-	(*DrainAgentResponse)(nil),        // 43: tandem.v1.DrainAgentResponse
-	(*ReadLogRequest)(nil),            // 44: tandem.v1.ReadLogRequest
-	(*LogPosition)(nil),               // 45: tandem.v1.LogPosition
-	(*ReadLogResponse)(nil),           // 46: tandem.v1.ReadLogResponse
-	(*ListFilesRequest)(nil),          // 47: tandem.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),         // 48: tandem.v1.ListFilesResponse
-	(*FileInfo)(nil),                  // 49: tandem.v1.FileInfo
-	(*WatchUsageRequest)(nil),         // 50: tandem.v1.WatchUsageRequest
-	(*WatchUsageResponse)(nil),        // 51: tandem.v1.WatchUsageResponse
-	(*KillTaskRequest)(nil),           // 52: tandem.v1.KillTaskRequest
-	(*KillTaskResponse)(nil),          // 53: tandem.v1.KillTaskResponse
-	(*UpgradeExecutorRequest)(nil),    // 54: tandem.v1.UpgradeExecutorRequest
-	(*UpgradeExecutorResponse)(nil),   // 55: tandem.v1.UpgradeExecutorResponse
-	(*SignalTaskRequest)(nil),         // 56: tandem.v1.SignalTaskRequest
-	(*SignalTaskResponse)(nil),        // 57: tandem.v1.SignalTaskResponse
-	(*ExecTaskRequest)(nil),           // 58: tandem.v1.ExecTaskRequest
-	(*ExecTaskResponse)(nil),          // 59: tandem.v1.ExecTaskResponse
-	(*ListVolumesRequest)(nil),        // 60: tandem.v1.ListVolumesRequest
-	(*ListVolumesResponse)(nil),       // 61: tandem.v1.ListVolumesResponse
-	(*PurgeVolumeRequest)(nil),        // 62: tandem.v1.PurgeVolumeRequest
-	(*PurgeVolumeResponse)(nil),       // 63: tandem.v1.PurgeVolumeResponse
-	nil,                               // 64: tandem.v1.OfferView.AttributesEntry
-	(*Job)(nil),                       // 65: tandem.v1.Job
-	(*fieldmaskpb.FieldMask)(nil),     // 66: google.protobuf.FieldMask
-	(*VersionRecord)(nil),             // 67: tandem.v1.VersionRecord
-	(*JobRecord)(nil),                 // 68: tandem.v1.JobRecord
-	(*InstanceRecord)(nil),            // 69: tandem.v1.InstanceRecord
-	(*AttemptRecord)(nil),             // 70: tandem.v1.AttemptRecord
-	(*RoleQuota)(nil),                 // 71: tandem.v1.RoleQuota
-	(*timestamppb.Timestamp)(nil),     // 72: google.protobuf.Timestamp
-	(*Resources)(nil),                 // 73: tandem.v1.Resources
-	(*Explanation)(nil),               // 74: tandem.v1.Explanation
-	(*AgentRecord)(nil),               // 75: tandem.v1.AgentRecord
-	(*durationpb.Duration)(nil),       // 76: google.protobuf.Duration
-	(*UsageSample)(nil),               // 77: tandem.v1.UsageSample
-	(*ExecInput)(nil),                 // 78: tandem.v1.ExecInput
-	(*ExecOutput)(nil),                // 79: tandem.v1.ExecOutput
-	(*VolumeRecord)(nil),              // 80: tandem.v1.VolumeRecord
-	(VolumeState)(0),                  // 81: tandem.v1.VolumeState
+	(*InstanceCounts)(nil),            // 20: tandem.v1.InstanceCounts
+	(*PhaseCount)(nil),                // 21: tandem.v1.PhaseCount
+	(*ExplainJobRequest)(nil),         // 22: tandem.v1.ExplainJobRequest
+	(*ExplainJobResponse)(nil),        // 23: tandem.v1.ExplainJobResponse
+	(*PlanJobRequest)(nil),            // 24: tandem.v1.PlanJobRequest
+	(*PlanJobResponse)(nil),           // 25: tandem.v1.PlanJobResponse
+	(*RestartJobRequest)(nil),         // 26: tandem.v1.RestartJobRequest
+	(*RestartJobResponse)(nil),        // 27: tandem.v1.RestartJobResponse
+	(*RollbackJobRequest)(nil),        // 28: tandem.v1.RollbackJobRequest
+	(*RollbackJobResponse)(nil),       // 29: tandem.v1.RollbackJobResponse
+	(*SteerUpdateRequest)(nil),        // 30: tandem.v1.SteerUpdateRequest
+	(*SteerUpdateResponse)(nil),       // 31: tandem.v1.SteerUpdateResponse
+	(*RunJobRequest)(nil),             // 32: tandem.v1.RunJobRequest
+	(*RunJobResponse)(nil),            // 33: tandem.v1.RunJobResponse
+	(*ReconcileRequest)(nil),          // 34: tandem.v1.ReconcileRequest
+	(*ReconcileResponse)(nil),         // 35: tandem.v1.ReconcileResponse
+	(*TeardownFrameworkRequest)(nil),  // 36: tandem.v1.TeardownFrameworkRequest
+	(*TeardownFrameworkResponse)(nil), // 37: tandem.v1.TeardownFrameworkResponse
+	(*ListAgentsRequest)(nil),         // 38: tandem.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),        // 39: tandem.v1.ListAgentsResponse
+	(*AgentView)(nil),                 // 40: tandem.v1.AgentView
+	(*ListOffersRequest)(nil),         // 41: tandem.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),        // 42: tandem.v1.ListOffersResponse
+	(*OfferView)(nil),                 // 43: tandem.v1.OfferView
+	(*DrainAgentRequest)(nil),         // 44: tandem.v1.DrainAgentRequest
+	(*DrainAgentResponse)(nil),        // 45: tandem.v1.DrainAgentResponse
+	(*ReadLogRequest)(nil),            // 46: tandem.v1.ReadLogRequest
+	(*LogPosition)(nil),               // 47: tandem.v1.LogPosition
+	(*ReadLogResponse)(nil),           // 48: tandem.v1.ReadLogResponse
+	(*ListFilesRequest)(nil),          // 49: tandem.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),         // 50: tandem.v1.ListFilesResponse
+	(*FileInfo)(nil),                  // 51: tandem.v1.FileInfo
+	(*WatchUsageRequest)(nil),         // 52: tandem.v1.WatchUsageRequest
+	(*WatchUsageResponse)(nil),        // 53: tandem.v1.WatchUsageResponse
+	(*KillTaskRequest)(nil),           // 54: tandem.v1.KillTaskRequest
+	(*KillTaskResponse)(nil),          // 55: tandem.v1.KillTaskResponse
+	(*UpgradeExecutorRequest)(nil),    // 56: tandem.v1.UpgradeExecutorRequest
+	(*UpgradeExecutorResponse)(nil),   // 57: tandem.v1.UpgradeExecutorResponse
+	(*SignalTaskRequest)(nil),         // 58: tandem.v1.SignalTaskRequest
+	(*SignalTaskResponse)(nil),        // 59: tandem.v1.SignalTaskResponse
+	(*ExecTaskRequest)(nil),           // 60: tandem.v1.ExecTaskRequest
+	(*ExecTaskResponse)(nil),          // 61: tandem.v1.ExecTaskResponse
+	(*ListVolumesRequest)(nil),        // 62: tandem.v1.ListVolumesRequest
+	(*ListVolumesResponse)(nil),       // 63: tandem.v1.ListVolumesResponse
+	(*PurgeVolumeRequest)(nil),        // 64: tandem.v1.PurgeVolumeRequest
+	(*PurgeVolumeResponse)(nil),       // 65: tandem.v1.PurgeVolumeResponse
+	nil,                               // 66: tandem.v1.OfferView.AttributesEntry
+	(*Job)(nil),                       // 67: tandem.v1.Job
+	(*fieldmaskpb.FieldMask)(nil),     // 68: google.protobuf.FieldMask
+	(*VersionRecord)(nil),             // 69: tandem.v1.VersionRecord
+	(*JobRecord)(nil),                 // 70: tandem.v1.JobRecord
+	(*InstanceRecord)(nil),            // 71: tandem.v1.InstanceRecord
+	(*AttemptRecord)(nil),             // 72: tandem.v1.AttemptRecord
+	(*RoleQuota)(nil),                 // 73: tandem.v1.RoleQuota
+	(*timestamppb.Timestamp)(nil),     // 74: google.protobuf.Timestamp
+	(*Resources)(nil),                 // 75: tandem.v1.Resources
+	(InstancePhase)(0),                // 76: tandem.v1.InstancePhase
+	(*Explanation)(nil),               // 77: tandem.v1.Explanation
+	(*AgentRecord)(nil),               // 78: tandem.v1.AgentRecord
+	(*durationpb.Duration)(nil),       // 79: google.protobuf.Duration
+	(*UsageSample)(nil),               // 80: tandem.v1.UsageSample
+	(*ExecInput)(nil),                 // 81: tandem.v1.ExecInput
+	(*ExecOutput)(nil),                // 82: tandem.v1.ExecOutput
+	(*VolumeRecord)(nil),              // 83: tandem.v1.VolumeRecord
+	(VolumeState)(0),                  // 84: tandem.v1.VolumeState
 }
 var file_tandem_v1_api_proto_depIdxs = []int32{
-	65, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
-	66, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
+	67, // 0: tandem.v1.SubmitJobRequest.job:type_name -> tandem.v1.Job
+	68, // 1: tandem.v1.GetJobRequest.read_mask:type_name -> google.protobuf.FieldMask
 	12, // 2: tandem.v1.GetJobResponse.job:type_name -> tandem.v1.JobView
-	66, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	67, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
-	66, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	68, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	68, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	68, // 3: tandem.v1.ListVersionsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	69, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
+	68, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	70, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
+	70, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
 	13, // 8: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	69, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	70, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	71, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	72, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
 	16, // 11: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	71, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
-	72, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	73, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
-	68, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	69, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	70, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	73, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
+	74, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	75, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	70, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	71, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	72, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
 	16, // 18: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
 	19, // 19: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	72, // 20: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	74, // 21: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	65, // 22: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	65, // 23: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	68, // 24: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	74, // 25: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 26: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	66, // 27: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	38, // 28: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	75, // 29: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	66, // 30: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
-	41, // 31: tandem.v1.ListOffersResponse.offers:type_name -> tandem.v1.OfferView
-	73, // 32: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
-	72, // 33: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
-	72, // 34: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
-	64, // 35: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
-	76, // 36: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	45, // 37: tandem.v1.ReadLogRequest.resume:type_name -> tandem.v1.LogPosition
-	49, // 38: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	72, // 39: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	77, // 40: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	78, // 41: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	79, // 42: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	66, // 43: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	80, // 44: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	81, // 45: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
-	80, // 46: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 47: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 48: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 49: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 50: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 51: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 52: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 53: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	20, // 54: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	22, // 55: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	24, // 56: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	26, // 57: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	28, // 58: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	30, // 59: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	32, // 60: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	34, // 61: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	36, // 62: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	39, // 63: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
-	42, // 64: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	60, // 65: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	62, // 66: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	44, // 67: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	47, // 68: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	50, // 69: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	52, // 70: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	54, // 71: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	56, // 72: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	58, // 73: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 74: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 75: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 76: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 77: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 78: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 79: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 80: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	21, // 81: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	23, // 82: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	25, // 83: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	27, // 84: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	29, // 85: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	31, // 86: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	33, // 87: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	35, // 88: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	37, // 89: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	40, // 90: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
-	43, // 91: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	61, // 92: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	63, // 93: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	46, // 94: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	48, // 95: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	51, // 96: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	53, // 97: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	55, // 98: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	57, // 99: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	59, // 100: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	74, // [74:101] is the sub-list for method output_type
-	47, // [47:74] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	20, // 20: tandem.v1.WatchResponse.instance_counts:type_name -> tandem.v1.InstanceCounts
+	74, // 21: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	21, // 22: tandem.v1.InstanceCounts.phases:type_name -> tandem.v1.PhaseCount
+	76, // 23: tandem.v1.PhaseCount.phase:type_name -> tandem.v1.InstancePhase
+	77, // 24: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	67, // 25: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	67, // 26: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	70, // 27: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	77, // 28: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 29: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	68, // 30: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	40, // 31: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	78, // 32: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	68, // 33: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
+	43, // 34: tandem.v1.ListOffersResponse.offers:type_name -> tandem.v1.OfferView
+	75, // 35: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
+	74, // 36: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
+	74, // 37: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
+	66, // 38: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
+	79, // 39: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	47, // 40: tandem.v1.ReadLogRequest.resume:type_name -> tandem.v1.LogPosition
+	51, // 41: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	74, // 42: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	80, // 43: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	81, // 44: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	82, // 45: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	68, // 46: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	83, // 47: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	84, // 48: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	83, // 49: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 50: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 51: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 52: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 53: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 54: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 55: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 56: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	22, // 57: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	24, // 58: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	26, // 59: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	28, // 60: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	30, // 61: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	32, // 62: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	34, // 63: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	36, // 64: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	38, // 65: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	41, // 66: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
+	44, // 67: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	62, // 68: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	64, // 69: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	46, // 70: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	49, // 71: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	52, // 72: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	54, // 73: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	56, // 74: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	58, // 75: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	60, // 76: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 77: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 78: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 79: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 80: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 81: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 82: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 83: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	23, // 84: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	25, // 85: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	27, // 86: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	29, // 87: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	31, // 88: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	33, // 89: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	35, // 90: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	37, // 91: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	39, // 92: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	42, // 93: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
+	45, // 94: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	63, // 95: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	65, // 96: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	48, // 97: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	50, // 98: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	53, // 99: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	55, // 100: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	57, // 101: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	59, // 102: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	61, // 103: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	77, // [77:104] is the sub-list for method output_type
+	50, // [50:77] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
@@ -4720,25 +4880,26 @@ func file_tandem_v1_api_proto_init() {
 		(*WatchResponse_JobRemoved)(nil),
 		(*WatchResponse_SnapshotEnd)(nil),
 		(*WatchResponse_InstanceRemoved)(nil),
+		(*WatchResponse_InstanceCounts)(nil),
 	}
-	file_tandem_v1_api_proto_msgTypes[23].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[25].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[27].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[29].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[36].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[39].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[31].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[38].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[41].OneofWrappers = []any{}
 	file_tandem_v1_api_proto_msgTypes[43].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[47].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[60].OneofWrappers = []any{}
-	file_tandem_v1_api_proto_msgTypes[61].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[45].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[49].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[62].OneofWrappers = []any{}
+	file_tandem_v1_api_proto_msgTypes[63].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_api_proto_rawDesc), len(file_tandem_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   64,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

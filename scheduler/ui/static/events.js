@@ -75,7 +75,9 @@ export function events(page) {
     let wait = 500;
     while (!page.signal.aborted) {
       try {
-        for await (const r of stream("Watch", { since }, page.signal)) {
+        // Several events may say the same in words, so that more are asked for than
+        // are shown.
+        for await (const r of stream("Watch", { since, latest: 2 * most }, page.signal)) {
           since = r.sequence ?? since;
           if (r.snapshotEnd) {
             page.standing("good", "live");

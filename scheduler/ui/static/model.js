@@ -8,14 +8,19 @@ class Model {
   instances = new Map();
   // attempts holds, for each instance, its attempts by number, as job#slot.
   attempts = new Map();
+  // tallies holds, for each job, how many instances are in each phase, where the
+  // watch was asked for that instead of them.
+  tallies = new Map();
   framework = null;
 
   apply(r) {
     if (r.job) this.jobs.set(r.job.spec.id, r.job);
     else if (r.instance) this.slots(r.instance.jobId).set(r.instance.slot ?? 0, r.instance);
     else if (r.attempt) this.attemptsOf(r.attempt.jobId, r.attempt.slot ?? 0).set(Number(r.attempt.attempt), r.attempt);
+    else if (r.instanceCounts) this.tallies.set(r.instanceCounts.jobId, Object.fromEntries((r.instanceCounts.phases ?? []).map((p) => [p.phase, p.count])));
     else if (r.framework) this.framework = r.framework;
     else if (r.jobRemoved) {
+      this.tallies.delete(r.jobRemoved);
       this.jobs.delete(r.jobRemoved);
       this.instances.delete(r.jobRemoved);
       for (const key of this.attempts.keys()) if (key.startsWith(r.jobRemoved + "#")) this.attempts.delete(key);
@@ -49,6 +54,7 @@ class Model {
 
   // counts returns how many of a job's instances are in each phase.
   counts(job) {
+    if (this.tallies.has(job)) return this.tallies.get(job);
     const counts = {};
     for (const i of this.instances.get(job)?.values() ?? []) counts[i.phase] = (counts[i.phase] ?? 0) + 1;
     return counts;

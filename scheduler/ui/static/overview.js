@@ -49,7 +49,7 @@ export function overview(page) {
     h("div", { class: "cards" }, mesos.element, instances.element, resources.element, neighbour.element),
     h("section", {}, jobs.element));
 
-  watch({ withoutAttempts: true }, { signal: page.signal, standing: page.standing, show(model) {
+  watch({ countInstances: true }, { signal: page.signal, standing: page.standing, show(model) {
     page.framework(model.framework);
     drawMesos(mesos.body, model.framework);
     drawInstances(instances.body, model);
