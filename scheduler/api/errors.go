@@ -24,24 +24,32 @@ func refusedFields(what string, problems []jobspec.Problem) error {
 	for i, p := range problems {
 		lines[i] = p.String()
 	}
-	err := connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s: %s", what, strings.Join(lines, "; ")))
-	because(err, "INVALID_REQUEST")
+	err := refusedAs(connect.CodeInvalidArgument, "INVALID_REQUEST", fmt.Errorf("%s: %s", what, strings.Join(lines, "; ")))
 	for _, p := range problems {
-		detail, detailErr := connect.NewErrorDetail(&tandemv1.Refusal{Field: p.Field, Reason: p.Explain()})
-		if detailErr == nil {
-			err.AddDetail(detail)
-		}
+		atFault(err, p.Field, p.Explain())
 	}
 	return err
 }
+
+// atFault adds to a refusal a field of the request and what is wrong with it.
+func atFault(err *connect.Error, field, reason string) {
+	if detail, detailErr := connect.NewErrorDetail(&tandemv1.Refusal{Field: field, Reason: reason}); detailErr == nil {
+		err.AddDetail(detail)
+	}
+}
+
+// notOffered is the reason of a refusal by a scheduler that was started without what
+// is asked for.
+const notOffered = "NOT_OFFERED"
 
 // NoAnswer is the reason of a refusal where an executor may have done what it was
 // asked for.
 const NoAnswer = "NO_ANSWER"
 
-// because adds to an error the reason for machines. A reason that was given out
-// stays what it is.
-func because(err *connect.Error, reason string) *connect.Error {
+// refusedAs returns an error with the reason for machines. A reason that was given
+// out stays what it is.
+func refusedAs(code connect.Code, reason string, why error) *connect.Error {
+	err := connect.NewError(code, why)
 	if detail, detailErr := connect.NewErrorDetail(&errdetails.ErrorInfo{Reason: reason, Domain: "tandem"}); detailErr == nil {
 		err.AddDetail(detail)
 	}
@@ -49,13 +57,13 @@ func because(err *connect.Error, reason string) *connect.Error {
 }
 
 func noJob(id string) error {
-	return because(connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %s", id)), "NOT_FOUND")
+	return refusedAs(connect.CodeNotFound, "NOT_FOUND", fmt.Errorf("there is no job %s", id))
 }
 
 // refusal gives an error of the Commander or Reader its code, which stays the
 // same from version to version:
 //
-//	not_found            there is no such job
+//	not_found            there is no such job, task, agent or volume
 //	aborted              the job has another version than the caller expects
 //	failed_precondition  what is asked for does not go together with what is, or an
 //	                     executor has not answered
@@ -85,20 +93,20 @@ func (s *Server) refusal(err error) error {
 			reason = NoAnswer
 		case core.Conflict:
 		}
-		return because(connect.NewError(code, refused), reason)
+		return refusedAs(code, reason, refused)
 	case errors.Is(err, loop.ErrNotKept):
-		return because(connect.NewError(connect.CodeOutOfRange, err), "NOT_KEPT")
+		return refusedAs(connect.CodeOutOfRange, "NOT_KEPT", err)
 	case errors.Is(err, loop.ErrSlowReader):
-		return because(connect.NewError(connect.CodeResourceExhausted, err), "SLOW_READER")
+		return refusedAs(connect.CodeResourceExhausted, "SLOW_READER", err)
 	case errors.Is(err, loop.ErrEnded), errors.Is(err, errStopping):
-		return because(connect.NewError(connect.CodeUnavailable, errStopping), "STOPPING")
+		return refusedAs(connect.CodeUnavailable, "STOPPING", errStopping)
 	case errors.Is(err, loop.ErrNoLeader):
-		return because(connect.NewError(connect.CodeUnavailable, err), "NO_LEADER")
+		return refusedAs(connect.CodeUnavailable, "NO_LEADER", err)
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, err)
 	}
 	s.opt.Log.WithError(err).Error("a call to the API failed")
-	return because(connect.NewError(connect.CodeInternal, errors.New("the scheduler could not do this; its log says why")), "INTERNAL")
+	return refusedAs(connect.CodeInternal, "INTERNAL", errors.New("the scheduler could not do this; its log says why"))
 }

@@ -30,7 +30,7 @@ const (
 
 var (
 	errExecIdle = fmt.Errorf("nothing was typed or written for %s: the session is over", execIdle)
-	errNoExec   = connect.NewError(connect.CodeUnimplemented, errors.New("this scheduler joins no sessions"))
+	errNoExec   = refusedAs(connect.CodeUnimplemented, notOffered, errors.New("this scheduler joins no sessions"))
 )
 
 // ExecTask joins two streams: the caller's and the one that the task's executor
@@ -41,7 +41,7 @@ func (s *service) ExecTask(ctx context.Context, stream *connect.BidiStream[tande
 	}
 	first, err := stream.Receive()
 	if err != nil {
-		return connect.NewError(connect.CodeInvalidArgument, errors.New("the call names no command"))
+		return refusedFields("the call names no command", []jobspec.Problem{{Field: "input.command", Reason: "is required"}})
 	}
 	command := first.GetInput().GetCommand()
 	if err := execGiven(first.GetTaskId(), command); err != nil {
@@ -51,7 +51,7 @@ func (s *service) ExecTask(ctx context.Context, stream *connect.BidiStream[tande
 	defer cancel()
 	expected, token, end, err := s.server.sessions.expect()
 	if err != nil {
-		return connect.NewError(connect.CodeResourceExhausted, err)
+		return refusedAs(connect.CodeResourceExhausted, "TOO_MANY", err)
 	}
 	defer end()
 	asked := make(chan error, 1)

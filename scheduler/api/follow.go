@@ -203,7 +203,7 @@ func (f *follower) attempt(ctx context.Context, a *tandemv1.AttemptRecord, lines
 		}
 		if a.GetAttempt() > f.started[a.GetSlot()] {
 			if len(f.tails) == maxTails {
-				return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf(
+				return refusedAs(connect.CodeFailedPrecondition, "CONFLICT", fmt.Errorf(
 					"more than %d tasks of job %s run at once: name one of them", maxTails, f.wanted.job))
 			}
 			f.begin(ctx, logTask{a, t}, lines)

@@ -33,7 +33,7 @@ func (g *guard) allow(ctx context.Context, procedure string, request any) ([]str
 	grant, need := access.Of(ctx), g.needs[procedure]
 	message, ok := request.(proto.Message)
 	if need == nil || !ok {
-		return nil, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("nobody may call %s", procedure))
+		return nil, refusedAs(connect.CodePermissionDenied, "NO_RIGHT", fmt.Errorf("nobody may call %s", procedure))
 	}
 	ids, err := named(message.ProtoReflect(), g.server.ownerOf)
 	if err != nil {
@@ -63,11 +63,11 @@ func (g *guard) allow(ctx context.Context, procedure string, request any) ([]str
 // denied is the answer to who lacks a right.
 func denied(grant *access.Grant, right tandemv1.Right, what string) error {
 	if grant.Name == access.Anonymous {
-		return because(connect.NewError(connect.CodeUnauthenticated, fmt.Errorf(
-			"to %s %s, say who you are: with a token (tandem --token-file, or Authorization: Bearer), or a client certificate", access.Word(right), what)), "UNPROVEN")
+		return refusedAs(connect.CodeUnauthenticated, "UNPROVEN", fmt.Errorf(
+			"to %s %s, say who you are: with a token (tandem --token-file, or Authorization: Bearer), or a client certificate", access.Word(right), what))
 	}
-	return because(connect.NewError(connect.CodePermissionDenied, fmt.Errorf(
-		"%s may not %s %s; the scheduler's file of rules says who may", grant.Name, access.Word(right), what)), "NO_RIGHT")
+	return refusedAs(connect.CodePermissionDenied, "NO_RIGHT", fmt.Errorf(
+		"%s may not %s %s; the scheduler's file of rules says who may", grant.Name, access.Word(right), what))
 }
 
 // also checks a right that only some requests of a procedure need.
@@ -90,10 +90,10 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		jobs, err := g.allow(ctx, procedure, req.Any())
 		if !g.writes(procedure) {
 			if err != nil {
-				return nil, g.server.hinted(ctx, req.Any(), err)
+				return nil, g.server.located(ctx, req.Any(), err)
 			}
 			res, err := next(ctx, req)
-			return res, g.server.hinted(ctx, req.Any(), err)
+			return res, g.server.located(ctx, req.Any(), err)
 		}
 		entry := g.entry(ctx, procedure, jobs, req.Any())
 		var res connect.AnyResponse
@@ -110,7 +110,7 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			}
 		}
 		g.record(entry, err)
-		return res, g.server.hinted(ctx, req.Any(), err)
+		return res, g.server.located(ctx, req.Any(), err)
 	}
 }
 
@@ -135,7 +135,7 @@ func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 		if guarded.entry != nil {
 			g.record(*guarded.entry, err)
 		}
-		return g.server.hinted(ctx, guarded.request, err)
+		return g.server.located(ctx, guarded.request, err)
 	}
 }
 
@@ -221,7 +221,7 @@ func (c *guardedConn) hold(procedure string, request any) {
 	for again := false; ; again = true {
 		changed := grant.Changed()
 		if err := grant.Check(); err != nil {
-			c.cancel(connect.NewError(connect.CodeUnauthenticated, err))
+			c.cancel(refusedAs(connect.CodeUnauthenticated, "UNPROVEN", err))
 			return
 		}
 		if _, err := c.guard.allow(c.ctx, procedure, request); err != nil {
@@ -246,8 +246,8 @@ func (c *guardedConn) hold(procedure string, request any) {
 var errTooFast = errors.New("too many requests from this client: try again in a second")
 
 var (
-	errExpired      = connect.NewError(connect.CodeUnauthenticated, errors.New("what proves who you are has expired"))
-	errRulesChanged = connect.NewError(connect.CodeAborted, errors.New("who may see what has changed; ask again"))
+	errExpired      = refusedAs(connect.CodeUnauthenticated, "UNPROVEN", errors.New("what proves who you are has expired"))
+	errRulesChanged = refusedAs(connect.CodeAborted, "RULES_CHANGED", errors.New("who may see what has changed; ask again"))
 )
 
 // writes reports whether a procedure changes something.
@@ -310,11 +310,11 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		if !s.mayGoOn(grant, r) {
 			s.calls.refused.WithLabelValues(tooFast).Inc()
 			w.Header().Set("Retry-After", "1")
-			s.refuseHTTP(w, r, because(connect.NewError(connect.CodeResourceExhausted, errTooFast), "TOO_FAST"))
+			s.refuseHTTP(w, r, refusedAs(connect.CodeResourceExhausted, "TOO_FAST", errTooFast))
 			return
 		}
 		if err != nil {
-			s.refuseHTTP(w, r, because(connect.NewError(connect.CodeUnauthenticated, err), "UNPROVEN"))
+			s.refuseHTTP(w, r, refusedAs(connect.CodeUnauthenticated, "UNPROVEN", err))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(access.With(ctx, grant)))

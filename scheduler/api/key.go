@@ -46,7 +46,7 @@ func keyed(ctx context.Context, req connect.AnyRequest) (context.Context, error)
 	}
 	content, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
 	if err != nil {
-		return ctx, connect.NewError(connect.CodeInternal, errors.New("the request cannot be told from others"))
+		return ctx, refusedAs(connect.CodeInternal, "INTERNAL", errors.New("the request cannot be told from others"))
 	}
 	sum := sha256.Sum256(content)
 	// A certificate may name somebody in any bytes, and what is saved is text.

@@ -52,7 +52,7 @@ func askedFor(req *tandemv1.ReadLogRequest) (wantedLogs, error) {
 }
 
 func noTask(id string) error {
-	return because(connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no task %s, or not any more", id)), "NOT_FOUND")
+	return refusedAs(connect.CodeNotFound, "NOT_FOUND", fmt.Errorf("there is no task %s, or not any more", id))
 }
 
 // takes says whether an attempt's task of a workload is asked for.
@@ -156,7 +156,7 @@ func fileMode(stat uint32) fs.FileMode {
 	return mode
 }
 
-var errNoSandboxes = connect.NewError(connect.CodeUnimplemented, errors.New("this scheduler reads no sandboxes"))
+var errNoSandboxes = refusedAs(connect.CodeUnimplemented, notOffered, errors.New("this scheduler reads no sandboxes"))
 
 // unread is why a file of a task could not be read.
 func (s *service) unread(ctx context.Context, task, file string, err error) error {
@@ -164,13 +164,13 @@ func (s *service) unread(ctx context.Context, task, file string, err error) erro
 	case ctx.Err() != nil:
 		return s.server.refusal(context.Cause(ctx))
 	case errors.Is(err, agentapi.ErrNoFile):
-		return connect.NewError(connect.CodeNotFound, fmt.Errorf(
+		return refusedAs(connect.CodeNotFound, "NOT_FOUND", fmt.Errorf(
 			"there is no %s of task %s: it has not been made yet, or the agent has removed the sandbox", file, task))
 	case errors.Is(err, sandbox.ErrOutside):
 		return refusedFields("the path cannot be used", []jobspec.Problem{{Field: "path", Reason: err.Error()}})
 	}
 	// The scheduler is well; it is the agent that does not answer.
-	return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("cannot read %s of task %s: %w", file, task, err))
+	return refusedAs(connect.CodeFailedPrecondition, "NOT_READ", fmt.Errorf("cannot read %s of task %s: %w", file, task, err))
 }
 
 func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, stream *connect.ServerStream[tandemv1.ReadLogResponse]) error {

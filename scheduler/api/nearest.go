@@ -3,62 +3,14 @@ package api
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"path"
 	"strconv"
 	"strings"
 
-	"connectrpc.com/connect"
 	"github.com/agnivade/levenshtein"
-	"google.golang.org/protobuf/proto"
 
-	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
-
-// hinted adds to the refusal of a request that names what is not there what it may
-// have meant, of what its caller may see. Other errors stay as they are.
-func (s *Server) hinted(ctx context.Context, request any, err error) error {
-	var refused *connect.Error
-	message, ok := request.(proto.Message)
-	if !ok || !errors.As(err, &refused) || refused.Code() != connect.CodeNotFound {
-		return err
-	}
-	meant := s.meant(ctx, message)
-	if meant == "" {
-		return err
-	}
-	better := connect.NewError(refused.Code(), fmt.Errorf("%w; did you mean %s?", refused.Unwrap(), meant))
-	for _, d := range refused.Details() {
-		better.AddDetail(d)
-	}
-	return better
-}
-
-// meant is what a request may have meant that names what is not there, or nothing.
-func (s *Server) meant(ctx context.Context, request proto.Message) string {
-	switch r := request.(type) {
-	case *tandemv1.DrainAgentRequest:
-		return s.nearestAgent(ctx, r.GetAgent())
-	case *tandemv1.PurgeVolumeRequest:
-		return s.nearestVolume(ctx, r.GetVolumeId())
-	case interface{ GetTaskId() string }:
-		if r.GetTaskId() != "" {
-			return s.nearestTask(ctx, r.GetTaskId())
-		}
-	}
-	ids, err := named(request.ProtoReflect(), s.ownerOf)
-	if err != nil {
-		return ""
-	}
-	for _, id := range ids {
-		if _, ok := s.opt.Reader.Job(id); !ok {
-			return s.nearestJob(ctx, id)
-		}
-	}
-	return ""
-}
 
 // nearestJob finds the job that an ID was probably meant to be: the only one whose
 // path ends as it does, or else the one that is written most alike.
@@ -97,17 +49,14 @@ func (s *Server) nearestTask(ctx context.Context, id string) string {
 	}
 	n, same := nearest{word: id}, ""
 	for _, i := range job.GetInstances() {
-		for at, a := range i.GetAttempts() {
-			for _, t := range a.GetTasks() {
-				switch {
-				case t.GetTaskId() == id:
-					return "" // It is something else that is not there.
-				case at > 0:
-				case i.GetInstance().GetSlot() == name.Slot && t.GetWorkload() == name.Workload:
-					same = t.GetTaskId()
-				default:
-					n.try(t.GetTaskId())
-				}
+		if len(i.GetAttempts()) == 0 {
+			continue
+		}
+		for _, t := range i.GetAttempts()[0].GetTasks() {
+			if i.GetInstance().GetSlot() == name.Slot && t.GetWorkload() == name.Workload {
+				same = t.GetTaskId()
+			} else {
+				n.try(t.GetTaskId())
 			}
 		}
 	}

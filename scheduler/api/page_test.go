@@ -347,8 +347,13 @@ func FuzzEveryCall(f *testing.F) {
 		}
 		w := &answer{header: http.Header{}}
 		s.Handler().ServeHTTP(w, req)
-		if w.status >= 500 && !strings.Contains(w.body.String(), `"code":`) {
-			t.Errorf("%s answered %d %s", m.Name(), w.status, &w.body)
+		said := w.body.String()
+		if w.status >= 500 && !strings.Contains(said, `"code":`) {
+			t.Errorf("%s answered %d %s", m.Name(), w.status, said)
+		}
+		// What cannot be read is refused before anybody looks at it.
+		if strings.Contains(said, `"code":`) && !strings.Contains(said, "google.rpc.ErrorInfo") && !strings.Contains(said, "unmarshal") {
+			t.Errorf("%s was refused without a reason: %s", m.Name(), said)
 		}
 	})
 }

@@ -270,7 +270,7 @@ func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {
 
 // unavailable answers in the protocol that the client speaks.
 func (s *Standby) unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	err = because(connect.NewError(connect.CodeUnavailable, err), "NO_LEADER")
+	err = refusedAs(connect.CodeUnavailable, "NO_LEADER", err)
 	if errors := connect.NewErrorWriter(); errors.IsSupported(r) {
 		_ = errors.Write(w, r, err)
 		return

@@ -142,7 +142,7 @@ func (s *service) keepMeasuring(ctx context.Context, measure core.Command) error
 func (s *service) watchEnd(err error) error {
 	var refused *core.Refused
 	if errors.As(err, &refused) {
-		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("there is nothing to measure any more: %w", refused))
+		return refusedAs(connect.CodeFailedPrecondition, "CONFLICT", fmt.Errorf("there is nothing to measure any more: %w", refused))
 	}
 	return s.server.refusal(err)
 }

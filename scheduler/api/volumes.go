@@ -14,7 +14,7 @@ import (
 )
 
 func noVolume(id string) error {
-	return because(connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no volume %s", id)), "NOT_FOUND")
+	return refusedAs(connect.CodeNotFound, "NOT_FOUND", fmt.Errorf("there is no volume %s", id))
 }
 
 // ownerOf returns the job that a volume belongs to, or false when there is no such

@@ -42,15 +42,20 @@ func (c *client) explain(err error) error {
 	case !errors.As(err, &refused):
 		return err
 	}
-	if fields := refusals(refused); len(fields) > 0 {
-		return &failure{status: exitUsage, lines: fields}
-	}
 	switch refused.Code() {
 	case connect.CodeUnimplemented, connect.CodeUnknown:
-		return c.stranger(refused.Message())
+		if reason(refused) == "" {
+			return c.stranger(refused.Message())
+		}
+		return failed(exitRefused, "%s", refused.Message())
+	case connect.CodeInvalidArgument:
+		if fields := refusals(refused); len(fields) > 0 {
+			return &failure{status: exitUsage, lines: fields}
+		}
+		return failed(exitRefused, "%s", refused.Message())
 	case connect.CodeUnavailable:
 		return failed(exitUnreachable, "the scheduler at %s cannot answer now: %s", c.base, refused.Message())
-	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition, connect.CodeInvalidArgument,
+	case connect.CodeNotFound, connect.CodeAborted, connect.CodeFailedPrecondition,
 		connect.CodeOutOfRange, connect.CodeUnauthenticated, connect.CodePermissionDenied:
 		return failed(exitRefused, "%s", refused.Message())
 	}
