@@ -30,7 +30,7 @@ import (
 // guarded returns what a server is made of that knows the tokens reader, writer
 // and boss, who may read, operate and administer what is below /team, and
 // outsider, who may read /other.
-func guarded(t *testing.T, c *commander, r *reader) (opt api.Options, rules, auditLog string) {
+func guarded(t testing.TB, c *commander, r *reader) (opt api.Options, rules, auditLog string) {
 	t.Helper()
 	dir := t.TempDir()
 	var tokens strings.Builder

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,14 +14,11 @@ import (
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/access"
-	"github.com/tandem-mesos/tandem/scheduler/api"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
@@ -290,88 +286,6 @@ func TestReasonsAreTheSameOverEveryProtocol(t *testing.T) {
 		}
 	}
 }
-
-// FuzzEveryCall sends anything to every call, as JSON and as protobuf: it is
-// answered, and what is refused is refused with a code.
-func FuzzEveryCall(f *testing.F) {
-	methods := tandemv1.File_tandem_v1_api_proto.Services().ByName("SchedulerService").Methods()
-	for _, m := range []proto.Message{
-		&tandemv1.SubmitJobRequest{Job: words()}, &tandemv1.GetJobRequest{Id: "/team/words", PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"job"}}},
-		&tandemv1.ListJobsRequest{PageToken: "L2E", Labels: []string{"a=b"}, Below: "/"}, &tandemv1.KillTaskRequest{TaskId: "team_words.0.1.count"},
-		&tandemv1.DrainAgentRequest{Agent: "agent1", Cancel: true},
-		&tandemv1.ExecTaskRequest{TaskId: "team_words.0.1.count", Input: &tandemv1.ExecInput{Input: &tandemv1.ExecInput_Command{
-			Command: &tandemv1.ExecCommand{Args: []string{"cat"}, Stdin: true, Terminal: true},
-		}}},
-	} {
-		text, err := protojson.Marshal(m)
-		if err != nil {
-			f.Fatal(err)
-		}
-		wire, err := proto.Marshal(m)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for n := range methods.Len() {
-			f.Add(uint8(n), true, text)
-			f.Add(uint8(n), false, wire)
-		}
-	}
-	r := teams()
-	s, err := api.New(options(&commander{task: func(core.Command) (core.Reply, error) {
-		return core.Reply{}, &core.Refused{Code: core.Conflict, Reason: "the task has ended"}
-	}}, r))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, n uint8, text bool, content []byte) {
-		m := methods.Get(int(n) % methods.Len())
-		kind := "proto"
-		if text {
-			kind = "json"
-		}
-		if m.IsStreamingServer() || m.IsStreamingClient() {
-			kind = "connect+" + kind
-			head := []byte{0, byte(len(content) >> 24), byte(len(content) >> 16), byte(len(content) >> 8), byte(len(content))}
-			content = append(head, content...)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, "POST", "/tandem.v1.SchedulerService/"+string(m.Name()), bytes.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/"+kind)
-		req.RemoteAddr = "127.0.0.1:1"
-		if m.IsStreamingClient() {
-			req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/2.0", 2, 0
-		}
-		w := &answer{header: http.Header{}}
-		s.Handler().ServeHTTP(w, req)
-		said := w.body.String()
-		if w.status >= 500 && !strings.Contains(said, `"code":`) {
-			t.Errorf("%s answered %d %s", m.Name(), w.status, said)
-		}
-		// What cannot be read is refused before anybody looks at it.
-		if strings.Contains(said, `"code":`) && !strings.Contains(said, "google.rpc.ErrorInfo") && !strings.Contains(said, "unmarshal") {
-			t.Errorf("%s was refused without a reason: %s", m.Name(), said)
-		}
-	})
-}
-
-// answer is a ResponseWriter that streams can write to.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header { return a.header }
-
-func (a *answer) WriteHeader(status int) { a.status = status }
-
-func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
-
-func (a *answer) Flush() {}
 
 // offersOf answers with an offer of each agent for role a and one for role b.
 func offersOf(hosts ...string) func(core.Command) (core.Reply, error) {
