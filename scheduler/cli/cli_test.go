@@ -110,10 +110,14 @@ func (f *fake) submit(s *core.Submit) (core.Reply, error) {
 	f.versions[id]++
 	f.jobs[id] = f.done(s.Job, f.versions[id])
 	if s.Job.Type == tandemv1.JobType_JOB_TYPE_CRON {
-		// It has run once.
+		// It has run once, or waits for a run to end.
 		run := proto.CloneOf(s.Job)
 		run.Id, run.Type, run.Schedule = id+"/2026-03-01t02-30-00", tandemv1.JobType_JOB_TYPE_BATCH, nil
-		f.jobs[run.Id] = f.done(run, 1)
+		if s.Job.Schedule.GetOverlap() == tandemv1.Overlap_OVERLAP_REPLACE {
+			f.jobs[id].Job.Cron = &tandemv1.CronRecord{Held: timestamppb.New(noon)}
+		} else {
+			f.jobs[run.Id] = f.done(run, 1)
+		}
 		f.jobs[id].Instances = nil
 		f.jobs[id].Job.Phase, f.jobs[id].Job.PhaseReason = tandemv1.JobPhase_JOB_PHASE_RUNNING, "the next run is due at 2026-03-02T02:30:00Z"
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 func newRunNow(sys *System) *cobra.Command {
@@ -42,6 +44,9 @@ func (f *change) runNow(ctx context.Context, sys *System, id string) error {
 		fmt.Fprintf(sys.Stdout, "job %s: run %s starts\n", id, run)
 	}
 	if f.wait {
+		if err := c.awaitStart(ctx, sys, id, run); err != nil {
+			return err
+		}
 		var b *board
 		if b, err = c.await(ctx, sys, f.out, run, 1); err != nil {
 			return err
@@ -55,4 +60,35 @@ func (f *change) runNow(ctx context.Context, sys *System, id string) error {
 		return cmp.Or(f.out.printValue(sys.Stdout, map[string]any{"id": id, "version": res.GetVersion(), "run": run}), err)
 	}
 	return err
+}
+
+// awaitStart waits until a run is there: one that takes the place of another waits for
+// its end, and may have to give way to a later one meanwhile.
+func (c *client) awaitStart(ctx context.Context, sys *System, id, run string) error {
+	b, err := c.follow(ctx, id, silent(sys), func(b *board) bool { return b.complete && !b.holds(id, run) })
+	if err != nil {
+		return err
+	}
+	_, err = c.GetJob(ctx, &tandemv1.GetJobRequest{Id: run, PageSize: 1})
+	switch {
+	case err == nil:
+		return nil
+	case connect.CodeOf(err) != connect.CodeNotFound:
+		return c.explain(err)
+	}
+	why := "a later start has taken its place"
+	switch job := b.jobs[id]; {
+	case job == nil:
+		why = "the job was removed"
+	case job.GetStopped():
+		why = "the job was stopped"
+	}
+	return failed(exitFailed, "run %s was not made: %s", run, why)
+}
+
+// holds reports whether a cron job's run waits for the end of the one before it.
+func (b *board) holds(id, run string) bool {
+	job := b.jobs[id]
+	held := job.GetCron().GetHeld()
+	return held != nil && !job.GetStopped() && state.RunID(id, held.AsTime()) == run
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
 const (
@@ -94,7 +95,7 @@ func (c *Core) startRun(j *job, due time.Time) {
 	c.createRun(j, due)
 }
 
-func runID(j *job, due time.Time) string { return j.id() + due.UTC().Format("/2006-01-02t15-04-05") }
+func runID(j *job, due time.Time) string { return state.RunID(j.id(), due) }
 
 func (c *Core) createRun(j *job, due time.Time) {
 	id := runID(j, due)

@@ -13,6 +13,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -310,4 +311,9 @@ func each[R any](records []R, put func(R) Change, yield func(Change) bool) bool 
 		}
 	}
 	return true
+}
+
+// RunID is the job that is the run of a cron job which was due at a time.
+func RunID(job string, due time.Time) string {
+	return job + due.UTC().Format("/2006-01-02t15-04-05")
 }
