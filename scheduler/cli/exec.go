@@ -112,6 +112,7 @@ func (e *execution) send(in *tandemv1.ExecInput) bool {
 func (e *execution) hear(ctx, life context.Context, f *execFlags) error {
 	restore := func() {}
 	defer func() { restore() }()
+	began := false
 	for {
 		m, err := e.stream.Receive()
 		switch {
@@ -119,12 +120,15 @@ func (e *execution) hear(ctx, life context.Context, f *execFlags) error {
 			return failed(exitInterrupted, "interrupted")
 		case errors.Is(err, io.EOF):
 			return failed(exitFailed, "the scheduler has ended the session without a word")
+		case err != nil && began && e.client.isAway(err):
+			return failed(exitUnreachable, "the command was ended with its session, which goes through the scheduler: %s", e.client.explain(err))
 		case err != nil:
 			return e.client.explain(err)
 		}
 		out := m.GetOutput()
 		switch {
 		case out.GetStarted():
+			began = true
 			if f.terminal {
 				if restore, err = e.sys.RawTerminal(); err != nil {
 					restore = func() {}

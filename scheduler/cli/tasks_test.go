@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -15,12 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tandem-mesos/tandem/pkg/talk"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/cli"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
@@ -186,5 +190,36 @@ func TestUpgradeWithoutAnAnswer(t *testing.T) {
 				t.Errorf("exit %d:\n%s%s", status, stdout, stderr)
 			}
 		})
+	}
+}
+
+// leaving is a scheduler that stops while a command runs beside a task.
+type leaving struct {
+	tandemv1connect.UnimplementedSchedulerServiceHandler
+}
+
+func (leaving) ExecTask(_ context.Context, s *connect.BidiStream[tandemv1.ExecTaskRequest, tandemv1.ExecTaskResponse]) error {
+	if _, err := s.Receive(); err != nil {
+		return err
+	}
+	started := &tandemv1.ExecTaskResponse{Output: &tandemv1.ExecOutput{Output: &tandemv1.ExecOutput_Started{Started: true}}}
+	return cmp.Or(s.Send(started), error(connect.NewError(connect.CodeUnavailable, errors.New("the scheduler is stopping"))))
+}
+
+// TestACommandWhoseSchedulerLeaves has ended: its session goes through the scheduler.
+func TestACommandWhoseSchedulerLeaves(t *testing.T) {
+	server := httptest.NewUnstartedServer(func() http.Handler {
+		_, h := tandemv1connect.NewSchedulerServiceHandler(leaving{})
+		return h
+	}())
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	defer server.Close()
+	sys, _, stderr := system(map[string]string{"TANDEM_SCHEDULER": server.URL})
+	status := cli.Run(t.Context(), []string{"exec", "api.0.1.web", "--", "cat"}, sys)
+	want := "tandem: the command was ended with its session, which goes through the scheduler: the scheduler at " + server.URL + " cannot answer now: the scheduler is stopping\n"
+	if status != 3 || stderr.String() != want {
+		t.Errorf("exit %d:\n%s\nwant:\n%s", status, stderr, want)
 	}
 }
