@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,13 @@ import (
 
 // rootArchive packs a root file system of busybox alone, and returns its path.
 func rootArchive(t *testing.T) string {
+	t.Helper()
+	return packed(t, "./", "")
+}
+
+// packed packs a root file system into a directory of an archive, with a config.json
+// beside it if there is one.
+func packed(t *testing.T, below, config string) string {
 	t.Helper()
 	needCgroups(t)
 	busybox, err := exec.LookPath("busybox")
@@ -41,15 +49,21 @@ func rootArchive(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	add(tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755})
-	add(tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777})
-	add(tar.Header{Name: "dev/null", Typeflag: tar.TypeChar, Mode: 0o666, Devmajor: 1, Devminor: 3})
-	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))})
+	if config != "" {
+		add(tar.Header{Name: "config.json", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(config))})
+		if _, err := w.Write([]byte(config)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(tar.Header{Name: below, Typeflag: tar.TypeDir, Mode: 0o755})
+	add(tar.Header{Name: below + "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777})
+	add(tar.Header{Name: below + "dev/null", Typeflag: tar.TypeChar, Mode: 0o666, Devmajor: 1, Devminor: 3})
+	add(tar.Header{Name: below + "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))})
 	if _, err := w.Write(program); err != nil {
 		t.Fatal(err)
 	}
 	for _, applet := range []string{"sh", "cat", "ls", "pwd", "sleep", "grep", "stat", "kill", "seq", "id"} {
-		add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"})
+		add(tar.Header{Name: below + "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"})
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -110,6 +124,52 @@ workloads:
 	}
 }
 
+// A bundle of the OCI runtime specification says what runs, as whom and how, where the
+// job does not. What it asks for in vain is said, and its limits are the job's.
+func TestBundle(t *testing.T) {
+	archive := packed(t, "rootfs/", `{
+		"ociVersion": "1.0.2",
+		"process": {
+			"terminal": true, "user": {"uid": 12345, "gid": 54321}, "cwd": "/tmp", "env": ["PATH=/bin", "MODE=image", "KEPT=yes"],
+			"args": ["sh", "-c", "pwd; id -u; echo $MODE $KEPT; cat /proc/sys/kernel/hostname; echo own > /own || echo > file; ls; stat -c %u /mnt/mesos/sandbox/app; echo x > $MESOS_SANDBOX/app/config.json || exit 3"],
+			"noNewPrivileges": true
+		},
+		"root": {"path": "rootfs", "readonly": true}, "hostname": "box",
+		"mounts": [{"destination": "/proc", "type": "proc"}, {"destination": "/tmp", "type": "tmpfs", "options": ["mode=1777"]}],
+		"linux": {"namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "uts"}, {"type": "mount"}], "resources": {"memory": {"limit": 1}}}
+	}`)
+	s := startScheduler(t, startMesos(t))
+	job := filepath.Join(t.TempDir(), "job.yaml")
+	if err := os.WriteFile(job, []byte(fmt.Sprintf(`
+id: /bundled
+type: batch
+workloads:
+- name: main
+  env: {MODE: job}
+  fetch: [{uri: %s, rootfs: true, destPath: app/bundle.tar}]
+  linux: {bundle: app}
+  limits: {mem: 72Mi}
+`, archive)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.tandem("run", "--wait", job); r.status == 0 {
+		t.Fatalf("tandem run: %s", r)
+	}
+	ended := s.awaitTask("bundled.0.1.main", terminal)
+	report := ended.GetReport()
+	if report.GetExitCode() != 3 || report.GetUsage().GetMemoryLimitBytes() != 72<<20 {
+		t.Errorf("the task ended with %v", ended)
+	}
+	for _, want := range []string{"the bundle's network namespace: a task has the agent's network and ports", "linux.resources of the bundle: a task's limits are the job's"} {
+		if !slices.Contains(report.GetWarnings(), want) {
+			t.Errorf("no warning of %q: %q", want, report.GetWarnings())
+		}
+	}
+	if r := s.tandem("logs", "bundled.0.1.main"); !strings.Contains(r.stdout, "/tmp\n12345\njob yes\nbox\nfile\n0\n") {
+		t.Errorf("it says %s", r)
+	}
+}
+
 // Workloads that are started again in place, as those of two instances that share
 // an executor, find their root as it was left.
 func TestRootFileSystemOfAFewRuns(t *testing.T) {
@@ -154,8 +214,13 @@ func TestRootFileSystemThatFails(t *testing.T) {
 	for name, c := range map[string]struct{ fetch, command, want string }{
 		"program": {"[{uri: " + archive + ", rootfs: true, destPath: rootfs/root.tar}]", "[nothing-of-this-name]", "nothing-of-this-name"},
 		"nothing": {"[]", "[sh]", "rootfs is no directory; let fetch bring it there"},
+		"bundle":  {"[{uri: " + archive + ", rootfs: true, destPath: rootfs/root.tar}]", "[sh]", "Cannot use its bundle rootfs: it has no config.json"},
 		"archive": {"[{uri: /etc/hostname, rootfs: true, destPath: rootfs/root.tar}]", "[sh]", "cannot unpack rootfs/root.tar"},
 	} {
+		linux := "{namespaces: [{type: mount}], root: {path: rootfs}}"
+		if name == "bundle" {
+			linux = "{bundle: rootfs}"
+		}
 		job := filepath.Join(t.TempDir(), "job.yaml")
 		err := os.WriteFile(job, []byte(fmt.Sprintf(`
 id: /fails-%s
@@ -163,9 +228,9 @@ type: batch
 workloads:
 - name: main
   fetch: %s
-  linux: {namespaces: [{type: mount}], root: {path: rootfs}}
+  linux: %s
   args: %s
-`, name, c.fetch, c.command)), 0o600)
+`, name, c.fetch, linux, c.command)), 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -107,7 +108,14 @@ func (t *task) refuse() string {
 		return "the task has no command, and this executor runs commands only: launch it with LAUNCH_GROUP, " +
 			"the one operation in which Mesos takes a command together with an executor"
 	case t.info.Command.GetValue() == "":
-		return "the task's command has no value: give a command line, or with shell: false a program"
+		// A bundle may say what runs.
+		asked, err := confine.Parse(t.settings.GetOciConfinement())
+		if err != nil {
+			return err.Error()
+		}
+		if asked.Bundle == "" || t.info.Command.GetShell() {
+			return "the task's command has no value: give a command line, or with shell: false a program"
+		}
 	}
 	if h := t.info.HealthCheck; h != nil && h.HTTP == nil && h.TCP == nil && h.Command.GetValue() == "" {
 		return "the task's health check says neither HTTP, TCP nor a command"

@@ -335,6 +335,10 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 				task.Command.URIs = []mesos.CommandInfo_URI{{Value: "http://files.example/" + words[0] + ".tgz"}}
 			case "no-command":
 				task.Command = nil
+			case "no-value":
+				task.Command.Value, task.Command.Shell = nil, proto.Bool(false)
+			case "bundle":
+				set().OciConfinement = []byte(`{"bundle": "` + value + `"}`)
 			case "docker":
 				task.Container = &mesos.ContainerInfo{Docker: &mesos.ContainerInfo_DockerInfo{}}
 			case "lifecycle":

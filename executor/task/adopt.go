@@ -5,6 +5,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 )
 
 // Workload returns the task's workload.
@@ -17,26 +18,14 @@ func (s *Tasks) Adopt(t core.Running, w *workload.Process) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := s.spec(t, dir)
-	if err != nil {
-		return nil, err
-	}
-	return s.process(spec, w, t.Warnings), nil
-}
-
-// spec describes the workload of a task that runs already, as far as checks and
-// sessions need it. It touches nothing on the machine.
-func (s *Tasks) spec(t core.Running, dir string) (workload.Spec, error) {
 	limits, err := LimitsOf(s.options.Kernel, t.Task, t.Settings)
-	if err != nil {
-		return workload.Spec{}, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
+	if err == nil {
+		var spec workload.Spec
+		if spec, _, err = s.specOf(t.Task, t.Settings, limits, dir); err == nil {
+			return s.process(spec, w, t.Warnings), nil
+		}
 	}
-	spec, err := specOf(t.Task, t.Settings, limits, Place{FrameworkID: s.options.FrameworkID, Hostname: s.options.Hostname, Dir: dir, Sandbox: s.options.Sandbox})
-	if err != nil {
-		return workload.Spec{}, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
-	}
-	spec.User = s.user(t.Task)
-	return spec, nil
+	return nil, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 }
 
 func (s *Tasks) process(spec workload.Spec, w *workload.Process, warnings []string) *Process {
@@ -44,8 +33,18 @@ func (s *Tasks) process(spec workload.Spec, w *workload.Process, warnings []stri
 }
 
 // CanAdopt says why this program could not go on with a task that runs, or returns
-// nil.
+// nil. It touches nothing on the machine, and so takes a bundle as read.
 func CanAdopt(t core.Running) error {
-	_, err := (&Tasks{}).spec(t, "/")
-	return err
+	limits, err := LimitsOf(Kernel{}, t.Task, t.Settings)
+	if err != nil {
+		return fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
+	}
+	asked, err := confine.Parse(t.Settings.GetOciConfinement())
+	if err == nil && asked.Bundle == "" {
+		_, err = describe(t.Task, t.Settings, limits, asked, nil, Place{Dir: "/"})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
+	}
+	return nil
 }

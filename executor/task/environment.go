@@ -29,13 +29,19 @@ type Place struct {
 //   - MESOS_SANDBOX, MESOS_TASK_ID, MESOS_FRAMEWORK_ID: what the system says;
 //   - the command's environment;
 //   - PORT0, PORT1 … and PORT_<NAME>, the name in capitals with _ for all that
-//     is neither letter nor digit; HOST, the agent's hostname; HOME, which is
-//     the task's directory; and PATH, which is a Mesos agent's own.
-func Environment(task *mesos.TaskInfo, at Place) ([]string, error) {
+//     is neither letter nor digit;
+//   - that of the task's bundle, as name=value;
+//   - HOST, the agent's hostname; HOME, which is the task's directory; and PATH,
+//     which is a Mesos agent's own.
+func Environment(task *mesos.TaskInfo, bundle []string, at Place) ([]string, error) {
 	variables := map[string]string{
 		"PATH": defaultPath,
 		"HOME": at.Dir,
 		"HOST": at.Hostname,
+	}
+	for _, e := range bundle {
+		name, value, _ := strings.Cut(e, "=")
+		variables[name] = value
 	}
 	for name, number := range ports(task) {
 		variables[name] = fmt.Sprint(number)

@@ -58,7 +58,7 @@ func TestEnvironment(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.task.TaskID.Value = "api.0.1.web"
-			list, err := Environment(&c.task, here)
+			list, err := Environment(&c.task, nil, here)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func TestEnvironmentRefusals(t *testing.T) {
 			Secret: &mesos.Secret{Reference: &mesos.Secret_Reference{Name: "db"}},
 		}),
 	} {
-		if _, err := Environment(&mesos.TaskInfo{Command: c}, here); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Environment(&mesos.TaskInfo{Command: c}, nil, here); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -118,7 +118,7 @@ func FuzzEnvironment(f *testing.F) {
 			Command:   withVariables(variable(name, value)),
 			Resources: []mesos.Resource{portRanges(begin, end)},
 			Discovery: &mesos.DiscoveryInfo{Ports: &mesos.Ports{Ports: []mesos.Port{{Number: uint32(begin), Name: &port}}}},
-		}, here)
+		}, nil, here)
 		if err != nil {
 			return
 		}

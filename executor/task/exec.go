@@ -59,7 +59,7 @@ func (p *Process) exec(ctx context.Context, c *tandemv1.ExecCommand) (*attached,
 	if c.Terminal {
 		open = k.openTerminal
 	}
-	theirs, err := open(c, spec.User)
+	theirs, err := open(c, &spec)
 	defer closeFiles(theirs[:])
 	if err == nil {
 		k.guest, err = p.process.Join(ctx, workload.Guest{Spec: spec, Files: theirs, Terminal: c.Terminal})
@@ -72,8 +72,8 @@ func (p *Process) exec(ctx context.Context, c *tandemv1.ExecCommand) (*attached,
 }
 
 // openTerminal makes a terminal. The command's end belongs to its user.
-func (k *attached) openTerminal(c *tandemv1.ExecCommand, user string) (theirs [3]*os.File, err error) {
-	owner, err := workload.LookUp(user)
+func (k *attached) openTerminal(c *tandemv1.ExecCommand, spec *workload.Spec) (theirs [3]*os.File, err error) {
+	owner, err := spec.Identity()
 	if err != nil {
 		return theirs, err
 	}
@@ -97,7 +97,7 @@ func (k *attached) openTerminal(c *tandemv1.ExecCommand, user string) (theirs [3
 
 // openPipes makes a pipe for each file. Without a standard input there is an
 // empty one.
-func (k *attached) openPipes(c *tandemv1.ExecCommand, _ string) (theirs [3]*os.File, err error) {
+func (k *attached) openPipes(c *tandemv1.ExecCommand, _ *workload.Spec) (theirs [3]*os.File, err error) {
 	if c.Stdin {
 		theirs[0], k.stdin, err = os.Pipe()
 	} else {

@@ -9,6 +9,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -17,13 +18,15 @@ import (
 const insideRoot = "/mnt/mesos/sandbox"
 
 // rootOf describes a task's root file system, which is below its directory.
-func rootOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, path string, at Place) *workload.Root {
+func rootOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, asked confine.Spec, at Place) *workload.Root {
 	root := &workload.Root{
-		Path:    filepath.Join(at.Dir, path),
+		Path:    filepath.Join(at.Dir, asked.Root.Path),
 		Sandbox: at.Dir,
+		Inside:  insideRoot,
 		// Not below the task's directory: that is its user's.
 		Work: filepath.Join(at.Sandbox, "runtime", task.TaskID.Value),
 	}
+	root.Container.Seccomp = asked.Seccomp
 	for _, name := range settings.GetVolumes() {
 		root.Volumes = append(root.Volumes, workload.Volume{
 			Source: filepath.Join(at.Sandbox, "volume-"+name), Destination: filepath.Join(insideRoot, name),
@@ -32,27 +35,44 @@ func rootOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, path string, 
 	return root
 }
 
-// checkRoot refuses a root that a link leads out of the task's directory: what a
-// runtime makes there, such as directories to mount on, it makes as root. One that
-// is not there is left to the launcher to tell.
+// checkRoot refuses a root, or a directory of a bundle that is mounted in it, that a
+// link leads out of the task's directory: what a runtime makes there, such as
+// directories to mount on, it makes as root. One that is not there is left to the
+// launcher to tell.
 func checkRoot(root *workload.Root) error {
 	if root == nil {
 		return nil
 	}
-	dir, err := filepath.EvalSymlinks(root.Sandbox)
+	if err := checkBelow(root.Sandbox, root.Path, "root file system"); err != nil {
+		return err
+	}
+	for _, m := range root.Container.Mounts {
+		if m.Source == m.Type {
+			continue // It is made.
+		}
+		if err := checkBelow(root.Sandbox, m.Source, "mount on "+m.Destination+","); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBelow refuses a path that is not what it looks like.
+func checkBelow(dir, path, what string) error {
+	here, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return fmt.Errorf("cannot find its directory: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(root.Path)
+	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot find its root file system: %w", err)
+		return fmt.Errorf("cannot find its %s: %w", what, err)
 	}
-	below, err := filepath.Rel(root.Sandbox, root.Path)
-	if err != nil || real != filepath.Join(dir, below) {
-		return fmt.Errorf("its root file system %s is a link, to %s; it must be a directory", below, real)
+	below, err := filepath.Rel(dir, path)
+	if err != nil || real != filepath.Join(here, below) {
+		return fmt.Errorf("its %s %s is a link, to %s, which may be outside of the task's directory; bring it as it is", what, below, real)
 	}
 	return nil
 }

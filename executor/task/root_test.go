@@ -9,24 +9,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 func TestATaskFindsItsSandboxInItsRoot(t *testing.T) {
-	settings := &tandemv1.TaskSettings{
-		OciConfinement: []byte(`{"root": {"path": "rootfs", "readonly": true}, "namespaces": [{"type": "mount"}]}`),
-		Volumes:        []string{"data"},
-	}
+	settings := &tandemv1.TaskSettings{Volumes: []string{"data"}}
+	asked := confine.Spec{Root: &confine.Root{Path: "rootfs", Readonly: true}, Namespaces: []confine.Namespace{{Type: "mount"}}}
 	command := "pwd"
 	task := &mesos.TaskInfo{TaskID: mesos.TaskID{Value: "web.0.1.main"}, Command: &mesos.CommandInfo{Value: &command}}
-	spec, err := specOf(task, settings, Limits{}, Place{Dir: "/sandbox/tasks/web.0.1.main", Sandbox: "/sandbox"})
+	spec, err := describe(task, settings, Limits{}, asked, nil, Place{Dir: "/sandbox/tasks/web.0.1.main", Sandbox: "/sandbox"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &workload.Root{
-		Path: "/sandbox/tasks/web.0.1.main/rootfs", Sandbox: "/sandbox/tasks/web.0.1.main", Work: "/sandbox/runtime/web.0.1.main",
+		Path: "/sandbox/tasks/web.0.1.main/rootfs", Sandbox: "/sandbox/tasks/web.0.1.main", Inside: "/mnt/mesos/sandbox", Work: "/sandbox/runtime/web.0.1.main",
 		Volumes: []workload.Volume{{Source: "/sandbox/volume-data", Destination: "/mnt/mesos/sandbox/data"}},
 	}
 	if diff := cmp.Diff(want, spec.View.Root); diff != "" || !spec.View.ReadonlyRoot {
@@ -54,6 +54,17 @@ func TestRootThatIsALinkIsRefused(t *testing.T) {
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), path+" is a link") {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+	bound := func(source string) *workload.Root {
+		return &workload.Root{Path: filepath.Join(dir, "rootfs"), Sandbox: dir, Container: confine.Container{Mounts: []specs.Mount{
+			{Destination: "/run", Type: "tmpfs", Source: "tmpfs"}, {Destination: "/data", Type: "bind", Source: filepath.Join(dir, source)},
+		}}}
+	}
+	if err := checkRoot(bound("images")); err != nil {
+		t.Error(err)
+	}
+	if err := checkRoot(bound("images/out")); err == nil || !strings.Contains(err.Error(), "its mount on /data, images/out is a link, to /etc") {
+		t.Errorf("a mount of a link: %v", err)
 	}
 	if err := checkRoot(nil); err != nil {
 		t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tandem-mesos/tandem/executor/workload"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -24,7 +25,7 @@ func TestLogSettingsAreTheSpecsRotation(t *testing.T) {
 		"both":                 {&tandemv1.TaskSettings{Logs: &tandemv1.LogSettings{MaxFiles: 3, MaxFileSize: 4096}}, &workload.Rotation{MaxFiles: 3, MaxFileSize: 4096}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spec, err := specOf(task, c.settings, Limits{}, here)
+			spec, err := describe(task, c.settings, Limits{}, confine.Spec{}, nil, here)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -127,41 +127,70 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := specOf(t.Task, t.Settings, limits, Place{
-		FrameworkID: s.options.FrameworkID,
-		Hostname:    s.options.Hostname,
-		Dir:         dir,
-		Sandbox:     s.options.Sandbox,
-	})
+	spec, left, err := s.specOf(t.Task, t.Settings, limits, dir)
 	if err == nil {
 		err = checkRoot(spec.View.Root)
+	}
+	if err == nil && spec.Numbers != nil {
+		err = s.give(dir, spec.Numbers, t.Settings)
 	}
 	if err != nil {
 		return nil, err
 	}
-	spec.User = s.user(t.Task)
 	process, err := s.options.Launcher.Start(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	p := s.process(spec, process, limits.Skipped)
+	p := s.process(spec, process, append(limits.Skipped, left...))
 	for _, skipped := range process.Skipped() {
 		p.warnings = append(p.warnings, skipped.Error())
 	}
 	return p, nil
 }
 
-// specOf describes a task's workload, all but its user.
-func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, at Place) (workload.Spec, error) {
+// give gives a task's directory, and its volumes, to who its bundle says.
+func (s *Tasks) give(dir string, owner *workload.Numbers, settings *tandemv1.TaskSettings) error {
+	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
+		return err
+	}
+	return linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner, true)
+}
+
+// specOf describes a task's workload, and says what its bundle asks for in vain.
+func (s *Tasks) specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, dir string) (spec workload.Spec, left []string, err error) {
 	asked, err := confine.Parse(settings.GetOciConfinement())
 	if err != nil {
-		return workload.Spec{}, err
+		return spec, nil, err
 	}
+	bundle, err := bundleOf(s.options.Sandbox, dir, task.TaskID.Value, asked)
+	if err != nil {
+		return spec, nil, err
+	}
+	at := Place{FrameworkID: s.options.FrameworkID, Hostname: s.options.Hostname, Dir: dir, Sandbox: s.options.Sandbox}
+	spec, err = describe(task, settings, limits, asked, bundle, at)
+	spec.User = s.user(task)
+	if bundle == nil || err != nil {
+		return spec, nil, err
+	}
+	// Who the task, or the framework, names goes before whom a bundle does.
+	if own, err := workload.LookUp(spec.User); err == nil && (own == nil || task.Command.GetUser() == "" && own.UID == 0) {
+		spec.Numbers = userOf(bundle.User)
+	}
+	return spec, bundle.Left, nil
+}
+
+// describe describes a task's workload, all but its user. It touches nothing on the
+// machine.
+func describe(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, asked confine.Spec, bundle *confine.Bundle, at Place) (workload.Spec, error) {
 	seen := at
 	if asked.HasRoot() {
 		seen.Dir = insideRoot
 	}
-	environment, err := Environment(task, seen)
+	var given []string
+	if bundle != nil {
+		given, asked = bundle.Env, asked.Over(bundle)
+	}
+	environment, err := Environment(task, given, seen)
 	if err != nil {
 		return workload.Spec{}, err
 	}
@@ -183,7 +212,13 @@ func specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits
 	setCommand(&spec, task.Command)
 	confined(&spec, asked)
 	if asked.HasRoot() {
-		spec.View.Root = rootOf(task, settings, asked.Root.Path, at)
+		spec.View.Root = rootOf(task, settings, asked, at)
+	}
+	if bundle != nil {
+		bundled(&spec, bundle, filepath.Join(at.Dir, asked.Bundle))
+		if spec.Shell == "" && len(spec.Args) == 0 {
+			return spec, errors.New("neither the task nor its bundle says what to run: give it a command, or the bundle's config.json process.args")
+		}
 	}
 	return spec, nil
 }
@@ -195,6 +230,7 @@ func setCommand(spec *workload.Spec, c *mesos.CommandInfo) {
 	switch {
 	case c.GetShell(): // The default.
 		spec.Shell = c.GetValue()
+	case len(c.Arguments) == 0 && c.GetValue() == "": // A bundle may say what.
 	case len(c.Arguments) == 0:
 		spec.Args = []string{c.GetValue()}
 	default:
@@ -279,10 +315,10 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 		return core.CheckResult{Err: err.Error()}
 	}
 	spec := workload.Spec{
-		ID:     fmt.Sprintf("%s %s", p.spec.ID, k.Kind),
-		Env:    environment,
-		Dir:    p.spec.Dir,
-		User:   p.spec.User,
+		ID:   fmt.Sprintf("%s %s", p.spec.ID, k.Kind),
+		Env:  environment,
+		Dir:  p.spec.Dir,
+		User: p.spec.User, Numbers: p.spec.Numbers,
 		Policy: cgroup.Prefer,
 
 		Umask: p.spec.Umask, Groups: p.spec.Groups, Capabilities: p.spec.Capabilities,

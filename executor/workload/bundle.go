@@ -20,13 +20,16 @@ import (
 type Root struct {
 	// Path is the directory that becomes the root.
 	Path string
-	// Sandbox is the machine's directory that the program finds as Dir.
-	Sandbox string
+	// Sandbox is the machine's directory that the program finds at Inside.
+	Sandbox, Inside string
 	// Volumes are further directories of the machine.
 	Volumes []Volume
 	// Work is a directory for the runtime's files, which is made for the start and
 	// removed with it. Nobody but root should be able to change what is above it.
 	Work string
+	// Container is what else a bundle asks for. The sources of its mounts are paths of
+	// the machine here.
+	Container confine.Container
 }
 
 // Volume is a directory of the machine in a root file system.
@@ -36,18 +39,29 @@ type Volume struct{ Source, Destination string }
 // a cgroup: the workload's limits are in force when the runtime begins, which must
 // have no say in them.
 type bundle struct {
-	Version string        `json:"ociVersion"`
-	Process specs.Process `json:"process"`
-	Root    specs.Root    `json:"root"`
-	Mounts  []specs.Mount `json:"mounts"`
-	Linux   bundleOfLinux `json:"linux"`
+	Version  string        `json:"ociVersion"`
+	Process  specs.Process `json:"process"`
+	Root     specs.Root    `json:"root"`
+	Hostname string        `json:"hostname,omitempty"`
+	Mounts   []specs.Mount `json:"mounts"`
+	Linux    bundleOfLinux `json:"linux"`
 }
 
 type bundleOfLinux struct {
 	Namespaces    []specs.LinuxNamespace `json:"namespaces"`
+	Sysctl        map[string]string      `json:"sysctl,omitempty"`
+	Seccomp       *specs.LinuxSeccomp    `json:"seccomp,omitempty"`
 	MaskedPaths   []string               `json:"maskedPaths"`
 	ReadonlyPaths []string               `json:"readonlyPaths"`
+	MountLabel    string                 `json:"mountLabel,omitempty"`
 }
+
+// What a program is not shown of the machine, and what it can write nothing to.
+var (
+	masked = []string{"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}
+	readonly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
 
 // ofMachine are files of the machine that a program needs where it shares its
 // network.
@@ -63,6 +77,7 @@ func bundleOf(s *Spec, p spawn.Program, has, present []string) bundle {
 		args = append([]string{"/bin/sh"}, args[1:]...)
 	}
 	umask, score := uint32(p.Umask), wantedScore(s.OOMScoreAdj)
+	c := &s.View.Root.Container
 	b := bundle{
 		Version: "1.0.2", // the oldest that has all of this
 		Process: specs.Process{
@@ -71,13 +86,15 @@ func bundleOf(s *Spec, p spawn.Program, has, present []string) bundle {
 			Capabilities:    s.Capabilities,
 			NoNewPrivileges: s.NoNewPrivileges,
 			OOMScoreAdj:     &score,
+			ApparmorProfile: c.ApparmorProfile,
+			SelinuxLabel:    c.SelinuxLabel,
 		},
-		Root:   specs.Root{Path: s.View.Root.Path, Readonly: s.View.ReadonlyRoot},
-		Mounts: mountsOf(s, present),
+		Root:     specs.Root{Path: s.View.Root.Path, Readonly: s.View.ReadonlyRoot},
+		Hostname: c.Hostname,
+		Mounts:   mountsOf(s, present),
 		Linux: bundleOfLinux{
-			MaskedPaths: []string{"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-				"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"},
-			ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+			Sysctl: c.Sysctl, Seccomp: c.Seccomp, MountLabel: c.MountLabel,
+			MaskedPaths: slices.Concat(masked, c.MaskedPaths), ReadonlyPaths: slices.Concat(readonly, c.ReadonlyPaths),
 		},
 	}
 	if u := p.User; u != nil {
@@ -124,10 +141,11 @@ func mountsOf(s *Spec, present []string) []specs.Mount {
 	for _, file := range present {
 		all = append(all, bind(file, file, "ro"))
 	}
+	all = append(all, s.View.Root.Container.Mounts...)
 	for _, m := range s.View.Mounts {
 		all = append(all, own("tmpfs", m.Destination, m.Options...))
 	}
-	all = append(all, bind(s.View.Root.Sandbox, s.Dir))
+	all = append(all, bind(s.View.Root.Sandbox, s.View.Root.Inside))
 	for _, v := range s.View.Root.Volumes {
 		all = append(all, bind(v.Source, v.Destination))
 	}
@@ -135,7 +153,7 @@ func mountsOf(s *Spec, present []string) []specs.Mount {
 }
 
 func (r *Root) validate(s *Spec) error {
-	for _, path := range []string{r.Path, r.Sandbox, r.Work} {
+	for _, path := range []string{r.Path, r.Sandbox, r.Inside, r.Work} {
 		if !filepath.IsAbs(path) {
 			return fmt.Errorf("its root file system has the path %q, which is not absolute", path)
 		}

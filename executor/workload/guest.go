@@ -53,7 +53,7 @@ func (p *Process) join(ctx context.Context, g Guest) (*Process, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
-	user, err := LookUp(s.User)
+	user, err := s.Identity()
 	if err != nil {
 		return nil, err
 	}

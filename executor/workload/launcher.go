@@ -179,7 +179,7 @@ func (l *Launcher) leave(id string) {
 // launch brings the process up to its execution of the program. What it has
 // made when it fails is in p.
 func (p *Process) launch(ctx context.Context, s *Spec) error {
-	user, err := LookUp(s.User)
+	user, err := s.Identity()
 	if err != nil {
 		return err
 	}

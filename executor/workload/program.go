@@ -185,7 +185,11 @@ func explain(s *Spec, p spawn.Program, err error) error {
 		}
 		return fmt.Errorf("cannot set %s to %d:%d: %w", name, r.Soft, r.Hard, f.Errno)
 	case spawn.StepUser:
-		return fmt.Errorf("cannot become user %q: %w", s.User, f.Errno)
+		name := s.User
+		if s.Numbers != nil {
+			name = s.Numbers.Name
+		}
+		return fmt.Errorf("cannot become user %q: %w", name, f.Errno)
 	case spawn.StepParent:
 		return fmt.Errorf("cannot tie it to the executor's life: %w", f.Errno)
 	case spawn.StepPrivileges:

@@ -2,6 +2,7 @@ package workload_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -74,7 +75,7 @@ func (e *env) inRoot(command string) workload.Spec {
 	s.Env = []string{"PATH=/bin", "MESOS_SANDBOX=" + inside}
 	s.View = workload.View{
 		Namespaces: []specs.LinuxNamespaceType{specs.MountNamespace},
-		Root:       &workload.Root{Path: root, Sandbox: e.dir, Work: filepath.Join(e.dir, "work")},
+		Root:       &workload.Root{Path: root, Sandbox: e.dir, Inside: inside, Work: filepath.Join(e.dir, "work")},
 	}
 	return s
 }
@@ -122,6 +123,43 @@ func TestRootIsItsOwn(t *testing.T) {
 		}
 		if data, _ := os.ReadFile("/proc/self/mountinfo"); strings.Contains(string(data), e.dir) {
 			t.Errorf("a mount is left:\n%s", data)
+		}
+	})
+}
+
+// What else a bundle can ask for its program has as well, with either runtime.
+func TestContainerOfABundle(t *testing.T) {
+	rooted(t, func(t *testing.T, e *env) {
+		s := e.inRoot(`pwd; id -u; id -g; id -G; cat /proc/sys/kernel/hostname /proc/sys/kernel/shmmax /data/file
+			cat /proc/version; mkdir /made; touch /data/no; grep Seccomp: /proc/self/status; ls /run; echo file > $MESOS_SANDBOX/made`)
+		s.Dir, s.Numbers = "/bin", &workload.Numbers{Name: "12345", UID: 12345, GID: 54321, Groups: []int{54321, 7}}
+		s.View.Namespaces = append(s.View.Namespaces, specs.UTSNamespace, specs.IPCNamespace)
+		data := filepath.Join(e.dir, "data")
+		if err := errors.Join(os.Mkdir(data, 0o777), os.WriteFile(filepath.Join(data, "file"), []byte("data\n"), 0o644), os.Chmod(e.dir, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+		one := uint(1)
+		s.View.Root.Container = confine.Container{
+			Hostname: "box", Sysctl: map[string]string{"kernel.shmmax": "4096"}, MaskedPaths: []string{"/proc/version"},
+			Mounts: []specs.Mount{
+				{Destination: "/data", Type: "bind", Source: data, Options: []string{"rbind", "ro"}},
+				{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "size=64k"}},
+			},
+			Seccomp: &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{
+				Names: []string{"mkdir", "mkdirat"}, Action: specs.ActErrno, ErrnoRet: &one,
+			}}},
+		}
+		if exit := e.run(s); !exit.Status.Success() {
+			t.Fatalf("exit = %+v: %s", exit, e.output("stderr"))
+		}
+		if diff := cmp.Diff("/bin\n12345\n54321\n54321 7\nbox\n4096\ndata\nSeccomp:\t2\n", e.output("stdout")); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if said := e.output("stderr"); !strings.Contains(said, "mkdir: can't create directory '/made': Operation not permitted") || !strings.Contains(said, "/data/no: Read-only file system") {
+			t.Errorf("it says %s", said)
+		}
+		if info, err := os.Stat(filepath.Join(e.dir, "made")); err != nil || info.Sys().(*syscall.Stat_t).Uid != 12345 {
+			t.Errorf("what it has made: %v, %v", info, err)
 		}
 	})
 }
@@ -387,7 +425,7 @@ func TestCgroupMounts(t *testing.T) {
 }
 
 func TestBundles(t *testing.T) {
-	root := &workload.Root{Path: "/s/rootfs", Sandbox: "/s", Work: "/w", Volumes: []workload.Volume{{Source: "/v", Destination: inside + "/data"}}}
+	root := &workload.Root{Path: "/s/rootfs", Sandbox: "/s", Inside: inside, Work: "/w", Volumes: []workload.Volume{{Source: "/v", Destination: inside + "/data"}}}
 	mount := []specs.LinuxNamespaceType{specs.MountNamespace}
 	for name, c := range map[string]struct {
 		spec workload.Spec
@@ -402,6 +440,15 @@ func TestBundles(t *testing.T) {
 				Mounts: []confine.Mount{{Destination: "/tmp", Type: "tmpfs", Options: []string{"size=1m"}}},
 			},
 		}, 1000},
+		"of a bundle": {workload.Spec{Args: []string{"serve"}, Dir: "/srv", Numbers: &workload.Numbers{}, View: workload.View{Namespaces: mount, Root: &workload.Root{
+			Path: "/s/app/rootfs", Sandbox: "/s", Inside: inside, Work: "/w",
+			Container: confine.Container{
+				Hostname: "box", ApparmorProfile: "profile", SelinuxLabel: "process_t", MountLabel: "file_t", Sysctl: map[string]string{"kernel.shmmax": "1"},
+				Mounts:      []specs.Mount{{Destination: "/data", Type: "bind", Source: "/s/app/data", Options: []string{"ro"}}},
+				Seccomp:     &specs.LinuxSeccomp{DefaultAction: specs.ActErrno},
+				MaskedPaths: []string{"/proc/asound"}, ReadonlyPaths: []string{"/proc/tty"},
+			},
+		}}}, 0},
 		"with capabilities": {workload.Spec{Args: []string{"prog", "arg"}, Dir: inside, Capabilities: &specs.LinuxCapabilities{Bounding: []string{netBind}}, View: workload.View{Namespaces: mount, Root: root}}, 0},
 	} {
 		got, err := workload.BundleOf(c.spec, c.uid, []string{netBind, ptrace}, []string{"/etc/hosts"})

@@ -33,6 +33,8 @@ type Spec struct {
 	// User is a user's name or number; empty for the executor's own. The
 	// user's group and supplementary groups come with it.
 	User string
+	// Numbers are who it runs as in place of User; nil for that one.
+	Numbers *Numbers
 
 	// Stdout and Stderr are absolute paths of files, appended to and made when
 	// they are missing. They are given to User. Empty means /dev/null; the same
@@ -108,9 +110,13 @@ func (s *Spec) validate() error {
 	case s.Umask != nil && (*s.Umask < 0 || *s.Umask > 0o777):
 		return fmt.Errorf("its umask of %#o is not between 0 and 0777", *s.Umask)
 	}
+	own := s.Dir
+	if s.View.Root != nil {
+		own = s.View.Root.Inside
+	}
 	for _, m := range s.View.Mounts {
-		if s.Dir == m.Destination || strings.HasPrefix(s.Dir, m.Destination+"/") {
-			return fmt.Errorf("its mount on %s would hide its own directory, %s", m.Destination, s.Dir)
+		if own == m.Destination || strings.HasPrefix(own, m.Destination+"/") {
+			return fmt.Errorf("its mount on %s would hide its own directory, %s", m.Destination, own)
 		}
 	}
 	if s.isRooted() {

@@ -67,3 +67,12 @@ func LookUp(name string) (*Numbers, error) {
 	}
 	return &id, nil
 }
+
+// Identity returns the numbers of who a workload runs as, nil for the executor's own
+// user. Its errors are those of [LookUp].
+func (s *Spec) Identity() (*Numbers, error) {
+	if s.Numbers != nil {
+		return s.Numbers, nil
+	}
+	return LookUp(s.User)
+}

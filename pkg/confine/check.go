@@ -73,26 +73,15 @@ func (s *Spec) Check() []Problem {
 			c.refuse(at, "is %q; a workload can have its own pid, mount, ipc and uts", n.Type)
 		}
 	}
-	mount := s.Has(specs.MountNamespace)
-	const needed = "needs a mount namespace; add {type: mount} to linux.namespaces"
+	mount := s.Has(specs.MountNamespace) || s.Bundle != ""
 	if s.Has(specs.PIDNamespace) && !mount {
 		c.refuse("namespaces", "has pid without mount; a program that sees its own processes only needs a /proc of its own: add {type: mount}")
 	}
-	if s.Root != nil && s.Root.Readonly && !mount {
-		c.refuse("root.readonly", needed)
-	}
-	if s.HasRoot() {
-		if !mount {
-			c.refuse("root.path", needed)
-		}
-		if p := s.Root.Path; !filepath.IsLocal(p) || path.Clean(p) != p || p == "." || strings.ContainsRune(p, 0) {
-			c.refuse("root.path", "is %q; it must be a directory that fetch brings into the workload's own, such as rootfs", p)
-		}
-	}
+	c.root(s, mount)
 	for i, m := range s.Mounts {
 		at := fmt.Sprintf("mounts[%d]", i)
 		if !mount {
-			c.refuse(at, needed)
+			c.refuse(at, needsMount)
 		}
 		if m.Type != "tmpfs" {
 			c.refuse(at+".type", "is %q; only tmpfs can be mounted", m.Type)
@@ -107,7 +96,40 @@ func (s *Spec) Check() []Problem {
 	return c.problems
 }
 
+const needsMount = "needs a mount namespace; add {type: mount} to linux.namespaces"
+
 type checker struct{ problems []Problem }
+
+// root checks what has to do with the root file system.
+func (c *checker) root(s *Spec, mount bool) {
+	below := func(field, dir, such string) {
+		if !filepath.IsLocal(dir) || path.Clean(dir) != dir || strings.ContainsRune(dir, 0) {
+			c.refuse(field, "is %q; it must be a directory that fetch brings into the workload's own, such as %s", dir, such)
+		}
+	}
+	if s.Root != nil && s.Root.Readonly && !mount {
+		c.refuse("root.readonly", needsMount)
+	}
+	switch own := s.Root != nil && s.Root.Path != ""; {
+	case s.Bundle != "" && own:
+		c.refuse("root.path", "stands beside a bundle, which has its root by itself; leave one of them out")
+	case s.Bundle != "":
+		below("bundle", s.Bundle, "bundle")
+	case own:
+		if !mount {
+			c.refuse("root.path", needsMount)
+		}
+		if s.Root.Path == "." {
+			c.refuse("root.path", "is the workload's own directory; have fetch bring it into one below, such as rootfs")
+			break
+		}
+		below("root.path", s.Root.Path, "rootfs")
+	}
+	if s.Seccomp != nil && !s.HasRoot() {
+		c.refuse("seccomp", "needs a root file system of its own, root.path or bundle: an OCI runtime puts it in force")
+	}
+	c.seccomp("seccomp", s.Seccomp)
+}
 
 func (c *checker) refuse(field, format string, args ...any) {
 	c.problems = append(c.problems, Problem{field, fmt.Sprintf(format, args...)})

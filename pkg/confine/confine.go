@@ -15,6 +15,11 @@ type Spec struct {
 	Namespaces []Namespace `json:"namespaces,omitempty"`
 	Root       *Root       `json:"root,omitempty"`
 	Mounts     []Mount     `json:"mounts,omitempty"`
+	// Bundle is a directory below the task's, with a config.json that says more, and
+	// a root file system; empty for none.
+	Bundle string `json:"bundle,omitempty"`
+	// Seccomp filters system calls. It takes a root of its own.
+	Seccomp *specs.LinuxSeccomp `json:"seccomp,omitempty"`
 }
 
 // Process is what of itself the process is to have.
@@ -114,7 +119,7 @@ func Parse(data []byte) (Spec, error) {
 }
 
 // HasRoot says whether a root file system of its own is asked for.
-func (s *Spec) HasRoot() bool { return s.Root != nil && s.Root.Path != "" }
+func (s *Spec) HasRoot() bool { return s.Bundle != "" || s.Root != nil && s.Root.Path != "" }
 
 // Has says whether a namespace of the type is asked for.
 func (s *Spec) Has(of specs.LinuxNamespaceType) bool {

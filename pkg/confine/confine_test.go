@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 	if s, err := confine.Parse(nil); err != nil || s.Process != nil {
 		t.Errorf("nothing is %+v, %v", s, err)
 	}
-	for _, in := range []string{`{"process": 1}`, `{"seccomp": {}}`, `{"process": {"args": ["sh"]}}`, `{} {}`, `{`} {
+	for _, in := range []string{`{"process": 1}`, `{"hooks": {}}`, `{"process": {"args": ["sh"]}}`, `{} {}`, `{`} {
 		if _, err := confine.Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), "are not those of the OCI") {
 			t.Errorf("%s: %v", in, err)
 		}

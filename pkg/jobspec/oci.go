@@ -34,6 +34,9 @@ func (c *checker) linux(field string, l *tandemv1.Linux) {
 	for i, m := range l.GetMounts() {
 		c.shape(fmt.Sprintf("%s.mounts[%d]", field, i), structpb.NewStructValue(m), reflect.TypeFor[confine.Mount]())
 	}
+	if l.GetSeccomp() != nil {
+		c.shape(join(field, "seccomp"), structpb.NewStructValue(l.GetSeccomp()), reflect.TypeFor[specs.LinuxSeccomp]())
+	}
 	if len(c.problems) > before {
 		return // What follows takes the right types.
 	}
@@ -65,6 +68,12 @@ func Confinement(l *tandemv1.Linux) []byte {
 	}
 	if l.GetRoot() != nil {
 		all["root"] = l.GetRoot().AsMap()
+	}
+	if l.GetBundle() != "" {
+		all["bundle"] = l.GetBundle()
+	}
+	if l.GetSeccomp() != nil {
+		all["seccomp"] = l.GetSeccomp().AsMap()
 	}
 	if len(all) == 0 {
 		return nil

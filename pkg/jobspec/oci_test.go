@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 )
 
@@ -68,5 +69,26 @@ func fill(t *testing.T, v reflect.Value) {
 		v.SetUint(7)
 	default:
 		t.Fatalf("a job file is not known to have room for a %s", v.Type())
+	}
+}
+
+// A bundle says what runs where the job does not, and a seccomp profile of the job's
+// arrives as it was written.
+func TestABundleNeedsNoCommand(t *testing.T) {
+	const profile = `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":2,"op":"SCMP_CMP_EQ"}]}]}`
+	job, err := jobspec.Parse("job.yaml", []byte("id: /app\nworkloads:\n- name: main\n  linux: {bundle: app, seccomp: "+profile+"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := confine.Parse(jobspec.Confinement(job.Workloads[0].Linux))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want specs.LinuxSeccomp
+	if err := json.Unmarshal([]byte(profile), &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&want, asked.Seccomp); diff != "" || asked.Bundle != "app" {
+		t.Errorf("bundle %s: -want +got:\n%s", asked.Bundle, diff)
 	}
 }

@@ -127,6 +127,7 @@ func (c *checker) workload(field string, w *tandemv1.Workload) {
 
 func (c *checker) command(field string, w *tandemv1.Workload) {
 	switch {
+	case w.GetCmd() == "" && len(w.GetArgs()) == 0 && w.GetLinux().GetBundle() != "": // which says what runs
 	case w.GetCmd() == "" && len(w.GetArgs()) == 0:
 		c.refuse(field, "has neither cmd nor args; give one: a command line for the shell, or a program with its arguments")
 	case w.GetCmd() != "" && len(w.GetArgs()) > 0:

@@ -1336,7 +1336,8 @@ type Workload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lower-case letters, digits and hyphens, at most 63 characters. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// A command line for /bin/sh -c. Exactly one of cmd and args is given.
+	// A command line for /bin/sh -c. Exactly one of cmd and args is given, or neither
+	// where linux.bundle says what runs.
 	Cmd string `protobuf:"bytes,2,opt,name=cmd,proto3" json:"cmd,omitempty"`
 	// A program and its arguments, run without a shell. A program without a
 	// slash is looked up in the workload's PATH.
@@ -1891,7 +1892,16 @@ type Linux struct {
 	// Empty file systems in memory that end with it, such as
 	// [{destination: /tmp, type: tmpfs, options: [size=16m]}]. They count as its
 	// memory. Take a mount namespace.
-	Mounts        []*structpb.Struct `protobuf:"bytes,5,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	Mounts []*structpb.Struct `protobuf:"bytes,5,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	// A bundle of the OCI runtime specification: a directory that fetch brings into the
+	// workload's, with a config.json and a root file system. It says what runs, as whom
+	// and how confined wherever the job does not; limits are the job's. In place of
+	// root.path, and like it entered by crun or runc.
+	Bundle string `protobuf:"bytes,6,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	// A seccomp profile, as LinuxSeccomp of the OCI runtime specification, such as
+	// {defaultAction: SCMP_ACT_ALLOW, syscalls: [{names: [ptrace], action:
+	// SCMP_ACT_ERRNO}]}. Takes root.path or bundle, and goes before that of the bundle.
+	Seccomp       *structpb.Struct `protobuf:"bytes,7,opt,name=seccomp,proto3" json:"seccomp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1957,6 +1967,20 @@ func (x *Linux) GetRoot() *structpb.Struct {
 func (x *Linux) GetMounts() []*structpb.Struct {
 	if x != nil {
 		return x.Mounts
+	}
+	return nil
+}
+
+func (x *Linux) GetBundle() string {
+	if x != nil {
+		return x.Bundle
+	}
+	return ""
+}
+
+func (x *Linux) GetSeccomp() *structpb.Struct {
+	if x != nil {
+		return x.Seccomp
 	}
 	return nil
 }
@@ -2780,7 +2804,7 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x05_pidsB\t\n" +
 	"\a_nofile\"\"\n" +
 	"\bIoLimits\x12\x16\n" +
-	"\x06weight\x18\x01 \x01(\rR\x06weight\"\x88\x02\n" +
+	"\x06weight\x18\x01 \x01(\rR\x06weight\"\xd3\x02\n" +
 	"\x05Linux\x125\n" +
 	"\tresources\x18\x01 \x01(\v2\x17.google.protobuf.StructR\tresources\x121\n" +
 	"\aprocess\x18\x02 \x01(\v2\x17.google.protobuf.StructR\aprocess\x127\n" +
@@ -2788,7 +2812,9 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"namespaces\x18\x03 \x03(\v2\x17.google.protobuf.StructR\n" +
 	"namespaces\x12+\n" +
 	"\x04root\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x04root\x12/\n" +
-	"\x06mounts\x18\x05 \x03(\v2\x17.google.protobuf.StructR\x06mounts\"7\n" +
+	"\x06mounts\x18\x05 \x03(\v2\x17.google.protobuf.StructR\x06mounts\x12\x16\n" +
+	"\x06bundle\x18\x06 \x01(\tR\x06bundle\x121\n" +
+	"\aseccomp\x18\a \x01(\v2\x17.google.protobuf.StructR\aseccomp\"7\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\thost_port\x18\x02 \x01(\x05R\bhostPort\"\xc7\x01\n" +
@@ -2985,22 +3011,23 @@ var file_tandem_v1_job_proto_depIdxs = []int32{
 	36, // 48: tandem.v1.Linux.namespaces:type_name -> google.protobuf.Struct
 	36, // 49: tandem.v1.Linux.root:type_name -> google.protobuf.Struct
 	36, // 50: tandem.v1.Linux.mounts:type_name -> google.protobuf.Struct
-	28, // 51: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
-	29, // 52: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
-	30, // 53: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
-	35, // 54: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
-	35, // 55: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
-	35, // 56: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	35, // 57: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	35, // 58: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
-	28, // 59: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
-	30, // 60: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
-	26, // 61: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	36, // 51: tandem.v1.Linux.seccomp:type_name -> google.protobuf.Struct
+	28, // 52: tandem.v1.HealthCheck.http:type_name -> tandem.v1.HttpCheck
+	29, // 53: tandem.v1.HealthCheck.tcp:type_name -> tandem.v1.TcpCheck
+	30, // 54: tandem.v1.HealthCheck.command:type_name -> tandem.v1.CommandCheck
+	35, // 55: tandem.v1.HealthCheck.grace_period:type_name -> google.protobuf.Duration
+	35, // 56: tandem.v1.HealthCheck.delay:type_name -> google.protobuf.Duration
+	35, // 57: tandem.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	35, // 58: tandem.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	35, // 59: tandem.v1.KillSettings.grace_period:type_name -> google.protobuf.Duration
+	28, // 60: tandem.v1.KillSettings.pre_stop_http:type_name -> tandem.v1.HttpCheck
+	30, // 61: tandem.v1.KillSettings.pre_stop_command:type_name -> tandem.v1.CommandCheck
+	26, // 62: tandem.v1.Workload.EnvEntry.value:type_name -> tandem.v1.EnvValue
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_job_proto_init() }

@@ -55,7 +55,7 @@ type TaskSettings struct {
 	// Run before the first signal, in place of pre_stop_http.
 	PreStopCommand *CommandCheck `protobuf:"bytes,13,opt,name=pre_stop_command,json=preStopCommand,proto3" json:"pre_stop_command,omitempty"`
 	// What the workload's process is confined to: a JSON object with process,
-	// namespaces, root and mounts as in Linux, or empty.
+	// namespaces, root, mounts, bundle and seccomp as in Linux, or empty.
 	OciConfinement []byte `protobuf:"bytes,14,opt,name=oci_confinement,json=ociConfinement,proto3" json:"oci_confinement,omitempty"`
 	// When the workload is started again in place; absent for never.
 	Restart *WorkloadRestart `protobuf:"bytes,15,opt,name=restart,proto3" json:"restart,omitempty"`
