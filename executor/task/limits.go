@@ -1,7 +1,6 @@
 package task
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -55,8 +55,8 @@ func LimitsOf(kernel Kernel, task *mesos.TaskInfo, settings *tandemv1.TaskSettin
 		l.Policy = cgroup.Require
 	}
 	if oci := settings.GetOciResources(); len(oci) > 0 {
-		if err := json.Unmarshal(oci, l.Resources); err != nil {
-			return l, fmt.Errorf("its linux.resources are not LinuxResources of the OCI runtime specification: %w", err)
+		if err := confine.Unmarshal(oci, l.Resources); err != nil {
+			return l, fmt.Errorf("its linux.resources are not LinuxResources of the OCI runtime specification that Tandem knows: %w", err)
 		}
 	}
 	asked := settings.GetLimits()

@@ -105,6 +105,7 @@ func TestLimitsOf(t *testing.T) {
 	for want, settings := range map[string]*tandemv1.TaskSettings{
 		"memHigh needs cgroup v2":                   require(&tandemv1.Limits{MemHigh: proto.Float64(300)}),
 		"are not LinuxResources of the OCI runtime": {OciResources: []byte(`{"memory": 1}`)},
+		`unknown field "limits"`:                    {OciResources: []byte(`{"memory": {"limits": 1}}`)},
 	} {
 		if _, err := LimitsOf(Kernel{Version: cgroup.V1}, &mesos.TaskInfo{}, settings); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

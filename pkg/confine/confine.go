@@ -102,20 +102,25 @@ func Parse(data []byte) (Spec, error) {
 	if len(data) == 0 {
 		return s, nil
 	}
-	// What is not known here would not be done.
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	err := d.Decode(&s)
-	if err == nil && len(bytes.TrimSpace(data[d.InputOffset():])) > 0 {
-		err = errors.New("more than one JSON value")
-	}
-	if err != nil {
+	if err := Unmarshal(data, &s); err != nil {
 		return Spec{}, fmt.Errorf("its linux settings are not those of the OCI runtime specification that Tandem knows: %w", err)
 	}
 	for _, p := range s.Check() {
 		return Spec{}, fmt.Errorf("its linux.%s %s", p.Field, p.Text)
 	}
 	return s, nil
+}
+
+// Unmarshal reads one JSON value, and refuses fields that are not known: what is not
+// known here would not be done.
+func Unmarshal(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil && len(bytes.TrimSpace(data[d.InputOffset():])) > 0 {
+		err = errors.New("more than one JSON value")
+	}
+	return err
 }
 
 // HasRoot says whether a root file system of its own is asked for.
