@@ -55,11 +55,13 @@ func (p *Process) exec(ctx context.Context, c *tandemv1.ExecCommand) (*attached,
 		spec.Env = append(spec.Env, "TERM="+c.Term)
 	}
 	k := &attached{terminal: c.Terminal}
-	open := k.openPipes
+	var theirs [3]*os.File
+	var err error
 	if c.Terminal {
-		open = k.openTerminal
+		theirs, err = k.openTerminal(c, &spec, p.process)
+	} else {
+		theirs, err = k.openPipes(c)
 	}
-	theirs, err := open(c, &spec)
 	defer closeFiles(theirs[:])
 	if err == nil {
 		k.guest, err = p.process.Join(ctx, workload.Guest{Spec: spec, Files: theirs, Terminal: c.Terminal})
@@ -72,12 +74,16 @@ func (p *Process) exec(ctx context.Context, c *tandemv1.ExecCommand) (*attached,
 }
 
 // openTerminal makes a terminal. The command's end belongs to its user.
-func (k *attached) openTerminal(c *tandemv1.ExecCommand, spec *workload.Spec) (theirs [3]*os.File, err error) {
+func (k *attached) openTerminal(c *tandemv1.ExecCommand, spec *workload.Spec, beside *workload.Process) (theirs [3]*os.File, err error) {
 	owner, err := spec.Identity()
 	if err != nil {
 		return theirs, err
 	}
-	ours, tty, err := pty.Open()
+	open := pty.Open
+	if spec.View.Root != nil {
+		open = beside.Terminal
+	}
+	ours, tty, err := open()
 	if err != nil {
 		return theirs, fmt.Errorf("cannot make a terminal: %w", err)
 	}
@@ -97,7 +103,7 @@ func (k *attached) openTerminal(c *tandemv1.ExecCommand, spec *workload.Spec) (t
 
 // openPipes makes a pipe for each file. Without a standard input there is an
 // empty one.
-func (k *attached) openPipes(c *tandemv1.ExecCommand, _ *workload.Spec) (theirs [3]*os.File, err error) {
+func (k *attached) openPipes(c *tandemv1.ExecCommand) (theirs [3]*os.File, err error) {
 	if c.Stdin {
 		theirs[0], k.stdin, err = os.Pipe()
 	} else {

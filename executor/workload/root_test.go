@@ -67,7 +67,7 @@ func (e *env) inRoot(command string) workload.Spec {
 			e.Fatal(err)
 		}
 	}
-	for _, name := range []string{"sh", "cat", "ls", "id", "pwd", "umask", "env", "sort", "grep", "sleep", "touch", "head", "tail", "tr", "mkdir", "readlink", "dd"} {
+	for _, name := range []string{"sh", "cat", "ls", "id", "pwd", "umask", "env", "sort", "grep", "sleep", "touch", "head", "tail", "tr", "mkdir", "readlink", "dd", "tty"} {
 		_ = os.Symlink("busybox", filepath.Join(root, "bin", name)) // It may be there already.
 	}
 	s := e.shell(command)
@@ -422,6 +422,53 @@ func TestCgroupMounts(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", in, diff)
 		}
 	}
+}
+
+// A guest's terminal has a name in the root, by which programs find it again, and is
+// that of whom the guest runs as.
+func TestTerminalOfARoot(t *testing.T) {
+	rooted(t, func(t *testing.T, e *env) {
+		host := e.start(e.inRoot("touch ready; exec sleep 1000"))
+		e.until("it is ready", func() bool { return e.exists("ready") })
+		ours, tty, err := host.Terminal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ours.Close()
+		if err := errors.Join(syscall.SetNonblock(int(tty.Fd()), false), tty.Chown(65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+		spec := e.inRoot("tty && echo a terminal >$(tty); exec cat")
+		spec.User = "nobody"
+		guest, err := host.Join(t.Context(), workload.Guest{Spec: spec, Files: [3]*os.File{tty, tty, tty}, Terminal: true})
+		tty.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		buffer := make([]byte, 100)
+		for !strings.Contains(said.String(), "a terminal") {
+			n, err := ours.Read(buffer)
+			if err != nil {
+				t.Fatalf("after %q: %v", &said, err)
+			}
+			said.Write(buffer[:n])
+		}
+		if !strings.HasPrefix(said.String(), "/dev/pts/0\r\n") {
+			t.Errorf("it says %q", &said)
+		}
+		if _, err := ours.WriteString("\x03"); err != nil {
+			t.Fatal(err)
+		}
+		if exit := e.wait(guest); exit.Status.Signal != syscall.SIGINT {
+			t.Errorf("the guest ended with %s", exit.Status)
+		}
+		host.Kill()
+		e.wait(host)
+		if _, _, err := host.Terminal(); err == nil || err.Error() != "it has ended" {
+			t.Errorf("after its end: %v", err)
+		}
+	})
 }
 
 func TestBundles(t *testing.T) {
