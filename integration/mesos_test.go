@@ -101,8 +101,14 @@ func (c *cluster) framework(t *testing.T, id string) (framework, bool) {
 	return framework{}, false
 }
 
-// teardown ends a framework as an operator does.
+// teardown ends a framework as an operator does. It first gives tasks that are on
+// their way a while to arrive: an agent never forgets an executor whose framework goes
+// while it starts it, and then never ends a drain (slave.cpp: "Ignoring launching
+// executor ... because the framework is terminating").
 func (c *cluster) teardown(id string) error {
+	for deadline := time.Now().Add(5 * time.Second); c.launching(id) && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
+	}
 	resp, err := http.PostForm("http://"+c.master+"/teardown", url.Values{"frameworkId": {id}})
 	if err != nil {
 		return err
@@ -112,6 +118,22 @@ func (c *cluster) teardown(id string) error {
 		return fmt.Errorf("the master answered %s: %s", resp.Status, strings.TrimSpace(string(text)))
 	}
 	return nil
+}
+
+// launching says whether a task of a framework is on its way to its executor.
+func (c *cluster) launching(id string) bool {
+	var all struct{ Frameworks []framework }
+	if json.Unmarshal([]byte(try("http://"+c.master+"/frameworks")), &all) != nil {
+		return false
+	}
+	for _, f := range all.Frameworks {
+		for _, task := range f.Tasks {
+			if f.ID == id && task.State == "TASK_STAGING" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func getJSON(t *testing.T, address string, into any) {
