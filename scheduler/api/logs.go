@@ -110,6 +110,9 @@ func (s *service) place(t logTask) sandbox.Place {
 }
 
 func (s *service) ListFiles(ctx context.Context, req *tandemv1.ListFilesRequest) (*tandemv1.ListFilesResponse, error) {
+	if err := checkMask(req.GetReadMask(), (&tandemv1.FileInfo{}).ProtoReflect().Descriptor()); err != nil {
+		return nil, err
+	}
 	name, ok := state.ParseTaskName(req.GetTaskId())
 	if !ok {
 		return nil, noTask(req.GetTaskId())
@@ -125,7 +128,7 @@ func (s *service) ListFiles(ctx context.Context, req *tandemv1.ListFilesRequest)
 	if err != nil {
 		return nil, s.unread(ctx, req.GetTaskId(), cmp.Or(req.GetPath(), "directory"), err)
 	}
-	res := &tandemv1.ListFilesResponse{}
+	var all []*tandemv1.FileInfo
 	for _, i := range infos {
 		mode := fileMode(i.GetMode())
 		file := &tandemv1.FileInfo{
@@ -134,14 +137,14 @@ func (s *service) ListFiles(ctx context.Context, req *tandemv1.ListFilesRequest)
 		if i.Mtime != nil {
 			file.Modified = timestamppb.New(time.Unix(0, i.Mtime.Nanoseconds))
 		}
-		res.Files = append(res.Files, file)
+		all = append(all, file)
 	}
-	slices.SortFunc(res.Files, func(a, b *tandemv1.FileInfo) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	res.Files, res.NextPageToken, err = ordered(res.Files, req.GetPageSize(), req.GetPageToken(), (*tandemv1.FileInfo).GetName)
+	slices.SortFunc(all, func(a, b *tandemv1.FileInfo) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	part, next, err := ordered(all, req.GetPageSize(), req.GetPageToken(), (*tandemv1.FileInfo).GetName)
 	if err != nil {
 		return nil, err
 	}
-	return res, nil
+	return &tandemv1.ListFilesResponse{Files: allMasked(part, req.GetReadMask()), NextPageToken: next}, nil
 }
 
 // fileMode reads a file's mode as stat(2) gives it.

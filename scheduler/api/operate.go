@@ -127,10 +127,10 @@ func (s *service) ListOffers(ctx context.Context, req *tandemv1.ListOffersReques
 	if err != nil {
 		return nil, err
 	}
-	all := reply.Offers
-	if of := req.GetAgent(); of != "" {
-		all = slices.DeleteFunc(all, func(o *tandemv1.OfferView) bool { return o.GetAgentId() != of && o.GetHostname() != of })
-	}
+	of, to := req.GetAgent(), req.GetRole()
+	all := slices.DeleteFunc(reply.Offers, func(o *tandemv1.OfferView) bool {
+		return of != "" && of != o.GetAgentId() && of != o.GetHostname() || to != "" && to != o.GetRole()
+	})
 	part, next, err := ordered(all, req.GetPageSize(), req.GetPageToken(), offerKey)
 	if err != nil {
 		return nil, err

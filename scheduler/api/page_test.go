@@ -155,6 +155,9 @@ func TestPages(t *testing.T) {
 		if res, err := c.ListOffers(t.Context(), &tandemv1.ListOffersRequest{Agent: "S-agent2"}); err != nil || len(res.Offers) != 2 || res.Offers[0].Hostname != "agent2" {
 			t.Errorf("%s: got the offers of agent2 as %v, %v", name, res, err)
 		}
+		if res, err := c.ListOffers(t.Context(), &tandemv1.ListOffersRequest{Role: "b"}); err != nil || len(res.Offers) != 3 || res.Offers[0].Role != "b" {
+			t.Errorf("%s: got the offers to role b as %v, %v", name, res, err)
+		}
 		var versions []uint64
 		for ask := (&tandemv1.ListVersionsRequest{Id: "/team/job1", PageSize: 1, ReadMask: &fieldmaskpb.FieldMask{Paths: []string{"version"}}}); ; {
 			res, err := c.ListVersions(t.Context(), ask)

@@ -203,6 +203,7 @@ func New(opt Options) (*Server, error) {
 	s.calls = calls
 	path, service := tandemv1connect.NewSchedulerServiceHandler(
 		&service{server: s},
+		connect.WithCodec(strictJSON("json")), connect.WithCodec(strictJSON("json; charset=utf-8")),
 		connect.WithReadMaxBytes(maxMessage),
 		connect.WithInterceptors(calls, &guard{server: s, needs: needed}),
 	)

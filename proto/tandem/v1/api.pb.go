@@ -2676,7 +2676,9 @@ type ListOffersRequest struct {
 	// all.
 	ReadMask *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	// Only those of this agent, by its ID or hostname. Empty: of all.
-	Agent         string `protobuf:"bytes,4,opt,name=agent,proto3" json:"agent,omitempty"`
+	Agent string `protobuf:"bytes,4,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Only those to this role. Empty: to all.
+	Role          string `protobuf:"bytes,5,opt,name=role,proto3" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2735,6 +2737,13 @@ func (x *ListOffersRequest) GetReadMask() *fieldmaskpb.FieldMask {
 func (x *ListOffersRequest) GetAgent() string {
 	if x != nil {
 		return x.Agent
+	}
+	return ""
+}
+
+func (x *ListOffersRequest) GetRole() string {
+	if x != nil {
+		return x.Role
 	}
 	return ""
 }
@@ -3331,7 +3340,9 @@ type ListFilesRequest struct {
 	// At most so many files; 0 means all.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before. The other fields must be the same.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only these fields of each file, such as name and size. Absent: all.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,5,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3392,6 +3403,13 @@ func (x *ListFilesRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListFilesRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
 }
 
 type ListFilesResponse struct {
@@ -4481,13 +4499,14 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x05tasks\x18\x05 \x01(\x05R\x05tasks\x12 \n" +
 	"\vunreachable\x18\x06 \x01(\x05R\vunreachable\x12\x12\n" +
 	"\x04jobs\x18\a \x03(\tR\x04jobs\x120\n" +
-	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"\x9e\x01\n" +
+	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"\xb2\x01\n" +
 	"\x11ListOffersRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x127\n" +
 	"\tread_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\x12\x14\n" +
-	"\x05agent\x18\x04 \x01(\tR\x05agent\"\x83\x01\n" +
+	"\x05agent\x18\x04 \x01(\tR\x05agent\x12\x12\n" +
+	"\x04role\x18\x05 \x01(\tR\x04role\"\x83\x01\n" +
 	"\x12ListOffersResponse\x12,\n" +
 	"\x06offers\x18\x01 \x03(\v2\x14.tandem.v1.OfferViewR\x06offers\x12+\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
@@ -4540,13 +4559,14 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
 	"\x04note\x18\x04 \x01(\tR\x04note\x12\x16\n" +
-	"\x06before\x18\x05 \x01(\fR\x06before\"{\n" +
+	"\x06before\x18\x05 \x01(\fR\x06before\"\xb4\x01\n" +
 	"\x10ListFilesRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\x7f\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x127\n" +
+	"\tread_mask\x18\x05 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"\x7f\n" +
 	"\x11ListFilesResponse\x12)\n" +
 	"\x05files\x18\x01 \x03(\v2\x13.tandem.v1.FileInfoR\x05files\x12+\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
@@ -4787,74 +4807,75 @@ var file_tandem_v1_api_proto_depIdxs = []int32{
 	66, // 38: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
 	79, // 39: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
 	47, // 40: tandem.v1.ReadLogRequest.resume:type_name -> tandem.v1.LogPosition
-	51, // 41: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	74, // 42: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	80, // 43: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	81, // 44: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	82, // 45: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	68, // 46: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	83, // 47: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	84, // 48: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
-	83, // 49: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 50: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 51: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 52: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 53: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 54: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 55: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 56: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	22, // 57: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	24, // 58: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	26, // 59: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	28, // 60: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	30, // 61: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	32, // 62: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	34, // 63: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	36, // 64: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	38, // 65: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	41, // 66: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
-	44, // 67: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	62, // 68: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	64, // 69: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	46, // 70: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	49, // 71: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	52, // 72: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	54, // 73: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	56, // 74: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	58, // 75: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	60, // 76: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 77: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 78: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 79: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 80: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 81: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 82: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 83: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	23, // 84: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	25, // 85: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	27, // 86: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	29, // 87: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	31, // 88: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	33, // 89: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	35, // 90: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	37, // 91: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	39, // 92: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	42, // 93: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
-	45, // 94: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	63, // 95: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	65, // 96: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	48, // 97: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	50, // 98: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	53, // 99: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	55, // 100: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	57, // 101: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	59, // 102: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	61, // 103: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	77, // [77:104] is the sub-list for method output_type
-	50, // [50:77] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	68, // 41: tandem.v1.ListFilesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	51, // 42: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	74, // 43: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	80, // 44: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	81, // 45: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	82, // 46: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	68, // 47: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	83, // 48: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	84, // 49: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	83, // 50: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 51: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 52: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 53: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 54: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 55: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 56: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 57: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	22, // 58: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	24, // 59: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	26, // 60: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	28, // 61: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	30, // 62: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	32, // 63: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	34, // 64: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	36, // 65: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	38, // 66: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	41, // 67: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
+	44, // 68: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	62, // 69: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	64, // 70: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	46, // 71: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	49, // 72: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	52, // 73: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	54, // 74: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	56, // 75: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	58, // 76: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	60, // 77: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 78: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 79: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 80: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 81: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 82: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 83: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 84: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	23, // 85: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	25, // 86: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	27, // 87: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	29, // 88: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	31, // 89: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	33, // 90: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	35, // 91: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	37, // 92: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	39, // 93: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	42, // 94: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
+	45, // 95: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	63, // 96: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	65, // 97: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	48, // 98: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	50, // 99: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	53, // 100: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	55, // 101: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	57, // 102: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	59, // 103: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	61, // 104: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	78, // [78:105] is the sub-list for method output_type
+	51, // [51:78] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }
