@@ -449,6 +449,20 @@ func TestExecutorsThatDoNotComeBack(t *testing.T) {
 		"Executor did not reregister within 2secs")
 }
 
+// TestExecutorsThatEndedMeanwhile: an agent that recovers knows of no master yet
+// that it could tell.
+func TestExecutorsThatEndedMeanwhile(t *testing.T) {
+	s := newScript(t, nil)
+	s.started("t1")
+	s.Restart(s.now)
+	s.Exited(s.now, "c1", core.Ending{Status: 9})
+	s.want()
+	s.advance(2 * time.Second)
+	s.want("reregister with 0 executors, 1 tasks")
+	s.Reregistered(s.now, agentID, 0, nil)
+	s.want("update t1 TASK_FAILED REASON_EXECUTOR_TERMINATED: Executor terminated")
+}
+
 func TestUpdatesWaitForTheMaster(t *testing.T) {
 	s := newScript(t, nil)
 	s.started("t1")

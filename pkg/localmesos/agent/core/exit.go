@@ -42,7 +42,8 @@ func (c *Core) Exited(now time.Time, container string, end Ending) {
 		e.stream = noStream
 	}
 	e.nested = nil
-	if e.kind != CommandExecutor {
+	// An agent that recovers knows of no master yet, and leaves it to find out.
+	if e.kind != CommandExecutor && c.phase != Recovering {
 		c.emit(ReportExit{Framework: f.id, Executor: e.id(), Status: end.Status})
 	}
 	for _, held := range e.afterLimit {
