@@ -86,6 +86,8 @@ func (a *Agent) perform() {
 
 func (a *Agent) carryOut(e core.Effect) {
 	switch e := e.(type) {
+	case core.Admit:
+		a.receive(func(now time.Time) { a.core.Admitted(now) })
 	case core.Launch:
 		a.launch(e)
 	case core.Limit:
@@ -222,12 +224,12 @@ func (a *Agent) Ping(connected bool) {
 
 // RunTask implements link.Agent.
 func (a *Agent) RunTask(framework mesos.FrameworkInfo, task mesos.TaskInfo, launch bool) {
-	a.receive(func(now time.Time) { a.core.RunTask(now, framework, task, launch) })
+	a.receive(func(time.Time) { a.core.RunTask(framework, task, launch) })
 }
 
 // RunTaskGroup implements link.Agent.
 func (a *Agent) RunTaskGroup(framework mesos.FrameworkInfo, executor mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool) {
-	a.receive(func(now time.Time) { a.core.RunTaskGroup(now, framework, executor, group, launch) })
+	a.receive(func(time.Time) { a.core.RunTaskGroup(framework, executor, group, launch) })
 }
 
 // KillTask implements link.Agent.

@@ -56,6 +56,7 @@ type Core struct {
 	containers map[string]*executorState // by container, those that are not removed
 	completed  []*framework
 	streams    updateStreams
+	arrivals   []*arrival // that wait for Admitted, in order
 	effects    []Effect
 	metrics    Metrics
 	// converted is what the agent has once operations changed it, and nil
@@ -210,6 +211,7 @@ func (c *Core) register(now time.Time) {
 			}
 			r.Tasks = append(r.Tasks, e.reported(f.id)...)
 		}
+		r.Tasks = append(r.Tasks, c.reportedPending(f)...)
 	}
 	c.emit(Reregister{Registration: r})
 }
@@ -236,7 +238,7 @@ func (c *Core) Reregistered(now time.Time, id mesos.AgentID, pingTimeout time.Du
 	c.registered(now, pingTimeout)
 	for _, t := range reconcile {
 		f, known := c.frameworks.get(t.FrameworkID)
-		if known && f.holders[t.TaskID] != nil {
+		if known && (f.holders[t.TaskID] != nil || f.pending[t.TaskID] != nil) {
 			continue
 		}
 		state := mesos.TASK_DROPPED

@@ -49,7 +49,7 @@ func TestGroupsQueueUntilTheExecutorSubscribes(t *testing.T) {
 	single := task("t4")
 	info := executorInfo()
 	single.Executor = &info
-	s.RunTask(s.now, framework(), single, !s.has(execID))
+	s.RunTask(framework(), single, !s.has(execID))
 	s.want("launch exec-1 in c1 with 0.3 cpus, 96 MB")
 	s.Launched("c1", 1951)
 	s.subscribe(1)
@@ -222,7 +222,7 @@ func TestKillBeforeDelivery(t *testing.T) {
 		s := newScript(t, nil)
 		info, single := executorInfo(), task("t1")
 		single.Executor = &info
-		s.RunTask(s.now, framework(), single, !s.has(execID))
+		s.RunTask(framework(), single, !s.has(execID))
 		s.skip()
 		s.kill("t1")
 		s.want(killed("t1", "Killed before delivery to the executor"))
@@ -483,7 +483,7 @@ func TestFrameworksWithoutPartitionAwareness(t *testing.T) {
 	s := newScript(t, nil)
 	f := framework()
 	f.Capabilities = nil
-	s.RunTaskGroup(s.now, f, executorInfo(), mesos.TaskGroupInfo{Tasks: []mesos.TaskInfo{task("t1")}}, true)
+	s.RunTaskGroup(f, executorInfo(), mesos.TaskGroupInfo{Tasks: []mesos.TaskInfo{task("t1")}}, true)
 	s.skip()
 	s.kill("unknown")
 	s.want("update unknown TASK_LOST REASON_EXECUTOR_TERMINATED: Cannot find executor")
@@ -492,7 +492,7 @@ func TestFrameworksWithoutPartitionAwareness(t *testing.T) {
 // The master does not know of a command executor, and hears nothing of its end.
 func TestTaskWithoutExecutor(t *testing.T) {
 	s := newScript(t, nil)
-	s.RunTask(s.now, framework(), task("t1"), true)
+	s.RunTask(framework(), task("t1"), true)
 	s.want("launch t1 in c1 with 0.2 cpus, 64 MB")
 	e := s.View().Frameworks[0].Executors[0]
 	if e.Kind != core.CommandExecutor || e.Info.GetSource() != "t1" {

@@ -38,6 +38,10 @@ type StreamID uint64
 
 const noStream StreamID = 0
 
+// Admit has Core.Admitted called, after what the agent has been told already: a
+// real agent authorizes tasks there, and a KILL may overtake them.
+type Admit struct{}
+
 // The effects toward an executor.
 type (
 	// Send puts an event on an executor's stream; it is lost when the stream
@@ -100,6 +104,7 @@ func (ReportExit) effect()  {}
 func (ToFramework) effect() {}
 func (Send) effect()        {}
 func (Hangup) effect()      {}
+func (Admit) effect()       {}
 func (Launch) effect()      {}
 func (Limit) effect()       {}
 func (Destroy) effect()     {}

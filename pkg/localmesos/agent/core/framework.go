@@ -22,6 +22,8 @@ type framework struct {
 	// launched or reported for it.
 	ending    bool
 	executors table[mesos.ExecutorID, *executorState]
+	// pending are the tasks that are not admitted yet.
+	pending map[mesos.TaskID]*arrival
 	// holders are the executors of the tasks that are not completed.
 	holders   map[mesos.TaskID]*executorState
 	completed []*executorState
@@ -32,6 +34,7 @@ func newFramework(info mesos.FrameworkInfo) *framework {
 		id:        *info.ID,
 		info:      info,
 		executors: newTable[mesos.ExecutorID, *executorState](),
+		pending:   map[mesos.TaskID]*arrival{},
 		holders:   map[mesos.TaskID]*executorState{},
 	}
 }

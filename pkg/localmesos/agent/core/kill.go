@@ -17,6 +17,10 @@ func (c *Core) KillTask(now time.Time, framework mesos.FrameworkID, id mesos.Tas
 	if !ok || f.ending {
 		return
 	}
+	if a := f.pending[id]; a != nil {
+		c.killPending(now, a)
+		return
+	}
 	e := f.holders[id]
 	if e == nil {
 		c.agentUpdate(now, f.id, nil, id, f.lost(), mesos.REASON_EXECUTOR_TERMINATED, "Cannot find executor", nil)
@@ -159,7 +163,7 @@ func (c *Core) removeExecutor(e *executorState) {
 
 // removeIfIdle forgets a framework that has nothing left here.
 func (c *Core) removeIfIdle(f *framework) {
-	if f.executors.len() > 0 || !c.frameworks.has(f.id) {
+	if f.executors.len() > 0 || len(f.pending) > 0 || !c.frameworks.has(f.id) {
 		return
 	}
 	c.streams.drop(f.id)

@@ -10,17 +10,17 @@ import (
 
 // RunTask launches a single task, on its own executor or, when it brings none,
 // on a command executor of its own.
-func (c *Core) RunTask(now time.Time, framework mesos.FrameworkInfo, t mesos.TaskInfo, launch bool) {
+func (c *Core) RunTask(framework mesos.FrameworkInfo, t mesos.TaskInfo, launch bool) {
 	info, kind := commandExecutor(framework, &t), CommandExecutor
 	if t.Executor != nil {
 		info, kind = *t.Executor, CustomExecutor
 	}
-	c.run(now, framework, info, kind, []mesos.TaskInfo{t}, nil, launch)
+	c.arrive(framework, &arrival{info: info, kind: kind, tasks: []mesos.TaskInfo{t}, launch: launch})
 }
 
 // RunTaskGroup launches a task group. As a real master does, it fills the
 // executor into each task.
-func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool) {
+func (c *Core) RunTaskGroup(framework mesos.FrameworkInfo, info mesos.ExecutorInfo, group mesos.TaskGroupInfo, launch bool) {
 	tasks := make([]mesos.TaskInfo, len(group.Tasks))
 	for i, t := range group.Tasks {
 		if t.Executor == nil {
@@ -32,7 +32,7 @@ func (c *Core) RunTaskGroup(now time.Time, framework mesos.FrameworkInfo, info m
 	if info.Type == mesos.ExecutorInfo_DEFAULT {
 		kind = DefaultExecutor
 	}
-	c.run(now, framework, info, kind, tasks, &mesos.TaskGroupInfo{Tasks: tasks}, launch)
+	c.arrive(framework, &arrival{info: info, kind: kind, tasks: tasks, group: &mesos.TaskGroupInfo{Tasks: tasks}, launch: launch})
 }
 
 func (c *Core) framework(info mesos.FrameworkInfo) *framework {
@@ -44,15 +44,9 @@ func (c *Core) framework(info mesos.FrameworkInfo) *framework {
 	return f
 }
 
-func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.ExecutorInfo, kind ExecutorKind, tasks []mesos.TaskInfo, group *mesos.TaskGroupInfo, launch bool) {
-	if c.phase == Recovering || c.phase == Terminating {
-		return
-	}
-	f := c.framework(framework)
-	if f.ending {
-		c.neverLaunched(f, info.ExecutorID, launch)
-		return
-	}
+// run launches tasks that were not killed before.
+func (c *Core) run(now time.Time, f *framework, a *arrival) {
+	info, kind, tasks, group, launch := a.info, a.kind, a.tasks, a.group, a.launch
 	drop := func(reason mesos.TaskStatus_Reason, text string) {
 		for _, t := range tasks {
 			c.agentUpdate(now, f.id, &info.ExecutorID, t.TaskID, f.lost(), reason, text, nil)
@@ -61,7 +55,11 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 	if c.drain != nil {
 		drop(mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining")
 		c.removeIfIdle(f)
-		c.neverLaunched(f, info.ExecutorID, launch)
+		c.neverLaunched(f.id, info.ExecutorID, launch)
+		return
+	}
+	if c.phase == Terminating {
+		c.removeIfIdle(f)
 		return
 	}
 	e, found := f.executors.get(info.ExecutorID)
@@ -72,7 +70,7 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 	case found && launch:
 		drop(mesos.REASON_EXECUTOR_TERMINATED, "Master wants to launch executor, but one already exists")
 		if e.state == terminated {
-			c.neverLaunched(f, info.ExecutorID, true)
+			c.neverLaunched(f.id, info.ExecutorID, true)
 		} else if e.state < terminating {
 			c.shutdown(now, e)
 		}
@@ -113,9 +111,9 @@ func (c *Core) run(now time.Time, framework mesos.FrameworkInfo, info mesos.Exec
 
 // neverLaunched tells a master that expected an executor to be launched that it
 // was not.
-func (c *Core) neverLaunched(f *framework, id mesos.ExecutorID, expected bool) {
+func (c *Core) neverLaunched(framework mesos.FrameworkID, id mesos.ExecutorID, expected bool) {
 	if expected {
-		c.emit(ReportExit{Framework: f.id, Executor: id, Status: -1})
+		c.emit(ReportExit{Framework: framework, Executor: id, Status: -1})
 	}
 }
 

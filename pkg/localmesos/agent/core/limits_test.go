@@ -38,7 +38,7 @@ func TestLimitsOfAContainer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScript(t, func(config *core.Config) { config.CFS = c.cfs })
-			s.RunTaskGroup(s.now, framework(), executorInfo(), mesos.TaskGroupInfo{Tasks: c.tasks}, !s.has(execID))
+			s.RunTaskGroup(framework(), executorInfo(), mesos.TaskGroupInfo{Tasks: c.tasks}, !s.has(execID))
 			launch, ok := s.Effects()[0].(core.Launch)
 			if !ok || launch.Limits != c.want {
 				t.Errorf("limits %+v, want %+v", launch.Limits, c.want)

@@ -15,7 +15,7 @@ import (
 // process is taken for that. What a dead agent can no longer know (an
 // unanswered Limit) is forgotten.
 func (c *Core) Restart(now time.Time) {
-	c.effects = nil
+	c.effects, c.arrivals = nil, nil
 	c.phase = Recovering
 	c.streams.pause()
 	c.pauseOperations()
@@ -27,6 +27,7 @@ func (c *Core) Restart(now time.Time) {
 		c.recoveryEnds = now.Add(c.config.ReregistrationTimeout)
 	}
 	for _, f := range c.frameworks.all() {
+		clear(f.pending)
 		for _, e := range f.executors.all() {
 			if e.state == terminated {
 				continue

@@ -3,6 +3,7 @@ package core_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,24 @@ func newScript(t testing.TB, change func(*core.Config)) *script {
 	s.Registered(s.now, agentID, 0)
 	s.want()
 	return s
+}
+
+// RunTask has a task arrive and admits it.
+func (s *script) RunTask(f mesos.FrameworkInfo, t mesos.TaskInfo, launch bool) {
+	s.Core.RunTask(f, t, launch)
+	s.Admitted(s.now)
+}
+
+// RunTaskGroup has a group arrive and admits it.
+func (s *script) RunTaskGroup(f mesos.FrameworkInfo, e mesos.ExecutorInfo, g mesos.TaskGroupInfo, launch bool) {
+	s.Core.RunTaskGroup(f, e, g, launch)
+	s.Admitted(s.now)
+}
+
+// Effects returns what the agent decided but for Admit, which the script
+// answers.
+func (s *script) Effects() []core.Effect {
+	return slices.DeleteFunc(s.Core.Effects(), func(e core.Effect) bool { return e == core.Admit{} })
 }
 
 // drain turns the effects into lines.
@@ -184,12 +203,15 @@ func task(id string) mesos.TaskInfo {
 	}
 }
 
-func (s *script) runGroup(ids ...string) {
-	var g mesos.TaskGroupInfo
+func group(ids ...string) (g mesos.TaskGroupInfo) {
 	for _, id := range ids {
 		g.Tasks = append(g.Tasks, task(id))
 	}
-	s.RunTaskGroup(s.now, framework(), executorInfo(), g, !s.has(execID))
+	return g
+}
+
+func (s *script) runGroup(ids ...string) {
+	s.RunTaskGroup(framework(), executorInfo(), group(ids...), !s.has(execID))
 }
 
 // has tells whether the agent has an executor of that ID.

@@ -69,6 +69,10 @@ func (c *Core) update(now time.Time, u heldUpdate) {
 	c.metrics.ValidUpdates++
 	if ok {
 		c.explainDrain(f, &u.status)
+		if f.pending[u.status.TaskID] != nil {
+			c.settlePending(now, f, u)
+			return
+		}
 	}
 	var e *executorState
 	if ok {
