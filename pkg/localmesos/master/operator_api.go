@@ -212,8 +212,11 @@ func announceFramework(f *framework) mesosmaster.Response_GetFrameworks_Framewor
 
 func (c *core) showFramework(f *framework) mesosmaster.Response_GetFrameworks_Framework {
 	shown := announceFramework(f)
-	if f.unregistered.IsZero() {
-		shown.UnregisteredTime = nil
+	// Events show these times though they are none, answers do not.
+	for _, at := range []**mesos.TimeInfo{&shown.RegisteredTime, &shown.ReregisteredTime, &shown.UnregisteredTime} {
+		if (*at).Nanoseconds == 0 {
+			*at = nil
+		}
 	}
 	shown.AllocatedResources = endpointForm(f.used().ToMesos())
 	shown.OfferedResources = endpointForm(offered(f.offers).ToMesos())
