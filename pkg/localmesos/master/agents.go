@@ -41,7 +41,9 @@ func (c *core) registerAgent(l link.Agent, r link.Registration) {
 		l.Shutdown(err.Error())
 		return
 	}
+	// An agent must have its ID before it can answer a ping.
 	l.Registered(mesos.AgentID{Value: string(id)}, c.view())
+	c.ping(a)
 	c.options.Logger.WithFields(map[string]any{"agent": string(id), "resources": a.total.String()}).Info("agent registered")
 	c.allocateSoon(id)
 }
@@ -97,7 +99,6 @@ func (c *core) addAgent(id agentID, l link.Agent, r link.Registration) (*agent, 
 	c.allocator.AddAgent(a.allocatable())
 	c.allocator.ActivateAgent(string(id), c.usable(a))
 	c.tellAgentAdded(a)
-	c.ping(a)
 	return a, nil
 }
 
@@ -194,6 +195,7 @@ func (c *core) reregisterAgent(l link.Agent, r link.Registration) {
 	delete(c.recovered, id)
 	c.takeBack(a, r)
 	l.Reregistered(mesos.AgentID{Value: string(id)}, c.view(), nil)
+	c.ping(a)
 	c.updateFrameworks(a, r)
 	c.drainAgain(a)
 	c.options.Logger.WithField("agent", string(id)).Info("agent reregistered")

@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,22 @@ func TestUnreachableAndBack(t *testing.T) {
 	})
 }
 
+// TestANewAgentAnswersItsFirstPing: it is unreachable no sooner than any other.
+func TestANewAgentAnswersItsFirstPing(t *testing.T) {
+	inWorld(t, Options{AgentPingTimeout: time.Second, MaxAgentPingTimeouts: 3}, func(w *world) {
+		a := w.agent("127.0.0.1")
+		a.hears(false)
+		w.pass(3500 * time.Millisecond)
+		if shown := w.get("/slaves"); !strings.Contains(shown, a.id.Value) {
+			t.Errorf("the agent is gone: %s", shown)
+		}
+		w.pass(time.Second)
+		if shown := w.get("/slaves"); strings.Contains(shown, a.id.Value) {
+			t.Errorf("the agent is still there: %s", shown)
+		}
+	})
+}
+
 func TestUnreachableForOldFrameworks(t *testing.T) {
 	inWorld(t, Options{AgentPingTimeout: time.Second, MaxAgentPingTimeouts: 3}, func(w *world) {
 		a := w.agent("127.0.0.1")
@@ -288,6 +305,9 @@ func TestAMasterOfAnotherTime(t *testing.T) {
 		w.expect(a.heard(), "reregistered old-S0, 0 to reconcile")
 		if shown := w.get("/frameworks"); !strings.Contains(shown, `"active":false,"connected":false,"recovered":true`) || !strings.Contains(shown, `"registered_time":0.0`) {
 			t.Errorf("/frameworks shows %s", shown)
+		}
+		if shown := w.do("POST", "/api/v1", `{"type":"GET_FRAMEWORKS"}`, "Content-Type", "application/json"); shown.status != http.StatusOK || strings.Contains(shown.body, "registered_time") {
+			t.Errorf("GET_FRAMEWORKS tells when a framework registered that has not: %s", shown.body)
 		}
 		s := &fakeScheduler{w: w, id: "old-0000"}
 		refused := s.call(`"type":"REVIVE"`)
