@@ -2,7 +2,6 @@ package conform
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,6 +35,7 @@ func (p *player) crashAgent() error {
 }
 
 func (p *player) recoverAgent() error {
+	p.endUnseen()
 	err := p.cluster.Agents()[0].Recover()
 	p.settle()
 	return err
@@ -66,12 +66,13 @@ func (p *player) unregisterAgent() error {
 }
 
 var (
-	closesPattern  = regexp.MustCompile(`^scheduler closes its stream connection$`)
-	startedPattern = regexp.MustCompile(`^executor process started`)
-	limitsPattern  = regexp.MustCompile(`^the container's cgroup limits now$`)
-	nothingPattern = regexp.MustCompile(`^no UPDATE (reached the scheduler )?within|^the next UPDATE did not come|^no offers? for`)
-	restartPattern = regexp.MustCompile(`; then the agent restarts: `)
-	sigkillPattern = regexp.MustCompile(`^the executor process gets SIGKILL$`)
+	closesPattern   = regexp.MustCompile(`^scheduler closes its stream connection$`)
+	startedPattern  = regexp.MustCompile(`^executor process started`)
+	limitsPattern   = regexp.MustCompile(`^the container's cgroup limits now$`)
+	nothingPattern  = regexp.MustCompile(`^no UPDATE (reached the scheduler )?within|^the next UPDATE did not come|^no offers? for`)
+	restartPattern  = regexp.MustCompile(`; then the agent restarts: `)
+	returnedPattern = regexp.MustCompile(`^the agent has re-registered$`)
+	sigkillPattern  = regexp.MustCompile(`^the executor process gets SIGKILL$`)
 )
 
 func (p *player) note(i int, l *Line) error {
@@ -80,8 +81,7 @@ func (p *player) note(i int, l *Line) error {
 			continue
 		}
 		if act.starts {
-			p.delay(i, l, act.do)
-			return nil
+			return p.delay(i, l, act.do)
 		}
 		return act.do(p)
 	}
@@ -93,9 +93,9 @@ func (p *player) note(i int, l *Line) error {
 	case limitsPattern.MatchString(l.Note):
 		p.limits(l)
 	case sigkillPattern.MatchString(l.Note):
-		if e := p.lastExecutor(i); e != nil {
-			e.order(order{Do: doKill})
-		}
+		p.killNext(i)
+	case returnedPattern.MatchString(l.Note):
+		p.awaitAgent()
 	case restartPattern.MatchString(l.Note):
 		p.crashBeforeEnd(i)
 	case nothingPattern.MatchString(l.Note):
@@ -116,10 +116,14 @@ func (p *player) crashBeforeEnd(i int) {
 	}
 }
 
+// startTime is the most that a recorded program took to start.
+const startTime = time.Second
+
 // delay puts an act off to the first line that shows it done: until then
 // requests were refused, or answered with what says not yet. Of those, the ones
-// of a process that was starting are not repeated.
-func (p *player) delay(i int, l *Line, do func(*player) error) {
+// of a process that was starting are not repeated. Where nothing shows it for
+// long, it is done at once.
+func (p *player) delay(i int, l *Line, do func(*player) error) error {
 	until := l
 	for _, next := range p.scenario.Lines[i+1:] {
 		if next.Dir != "response" || next.At()-l.At() > 2*time.Second {
@@ -140,7 +144,11 @@ found:
 	if until == l || then == len(p.scenario.Lines) {
 		then = i + 1
 	}
+	if p.scenario.Lines[then].At()-l.At() > startTime {
+		return do(p)
+	}
 	p.delayed[p.scenario.Lines[then]] = func() error { return do(p) }
+	return nil
 }
 
 func (p *player) requestOf(response *Line) *Line {
@@ -253,67 +261,4 @@ func (p *player) removeAgent(i int) {
 		}
 	}
 	p.cluster.Agents()[0].Unregister()
-}
-
-// lastExecutor is the executor that the lines before were about.
-func (p *player) lastExecutor(i int) *executor {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for ; i >= 0; i-- {
-		if l := p.scenario.Lines[i]; l.Side == "executor" && p.executors[l.Who] != nil {
-			return p.executors[l.Who]
-		}
-	}
-	return nil
-}
-
-// Raw wait statuses that tell how an executor ended by itself.
-const (
-	exited0   = 0
-	exited1   = 1 << 8
-	sigkilled = (128 + 9) << 8
-	killed    = 9
-)
-
-// endExecutor ends an executor whose end is about to be expected, unless the
-// agent ended it.
-func (p *player) endExecutor(i int, l *Line) {
-	var failure struct {
-		Failure struct {
-			ExecutorID struct{ Value string } `json:"executor_id"`
-			Status     *int
-		}
-	}
-	if err := json.Unmarshal(l.Body, &failure); err != nil || failure.Failure.Status == nil {
-		return
-	}
-	p.mu.Lock()
-	e := p.executors[failure.Failure.ExecutorID.Value]
-	delete(p.executors, failure.Failure.ExecutorID.Value)
-	p.mu.Unlock()
-	if e == nil {
-		return
-	}
-	switch *failure.Failure.Status {
-	case exited0, exited1:
-		e.order(order{Do: doExit, Status: *failure.Failure.Status >> 8})
-	case sigkilled:
-		e.order(order{Do: doKill})
-	case killed:
-		// The agent does it in its time; or the kernel, when memory is short.
-		if p.isOutOfMemory(i, failure.Failure.ExecutorID.Value) {
-			e.order(order{Do: doEat})
-		}
-	}
-}
-
-// isOutOfMemory looks for the reason in the updates that follow.
-func (p *player) isOutOfMemory(i int, executor string) bool {
-	for _, l := range p.scenario.Lines[i+1:] {
-		body := string(l.Body)
-		if strings.Contains(body, fmt.Sprintf(`"executor_id":{"value":"%s"}`, executor)) && strings.Contains(body, `"type":"UPDATE"`) {
-			return strings.Contains(body, "REASON_CONTAINER_LIMITATION_MEMORY")
-		}
-	}
-	return false
 }

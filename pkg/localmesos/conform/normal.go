@@ -45,11 +45,19 @@ var identifiers = regexp.MustCompile(
 	`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-S[0-9]+|-O[0-9]+|-[0-9]{4})?` +
 		`|[A-Za-z0-9+/]{22}==`)
 
-// unordered are lists that come out of a hash, unless they are what an endpoint
-// is asked for.
+// unordered are lists that come out of a hash.
 var unordered = map[string]bool{
 	"executor_ids": true, "frameworks": true, "completed_frameworks": true, "slaves": true,
-	"executors": true, "completed_executors": true, "tasks": true, "completed_tasks": true,
+	"executors": true, "completed_executors": true, "tasks": true, "completed_tasks": true, "unreachable_tasks": true,
+}
+
+// isUnordered says that a field is a list out of a hash: the tasks of /tasks
+// have an order, and so have the offers of an event.
+func isUnordered(path, key string) bool {
+	if key == "offers" {
+		return strings.Contains(path, "frameworks[")
+	}
+	return unordered[key] && path != ".tasks"
 }
 
 // named are fields that say where a process runs, which is the machine's
@@ -146,7 +154,20 @@ func (n *names) compare(recorded, replayed []byte, commit bool) []string {
 		}
 		return []string{differ("", string(recorded), string(replayed))}
 	}
+	if isContainers(a) {
+		b = n.aligned(a, b)
+	}
 	return n.values("", a, b, commit)
+}
+
+// isContainers says that a value is what /containers lists, out of a hash.
+func isContainers(v any) bool {
+	list, _ := v.([]any)
+	if len(list) == 0 {
+		return false
+	}
+	first, _ := list[0].(map[string]any)
+	return first["container_id"] != nil && first["executor_id"] != nil
 }
 
 func decode(text []byte) (any, error) {
@@ -254,7 +275,7 @@ func (n *names) objects(path string, a, b map[string]any, commit bool) []string 
 			out = append(out, differ(at, x, absent{}))
 		case varying[key] && n.mayVary(x, y):
 		case named[key]:
-		case unordered[key] && (path != "" || key != "tasks"):
+		case isUnordered(at, key):
 			out = append(out, n.values(at, x, n.aligned(x, y), commit)...)
 		default:
 			out = append(out, n.values(at, x, y, commit)...)

@@ -82,8 +82,11 @@ type player struct {
 	missed   int             // waits in vain
 	own      map[string]bool // frameworks
 	bares    map[int]*bare
-	frozen   bool   // the agent
-	socket   string // of the agent, for executors
+	// here is the line that is played; frozen is the agent, and breath says
+	// until the next KILL.
+	here           int
+	frozen, breath bool
+	socket         string // of the agent, for executors
 	// skip are lines whose request was not made.
 	skip map[*Line]bool
 	// delayed is what happens before the first line that shows its effect.
@@ -163,6 +166,7 @@ func (p *player) play(ctx context.Context, files fs.FS) (err error) {
 // lines plays the lines one by one.
 func (p *player) lines() error {
 	for i, l := range p.scenario.Lines {
+		p.here = i
 		p.settle()
 		p.clock.advance(p.began.Add(l.At()), p.settle)
 		if err := p.line(i, l); err != nil {
@@ -269,7 +273,7 @@ func (p *player) line(i int, l *Line) error {
 	switch l.Dir {
 	case "request":
 		p.result.Exchanges++
-		return p.request(l)
+		return p.inOneBreath(i, l)
 	case "response":
 		p.response(l)
 		return nil

@@ -33,6 +33,7 @@ type executor struct {
 	id   string
 	out  *json.Encoder
 	told func(*executor, int, report)
+	gone chan struct{} // closed when its process has ended
 
 	mu       sync.Mutex
 	incoming map[int]*io.PipeWriter // what comes on the connections
@@ -125,7 +126,8 @@ func (s *stage) control(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *stage) listen(conn net.Conn, in *bufio.Reader) {
-	e := &executor{out: json.NewEncoder(conn), told: s.told, incoming: map[int]*io.PipeWriter{}}
+	e := &executor{out: json.NewEncoder(conn), told: s.told, gone: make(chan struct{}), incoming: map[int]*io.PipeWriter{}}
+	defer close(e.gone)
 	decoder := json.NewDecoder(in)
 	for {
 		var one said
