@@ -158,39 +158,40 @@ func TestTakeTakesNoMoreAndNoLess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := Request{
-			CPUs:     Milli(rapid.Int64Range(0, 120).Draw(t, "cpus")),
-			Mem:      Milli(rapid.Int64Range(0, 120).Draw(t, "mem")),
-			Ports:    rapid.SliceOfNDistinct(rapid.Uint64Range(1, 25), 0, 2, rapid.ID).Draw(t, "ports"),
-			AnyPorts: rapid.IntRange(0, 6).Draw(t, "any"),
+		ports := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 25), 0, 4, rapid.ID).Draw(t, "ports")
+		half := len(ports) / 2
+		draw := func(name string) Milli { return Milli(rapid.Int64Range(0, 120).Draw(t, name)) }
+		q := []Request{
+			{CPUs: draw("cpus"), Mem: draw("mem"), Ports: ports[:half]},
+			{CPUs: draw("cpus"), Mem: draw("mem"), Ports: ports[half:]},
 		}
-		free := Milli(0)
-		for _, r := range offered.Named("ports").ToMesos() {
-			for _, given := range r.Ranges.Range {
-				free += Milli(given.End - given.Begin + 1)
-			}
-		}
-		enough := offered.Scalar("cpus") >= q.CPUs && offered.Scalar("mem") >= q.Mem && free >= Milli(len(q.Ports)+q.AnyPorts)
-		for _, port := range q.Ports {
+		cpus, mem := q[0].CPUs+q[1].CPUs, q[0].Mem+q[1].Mem
+		enough := offered.Scalar("cpus") >= cpus && offered.Scalar("mem") >= mem
+		for _, port := range ports {
 			enough = enough && offered.Ranges("ports").Contains(Ranges{{port, port}})
 		}
-		got, err := offered.Take(q)
+		got, left, err := offered.Take(q...)
 		if (err == nil) != enough {
 			t.Fatalf("%+v from %s: %v", q, offered, err)
 		}
 		if err != nil {
 			return
 		}
-		taken, err := FromMesos(got.Resources)
-		if err != nil {
-			t.Fatal(err)
+		rest := offered
+		for i, of := range q {
+			taken, err := FromMesos(got[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if taken.Scalar("cpus") != of.CPUs || taken.Scalar("mem") != of.Mem || taken.Count() != uint64(len(of.Ports)) {
+				t.Errorf("%+v got %s", of, taken)
+			}
+			if rest, err = rest.Subtract(taken); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if taken.Scalar("cpus") != q.CPUs || taken.Scalar("mem") != q.Mem || len(got.Ports) != len(q.Ports)+q.AnyPorts {
-			t.Errorf("%+v got %s", q, taken)
-		}
-		rest, err := offered.Subtract(taken)
-		if err != nil || !rest.Equal(got.Rest) {
-			t.Errorf("%s without %s left %s, %v", offered, taken, got.Rest, err)
+		if !rest.Equal(left) {
+			t.Errorf("%s without what was taken left %s, want %s", offered, left, rest)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
@@ -177,19 +176,23 @@ func TestTake(t *testing.T) {
 		scalar("mem", 128), scalar("disk", 100), volume("v1", 1000, "ops"),
 	).Allocate("ops")
 
-	got, err := offered.Take(Request{CPUs: Thousandths(0.7), Mem: Whole(128), Disk: Whole(60), Ports: []uint64{31001}, AnyPorts: 3})
+	got, rest, err := offered.Take(
+		Request{CPUs: Thousandths(0.7), Mem: Whole(128), Disk: Whole(60), Ports: []uint64{31005, 31002, 31000, 31001}},
+		Request{CPUs: Thousandths(0.3), Ports: []uint64{31010}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := from(t, got.Resources...)
-	if want := "cpus(allocated: ops)(reservations: [(STATIC,ops)]):0.5; cpus(allocated: ops):0.2; mem(allocated: ops):128; disk(allocated: ops):60; " +
-		"ports(allocated: ops):[31000-31002]; ports(allocated: ops)(reservations: [(STATIC,ops)]):[31005-31005]"; taken.String() != want {
-		t.Errorf("took %s\nwant %s", taken, want)
+	for i, want := range []string{
+		"cpus(allocated: ops)(reservations: [(STATIC,ops)]):0.5; cpus(allocated: ops):0.2; mem(allocated: ops):128; disk(allocated: ops):60; " +
+			"ports(allocated: ops)(reservations: [(STATIC,ops)]):[31005-31005]; ports(allocated: ops):[31000-31002]",
+		"cpus(allocated: ops):0.3; ports(allocated: ops):[31010-31010]",
+	} {
+		if taken := from(t, got[i]...); taken.String() != want {
+			t.Errorf("took %s\nwant %s", taken, want)
+		}
 	}
-	if want := []uint64{31001, 31000, 31002, 31005}; !cmp.Equal(got.Ports, want) {
-		t.Errorf("took ports %v, want %v", got.Ports, want)
-	}
-	if back := got.Rest.Add(taken); !back.Equal(offered) {
+	if back := rest.Add(from(t, got[0]...)).Add(from(t, got[1]...)); !back.Equal(offered) {
 		t.Errorf("rest and taken are %s", back)
 	}
 
@@ -197,13 +200,16 @@ func TestTake(t *testing.T) {
 		q    Request
 		want string
 	}{
-		{Request{CPUs: Whole(2)}, "not enough cpus: 2 wanted, 1.5 available"},
+		{Request{CPUs: Whole(2)}, "not enough cpus: 2 wanted, 0.5 available"},
 		{Request{GPUs: Whole(1)}, "not enough gpus: 1 wanted, 0 available"},
 		{Request{Disk: Whole(101)}, "not enough disk: 101 wanted, 100 available"}, // the volume is not touched
 		{Request{Ports: []uint64{8080}}, "port 8080 is not available"},
-		{Request{Ports: []uint64{31001}, AnyPorts: 5}, "not enough ports: 5 wanted, 4 available"},
+		{Request{Ports: []uint64{31001, 31001}}, "port 31001 is not available"},
 	} {
-		_, err := offered.Take(tt.q)
+		_, rest, err := offered.Take(Request{CPUs: Whole(1)}, tt.q)
+		if !rest.Equal(offered) {
+			t.Errorf("%s is left", rest)
+		}
 		var short *Shortage
 		if !errors.As(err, &short) || err.Error() != tt.want {
 			t.Errorf("got %v, want %s", err, tt.want)
@@ -235,10 +241,10 @@ func TestValidateRole(t *testing.T) {
 
 func BenchmarkTake(b *testing.B) {
 	offered := from(b, ports(31000, 32000), scalar("cpus", 8), scalar("mem", 8192), scalar("disk", 20000)).Allocate("example")
-	q := Request{CPUs: Thousandths(0.1), Mem: Whole(32), Disk: Whole(10), AnyPorts: 1}
+	q := Request{CPUs: Thousandths(0.1), Mem: Whole(32), Disk: Whole(10), Ports: []uint64{31000}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := offered.Take(q); err != nil {
+		if _, _, err := offered.Take(q); err != nil {
 			b.Fatal(err)
 		}
 	}

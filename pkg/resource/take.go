@@ -10,29 +10,7 @@ import (
 // Request is what something needs, whatever it is reserved for.
 type Request struct {
 	CPUs, Mem, Disk, GPUs Milli
-	// Ports are those that it must have; AnyPorts is how many more it wants.
-	Ports    []uint64
-	AnyPorts int
-}
-
-// Add returns the sum of two requests.
-func (q Request) Add(other Request) Request {
-	return Request{
-		CPUs: q.CPUs + other.CPUs, Mem: q.Mem + other.Mem, Disk: q.Disk + other.Disk, GPUs: q.GPUs + other.GPUs,
-		Ports:    slices.Concat(q.Ports, other.Ports),
-		AnyPorts: q.AnyPorts + other.AnyPorts,
-	}
-}
-
-// Taken is what was found for a request.
-type Taken struct {
-	// Resources are the concrete ones, to be put into a TaskInfo.
-	Resources []mesos.Resource
-	// Ports are the ports taken: first those asked for by number, then the
-	// others, ascending.
-	Ports []uint64
-	// Rest is what is left.
-	Rest Resources
+	Ports                 []uint64
 }
 
 // Shortage is the error of a request that cannot be met. It names the first
@@ -51,138 +29,118 @@ func (s *Shortage) Error() string {
 	return fmt.Sprintf("not enough %s: %s wanted, %s available", s.Name, s.Want, s.Have)
 }
 
-// Take finds what a request needs. Reserved resources are taken before
-// unreserved ones; revocable and shared ones, volumes and disks of a source of
-// their own are never taken. The error is a *Shortage, and nothing is taken
-// then.
-func (r Resources) Take(q Request) (Taken, error) {
-	rest := slices.Clone(r.items)
-	var room [6]item // enough for most, so that what is taken is made once, as messages
-	taken := room[:0]
-	for _, want := range [...]struct {
+// Take finds what each of several requests needs, and returns it as messages that
+// go into a TaskInfo or ExecutorInfo, and what is left. Reserved resources are taken
+// before unreserved ones; revocable and shared ones, volumes and disks of a source of
+// their own are never taken. The error is a *Shortage, and nothing is taken then.
+func (r Resources) Take(requests ...Request) ([][]mesos.Resource, Resources, error) {
+	t := taking{rest: slices.Clone(r.items)}
+	all := make([][]mesos.Resource, len(requests))
+	for i := range requests {
+		if err := t.take(&requests[i]); err != nil {
+			return nil, r, err
+		}
+		all[i] = t.taken
+	}
+	return all, Resources{slices.DeleteFunc(t.rest, func(it item) bool { return it.empty() })}, nil
+}
+
+// taking is what is left while requests are met, and what the one at hand has got.
+type taking struct {
+	rest  []item
+	taken []mesos.Resource
+	below []belowResource
+}
+
+func (t *taking) take(q *Request) error {
+	wants := [...]struct {
 		name   string
 		amount Milli
-	}{{"cpus", q.CPUs}, {"mem", q.Mem}, {"disk", q.Disk}, {"gpus", q.GPUs}} {
-		var missing Milli
-		if taken, missing = takeScalar(rest, taken, want.name, want.amount); missing > 0 {
-			return Taken{}, &Shortage{Name: want.name, Want: want.amount, Have: want.amount - missing}
+	}{{"cpus", q.CPUs}, {"mem", q.Mem}, {"disk", q.Disk}, {"gpus", q.GPUs}}
+	messages := min(1, len(q.Ports)) // if none is of two kinds
+	for _, want := range wants {
+		if want.amount > 0 {
+			messages++
 		}
 	}
-	taken, ports, err := takePorts(rest, taken, q)
-	if err != nil {
-		return Taken{}, err
+	t.taken, t.below = make([]mesos.Resource, 0, messages), make([]belowResource, 0, messages)
+	for _, want := range wants {
+		if missing := t.scalar(want.name, want.amount); missing > 0 {
+			return &Shortage{Name: want.name, Want: want.amount, Have: want.amount - missing}
+		}
 	}
-	rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
-	return Taken{Resources: Resources{taken}.ToMesos(), Ports: ports, Rest: Resources{rest}}, nil
+	if missing := t.ports(q.Ports); len(missing) > 0 {
+		return &Shortage{Name: "ports", Port: missing[0]}
+	}
+	return nil
+}
+
+// add notes that so much of an item's kind was taken.
+func (t *taking) add(it *item) {
+	t.below = append(t.below, belowResource{})
+	t.taken = append(t.taken, it.toMesos(&t.below[len(t.below)-1]))
+}
+
+// scalar takes up to an amount, and returns how much is missing.
+func (t *taking) scalar(name string, amount Milli) Milli {
+	for _, reserved := range [...]bool{true, false} {
+		for i := range t.rest {
+			it := &t.rest[i]
+			if amount <= 0 {
+				return 0
+			}
+			if !it.usable(name, scalarValue, reserved) {
+				continue
+			}
+			part := *it
+			part.scalar = min(amount, it.scalar)
+			if part.scalar <= 0 {
+				continue
+			}
+			t.add(&part)
+			it.scalar -= part.scalar
+			amount -= part.scalar
+		}
+	}
+	return max(amount, 0)
+}
+
+// ports takes ports, and returns those that are missing.
+func (t *taking) ports(missing []uint64) []uint64 {
+	for _, reserved := range [...]bool{true, false} {
+		for i := range t.rest {
+			it := &t.rest[i]
+			if len(missing) == 0 {
+				return nil
+			}
+			if !it.usable("ports", rangesValue, reserved) {
+				continue
+			}
+			var found []Range
+			var still []uint64
+			for _, port := range missing {
+				one := Ranges{{port, port}}
+				if !it.ranges.Contains(one) {
+					still = append(still, port)
+					continue
+				}
+				it.ranges = it.ranges.without(one)
+				found = append(found, one[0])
+			}
+			if len(found) > 0 {
+				part := *it
+				part.ranges = coalesce(found)
+				t.add(&part)
+			}
+			missing = still
+		}
+	}
+	return missing
 }
 
 // usable tells whether Take may touch the item, in the pass over what is
 // reserved or in that over what is not.
 func (it *item) usable(name string, typ valueType, reserved bool) bool {
-	return it.name == name && it.typ == typ && it.traits.plainButReserved() &&
+	return it.typ == typ && it.name == name && it.traits.plainButReserved() &&
 		(it.traits.reservedFor() != AnyRole) == reserved
-}
-
-// takeScalar moves up to an amount from rest to taken, and also returns how much
-// is missing. So do the others below.
-func takeScalar(rest, taken []item, name string, amount Milli) ([]item, Milli) {
-	for _, reserved := range [...]bool{true, false} {
-		for i := range rest {
-			if amount <= 0 {
-				return taken, 0
-			}
-			if !rest[i].usable(name, scalarValue, reserved) {
-				continue
-			}
-			part := min(amount, rest[i].scalar)
-			if part <= 0 {
-				continue
-			}
-			it := rest[i]
-			it.scalar = part
-			taken = appendItem(taken, it)
-			rest[i].scalar -= part
-			amount -= part
-		}
-	}
-	return taken, max(amount, 0)
-}
-
-func takePorts(rest, taken []item, q Request) ([]item, []uint64, error) {
-	if len(q.Ports) == 0 && q.AnyPorts <= 0 {
-		return taken, nil, nil
-	}
-	ports := make([]uint64, 0, len(q.Ports)+q.AnyPorts)
-	for _, port := range q.Ports {
-		var found bool
-		if taken, found = takePort(rest, taken, port); !found {
-			return nil, nil, &Shortage{Name: "ports", Port: port}
-		}
-		ports = append(ports, port)
-	}
-	wanted := uint64(max(q.AnyPorts, 0))
-	for _, reserved := range [...]bool{true, false} {
-		for i := range rest {
-			if !rest[i].usable("ports", rangesValue, reserved) {
-				continue
-			}
-			some := rest[i].ranges.first(wanted)
-			if len(some) == 0 {
-				continue
-			}
-			wanted -= some.Len()
-			for _, r := range some {
-				for port := r.Begin; ; port++ {
-					if ports = append(ports, port); port == r.End {
-						break
-					}
-				}
-			}
-			taken = moveRanges(&rest[i], taken, some)
-		}
-	}
-	if wanted > 0 {
-		want := Whole(int64(q.AnyPorts))
-		return nil, nil, &Shortage{Name: "ports", Want: want, Have: want - Whole(int64(wanted))}
-	}
-	slices.Sort(ports[len(q.Ports):])
-	return taken, ports, nil
-}
-
-func takePort(rest, taken []item, port uint64) ([]item, bool) {
-	one := Ranges{{port, port}}
-	for _, reserved := range [...]bool{true, false} {
-		for i := range rest {
-			if rest[i].usable("ports", rangesValue, reserved) && rest[i].ranges.Contains(one) {
-				return moveRanges(&rest[i], taken, one), true
-			}
-		}
-	}
-	return taken, false
-}
-
-func moveRanges(from *item, taken []item, some Ranges) []item {
-	it := *from
-	it.ranges = some
-	from.ranges = from.ranges.without(some)
-	return appendItem(taken, it)
-}
-
-// first returns the n lowest numbers, or all if there are fewer.
-func (rs Ranges) first(n uint64) Ranges {
-	var out Ranges
-	for _, r := range rs {
-		if n == 0 {
-			break
-		}
-		// The length of the whole range of numbers would overflow.
-		if last := r.End - r.Begin; last >= n {
-			r.End = r.Begin + n - 1
-			n = 0
-		} else {
-			n -= last + 1
-		}
-		out = append(out, r)
-	}
-	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -101,8 +102,8 @@ func BenchmarkOffers(b *testing.B) {
 				}
 				begin := cpuTime(b)
 				b.StartTimer()
-				var e scheduler.Event
-				if err := e.Unmarshal(wire); err != nil {
+				e, err := schedulerapi.Decode(wire)
+				if err != nil {
 					b.Fatal(err)
 				}
 				for _, call := range c.Step(epoch, Offers{e.Offers.Offers}).Calls {

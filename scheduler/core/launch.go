@@ -32,54 +32,44 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 	prefix := strings.TrimSuffix(name.String(), "x")
 	executorID := strings.TrimSuffix(prefix, ".")
 
-	executor, shared, free, err := c.executorFor(v, p, free, executorID,
-		strings.TrimPrefix(in.job.id(), "/")+" "+strconv.Itoa(int(in.slot)))
-	if err != nil {
-		return fail(err)
-	}
+	executor := c.executorFor(v, p, executorID, strings.TrimPrefix(in.job.id(), "/")+" "+strconv.Itoa(int(in.slot)))
 	volumes, free, err := c.mountVolumes(in, v, p, free, number)
 	if err != nil {
 		return fail(err)
 	}
-	executor.Resources = append(executor.Resources, volumes.resources...)
+	wants, own := plan.requests(v, ports, executor.joined)
+	taken, free, err := free.Take(wants...)
+	if err != nil {
+		return fail(err)
+	}
+	if !executor.joined {
+		if err := executor.brought(taken[0]); err != nil {
+			return fail(err)
+		}
+		taken = taken[1:]
+	}
+	executor.info.Resources = append(executor.info.Resources, volumes.resources...)
 	rec := &tandemv1.AttemptRecord{
 		JobId: in.job.id(), Slot: in.slot, Attempt: number, JobVersion: v.number,
-		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executor.ExecutorID.Value, Executor: shared, Created: c.stamp,
+		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executor.info.ExecutorID.Value, Executor: executor.encoded, Created: c.stamp,
 		Tasks:      make([]*tandemv1.TaskRecord, len(plan.tasks)),
 		Attributes: ruledAttributes(v, p.agent),
 		AgentUrl:   agentURL(p.offers[0]),
 
-		ExecutorDigest: c.digestOf(p.agent.id, executor.ExecutorID.Value, executorID),
+		ExecutorDigest: c.digestOf(p.agent.id, executor.info.ExecutorID.Value, executorID),
 		Volumes:        volumes.ids,
 	}
 	group := &mesos.Offer_Operation_LaunchGroup{
-		Executor:  executor,
+		Executor:  executor.info,
 		TaskGroup: mesos.TaskGroupInfo{Tasks: make([]mesos.TaskInfo, len(plan.tasks))},
 	}
-	fixed, others := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
 	for i := range plan.tasks {
 		t := &plan.tasks[i]
-		var own []uint64
-		for _, port := range t.workload.Ports {
-			from := &others
-			if port.HostPort != 0 {
-				from = &fixed
-			}
-			own = append(own, (*from)[0])
-			*from = (*from)[1:]
-		}
-		request := t.request
-		request.Ports = own
-		taken, err := free.Take(request)
-		if err != nil {
-			return fail(err)
-		}
-		free = taken.Rest
 		id := prefix + t.workload.Name
-		group.TaskGroup.Tasks[i] = c.taskInfo(in, t, id, number, p, taken.Resources, own)
+		group.TaskGroup.Tasks[i] = c.taskInfo(in, t, id, number, p, taken[i], own[i].Ports)
 		rec.Tasks[i] = &tandemv1.TaskRecord{
 			TaskId: id, Workload: t.workload.Name, State: tandemv1.TaskState_TASK_STAGING,
-			Updated: c.stamp, Ports: namedPorts(t.workload, own),
+			Updated: c.stamp, Ports: namedPorts(t.workload, own[i].Ports),
 		}
 	}
 	for _, made := range volumes.made {
@@ -87,6 +77,29 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 	}
 	c.begin(in, v, rec)
 	return append(volumes.operations, mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: group}), free, nil
+}
+
+// requests are what the executor takes, unless one that is there is joined, and each
+// task, with the ports that Match has found; own are those of the tasks.
+func (p *launchPlan) requests(v *version, ports []uint64, joined bool) (all, own []resource.Request) {
+	all = make([]resource.Request, 0, 1+len(p.tasks))
+	if !joined {
+		all = append(all, p.executor)
+	}
+	fixed, others := ports[:len(v.need.Ports.Fixed)], ports[len(v.need.Ports.Fixed):]
+	for i := range p.tasks {
+		q := p.tasks[i].request
+		for _, port := range p.tasks[i].workload.Ports {
+			from := &others
+			if port.HostPort != 0 {
+				from = &fixed
+			}
+			q.Ports = append(q.Ports, (*from)[0])
+			*from = (*from)[1:]
+		}
+		all = append(all, q)
+	}
+	return all, all[len(all)-len(p.tasks):]
 }
 
 // begin makes an attempt the instance's live one.
@@ -216,17 +229,20 @@ func discovery(in *instance, w *tandemv1.Workload, ports []uint64) *mesos.Discov
 	if len(ports) == 0 {
 		return nil
 	}
-	protocol := "tcp"
-	d := &mesos.DiscoveryInfo{
-		Visibility: mesos.FRAMEWORK,
-		Name:       stringPtr(strings.TrimPrefix(in.job.id(), "/")),
-		Ports:      &mesos.Ports{Ports: make([]mesos.Port, len(ports))},
-	}
+	d := &struct {
+		info  mesos.DiscoveryInfo
+		ports mesos.Ports
+		name  string
+	}{name: strings.TrimPrefix(in.job.id(), "/")}
+	d.ports.Ports = make([]mesos.Port, len(ports))
 	for i, p := range ports {
-		d.Ports.Ports[i] = mesos.Port{Number: uint32(p), Name: &w.Ports[i].Name, Protocol: &protocol}
+		d.ports.Ports[i] = mesos.Port{Number: uint32(p), Name: &w.Ports[i].Name, Protocol: &tcp}
 	}
-	return d
+	d.info = mesos.DiscoveryInfo{Visibility: mesos.FRAMEWORK, Name: &d.name, Ports: &d.ports}
+	return &d.info
 }
+
+var tcp = "tcp"
 
 // portOf resolves the port of a check: the named one, or else the first.
 func portOf(w *tandemv1.Workload, name string, ports []uint64) uint32 {
@@ -290,5 +306,3 @@ func encodeSettings(s *tandemv1.TaskSettings) []byte {
 	}
 	return data
 }
-
-func stringPtr(s string) *string { return &s }

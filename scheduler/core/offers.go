@@ -52,7 +52,9 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	c.placeDaemons(pools, candidates)
 	versions, requests := c.requests()
 	if len(requests) > 0 {
-		for _, p := range match.Match(candidates, requests) {
+		placements := match.Match(candidates, requests)
+		c.show = slices.Grow(c.show, len(placements)) // each is told of
+		for _, p := range placements {
 			c.place(versions[p.Request], &pools[p.Agent], p.Ports)
 		}
 		c.shareExecutors(pools, candidates, versions)

@@ -7,7 +7,6 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/match"
 )
@@ -70,40 +69,46 @@ func (c *Core) joinable(k shareKey) *sharedExecutor {
 	return e
 }
 
-// executorFor returns the executor of a new attempt, what it takes of what is
-// free, and its encoded form where it is shared.
-func (c *Core) executorFor(v *version, p *pool, free resource.Resources, id, name string) (mesos.ExecutorInfo, []byte, resource.Resources, error) {
+// carrier is the executor of a new attempt.
+type carrier struct {
+	info mesos.ExecutorInfo
+	// encoded is info as records hold it, where it is shared.
+	encoded []byte
+	shared  bool
+	joined  bool // it is there, and takes nothing more
+}
+
+// executorFor returns the executor that a new attempt joins, or a new one that has no
+// resources yet.
+func (c *Core) executorFor(v *version, p *pool, id, name string) carrier {
 	k, sharing := c.shareKey(v, p.agent.id, p.role)
 	if sharing {
 		if e := c.joinable(k); e != nil {
-			return e.info, e.encoded, free, nil
+			return carrier{info: e.info, encoded: e.encoded, shared: true, joined: true}
 		}
 		name = strings.TrimPrefix(k.job, "/")
 		if k.job == "" {
 			name = "all jobs of role " + k.role
 		}
 	}
-	plan := c.plan(v)
-	taken, err := free.Take(plan.executor)
-	if err != nil {
-		return mesos.ExecutorInfo{}, nil, free, err
-	}
-	info := mesos.ExecutorInfo{
+	return carrier{shared: sharing, info: mesos.ExecutorInfo{
 		Type:        mesos.ExecutorInfo_CUSTOM,
 		ExecutorID:  mesos.ExecutorID{Value: id},
 		FrameworkID: c.frameworkID(),
 		Name:        &name,
-		Command:     plan.executorCommand,
-		Resources:   taken.Resources,
+		Command:     c.plan(v).executorCommand,
+	}}
+}
+
+// brought gives a new executor its resources.
+func (e *carrier) brought(resources []mesos.Resource) (err error) {
+	e.info.Resources = resources
+	if e.shared {
+		if e.encoded, err = e.info.Marshal(); err != nil {
+			return fmt.Errorf("cannot encode its executor: %w", err)
+		}
 	}
-	if !sharing {
-		return info, nil, taken.Rest, nil
-	}
-	encoded, err := info.Marshal()
-	if err != nil {
-		return info, nil, free, fmt.Errorf("cannot encode its executor: %w", err)
-	}
-	return info, encoded, taken.Rest, nil
+	return nil
 }
 
 // join notes that an attempt is carried by a shared executor.

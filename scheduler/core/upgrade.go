@@ -73,8 +73,10 @@ func (c *Core) carriedBy(agent, executor string) (all []*attempt) {
 // digestOf names the program of the executor of a new attempt, whose own executor
 // would have the ID: that of who has brought it where the executor is another's.
 func (c *Core) digestOf(agent, executor, own string) string {
-	if on := c.carriedBy(agent, executor); executor != own && len(on) > 0 {
-		return on[0].rec.ExecutorDigest
+	if executor != own {
+		if on := c.carriedBy(agent, executor); len(on) > 0 {
+			return on[0].rec.ExecutorDigest
+		}
 	}
 	return c.cfg.Executor.Digest()
 }

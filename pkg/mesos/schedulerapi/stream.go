@@ -98,8 +98,8 @@ func (s *Stream) Next() (*scheduler.Event, error) {
 		}
 		return nil, s.lost(err)
 	}
-	e := &scheduler.Event{}
-	if err := e.Unmarshal(record); err != nil {
+	e, err := Decode(record)
+	if err != nil {
 		return nil, s.lost(fmt.Errorf("an event that cannot be read: %w", err))
 	}
 	if e.Type == scheduler.Event_SUBSCRIBED {
