@@ -21,6 +21,27 @@ func (s samples) at(q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))].Seconds() * 1000
 }
 
+// spent is what two sides have had of the processors' time, which other work on the
+// machine hardly changes. The kernel tells it in hundredths of a second, so that it
+// takes a thousand tasks or so to mean something.
+type spent struct {
+	us, bare             int // their processes
+	before, beforeOfBare time.Duration
+}
+
+func spending(b *testing.B, us *side, bare *loopSide) spent {
+	s := spent{us: us.process.Process.Pid, bare: bare.pid}
+	s.before, s.beforeOfBare = processorTime(b, s.us), processorTime(b, s.bare)
+	return s
+}
+
+// report says what it was for each of n tasks, those that are under way included.
+func (s spent) report(b *testing.B, n int) {
+	took, bareTook := processorTime(b, s.us)-s.before, processorTime(b, s.bare)-s.beforeOfBare
+	report(b, float64(took.Microseconds())/float64(n), "cpu-us")
+	report(b, float64(bareTook.Microseconds())/float64(n), "loop-cpu-us")
+}
+
 func report(b *testing.B, value float64, unit string) { b.ReportMetric(value, unit) }
 
 // quietly leaves the time of the rounds out of the report: it holds those of
@@ -53,10 +74,12 @@ func BenchmarkBurst(b *testing.B) {
 			}
 			round()
 			first, last, nullLast, bareFirst, bareLast = nil, nil, nil, nil, nil
+			cpu := spending(b, us, bare)
 			for b.Loop() {
 				round()
 			}
 			quietly(b)
+			cpu.report(b, n*b.N)
 			report(b, float64(n)/last.at(.5)*1000, "tasks/s")
 			report(b, float64(n)/bareLast.at(.5)*1000, "loop-tasks/s")
 			report(b, bareLast.at(.5)/last.at(.5), "of-loop")
@@ -157,6 +180,7 @@ func BenchmarkChurn(b *testing.B) {
 	const n = 1000
 	us, bare := ours(b), loop(b)
 	var took, bareTook samples
+	cpu := spending(b, us, bare)
 	for b.Loop() {
 		bareTook.add(bare.do(order{Do: "churn", N: n, Program: built.nop})...)
 		tasks := us.group(n, built.nop)
@@ -171,6 +195,7 @@ func BenchmarkChurn(b *testing.B) {
 		}
 	}
 	quietly(b)
+	cpu.report(b, n*b.N)
 	report(b, n/took.at(.5)*1000, "tasks/s")
 	report(b, n/bareTook.at(.5)*1000, "loop-tasks/s")
 	report(b, bareTook.at(.5)/took.at(.5), "of-loop")

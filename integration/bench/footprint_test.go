@@ -119,6 +119,26 @@ func switches(b *testing.B, s *side) time.Duration {
 	return sum
 }
 
+// processorTime is what a process, and those of its children that have ended, have
+// had of the processors.
+func processorTime(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(data), ") ") // Its name may have anything in it.
+	var sum time.Duration
+	for _, field := range strings.Fields(after)[11:15] { // utime, stime, cutime, cstime
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += time.Duration(n) * time.Second / 100 // USER_HZ
+	}
+	return sum
+}
+
 func read(b *testing.B, file, name string) time.Duration {
 	b.Helper()
 	data, err := os.ReadFile(file)

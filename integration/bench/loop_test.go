@@ -216,6 +216,7 @@ func inParallel(tasks []*bareTask, do func(*bareTask) error) error {
 // loopSide is the bare loop seen from the benchmark.
 type loopSide struct {
 	b       *testing.B
+	pid     int
 	orders  *json.Encoder
 	answers *json.Decoder
 }
@@ -254,7 +255,7 @@ func loop(b *testing.B) *loopSide {
 			b.Errorf("the bare loop: %v", err)
 		}
 	})
-	return &loopSide{b, json.NewEncoder(in), json.NewDecoder(out)}
+	return &loopSide{b, process.Process.Pid, json.NewEncoder(in), json.NewDecoder(out)}
 }
 
 // do has the loop obey, and returns how long it took for each task.
