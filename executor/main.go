@@ -20,6 +20,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/executor/app"
 	"github.com/tandem-mesos/tandem/executor/output"
+	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/version"
 )
 
@@ -131,7 +132,7 @@ func replace(program string, state int, environment []string) error {
 	// the kernel refuses.
 	var files syscall.Rlimit
 	raised := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
-	err := syscall.Exec(program, args, environment)
+	err := spawn.Exec(program, args, environment)
 	if raised == nil {
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 	}

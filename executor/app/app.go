@@ -36,6 +36,7 @@ import (
 	"github.com/tandem-mesos/tandem/executor/footprint"
 	"github.com/tandem-mesos/tandem/executor/handover"
 	"github.com/tandem-mesos/tandem/executor/loop"
+	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/executor/task"
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
@@ -59,6 +60,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer client.Close()
+	if err := spawn.Calm(); err != nil {
+		o.Log.Debugf("Starts take more of the processors than they could: %v", err)
+	}
 	memory := footprint.New()
 	defer memory.Stop()
 	m := &machine{options: o, memory: memory}

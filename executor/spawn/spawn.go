@@ -211,18 +211,20 @@ func (c *Child) bear(s *script) error {
 		}
 		trap, a1, a2, a3 = unix.SYS_CLONE3, address(&s.args), unsafe.Sizeof(s.args), 0
 	}
-	if r := blocking(trap, a1, a2, a3, s, &s.ops[0]); r > ^uintptr(4095) {
+	if r := blocking(trap, a1, a2, a3, s, &s.ops[0], givenSlack()); r > ^uintptr(4095) {
 		return syscall.Errno(-r)
 	}
 	return nil
 }
 
-// blocking is clone for a thread that other goroutines need not wait for.
+// blocking is clone for a thread that other goroutines need not wait for, and that may
+// have a timer slack which no program is to inherit.
 //
 //go:nosplit
 //go:norace
-func blocking(trap, a1, a2, a3 uintptr, s *script, first *op) (r uintptr) {
+func blocking(trap, a1, a2, a3 uintptr, s *script, first *op, slack uintptr) (r uintptr) {
 	enterSyscall()
+	takeSlack(slack)
 	r = clone(trap, a1, a2, a3, s, first)
 	exitSyscall()
 	return r

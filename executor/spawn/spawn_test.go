@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/tandem-mesos/tandem/executor/spawn"
@@ -97,6 +98,31 @@ func TestChildBecomesItsProgram(t *testing.T) {
 			t.Errorf("got %q, want %q", text, want)
 		}
 	})
+}
+
+// A thread that the runtime's monitor has made is as patient as that, and no program is.
+func TestProgramHasTheTimerSlackThatThisOneWasGiven(t *testing.T) {
+	slack := func() string {
+		p, out := program(t, "cat /proc/self/timerslack_ns")
+		run(t, p, spawn.Options{})
+		text, err := os.ReadFile(out.Name())
+		if err != nil || len(text) == 0 {
+			t.Fatalf("%q, %v", text, err)
+		}
+		return string(text)
+	}
+	given := slack()
+	if err := spawn.Calm(); err != nil {
+		t.Skipf("the monitor cannot be changed here: %v", err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 7_000_000, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if now := slack(); now != given {
+		t.Errorf("a program has a timer slack of %s ns, want %s", now, given)
+	}
 }
 
 // What a program is given arrives byte by byte, whatever it is.
