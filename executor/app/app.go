@@ -63,9 +63,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := spawn.Calm(); err != nil {
 		o.Log.Debugf("Starts take more of the processors than they could: %v", err)
 	}
-	memory := footprint.New()
-	defer memory.Stop()
-	m := &machine{options: o, memory: memory}
+	small := footprint.New()
+	defer small.Stop()
+	m := &machine{options: o}
 	defer m.close()
 	var adopted *loop.Adopted
 	if o.Adopt != nil {
@@ -88,7 +88,8 @@ func Run(ctx context.Context, o Options) error {
 		Open:     m.open,
 		Upgrader: &upgrader{machine: m},
 		Adopted:  adopted,
-		Starting: memory.Starting,
+		Starting: small.Starting,
+		Busy:     small.Busy,
 		Backoff:  o.Backoff,
 		Log:      o.Log,
 	})
@@ -134,7 +135,6 @@ const closeTimeout = time.Second
 // it is.
 type machine struct {
 	options   Options
-	memory    *footprint.Footprint
 	container *cgroup.Container
 	launcher  *workload.Launcher
 	place     place

@@ -1,6 +1,7 @@
 package footprint
 
 import (
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,10 @@ import (
 type Footprint struct {
 	timer   *time.Timer
 	resting atomic.Bool
-	program func() []mapping // where what can be forgotten of it is mapped
+	alone   atomic.Bool // it has one processor
+	// processors is how many it may have.
+	processors int
+	program    func() []mapping // where what can be forgotten of it is mapped
 	// used counts what has made the process use pages of its program.
 	used atomic.Int32
 }
@@ -33,9 +37,11 @@ const (
 // New begins with a process that has just been started, and is about to start
 // workloads.
 func New() *Footprint {
-	f := &Footprint{program: sync.OnceValue(programMapped)}
+	f := &Footprint{processors: runtime.GOMAXPROCS(0), program: sync.OnceValue(programMapped)}
 	f.used.Store(burst) // Its own start is as much as that.
 	debug.SetGCPercent(whileStarting)
+	runtime.GOMAXPROCS(1)
+	f.alone.Store(true)
 	f.timer = time.AfterFunc(restAfter, f.rest)
 	return f
 }
@@ -49,10 +55,24 @@ func (f *Footprint) Starting() {
 	f.timer.Reset(restAfter)
 }
 
+// Busy says that there is more to do than one thing after the other, which takes as many
+// processors as there are. With one, none of them is woken for what another has begun,
+// which takes longer than to do it. It returns at once.
+func (f *Footprint) Busy() {
+	f.timer.Reset(restAfter)
+	if f.alone.Swap(false) {
+		go runtime.GOMAXPROCS(f.processors)
+	}
+}
+
 // Stop leaves everything as it is.
 func (f *Footprint) Stop() { f.timer.Stop() }
 
 func (f *Footprint) rest() {
+	if !f.alone.Load() {
+		runtime.GOMAXPROCS(1)
+		f.alone.Store(true)
+	}
 	debug.SetGCPercent(atRest)
 	f.resting.Store(true)
 	debug.FreeOSMemory()

@@ -94,9 +94,10 @@ type Options struct {
 	Backoff time.Duration
 	// Fetches is how many tasks' files are fetched at once. Default: 8.
 	Fetches int
-	// Starting is told whenever workloads are started, and returns at once; nil for
-	// nobody who wants to know.
-	Starting func()
+	// Starting is told whenever workloads are started, and Busy whenever there is more
+	// to do than one thing after the other. Both return at once; nil for nobody who wants
+	// to know.
+	Starting, Busy func()
 	// Log is required.
 	Log logrus.FieldLogger
 }
@@ -110,8 +111,10 @@ func (o Options) validate() (Options, error) {
 	case o.Log == nil:
 		return o, errors.New("cannot run without a log")
 	}
-	if o.Starting == nil {
-		o.Starting = func() {}
+	for _, told := range []*func(){&o.Starting, &o.Busy} {
+		if *told == nil {
+			*told = func() {}
+		}
 	}
 	if o.Backoff <= 0 {
 		o.Backoff = 2 * time.Second
@@ -132,6 +135,7 @@ type loop struct {
 	stream  Stream  // of the present subscription; nil without one
 	sender  *sender // of the present subscription; nil without one
 
+	starts    int // that are under way
 	processes map[core.Run]Process
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
@@ -243,6 +247,9 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
+// many is how many inputs wait only where much happens at once.
+const many = 8
+
 // step feeds the core with one input and begins its effects.
 func (l *loop) step(in input) (*core.End, error) {
 	if in.rehearsed != nil {
@@ -266,6 +273,7 @@ func (l *loop) step(in input) (*core.End, error) {
 		l.stream = nil
 		l.stopSending()
 	case core.Started:
+		l.starts--
 		if in.process != nil {
 			l.processes[event.Run] = in.process
 		}
@@ -277,6 +285,10 @@ func (l *loop) step(in input) (*core.End, error) {
 		}
 	}
 	effects := l.core.Step(time.Now(), in.Input)
+	l.starts += len(effects.Starts)
+	if l.starts > 1 || len(l.inputs) > many {
+		l.options.Busy()
+	}
 	l.perform(effects)
 	return effects.End, nil
 }
