@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -104,6 +105,28 @@ func TestCommandCheckThatIsTooSlowLeavesNothing(t *testing.T) {
 	if alive(stuck) {
 		t.Error("a process of the check lives")
 	}
+	a.kill("web", 0)
+	a.awaitExit(0)
+}
+
+func TestCheckRunsAsWhomItsCommandNames(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	a := newAgent(t)
+	if err := os.Chmod(a.sandbox, 0o751); err != nil { // It is none of its task's user.
+		t.Fatal(err)
+	}
+	task := shell("web", "chmod 755 . && exec sleep 1000", 32)
+	task.HealthCheck = &mesos.HealthCheck{
+		Type:         mesos.HealthCheck_COMMAND,
+		Command:      &mesos.CommandInfo{Value: proto.String(`[ "$(id -un)" = nobody ]`), User: proto.String("nobody")},
+		DelaySeconds: proto.Float64(0), IntervalSeconds: proto.Float64(0.1), ConsecutiveFailures: proto.Uint32(1000),
+	}
+	a.launch(task)
+	a.eventually("a check that passes", func() bool {
+		return slices.ContainsFunc(a.updates, func(s mesos.TaskStatus) bool { return s.Healthy != nil && *s.Healthy })
+	})
 	a.kill("web", 0)
 	a.awaitExit(0)
 }

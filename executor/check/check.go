@@ -11,9 +11,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +27,8 @@ import (
 // executors perform HTTP checks; see its --max-redirs.
 const maxRedirects = 50
 
-// HTTP makes one GET and returns the status of the answer. Redirects are
+// HTTP makes one GET and returns the status of the answer, which counts when it is
+// there to its last byte. Redirects are
 // followed, and certificates are not verified: a task checks itself. This is
 // what curl -L -k does for Mesos's own executors (src/checks/checker_process.cpp).
 func HTTP(ctx context.Context, k core.HTTPCheck) core.CheckResult {
@@ -42,8 +45,9 @@ func HTTP(ctx context.Context, k core.HTTPCheck) core.CheckResult {
 		return core.CheckResult{Err: fmt.Sprintf("cannot make a request: %v", err)}
 	}
 	transport := &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true},
 	}
 	client := http.Client{Transport: transport, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 		if len(via) > maxRedirects {
@@ -52,6 +56,10 @@ func HTTP(ctx context.Context, k core.HTTPCheck) core.CheckResult {
 		return nil
 	}}
 	response, err := client.Do(request)
+	if err == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
 	if err != nil {
 		// Its own text repeats the address.
 		if of := new(url.Error); errors.As(err, &of) {
@@ -59,18 +67,18 @@ func HTTP(ctx context.Context, k core.HTTPCheck) core.CheckResult {
 		}
 		return core.CheckResult{Err: fmt.Sprintf("GET %s: %s", target, explain(ctx, err))}
 	}
-	response.Body.Close()
 	return core.CheckResult{Status: response.StatusCode}
 }
 
-// TCP makes one connection and closes it.
+// TCP makes one connection and closes it. Whatever the kernel says of a connection
+// that cannot be made, there is none.
 func TCP(ctx context.Context, k core.TCPCheck) core.CheckResult {
 	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address(k.Port, k.IPv6))
 	if err == nil {
 		connection.Close()
 		return core.CheckResult{Connected: true}
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if call := new(os.SyscallError); errors.As(err, &call) && call.Syscall == "connect" && ctx.Err() == nil {
 		return core.CheckResult{}
 	}
 	return core.CheckResult{Err: fmt.Sprintf("connection to port %d: %s", k.Port, explain(ctx, err))}

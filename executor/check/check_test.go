@@ -52,6 +52,13 @@ func TestHTTP(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 		case "/slow":
 			<-r.Context().Done()
+		case "/half":
+			w.Header().Set("Content-Length", "2")
+			w.Write([]byte("a"))
+		case "/endless":
+			w.Write([]byte("a"))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
 		}
 	})
 	plain, secure := httptest.NewServer(handler), httptest.NewTLSServer(handler)
@@ -71,6 +78,7 @@ func TestHTTP(t *testing.T) {
 		"redirects without end":        {core.HTTPCheck{Scheme: "http", Port: port, Path: "/round"}, core.CheckResult{Err: "GET http://127.0.0.1:" + strconv.Itoa(int(port)) + "/round: more than 50 redirects"}},
 		"unwell":                       {core.HTTPCheck{Scheme: "http", Port: port, Path: "/broken"}, core.CheckResult{Status: 500}},
 		"TLS, unverified":              {core.HTTPCheck{Scheme: "https", Port: portOf(t, secure.Listener.Addr()), Path: "/"}, core.CheckResult{Status: 200}},
+		"an answer that breaks off":    {core.HTTPCheck{Scheme: "http", Port: port, Path: "/half"}, core.CheckResult{Err: "GET http://127.0.0.1:" + strconv.Itoa(int(port)) + "/half: unexpected EOF"}},
 		"an unusable path":             {core.HTTPCheck{Scheme: "http", Port: port, Path: "/%zz"}, core.CheckResult{Err: `cannot use the path "/%zz": parse "http://127.0.0.1:` + strconv.Itoa(int(port)) + `/%zz": invalid URL escape "%zz"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,11 +92,13 @@ func TestHTTP(t *testing.T) {
 	if got := HTTP(t.Context(), core.HTTPCheck{Scheme: "http", Port: closed}); got.Err != want {
 		t.Errorf("got %q, want %q", got.Err, want)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("no answer within 10ms"))
-	defer cancel()
-	want = "GET http://127.0.0.1:" + strconv.Itoa(int(port)) + "/slow: no answer within 10ms"
-	if got := HTTP(ctx, core.HTTPCheck{Scheme: "http", Port: port, Path: "/slow"}); got.Err != want {
-		t.Errorf("got %q, want %q", got.Err, want)
+	for _, path := range []string{"/slow", "/endless"} {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("no answer within 10ms"))
+		defer cancel()
+		want = "GET http://127.0.0.1:" + strconv.Itoa(int(port)) + path + ": no answer within 10ms"
+		if got := HTTP(ctx, core.HTTPCheck{Scheme: "http", Port: port, Path: path}); got.Err != want {
+			t.Errorf("got %q, want %q", got.Err, want)
+		}
 	}
 }
 
@@ -103,6 +113,9 @@ func TestTCP(t *testing.T) {
 	}
 	if got := TCP(t.Context(), core.TCPCheck{Port: freePort(t)}); got.Connected || got.Err != "" {
 		t.Errorf("got %+v, want a refused connection", got)
+	}
+	if got := TCP(t.Context(), core.TCPCheck{Port: 0}); got.Connected || got.Err != "" {
+		t.Errorf("got %+v, want none to a port that cannot be", got)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("no answer within 5s"))

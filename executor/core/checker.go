@@ -40,9 +40,10 @@ type checker struct {
 // beginChecks sets up the checks of a task that has just been started.
 func (c *Core) beginChecks(t *task) {
 	if h := t.info.HealthCheck; h != nil {
+		spec, _ := healthSpec(h)
 		t.checkers = append(t.checkers, &checker{
 			kind:        Health,
-			spec:        healthSpec(h),
+			spec:        spec,
 			delay:       seconds(h.GetDelaySeconds()),
 			interval:    seconds(h.GetIntervalSeconds()),
 			timeout:     seconds(h.GetTimeoutSeconds()),
@@ -54,7 +55,7 @@ func (c *Core) beginChecks(t *task) {
 	if k := t.info.Check; k != nil {
 		t.checkers = append(t.checkers, &checker{
 			kind:     Status,
-			spec:     statusSpec(k),
+			spec:     t.readiness(),
 			delay:    seconds(k.GetDelaySeconds()),
 			interval: seconds(k.GetIntervalSeconds()),
 			timeout:  seconds(k.GetTimeoutSeconds()),
@@ -62,7 +63,7 @@ func (c *Core) beginChecks(t *task) {
 	} else if r := t.settings.GetReadinessCheck(); r != nil {
 		t.checkers = append(t.checkers, &checker{
 			kind:     Status,
-			spec:     readinessSpec(r, t.settings.GetReadinessPort()),
+			spec:     t.readiness(),
 			delay:    r.GetDelay().AsDuration(),
 			interval: r.GetInterval().AsDuration(),
 			timeout:  r.GetTimeout().AsDuration(),
@@ -221,7 +222,8 @@ func (r CheckResult) failure(spec CheckSpec) string {
 // readiness returns what the task's check does that is not for its health.
 func (t *task) readiness() CheckSpec {
 	if k := t.info.Check; k != nil {
-		return statusSpec(k)
+		spec, _ := statusSpec(k)
+		return spec
 	}
 	return readinessSpec(t.settings.GetReadinessCheck(), t.settings.GetReadinessPort())
 }
@@ -256,27 +258,31 @@ func (r CheckResult) status(spec CheckSpec) *mesos.CheckStatusInfo {
 	return status
 }
 
-func healthSpec(h *mesos.HealthCheck) CheckSpec {
+// healthSpec and statusSpec return false where a check does not say what its own
+// type takes. A type is all that counts: what is there for others does not.
+func healthSpec(h *mesos.HealthCheck) (CheckSpec, bool) {
 	switch {
-	case h.HTTP != nil:
+	case h.Type == mesos.HealthCheck_HTTP && h.HTTP != nil:
 		return CheckSpec{HTTP: &HTTPCheck{
 			Scheme: cmp.Or(h.HTTP.GetScheme(), "http"), Port: h.HTTP.Port, Path: h.HTTP.GetPath(), IPv6: h.HTTP.GetProtocol() == mesos.IPv6,
-		}}
-	case h.TCP != nil:
-		return CheckSpec{TCP: &TCPCheck{Port: h.TCP.Port, IPv6: h.TCP.GetProtocol() == mesos.IPv6}}
+		}}, true
+	case h.Type == mesos.HealthCheck_TCP && h.TCP != nil:
+		return CheckSpec{TCP: &TCPCheck{Port: h.TCP.Port, IPv6: h.TCP.GetProtocol() == mesos.IPv6}}, true
 	default:
-		return CheckSpec{Command: h.Command}
+		return CheckSpec{Command: h.Command}, h.Type == mesos.HealthCheck_COMMAND && h.Command.GetValue() != ""
 	}
 }
 
-func statusSpec(k *mesos.CheckInfo) CheckSpec {
+func statusSpec(k *mesos.CheckInfo) (CheckSpec, bool) {
 	switch {
-	case k.HTTP != nil:
-		return CheckSpec{HTTP: &HTTPCheck{Scheme: "http", Port: k.HTTP.Port, Path: k.HTTP.GetPath()}}
-	case k.TCP != nil:
-		return CheckSpec{TCP: &TCPCheck{Port: k.TCP.Port}}
+	case k.Type == mesos.CheckInfo_HTTP && k.HTTP != nil:
+		return CheckSpec{HTTP: &HTTPCheck{Scheme: "http", Port: k.HTTP.Port, Path: k.HTTP.GetPath()}}, true
+	case k.Type == mesos.CheckInfo_TCP && k.TCP != nil:
+		return CheckSpec{TCP: &TCPCheck{Port: k.TCP.Port}}, true
+	case k.Type == mesos.CheckInfo_COMMAND && k.Command != nil:
+		return CheckSpec{Command: &k.Command.Command}, k.Command.Command.GetValue() != ""
 	default:
-		return CheckSpec{Command: &k.Command.Command}
+		return CheckSpec{}, false
 	}
 }
 

@@ -24,7 +24,9 @@ func FuzzTask(f *testing.F) {
 	}
 	seed(func(*mesos.TaskInfo) {})
 	seed(func(i *mesos.TaskInfo) { i.HealthCheck = &mesos.HealthCheck{IntervalSeconds: proto.Float64(1e300)} })
-	seed(func(i *mesos.TaskInfo) { i.Check = &mesos.CheckInfo{TCP: &mesos.CheckInfo_Tcp{Port: 31000}} })
+	seed(func(i *mesos.TaskInfo) {
+		i.Check = &mesos.CheckInfo{Type: mesos.CheckInfo_TCP, TCP: &mesos.CheckInfo_Tcp{Port: 31000}}
+	})
 	seed(func(i *mesos.TaskInfo) {
 		data, err := proto.Marshal(&tandemv1.TaskSettings{
 			Magic: settingsMagic, Lifecycle: tandemv1.Lifecycle_LIFECYCLE_SIDECAR, KillSignal: "SIGQUIT",

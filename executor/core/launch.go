@@ -117,11 +117,15 @@ func (t *task) refuse() string {
 			return "the task's command has no value: give a command line, or with shell: false a program"
 		}
 	}
-	if h := t.info.HealthCheck; h != nil && h.HTTP == nil && h.TCP == nil && h.Command.GetValue() == "" {
-		return "the task's health check says neither HTTP, TCP nor a command"
+	if h := t.info.HealthCheck; h != nil {
+		if _, ok := healthSpec(h); !ok {
+			return fmt.Sprintf("the task's health check is of type %s, and does not say what that takes: HTTP, TCP or a command", h.Type)
+		}
 	}
-	if k := t.info.Check; k != nil && k.HTTP == nil && k.TCP == nil && (k.Command == nil || k.Command.Command.GetValue() == "") {
-		return "the task's check says neither HTTP, TCP nor a command"
+	if k := t.info.Check; k != nil {
+		if _, ok := statusSpec(k); !ok {
+			return fmt.Sprintf("the task's check is of type %s, and does not say what that takes: HTTP, TCP or a command", k.Type)
+		}
 	}
 	container := t.info.Container
 	switch {

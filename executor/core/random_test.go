@@ -160,7 +160,7 @@ func (w *world) launch() {
 			info.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: int64(time.Second)}
 		case 2:
 			info.HealthCheck = &mesos.HealthCheck{
-				TCP: &mesos.HealthCheck_TCPCheckInfo{Port: 31000}, DelaySeconds: proto.Float64(0.1),
+				Type: mesos.HealthCheck_TCP, TCP: &mesos.HealthCheck_TCPCheckInfo{Port: 31000}, DelaySeconds: proto.Float64(0.1),
 				GracePeriodSeconds: proto.Float64(0), IntervalSeconds: proto.Float64(0.5), ConsecutiveFailures: proto.Uint32(2),
 			}
 		case 3, 4, 5, 6:

@@ -127,7 +127,7 @@ func answerOf(t *testing.T, e Effects) *tandemv1.Answer {
 func TestUpgradeIsAnsweredByTheNewProgram(t *testing.T) {
 	info := plainTask()
 	info.HealthCheck = &mesos.HealthCheck{
-		TCP: &mesos.HealthCheck_TCPCheckInfo{Port: 31000}, DelaySeconds: proto.Float64(0), IntervalSeconds: proto.Float64(1), GracePeriodSeconds: proto.Float64(0),
+		Type: mesos.HealthCheck_TCP, TCP: &mesos.HealthCheck_TCPCheckInfo{Port: 31000}, DelaySeconds: proto.Float64(0), IntervalSeconds: proto.Float64(1), GracePeriodSeconds: proto.Float64(0),
 	}
 	c, now := coreWithATask(t, info)
 	if e := c.Step(now, Ticked{}); len(e.Checks) != 1 {

@@ -305,10 +305,10 @@ func (p *Process) Check(ctx context.Context, k core.Check) core.CheckResult {
 	}
 }
 
-// run runs the command of a check or hook as a workload of its own: as the task's user, in its
-// environment, directory and namespaces, confined as the task is, in a cgroup beside the task's, so that it can be
-// ended with all that it has started, and its memory is not held against the
-// task.
+// run runs the command of a check or hook as a workload of its own: in the task's
+// environment, directory and namespaces, confined as the task is, and as its user
+// unless the command names another. Its cgroup is beside the task's, so that it can
+// be ended with all that it has started, and its memory is not held against the task.
 func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 	environment, err := WithCommand(p.spec.Env, k.Spec.Command)
 	if err != nil {
@@ -323,6 +323,9 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 
 		Umask: p.spec.Umask, Groups: p.spec.Groups, Capabilities: p.spec.Capabilities,
 		NoNewPrivileges: p.spec.NoNewPrivileges, View: p.spec.View, With: p.process,
+	}
+	if user := k.Spec.Command.GetUser(); user != "" {
+		spec.User, spec.Numbers = user, nil
 	}
 	setCommand(&spec, k.Spec.Command)
 	turn := p.turn(k.Kind)
