@@ -71,7 +71,7 @@ func TestNothingOfTheAgentReachesATask(t *testing.T) {
 		}
 	}
 	dir := filepath.Join(a.sandbox, "tasks", "env")
-	for _, want := range []string{"MODE=production", "MESOS_SANDBOX=" + dir, "MESOS_TASK_ID=env", "MESOS_FRAMEWORK_ID=framework-1", "HOST=agent.example", "HOME=" + dir} {
+	for _, want := range []string{"MODE=production", "MESOS_SANDBOX=" + dir, "MESOS_TASK_ID=env", "MESOS_FRAMEWORK_ID=framework-1", "MESOS_CONTAINER_IP=127.0.0.1", "HOST=agent.example", "HOME=" + dir} {
 		if !strings.Contains(out, want+"\n") {
 			t.Errorf("no %s in what the task sees:\n%s", want, out)
 		}

@@ -24,6 +24,7 @@ type Options struct {
 	Sandbox         string
 	AgentEndpoint   string
 	AgentPID        string
+	IP              string // LIBPROCESS_IP
 	DomainSocket    string
 	Token           string
 	TLS             *tls.Config
@@ -96,6 +97,7 @@ func FromEnvironment(environment []string) (Options, error) {
 		Sandbox:         e.values["MESOS_SANDBOX"],
 		AgentEndpoint:   e.values["MESOS_AGENT_ENDPOINT"],
 		AgentPID:        e.values["MESOS_SLAVE_PID"],
+		IP:              e.values["LIBPROCESS_IP"],
 		DomainSocket:    e.values["MESOS_DOMAIN_SOCKET"],
 		Token:           e.values[tokenVariable],
 		Checkpoint:      e.values["MESOS_CHECKPOINT"] == "1" || e.values["MESOS_CHECKPOINT"] == "true",

@@ -17,6 +17,8 @@ type Place struct {
 	FrameworkID string
 	// Hostname is the agent's, as Mesos knows it.
 	Hostname string
+	// IP is that of the executor's container; empty where it is not known.
+	IP string
 	// Dir is the task's directory, as the machine has it.
 	Dir string
 	// Sandbox is the executor's.
@@ -26,7 +28,9 @@ type Place struct {
 // Environment returns the whole environment of a task, sorted. Nothing of the
 // executor's own gets into it. In the order of precedence:
 //
-//   - MESOS_SANDBOX, MESOS_TASK_ID, MESOS_FRAMEWORK_ID: what the system says;
+//   - MESOS_SANDBOX, MESOS_TASK_ID, MESOS_FRAMEWORK_ID, and as Mesos's own default
+//     executor has them MESOS_CONTAINER_IP and MESOS_ALLOCATION_ROLE: what the
+//     system says;
 //   - the command's environment;
 //   - PORT0, PORT1 … and PORT_<NAME>, the name in capitals with _ for all that
 //     is neither letter nor digit;
@@ -52,6 +56,13 @@ func Environment(task *mesos.TaskInfo, bundle []string, at Place) ([]string, err
 	variables["MESOS_SANDBOX"] = at.Dir
 	variables["MESOS_TASK_ID"] = task.TaskID.Value
 	variables["MESOS_FRAMEWORK_ID"] = at.FrameworkID
+	if at.IP != "" {
+		variables["MESOS_CONTAINER_IP"] = at.IP
+	}
+	if len(task.Resources) > 0 && task.Resources[0].AllocationInfo != nil {
+		// One role for all: a master lets no task mix them.
+		variables["MESOS_ALLOCATION_ROLE"] = task.Resources[0].AllocationInfo.GetRole()
+	}
 	return list(variables), nil
 }
 

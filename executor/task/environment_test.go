@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-var here = Place{FrameworkID: "framework-1", Hostname: "agent.example", Dir: "/sandbox/tasks/api.0.1.web"}
+var here = Place{FrameworkID: "framework-1", Hostname: "agent.example", IP: "10.0.0.9", Dir: "/sandbox/tasks/api.0.1.web"}
 
 func variable(name, value string) mesos.Environment_Variable {
 	return mesos.Environment_Variable{Name: name, Value: &value}
@@ -31,6 +31,7 @@ func TestEnvironment(t *testing.T) {
 	base := map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": here.Dir, "HOST": "agent.example",
 		"MESOS_SANDBOX": here.Dir, "MESOS_TASK_ID": "api.0.1.web", "MESOS_FRAMEWORK_ID": "framework-1",
+		"MESOS_CONTAINER_IP": "10.0.0.9",
 	}
 	for _, c := range []struct {
 		name string
@@ -53,6 +54,9 @@ func TestEnvironment(t *testing.T) {
 				{Number: 31002, Name: proto.String("http")}, {Number: 31000, Name: proto.String("admin-tls")},
 			}}},
 		}, map[string]string{"PORT0": "31002", "PORT1": "31000", "PORT2": "31001", "PORT_HTTP": "31002", "PORT_ADMIN_TLS": "31000"}},
+		{"the role that its resources are allocated to", mesos.TaskInfo{Resources: []mesos.Resource{
+			{Name: "cpus", AllocationInfo: &mesos.Resource_AllocationInfo{Role: proto.String("web/api")}},
+		}}, map[string]string{"MESOS_ALLOCATION_ROLE": "web/api"}},
 		{"a range that is none of ports", mesos.TaskInfo{Resources: []mesos.Resource{portRanges(65534, 1<<63)}},
 			map[string]string{"PORT0": "65534", "PORT1": "65535"}},
 	} {

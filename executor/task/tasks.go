@@ -31,8 +31,9 @@ type Options struct {
 	// Cache is where copies of fetched files are kept. Default: the directory
 	// cache in the sandbox.
 	Cache string
-	// FrameworkID and Hostname go into every task's environment.
-	FrameworkID, Hostname string
+	// FrameworkID, Hostname and IP go into every task's environment; the last is the
+	// executor's own, and may be empty.
+	FrameworkID, Hostname, IP string
 	// User is whom a task runs as that names no user. It is used only where the
 	// executor is root. Empty means the executor's own.
 	User string
@@ -166,7 +167,7 @@ func (s *Tasks) specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, li
 	if err != nil {
 		return spec, nil, err
 	}
-	at := Place{FrameworkID: s.options.FrameworkID, Hostname: s.options.Hostname, Dir: dir, Sandbox: s.options.Sandbox}
+	at := Place{FrameworkID: s.options.FrameworkID, Hostname: s.options.Hostname, IP: s.options.IP, Dir: dir, Sandbox: s.options.Sandbox}
 	spec, err = describe(task, settings, limits, asked, bundle, at)
 	spec.User = s.user(task)
 	if bundle == nil || err != nil {
