@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/tandem-mesos/tandem/pkg/mesos/libprocess"
 )
 
 // Options are all that an executor is told from outside.
@@ -193,7 +195,7 @@ func (e *reader) tls(endpoint string) *tls.Config {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	return config
+	return libprocess.Client(config)
 }
 
 // authorities reads those whom libprocess believes about certificates, or

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"crypto/tls"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,9 @@ func TestFromEnvironment(t *testing.T) {
 	}
 	if o.TLS == nil || !o.TLS.InsecureSkipVerify || o.TLS.ServerName != "10.0.0.1" {
 		t.Errorf("TLS: %+v", o.TLS)
+	}
+	if !slices.Contains(o.TLS.CipherSuites, tls.TLS_RSA_WITH_AES_128_CBC_SHA) {
+		t.Error("it could not speak with an agent that takes libprocess's own list of suites")
 	}
 	verified, err := FromEnvironment(agentEnvironment("LIBPROCESS_SSL_ENABLED=1", "LIBPROCESS_SSL_VERIFY_SERVER_CERT=1"))
 	if err != nil || verified.TLS.InsecureSkipVerify {

@@ -151,16 +151,17 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	defer detector.Close()
-	client, err := schedulerapi.New(schedulerapi.Options{Detector: detector, Credential: proof.master, TLS: proof.masterTLS()})
+	client, err := schedulerapi.New(schedulerapi.Options{Detector: detector, Credential: proof.master, TLS: proof.mesosTLS()})
 	if err != nil {
 		return err
 	}
 
 	home := newHome(opt, proof, saved, detector)
 	l, err := loop.New(loop.Options{
-		Core:  core.New(config, saved),
-		Store: records,
-		Saved: saved,
+		Core:       core.New(config, saved),
+		Store:      records,
+		Saved:      saved,
+		MastersTLS: opt.MesosTLS,
 		Subscribe: func(ctx context.Context, call *scheduler.Call) (loop.Stream, error) {
 			if err := records.check(); err != nil {
 				return nil, err
@@ -192,7 +193,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		CallBack: advertised.String(), Leader: records.shared,
 		Gate: door.gate, Audit: door.writes, TLS: door.server(), Names: opt.names(advertised),
 		Limits:    api.Limits{Rate: opt.Access.RateLimit, Connections: opt.Access.MaxConnections},
-		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.agentTLS()}),
+		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.mesosTLS()}),
 		Quotas:    &quotas{roles: config.Roles, detector: detector, masters: home.masters, now: time.Now},
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})

@@ -266,6 +266,7 @@ func TestErrors(t *testing.T) {
 		{"two executors", func(o *app.Options) { o.ExecutorURI = "http://files.example/tandem-executor" }, []string{"--executor and --executor-uri exclude each other"}},
 		{"an executor's address that is none", func(o *app.Options) { o.Executor, o.ExecutorURI = "", "tandem-executor" }, []string{`--executor-uri: "tandem-executor" is not an address that agents could fetch`}},
 		{"a wrong advertised address", func(o *app.Options) { o.Advertise = "10.0.0.7:7070" }, []string{`--advertise: "10.0.0.7:7070" is not an address of the form http://host:port`}},
+		{"authorities of nobody", func(o *app.Options) { o.MesosCA = text }, []string{"--mesos-ca, --mesos-cert, --mesos-key: they are for https with masters and agents; add --mesos-tls"}},
 		{"a secret of nobody", func(o *app.Options) { o.SecretFile = text }, []string{"--secret-file: a secret proves who a principal is; name it with --principal"}},
 		{"a principal that cannot be", func(o *app.Options) { o.Principal, o.SecretFile = "a:b", text }, []string{`--principal: "a:b" has a colon in it`}},
 		{"listening for everybody", func(o *app.Options) { o.Listen = "0.0.0.0:7070" },

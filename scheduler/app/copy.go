@@ -49,7 +49,7 @@ func (c *copies) latest() (*api.Server, string, error) {
 	server, err := api.New(api.Options{
 		Commander: view, Reader: view, Gate: c.door.gate, Audit: c.door.writes,
 		Limits:    api.Limits{Rate: c.opt.Access.RateLimit},
-		Sandboxes: agentapi.New(agentapi.Options{Credential: c.proof.agent, TLS: c.proof.agentTLS()}),
+		Sandboxes: agentapi.New(agentapi.Options{Credential: c.proof.agent, TLS: c.proof.mesosTLS()}),
 		Log:       c.opt.Log.WithField("component", "api"), Registerer: own, Gatherer: own,
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tandem-mesos/tandem/pkg/certs"
+	"github.com/tandem-mesos/tandem/pkg/mesos/libprocess"
 	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
 )
 
@@ -17,17 +18,16 @@ import (
 type credential struct {
 	principal, file string
 	secret          atomic.Pointer[string]
-	// tls is nil when nothing says how to speak https.
-	tls     *certs.Set
-	masters bool
+	// tls is nil when masters and agents are called over http.
+	tls *certs.Set
 }
 
 func (o *Options) credential() (*credential, error) {
-	c := &credential{principal: o.Principal, file: o.SecretFile, masters: o.MesosTLS}
+	c := &credential{principal: o.Principal, file: o.SecretFile}
 	if err := c.reload(); err != nil {
 		return nil, err
 	}
-	if o.MesosTLS || o.MesosCA != "" || o.MesosCert != "" {
+	if o.MesosTLS {
 		var err error
 		if c.tls, err = certs.Load(certs.Files{Cert: o.MesosCert, Key: o.MesosKey, CA: o.MesosCA}); err != nil {
 			return nil, fmt.Errorf("--mesos-ca, --mesos-cert: %w", err)
@@ -69,18 +69,10 @@ func (c *credential) agent() (principal, secret string) {
 	return c.principal, secret
 }
 
-// masterTLS is nil when masters are called over http.
-func (c *credential) masterTLS() func() *tls.Config {
-	if !c.masters {
-		return nil
-	}
-	return c.tls.Client
-}
-
-// agentTLS is nil when nothing says how to speak https with agents.
-func (c *credential) agentTLS() func() *tls.Config {
+// mesosTLS is nil when masters and agents are called over http.
+func (c *credential) mesosTLS() func() *tls.Config {
 	if c.tls == nil {
 		return nil
 	}
-	return c.tls.Client
+	return func() *tls.Config { return libprocess.Client(c.tls.Client()) }
 }

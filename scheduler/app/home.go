@@ -26,7 +26,7 @@ type home struct {
 func newHome(opt Options, proof *credential, saved state.Snapshot, d detector) *home {
 	return &home{
 		origin: loop.OriginOf(saved), detector: d, log: opt.Log,
-		masters: masterapi.New(masterapi.Options{Credential: proof.agent, TLS: proof.masterTLS()}),
+		masters: masterapi.New(masterapi.Options{Credential: proof.agent, TLS: proof.mesosTLS()}),
 		known:   opt.NewCluster || saved.Framework.GetFrameworkId() == "",
 	}
 }

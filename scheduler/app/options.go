@@ -65,7 +65,7 @@ type Options struct {
 	// Principal is who the scheduler says it is to masters and agents; with the
 	// secret in SecretFile, whose last newline does not count, it proves it.
 	Principal, SecretFile string
-	// MesosTLS has masters called over https. MesosCA holds the authorities that
+	// MesosTLS has masters and agents called over https. MesosCA holds the authorities that
 	// masters and agents are verified by, and means the machine's own when it is
 	// empty; MesosCert and MesosKey prove who the scheduler is.
 	MesosTLS                     bool
@@ -187,6 +187,9 @@ func (o *Options) validate() (masters detect.Masters, shared *zookeeper.URL, adv
 	if len(o.Roles) == 0 || slices.Contains(o.Roles, "") {
 		bad("--role: no role, or an empty one, is given; * is the role of everybody")
 	}
+	if !o.MesosTLS && (o.MesosCA != "" || o.MesosCert != "" || o.MesosKey != "") {
+		bad("--mesos-ca, --mesos-cert, --mesos-key: they are for https with masters and agents; add --mesos-tls")
+	}
 	if o.SecretFile != "" && o.Principal == "" {
 		bad("--secret-file: a secret proves who a principal is; name it with --principal")
 	}
@@ -246,7 +249,7 @@ func (o *Options) framework(advertised *url.URL) mesos.FrameworkInfo {
 func (o *Options) coreConfig(executor, digest, artifacts string, seed uint64) core.Config {
 	yes, no, name := true, false, artifact.ExecutorName
 	c := o.Core
-	c.Roles, c.Artifacts, c.Principal = o.Roles, artifacts, o.Principal
+	c.Roles, c.Artifacts, c.Principal, c.AgentsTLS = o.Roles, artifacts, o.Principal, o.MesosTLS
 	if c.Seed == 0 {
 		c.Seed = seed
 	}

@@ -105,7 +105,7 @@ SIGHUP; then the log level of the config file, too, and the audit log's file is 
 	f.StringVar(&opt.ExecutorURI, "executor-uri", opt.ExecutorURI, "a `URL` that agents fetch the executor from, in place of this scheduler")
 	secretsFlag(f, &opt.SecretsDir)
 	f.Var((*strays)(&opt.Core.StrayTasks), "stray-tasks", "what becomes of running tasks of this framework that nobody asks for, as after a lost state; `kill|leave`")
-	f.BoolVar(&opt.MesosTLS, "mesos-tls", false, "call the masters over https")
+	f.BoolVar(&opt.MesosTLS, "mesos-tls", false, "call masters and agents over https")
 	f.StringVar(&opt.MesosCA, "mesos-ca", "", "a `file` with the authorities of masters and agents (default: the machine's)")
 	f.StringVar(&opt.MesosCert, "mesos-cert", "", "a `file` with the certificate that is shown to masters and agents")
 	f.StringVar(&opt.MesosKey, "mesos-key", "", "a `file` with the key of --mesos-cert")

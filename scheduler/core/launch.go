@@ -54,7 +54,7 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		AgentId: p.agent.id, Hostname: p.agent.place.Hostname, ExecutorId: executor.info.ExecutorID.Value, Executor: executor.encoded, Created: c.stamp,
 		Tasks:      make([]*tandemv1.TaskRecord, len(plan.tasks)),
 		Attributes: ruledAttributes(v, p.agent),
-		AgentUrl:   agentURL(p.offers[0]),
+		AgentUrl:   agentURL(p.offers[0], c.cfg.AgentsTLS),
 
 		ExecutorDigest: c.digestOf(p.agent.id, executor.info.ExecutorID.Value, executorID),
 		Volumes:        volumes.ids,
@@ -130,22 +130,23 @@ func (c *Core) begin(in *instance, v *version, rec *tandemv1.AttemptRecord) {
 	c.noticeAttempt(Debug, a, "launching on %s", rec.Hostname)
 }
 
-// agentURL is where the agent of an offer answers, as it says itself. An agent
-// with a certificate is asked for by the name that stands in it.
-func agentURL(o *mesos.Offer) string {
+// agentURL is where the agent of an offer answers, as its master says, which leaves
+// TLS out (src/master/master.cpp). An agent with a certificate is asked for by the name
+// that stands in it.
+func agentURL(o *mesos.Offer, secure bool) string {
 	u := o.URL
 	if u == nil {
 		return ""
 	}
-	host := u.Address.GetIP()
-	if u.Scheme == "https" {
-		host = cmp.Or(u.Address.GetHostname(), host)
+	scheme, host := u.Scheme, u.Address.GetIP()
+	if secure || scheme == "https" {
+		scheme, host = "https", cmp.Or(u.Address.GetHostname(), host)
 	}
 	host = cmp.Or(host, u.Address.GetHostname())
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	return u.Scheme + "://" + host + ":" + strconv.Itoa(int(u.Address.Port))
+	return scheme + "://" + host + ":" + strconv.Itoa(int(u.Address.Port))
 }
 
 // ruledAttributes are those attributes of an agent that the job's rules speak

@@ -171,18 +171,19 @@ func TestAgentURL(t *testing.T) {
 		return &mesos.Offer{URL: u}
 	}
 	for _, tt := range []struct {
-		name  string
-		offer *mesos.Offer
-		want  string
+		name   string
+		offer  *mesos.Offer
+		secure bool
+		want   string
 	}{
-		{"an agent that does not say", &mesos.Offer{}, ""},
-		{"by address, as names may mean nothing here", at("http", "agent7", "10.0.0.7"), "http://10.0.0.7:5051"},
-		{"by name, for its certificate", at("https", "agent7", "10.0.0.7"), "https://agent7:5051"},
-		{"a certificate without a name", at("https", "", "10.0.0.7"), "https://10.0.0.7:5051"},
-		{"a name alone", at("http", "agent7", ""), "http://agent7:5051"},
-		{"IPv6", at("http", "agent7", "fd00::7"), "http://[fd00::7]:5051"},
+		{"an agent that does not say", &mesos.Offer{}, true, ""},
+		{"by address, as names may mean nothing here", at("http", "agent7", "10.0.0.7"), false, "http://10.0.0.7:5051"},
+		{"by name, for its certificate", at("http", "agent7", "10.0.0.7"), true, "https://agent7:5051"},
+		{"a certificate without a name", at("https", "", "10.0.0.7"), false, "https://10.0.0.7:5051"},
+		{"a name alone", at("http", "agent7", ""), false, "http://agent7:5051"},
+		{"IPv6", at("http", "agent7", "fd00::7"), false, "http://[fd00::7]:5051"},
 	} {
-		if got := agentURL(tt.offer); got != tt.want {
+		if got := agentURL(tt.offer, tt.secure); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -24,6 +24,8 @@ type Config struct {
 	// Principal is the framework's, which reservations and volumes have to name;
 	// empty when it has none.
 	Principal string
+	// AgentsTLS says that agents speak TLS. A master says http of all of them.
+	AgentsTLS bool
 	// User is the user of workloads whose job and workload name none. Empty
 	// leaves the choice to the executor, which then uses its own.
 	User string

@@ -82,6 +82,8 @@ type Options struct {
 	Subscribe func(ctx context.Context, call *scheduler.Call) (Stream, error)
 	// Secrets are what tasks may be launched with; nil holds none.
 	Secrets Secrets
+	// MastersTLS says that masters speak TLS, and so their pages do.
+	MastersTLS bool
 	// Framework is who the scheduler is to Mesos. Its ID is filled in.
 	Framework mesos.FrameworkInfo
 	// ExecutorDigest names the program of new executors, to be shown; empty when
@@ -190,7 +192,7 @@ func New(opt Options) (*Loop, error) {
 		Problem:     "not subscribed yet",
 
 		ExecutorDigest: opt.ExecutorDigest,
-	})
+	}, opt.MastersTLS)
 	l.view = newView(opt.Saved, l.standing.view, max(1, opt.FirstSequence))
 	// Records that others have replaced must not be kept.
 	l.opt.Saved = state.Snapshot{Framework: opt.Saved.Framework}

@@ -25,6 +25,8 @@ type standing struct {
 	// free is what agents had free when they were last offered.
 	free offered
 
+	// pages is the scheme of masters' pages.
+	pages                        string
 	frameworkID, master, problem string
 	subscribedAt                 time.Time
 	suppressed                   bool
@@ -37,9 +39,14 @@ type standing struct {
 	refused float64
 }
 
-func newStanding(first *tandemv1.FrameworkView) standing {
+func newStanding(first *tandemv1.FrameworkView, secure bool) standing {
+	pages := "http"
+	if secure {
+		pages = "https"
+	}
 	return standing{
-		view: first, since: map[string]time.Time{}, free: offered{agents: map[string]match.Amount{}},
+		pages: pages,
+		view:  first, since: map[string]time.Time{}, free: offered{agents: map[string]match.Amount{}},
 		frameworkID: first.FrameworkId, problem: first.Problem,
 	}
 }
@@ -161,7 +168,7 @@ func (s *standing) news() (view *tandemv1.FrameworkView, told, changed bool) {
 	}
 	if v.Subscribed {
 		v.SubscribedSince = timestamppb.New(s.subscribedAt)
-		v.MesosFrameworksUrl = "http://" + s.master + "/#/frameworks"
+		v.MesosFrameworksUrl = s.pages + "://" + s.master + "/#/frameworks"
 	}
 	s.view = v
 	return v, told, true
