@@ -120,7 +120,8 @@ func (n *nearest) try(name string) {
 		return
 	}
 	d := levenshtein.ComputeDistance(strings.ToLower(n.word), strings.ToLower(name))
-	most := min(3, len(n.word)/3)
+	// Of a path it is the last part that tells one from the other.
+	most := min(3, len(n.word)/3, (len(path.Base(n.word))+1)/2)
 	if d <= most && (n.best == "" || d < n.distance || d == n.distance && name < n.best) {
 		n.best, n.distance = name, d
 	}

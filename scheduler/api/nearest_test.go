@@ -25,6 +25,7 @@ func TestWhatIsNotThereWasMeantToBe(t *testing.T) {
 			{JobId: "/team/words", Attempt: 2, Tasks: []*tandemv1.TaskRecord{{TaskId: "team_words.0.2.count", Workload: "count"}}},
 		},
 	}}
+	r.jobs = append(r.jobs, &tandemv1.JobView{Job: &tandemv1.JobRecord{Spec: &tandemv1.Job{Id: "/team/web"}}})
 	gone := func(what string) (core.Reply, error) {
 		return core.Reply{}, &core.Refused{Code: core.NotFound, Reason: "there is no " + what}
 	}
@@ -73,6 +74,7 @@ func TestWhatIsNotThereWasMeantToBe(t *testing.T) {
 		{"another case", "/team/words", get("/Team/Words")},
 		{"nothing alike", "", get("/nothing/of/the/kind")},
 		{"a short name", "", get("/x")},
+		{"another short name below the same path", "", get("/team/big")},
 		{"a write", "/team/words", func(ctx context.Context, c client) error {
 			_, err := c.StopJob(ctx, &tandemv1.StopJobRequest{Id: "/team/word"})
 			return err

@@ -14,12 +14,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -180,7 +178,7 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	}
 	root.SetVersionTemplate("tandem {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failed(exitUsage, "%s; see %s --help", wrongFlag(err), cmd.CommandPath())
+		return failed(exitUsage, "%s", wrongFlag(cmd, err))
 	})
 	root.AddCommand(
 		newLocal(sys), newScheduler(sys),
@@ -195,116 +193,6 @@ Exit status: 0 done; 1 failed, or the job has failed; 2 wrong usage or a wrong j
 	refuseArgs(root)
 	completeArgs(root, sys)
 	return root
-}
-
-// wrongFlag says what is wrong with a flag without the words of Go's parsers.
-func wrongFlag(err error) string {
-	var wrong *pflag.InvalidValueError
-	var unknown *pflag.NotExistError
-	switch {
-	case errors.As(err, &wrong):
-		return fmt.Sprintf("--%s: %s", wrong.GetFlag().Name, wrongValue(wrong.GetFlag(), wrong.GetValue(), err))
-	case errors.As(err, &unknown) && strings.Trim(unknown.GetSpecifiedShortnames(), "0123456789") == "":
-		if number := unknown.GetSpecifiedShortnames(); number != "" {
-			return fmt.Sprintf("-%s is taken for a flag; there are no numbers below 0", number)
-		}
-	}
-	return err.Error()
-}
-
-// wrongValue says why a flag cannot have a value.
-func wrongValue(f *pflag.Flag, value string, err error) string {
-	wanted := map[string]string{
-		"int": "a whole number", "int32": "a whole number", "int64": "a whole number",
-		"uint": "a whole number from 0 on", "uint32": "a whole number from 0 on", "uint64": "a whole number from 0 on",
-		"float64": "a number", "duration": "a time such as 90s or 10m", "bool": "true or false",
-	}[f.Value.Type()]
-	if wanted == "" {
-		return causeOf(err).Error()
-	}
-	return fmt.Sprintf("%q is not %s", value, wanted)
-}
-
-// nicknames are what verbs are called elsewhere: by Marathon's, Nomad's, Aurora's
-// and Kubernetes's command lines, among others.
-func nicknames(root *cobra.Command) {
-	elsewhere := map[string][]string{
-		"run":       {"apply", "submit", "deploy", "create", "start", "up", "launch", "add"},
-		"list":      {"jobs", "apps", "get", "pods"},
-		"status":    {"ps", "show", "describe", "info", "tasks", "deployments", "deployment", "job", "queue"},
-		"stop":      {"delete", "destroy", "rm", "remove", "down", "suspend"},
-		"scale":     {"resize"},
-		"restart":   {"rollout", "recycle"},
-		"logs":      {"tail", "log"},
-		"exec":      {"ssh", "attach", "shell", "sh", "debug"},
-		"stats":     {"top", "usage"},
-		"ls":        {"fs", "files", "sandbox"},
-		"events":    {"watch", "monitor"},
-		"agents":    {"nodes", "node", "slaves", "slave"},
-		"drain":     {"cordon", "maintenance", "freeze"},
-		"run-now":   {"dispatch", "trigger", "force"},
-		"scheduler": {"server", "agent", "serve"},
-		"local":     {"dev", "minimesos"},
-		"context":   {"config", "login", "cluster"},
-		"convert":   {"migrate", "import"},
-		"validate":  {"lint", "check"},
-		"volume":    {"volumes"},
-		"framework": {"teardown"},
-	}
-	for _, cmd := range root.Commands() {
-		cmd.SuggestFor = elsewhere[cmd.Name()]
-	}
-}
-
-// refuseArgs words the refusal of a verb's arguments, and of the verbs below it.
-func refuseArgs(root *cobra.Command) {
-	for _, cmd := range root.Commands() {
-		refuseArgs(cmd)
-		check := cmd.Args
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return failed(exitUsage, "usage: %s", cmd.UseLine())
-			}
-			return nil
-		}
-	}
-}
-
-// completion adds the verb that prints what a shell completes words with.
-func completion(root *cobra.Command) {
-	root.InitDefaultCompletionCmd("completion")
-	for _, cmd := range root.Commands() {
-		if cmd.Name() != "completion" {
-			continue
-		}
-		var shells []string
-		for _, shell := range cmd.Commands() {
-			shells = append(shells, shell.Name())
-		}
-		cmd.Args = cobra.ArbitraryArgs
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return failed(exitUsage, "%q is no shell that words can be completed in: these are %s", args[0], strings.Join(shells, ", "))
-		}
-	}
-}
-
-func unknownCommand(root *cobra.Command, word string) error {
-	best, distance := "", 3
-	for _, cmd := range root.Commands() {
-		if slices.Contains(cmd.SuggestFor, word) {
-			return failed(exitUsage, "there is no command %q; here it is %q", word, cmd.CommandPath())
-		}
-		if d := levenshtein.ComputeDistance(word, cmd.Name()); d < distance && cmd.IsAvailableCommand() {
-			best, distance = cmd.Name(), d
-		}
-	}
-	if best != "" {
-		return failed(exitUsage, "there is no command %q; did you mean %q?", word, best)
-	}
-	return failed(exitUsage, "there is no command %q; see tandem --help", word)
 }
 
 // variable returns the environment variable of a flag.
@@ -326,16 +214,4 @@ func fromEnvironment(flags *pflag.FlagSet, getenv func(string) (string, bool)) e
 		}
 	})
 	return err
-}
-
-// causeOf returns the innermost error of a chain, which for the errors of flags
-// is the only part that says something new.
-func causeOf(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
-	}
 }

@@ -267,3 +267,24 @@ func liveTasks(job *tandemv1.JobView) []*tandemv1.TaskRecord {
 	}
 	return live
 }
+
+// completion adds the verb that prints what a shell completes words with.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("completion")
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		var shells []string
+		for _, shell := range cmd.Commands() {
+			shells = append(shells, shell.Name())
+		}
+		cmd.Args = cobra.ArbitraryArgs
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return failed(exitUsage, "%q is no shell that words can be completed in: these are %s", args[0], strings.Join(shells, ", "))
+		}
+	}
+}
