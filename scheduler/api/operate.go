@@ -23,7 +23,7 @@ func (s *service) ExplainJob(ctx context.Context, req *tandemv1.ExplainJobReques
 	if err != nil {
 		return nil, err
 	}
-	s.addQuotas(ctx, reply.Explanation)
+	s.tellWhy(ctx, reply.Explanation)
 	return &tandemv1.ExplainJobResponse{Explanation: reply.Explanation}, nil
 }
 
@@ -41,7 +41,7 @@ func (s *service) PlanJob(ctx context.Context, req *tandemv1.PlanJobRequest) (*t
 	if err != nil {
 		return nil, err
 	}
-	s.addQuotas(ctx, reply.Explanation)
+	s.tellWhy(ctx, reply.Explanation)
 	res.Explanation = reply.Explanation
 	return res, nil
 }
@@ -116,6 +116,9 @@ func (s *service) ListAgents(ctx context.Context, req *tandemv1.ListAgentsReques
 	if err != nil {
 		return nil, err
 	}
+	for _, a := range part {
+		a.Standing = present.Standing(s.server.opt.Now(), a)
+	}
 	return &tandemv1.ListAgentsResponse{Agents: allMasked(part, req.GetReadMask()), NextPageToken: next}, nil
 }
 
@@ -134,6 +137,9 @@ func (s *service) ListOffers(ctx context.Context, req *tandemv1.ListOffersReques
 	part, next, err := ordered(all, req.GetPageSize(), req.GetPageToken(), offerKey)
 	if err != nil {
 		return nil, err
+	}
+	for _, o := range part {
+		o.Outcome = present.OfferOutcome(s.server.opt.Now(), o)
 	}
 	return &tandemv1.ListOffersResponse{Offers: allMasked(part, req.GetReadMask()), NextPageToken: next}, nil
 }

@@ -11,6 +11,14 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
+// tellWhy adds to an explanation what the core does not know, and its words.
+func (s *service) tellWhy(ctx context.Context, x *tandemv1.Explanation) {
+	s.addQuotas(ctx, x)
+	if x.GetSilentSince() != nil {
+		x.Silence = present.Silence(x)
+	}
+}
+
 // addQuotas adds the quotas that bind the framework's roles where something finds no
 // room, or no offers come. One that has too little left stands first in the summary: a
 // master offers no more of an agent than that, so that it seems to be the agents that

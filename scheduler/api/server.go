@@ -108,6 +108,9 @@ type Options struct {
 	Sandboxes sandbox.Files
 	// Quotas says what binds the scheduler's roles; nil leaves that unsaid.
 	Quotas Quotas
+	// Now is the time that answers tell of in words, such as how long something is
+	// still declined; nil is time.Now.
+	Now func() time.Time
 	// Leader says that this is one of several schedulers, and the one that leads.
 	Leader bool
 	// CallBack is this server's address as agents reach it, such as
@@ -185,6 +188,9 @@ func New(opt Options) (*Server, error) {
 	}
 	if opt.MaxUpload == 0 {
 		opt.MaxUpload = 1 << 30
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
 	}
 	opt.Limits = opt.Limits.withDefaults()
 	s := &Server{opt: opt, refusals: connect.NewErrorWriter(), logins: logins{byID: map[string]login{}}, rates: newRates(opt.Limits.Rate)}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
-	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 func newAgents(sys *System) *cobra.Command {
@@ -48,14 +47,7 @@ func printAgents(sys *System, agents []*tandemv1.AgentView) {
 	t := &table{}
 	t.add("AGENT", "ADDRESS", "INSTANCES", "TASKS", "STANDING", "JOBS", "ID")
 	for _, a := range agents {
-		standing := "reachable"
-		if a.GetUnreachable() > 0 {
-			standing = "unreachable"
-		}
-		if why := present.Leaving(sys.Now(), a); why != "" {
-			standing = why
-		}
-		t.add(a.GetHostname(), a.GetUrl(), strconv.Itoa(int(a.GetAttempts())), strconv.Itoa(int(a.GetTasks())), standing,
+		t.add(a.GetHostname(), a.GetUrl(), strconv.Itoa(int(a.GetAttempts())), strconv.Itoa(int(a.GetTasks())), a.GetStanding(),
 			strings.Join(a.GetJobs(), " "), a.GetAgentId())
 	}
 	t.write(sys)

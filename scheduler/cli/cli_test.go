@@ -477,7 +477,7 @@ func start(t *testing.T) string {
 	s, err := api.New(api.Options{
 		Commander: f, Reader: f, Files: files, Artifacts: files, Sandboxes: sandboxes{}, CallBack: "http://" + server.Listener.Addr().String(),
 		Log: log, Registerer: registry, Gatherer: registry,
-		Gate: gate, Audit: writes,
+		Gate: gate, Audit: writes, Now: func() time.Time { return noon },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func printExplanation(sys *System, x *tandemv1.Explanation) {
 	}
 	if since := x.GetSilentSince(); since != nil && x.GetSubscribed() {
 		offers += "; none came since they were asked for " + present.Since(now, since.AsTime()) +
-			" ago: " + present.Silence(x)
+			" ago: " + x.GetSilence()
 	}
 	if x.GetConstrained() {
 		offers += "; only agents that constraints admit are asked for"

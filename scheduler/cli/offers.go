@@ -69,7 +69,7 @@ func printOffers(sys *System, offers []*tandemv1.OfferView) {
 			gpus = number(r.GetGpus())
 		}
 		t.add(o.GetHostname(), o.GetRole(), number(r.GetCpus()), size(r.GetMem()), size(r.GetDisk()), gpus, strconv.Itoa(int(o.GetPorts())),
-			present.Since(sys.Now(), o.GetReceived().AsTime())+" ago", present.OfferOutcome(sys.Now(), o), o.GetAgentId())
+			present.Since(sys.Now(), o.GetReceived().AsTime())+" ago", o.GetOutcome(), o.GetAgentId())
 	}
 	t.write(sys)
 }

@@ -201,9 +201,9 @@ func Span(d *durationpb.Duration) string {
 	return v.String()
 }
 
-// Leaving says why an agent is to be left and how far that is, or nothing when
-// instances may stay.
-func Leaving(now time.Time, a *tandemv1.AgentView) string {
+// Standing says whether an agent can be reached, or why it is to be left and how far
+// that is.
+func Standing(now time.Time, a *tandemv1.AgentView) string {
 	r := a.GetLeaving()
 	switch {
 	case r.GetOperatorDrain() != nil:
@@ -220,8 +220,10 @@ func Leaving(now time.Time, a *tandemv1.AgentView) string {
 		return "maintenance in " + Since(r.GetMaintenance().GetStart().AsTime(), now)
 	case r.GetMaintenance() != nil:
 		return "in maintenance"
+	case a.GetUnreachable() > 0:
+		return "unreachable"
 	}
-	return ""
+	return "reachable"
 }
 
 // Since returns how long ago something was, such as 5s, 3m or 2d.

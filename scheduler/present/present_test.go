@@ -53,7 +53,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-func TestLeaving(t *testing.T) {
+func TestStanding(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	in := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(now.Add(d)) }
 	for _, tt := range []struct {
@@ -61,7 +61,7 @@ func TestLeaving(t *testing.T) {
 		leaving  *tandemv1.AgentRecord
 		want     string
 	}{
-		{1, nil, ""},
+		{1, nil, "reachable"},
 		{1, &tandemv1.AgentRecord{OperatorDrain: in(-time.Minute), Drain: &tandemv1.Drain{}}, "drained by an operator"},
 		{1, &tandemv1.AgentRecord{Drain: &tandemv1.Drain{Started: in(0)}}, "draining"},
 		{1, &tandemv1.AgentRecord{Drain: &tandemv1.Drain{Deadline: in(5 * time.Minute)}}, "draining, ends in 5m"},
@@ -69,9 +69,12 @@ func TestLeaving(t *testing.T) {
 		{1, &tandemv1.AgentRecord{Maintenance: &tandemv1.Maintenance{Start: in(time.Hour)}}, "maintenance in 1h"},
 		{1, &tandemv1.AgentRecord{Maintenance: &tandemv1.Maintenance{Start: in(-time.Hour)}}, "in maintenance"},
 	} {
-		if got := present.Leaving(now, &tandemv1.AgentView{Attempts: tt.attempts, Leaving: tt.leaving}); got != tt.want {
+		if got := present.Standing(now, &tandemv1.AgentView{Attempts: tt.attempts, Leaving: tt.leaving}); got != tt.want {
 			t.Errorf("%v: got %q, want %q", tt.leaving, got, tt.want)
 		}
+	}
+	if got := present.Standing(now, &tandemv1.AgentView{Attempts: 2, Unreachable: 1}); got != "unreachable" {
+		t.Errorf("an agent that is away is %q", got)
 	}
 }
 

@@ -2575,7 +2575,10 @@ type AgentView struct {
 	// The jobs that they belong to, by ID.
 	Jobs []string `protobuf:"bytes,7,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Why instances are to leave it; absent when they may stay.
-	Leaving       *AgentRecord `protobuf:"bytes,8,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	Leaving *AgentRecord `protobuf:"bytes,8,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// How it stands, for a person: reachable, unreachable, or why instances are to leave
+	// it, such as "draining, ends in 5m".
+	Standing      string `protobuf:"bytes,9,opt,name=standing,proto3" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2664,6 +2667,13 @@ func (x *AgentView) GetLeaving() *AgentRecord {
 		return x.Leaving
 	}
 	return nil
+}
+
+func (x *AgentView) GetStanding() string {
+	if x != nil {
+		return x.Standing
+	}
+	return ""
 }
 
 type ListOffersRequest struct {
@@ -2824,9 +2834,11 @@ type OfferView struct {
 	// offers have been asked for again since.
 	DeclinedUntil *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=declined_until,json=declinedUntil,proto3" json:"declined_until,omitempty"`
 	// Of the agent: its attributes, and its fault domain where it has one.
-	Attributes    map[string]string `protobuf:"bytes,10,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Region        string            `protobuf:"bytes,11,opt,name=region,proto3" json:"region,omitempty"`
-	Zone          string            `protobuf:"bytes,12,opt,name=zone,proto3" json:"zone,omitempty"`
+	Attributes map[string]string `protobuf:"bytes,10,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Region     string            `protobuf:"bytes,11,opt,name=region,proto3" json:"region,omitempty"`
+	Zone       string            `protobuf:"bytes,12,opt,name=zone,proto3" json:"zone,omitempty"`
+	// What became of it, for a person: such as "declined for another 59m".
+	Outcome       string `protobuf:"bytes,13,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2941,6 +2953,13 @@ func (x *OfferView) GetRegion() string {
 func (x *OfferView) GetZone() string {
 	if x != nil {
 		return x.Zone
+	}
+	return ""
+}
+
+func (x *OfferView) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
 	}
 	return ""
 }
@@ -4490,7 +4509,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x12ListAgentsResponse\x12,\n" +
 	"\x06agents\x18\x01 \x03(\v2\x14.tandem.v1.AgentViewR\x06agents\x12+\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
-	"\x10_next_page_token\"\xee\x01\n" +
+	"\x10_next_page_token\"\x8a\x02\n" +
 	"\tAgentView\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x10\n" +
@@ -4499,7 +4518,8 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x05tasks\x18\x05 \x01(\x05R\x05tasks\x12 \n" +
 	"\vunreachable\x18\x06 \x01(\x05R\vunreachable\x12\x12\n" +
 	"\x04jobs\x18\a \x03(\tR\x04jobs\x120\n" +
-	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\"\xb2\x01\n" +
+	"\aleaving\x18\b \x01(\v2\x16.tandem.v1.AgentRecordR\aleaving\x12\x1a\n" +
+	"\bstanding\x18\t \x01(\tR\bstanding\"\xb2\x01\n" +
 	"\x11ListOffersRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -4510,7 +4530,7 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x12ListOffersResponse\x12,\n" +
 	"\x06offers\x18\x01 \x03(\v2\x14.tandem.v1.OfferViewR\x06offers\x12+\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
-	"\x10_next_page_token\"\x82\x04\n" +
+	"\x10_next_page_token\"\x9c\x04\n" +
 	"\tOfferView\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x12\n" +
@@ -4526,7 +4546,8 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	" \x03(\v2$.tandem.v1.OfferView.AttributesEntryR\n" +
 	"attributes\x12\x16\n" +
 	"\x06region\x18\v \x01(\tR\x06region\x12\x12\n" +
-	"\x04zone\x18\f \x01(\tR\x04zone\x1a=\n" +
+	"\x04zone\x18\f \x01(\tR\x04zone\x12\x18\n" +
+	"\aoutcome\x18\r \x01(\tR\aoutcome\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbd\x01\n" +

@@ -1853,7 +1853,10 @@ type Explanation struct {
 	QuotasUnknown string `protobuf:"bytes,17,opt,name=quotas_unknown,json=quotasUnknown,proto3" json:"quotas_unknown,omitempty"`
 	// What one instance takes of its agent, with what its executor takes, by the
 	// resource's name in its unit; volumes that are there already are not in it.
-	Needs         map[string]float64 `protobuf:"bytes,18,rep,name=needs,proto3" json:"needs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	Needs map[string]float64 `protobuf:"bytes,18,rep,name=needs,proto3" json:"needs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// Why none has come since silent_since, as far as that is known, for a person; empty
+	// where silent_since is absent.
+	Silence       string `protobuf:"bytes,19,opt,name=silence,proto3" json:"silence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2012,6 +2015,13 @@ func (x *Explanation) GetNeeds() map[string]float64 {
 		return x.Needs
 	}
 	return nil
+}
+
+func (x *Explanation) GetSilence() string {
+	if x != nil {
+		return x.Silence
+	}
+	return ""
 }
 
 // RoleQuota is how much a role, with all roles below it and all their frameworks,
@@ -2519,7 +2529,7 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\"m\n" +
 	"\vMaintenance\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\xf8\x05\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"\x92\x06\n" +
 	"\vExplanation\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12\x1c\n" +
@@ -2545,7 +2555,8 @@ const file_tandem_v1_state_proto_rawDesc = "" +
 	"newVolumes\x12,\n" +
 	"\x06quotas\x18\x10 \x03(\v2\x14.tandem.v1.RoleQuotaR\x06quotas\x12%\n" +
 	"\x0equotas_unknown\x18\x11 \x01(\tR\rquotasUnknown\x127\n" +
-	"\x05needs\x18\x12 \x03(\v2!.tandem.v1.Explanation.NeedsEntryR\x05needs\x1a8\n" +
+	"\x05needs\x18\x12 \x03(\v2!.tandem.v1.Explanation.NeedsEntryR\x05needs\x12\x18\n" +
+	"\asilence\x18\x13 \x01(\tR\asilence\x1a8\n" +
 	"\n" +
 	"NeedsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -3,28 +3,17 @@ import { call } from "./api.js";
 import { pagedTable } from "./table.js";
 import { amount, mib, number } from "./words.js";
 
-// standing says whether an agent can be reached, or why it is to be left, as the command
-// line does. Of one that nothing runs on no more is known than that it has offered.
+// standing is how an agent stands. Of one that nothing runs on no more is known than that
+// it has offered.
 function standing(a) {
-  if (a.leaving) return { word: leaving(a), mood: "moving" };
-  if (!a.attempts) return { word: "offered", mood: "neutral" };
-  return a.unreachable ? { word: "unreachable", mood: "bad" } : { word: "reachable", mood: "good" };
+  if (!a.standing) return { word: "offered", mood: "neutral" };
+  return { word: a.standing, mood: a.leaving ? "moving" : a.unreachable ? "bad" : "good" };
 }
 
-function leaving(a) {
-  const { operatorDrain, drain, maintenance } = a.leaving;
-  if (operatorDrain) return "drained by an operator";
-  const until = (t) => (t && new Date(t) > Date.now() ? ` until ${new Date(t).toLocaleString()}` : "");
-  if (drain) return a.attempts ? `draining${until(drain.deadline)}` : "drained";
-  return new Date(maintenance.start) > Date.now() ? `maintenance from ${new Date(maintenance.start).toLocaleString()}` : `in maintenance${until(maintenance.end)}`;
-}
-
-// outcome says what an agent offered last, and what became of it.
-function outcome(o) {
+// offer says what an agent offered last, and what became of it.
+function offer(o, several) {
   const r = o.resources ?? {};
-  const what = `${amount(r.cpus)} cpus, ${mib(r.mem)} memory`;
-  if (o.launched) return `${what}: ${o.launched === 1 ? "1 instance" : `${number(o.launched)} instances`} launched`;
-  return `${what}: declined${o.refused ? `, ${o.refused}` : ""}`;
+  return `${new Date(o.received).toLocaleTimeString()}, ${several ? `role ${o.role}, ` : ""}${amount(r.cpus)} cpus, ${mib(r.mem)} memory; ${o.outcome}`;
 }
 
 // merged are the agents that tasks run on or that have offered something, each with its
@@ -42,7 +31,7 @@ function merged(agents = [], offers = []) {
 export function agents(page) {
   page.title("Agents");
   const table = pagedTable({
-    caption: "Agents", label: "Filter agents", empty: "No task runs on any agent, and none has offered anything.",
+    many: "agents", caption: "Agents", label: "Filter agents", empty: "No task runs on any agent, and none has offered anything.",
     key: (r) => r.of.agentId,
     text: (r) => `${r.of.hostname} ${r.of.agentId} ${(r.of.jobs ?? []).join(" ")}`.toLowerCase(),
     columns: [
@@ -51,7 +40,7 @@ export function agents(page) {
       { name: "Instances", class: "n", draw: (r) => number(r.of.attempts) },
       { name: "Tasks", class: "n", draw: (r) => number(r.of.tasks) },
       { name: "Jobs", draw: (r) => (r.of.jobs ?? []).slice(0, 8).flatMap((j, i) => [i ? ", " : "", h("a", { href: `/jobs${j}` }, j)]).concat((r.of.jobs ?? []).length > 8 ? ` and ${r.of.jobs.length - 8} more` : []) },
-      { name: "Last offer", draw: (r) => r.of.offers.flatMap((o, i) => [i ? h("br") : "", `${new Date(o.received).toLocaleTimeString()}, ${r.of.offers.length > 1 ? `role ${o.role}, ` : ""}${outcome(o)}`]) },
+      { name: "Last offer", draw: (r) => r.of.offers.flatMap((o, i, all) => [i ? h("br") : "", offer(o, all.length > 1)]) },
       { name: "On the Mesos page", draw: (r) => (r.page ? external(r.page, r.of.agentId) : r.of.agentId) },
     ],
   });

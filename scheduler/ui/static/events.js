@@ -37,11 +37,12 @@ export function events(page) {
   const body = h("tbody");
   const pause = h("button", { type: "button", "aria-pressed": "false", onclick: toggle }, "Pause");
   const note = h("p", { class: "quiet", role: "status" });
+  const nothing = h("p", { class: "empty" }, "Nothing has happened yet.");
+  const table = h("table", { class: "events", hidden: true }, h("caption", { class: "unseen" }, "Events, the newest first"),
+    h("thead", {}, h("tr", {}, ["Time", "What", "State", "More"].map((n) => h("th", { scope: "col", class: n === "Time" ? "n" : null }, n)))), body);
   page.show(h("div", { class: "toolbar" }, h("h1", {}, "Events"), pause), note,
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Events" }, h("table", { class: "events" }, h("caption", { class: "unseen" }, "Events, the newest first"),
-      h("thead", {}, h("tr", {}, ["Time", "What", "State", "More"].map((n) => h("th", { scope: "col", class: n === "Time" ? "n" : null }, n)))), body)));
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Events" }, table), nothing);
 
-  put(note, "Nothing has happened yet.");
   let paused = false;
   let waiting = [];
   let timer = null;
@@ -61,6 +62,8 @@ export function events(page) {
     timer = null;
     if (paused) return;
     put(note, "");
+    nothing.hidden = body.childElementCount + waiting.length > 0;
+    table.hidden = !nothing.hidden;
     const rows = waiting.slice(-most).reverse().map((l) => h("tr", {},
       h("td", { class: "n", title: `event ${l.sequence}` }, l.time ? new Date(l.time).toLocaleTimeString() : ""),
       h("th", { scope: "row" }, l.href ? h("a", { href: l.href }, l.what) : l.what), h("td", {}, pill(l.state)), h("td", { class: "why" }, l.more)));

@@ -19,7 +19,7 @@ export function job(page, id) {
   const versions = h("details", { class: "versions", ontoggle: () => last && drawVersions() }, h("summary", {}, h("h2", {}, "Versions")), kept);
   const phase = h("select", { "aria-label": "Phase" }, h("option", { value: "" }, "All phases"));
   const table = pagedTable({
-    title: "Instances", caption: `Instances of ${id}`, label: "Filter instances", empty: "It has no instances.",
+    many: "instances", title: "Instances", caption: `Instances of ${id}`, label: "Filter instances", empty: "It has no instances.",
     key: (r) => r.slot,
     text: (r) => `${r.slot} ${state(r.instance.phase).word} ${r.attempt?.hostname ?? ""} ${r.instance.phaseReason ?? ""} ${(r.attempt?.tasks ?? []).map((t) => `${t.workload} ${taskState(t)} ${t.reason ?? ""}`).join(" ")}`.toLowerCase(),
     columns: [
@@ -27,7 +27,7 @@ export function job(page, id) {
       { name: "Phase", draw: (r) => pill(state(r.instance.phase)) },
       { name: "Since", class: "n", draw: (r) => when(r.instance.since) },
       { name: "Agent", draw: (r) => r.attempt?.hostname ?? "" },
-      { name: "Tasks", draw: (r) => (r.attempt?.tasks ?? []).map((t) => taskLine(r.attempt, t)) },
+      { name: "Tasks", class: "tasks", draw: (r) => (r.attempt?.tasks ?? []).map((t) => taskLine(r.attempt, t)) },
       { name: "Attempt", class: "n", draw: (r) => (Number(r.instance.attempt ?? 0) ? String(r.instance.attempt) : "") },
       { name: "Version", class: "n", draw: (r) => String(r.instance.jobVersion ?? "") },
       { name: "Why", class: "why", draw: (r) => r.instance.phaseReason ?? "" },
@@ -169,10 +169,7 @@ function drawExplanation(e, x) {
   if (!x.subscribed) stands.push("The scheduler is not subscribed with a master, so no offers come.");
   if (x.suppressed) stands.push("Offers are suppressed, as nothing waited.");
   if (x.filtered) stands.push("Some agents' offers were turned down, and come again when more is free there.");
-  if (x.silentSince && x.subscribed) {
-    const short = (x.quotas ?? []).some((q) => q.limits?.some((l) => l.missing));
-    stands.push(`None has come since offers were asked for last: ${short ? "the quota has too little left" : "nothing is free, or it is kept for other roles"}.`);
-  }
+  if (x.silence && x.subscribed) stands.push(`None has come since offers were asked for last: ${x.silence}.`);
   if (x.quotasUnknown) stands.push(`The quotas are not known: ${x.quotasUnknown}.`);
   const agents = (x.agents ?? []).slice(0, 50);
   put(e,

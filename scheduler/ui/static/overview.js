@@ -32,7 +32,7 @@ export function overview(page) {
   resources.body.append(used, quotas, offered);
   const neighbour = card("Offers");
   const jobs = pagedTable({
-    title: "Jobs", caption: "Jobs", label: "Filter jobs", empty: "No job yet. tandem run FILE submits one.",
+    many: "jobs", title: "Jobs", caption: "Jobs", label: "Filter jobs", empty: "No job yet. tandem run FILE submits one.",
     key: (r) => r.of.spec.id,
     text: (r) => `${r.of.spec.id} ${jobType(r.of.spec)} ${state(r.of.phase).word} ${r.of.phaseReason ?? ""}`.toLowerCase(),
     columns: [

@@ -7,10 +7,11 @@ import { h, put } from "./dom.js";
 //   columns  [{name, class, draw(row)}], draw giving what is in a cell
 //   key      a row's identity
 //   text     what the filter looks through, in lower case
+//   many     what the rows are, in small letters
 //   title    its heading, if it needs one
 //   caption  what the table is, for those who do not see it
 //   empty    what is said when there is no row at all
-export function pagedTable({ columns, key, text, title, caption, empty, label, perPage = 100 }) {
+export function pagedTable({ columns, key, text, many, title, caption, empty, label, perPage = 100 }) {
   let rows = [];
   let page = 0;
   let shown = new Map();
@@ -70,8 +71,8 @@ export function pagedTable({ columns, key, text, title, caption, empty, label, p
 
     const all = rows.length.toLocaleString("en");
     put(count, found.length > perPage
-      ? `${(from + 1).toLocaleString("en")}–${(from + visible.length).toLocaleString("en")} of ${found.length.toLocaleString("en")}`
-      : words.length ? `${found.length.toLocaleString("en")} of ${all}` : rows.length ? all : "");
+      ? `${(from + 1).toLocaleString("en")}–${(from + visible.length).toLocaleString("en")} of ${found.length.toLocaleString("en")} ${many}`
+      : words.length ? `${found.length.toLocaleString("en")} of ${all} ${many}` : rows.length ? `${all} ${rows.length === 1 ? many.slice(0, -1) : many}` : "");
     pager.hidden = pages === 1;
     back.disabled = page === 0;
     on.disabled = page === pages - 1;

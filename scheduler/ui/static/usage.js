@@ -70,8 +70,8 @@ function chart(title, lines, words, least) {
         last.push([lines[i].name, v == null ? "unknown" : words(v), i]);
       });
       const of = most ? ` of ${words(most)}` : "";
-      put(now, ...last.map(([name, v, i], n) => [n ? ", " : "", name ? h("span", { class: `key l${i}` }, `${name} `) : "", v]), of);
-      put(top, `top ${words(high)}`);
+      put(now, ...last.map(([name, v, i], n) => [n ? ", " : "", name ? h("span", { class: `key l${i}` }, name) : "", name ? ` ${v}` : v]), of);
+      put(top, `up to ${words(high)}`);
       drawing.setAttribute("aria-label", `${title} in the last five minutes. Now ${last.map(([name, v]) => `${name} ${v}`.trim()).join(", ")}${of}; at most ${words(peak)}.`);
     },
   };

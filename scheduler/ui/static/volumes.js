@@ -3,20 +3,20 @@ import { call } from "./api.js";
 import { pagedTable } from "./table.js";
 import { mib, number } from "./words.js";
 
-const moods = { READY: "good", LOST: "bad" };
+const moods = { ready: "good", lost: "bad" };
 
 function stateOf(v) {
-  const word = v.state.replace("VOLUME_STATE_", "");
-  return { word: v.reason ? `${word}: ${v.reason}` : word, mood: moods[word] ?? "moving" };
+  const word = v.state.replace("VOLUME_STATE_", "").toLowerCase();
+  return [pill({ word, mood: moods[word] ?? "moving" }), v.reason ? h("span", { class: "quiet" }, ` ${v.reason}`) : ""];
 }
 
 // volumes shows the persistent volumes that instances have, or had.
 export function volumes(page) {
   page.title("Volumes");
   const table = pagedTable({
-    caption: "Volumes", label: "Filter volumes", empty: "There are no volumes.",
+    many: "volumes", caption: "Volumes", label: "Filter volumes", empty: "There are no volumes.",
     key: (r) => r.of.id,
-    text: (r) => `${r.of.jobId} ${r.of.name} ${r.of.hostname} ${r.of.id}`.toLowerCase(),
+    text: (r) => `${r.of.state.replace("VOLUME_STATE_", "")} ${r.of.jobId} ${r.of.name} ${r.of.hostname} ${r.of.id}`.toLowerCase(),
     columns: [
       { name: "Volume", head: true, draw: (r) => r.of.name },
       { name: "Job", draw: (r) => h("a", { href: `/jobs${r.of.jobId}` }, r.of.jobId) },
@@ -24,7 +24,7 @@ export function volumes(page) {
       { name: "Size", class: "n", draw: (r) => mib(r.of.size) },
       { name: "Disk", draw: (r) => (r.of.disk ?? "VOLUME_DISK_ROOT").replace("VOLUME_DISK_", "").toLowerCase() },
       { name: "Agent", draw: (r) => r.of.hostname },
-      { name: "State", draw: (r) => pill(stateOf(r.of)) },
+      { name: "State", draw: (r) => stateOf(r.of) },
       { name: "ID", draw: (r) => r.of.id },
     ],
   });
