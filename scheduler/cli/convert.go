@@ -39,7 +39,7 @@ nothing could be read or written.`,
 			return convertFile(sys, args[0], dir, force)
 		},
 	}
-	cmd.Flags().StringVarP(&dir, "dir", "d", "", "write a file for each job to this directory")
+	cmd.Flags().StringVarP(&dir, "dir", "d", "", "write a file for each job to this directory, which is made where it is not there")
 	cmd.Flags().BoolVar(&force, "force", false, "write over files that are there")
 	return cmd
 }
@@ -62,6 +62,11 @@ func convertFile(sys *System, name, dir string, force bool) error {
 	for i, c := range jobs {
 		if err := writeConverted(&files[i], c); err != nil {
 			return err
+		}
+	}
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return failed(exitUsage, "cannot make directory %s: %s", dir, causeOf(err))
 		}
 	}
 	look := &failure{status: exitFailed, places: true}

@@ -51,7 +51,7 @@ workloads:
 		t.Errorf("the standard error says %q", got)
 	}
 
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "jobs", "converted")
 	args := []string{"convert", "testdata/marathon-group.json", "--dir", dir}
 	sys, stdout, stderr = system(nil)
 	if status := cli.Run(t.Context(), args, sys); status != 0 {

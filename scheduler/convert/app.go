@@ -26,6 +26,7 @@ func group(o object, parent string, all *[]Converted) error {
 	if name := o.text("id"); name != "" && name != "/" {
 		id, _ = path(parent, name)
 	}
+	first := len(*all)
 	for _, key := range []string{"apps", "pods", "groups"} {
 		for _, entry := range o.list(key) {
 			inner, ok := asObject(entry)
@@ -43,6 +44,13 @@ func group(o object, parent string, all *[]Converted) error {
 				}
 			}
 		}
+	}
+	o.at = "group " + id
+	o.leave("dependencies", noOrder)
+	o.forget("id", "version")
+	o.rest()
+	for i := range (*all)[first:] {
+		(*all)[first+i].Remarks = append((*all)[first+i].Remarks, *o.remarks...)
 	}
 	return nil
 }
@@ -63,6 +71,7 @@ func app(o object, parent string) Converted {
 	w := &tandemv1.Workload{Name: segments[len(segments)-1]}
 	job.Workloads = []*tandemv1.Workload{w}
 	w.Resources = resources(o, 1, 128)
+	w.Limits = limits(o)
 	w.Ports = appPorts(o)
 	program(o, w)
 	secrets := o.inside("secrets")
@@ -205,61 +214,35 @@ func unreachable(o object, job *tandemv1.Job) {
 	s.rest()
 }
 
+// limits takes what is enforced beyond the resources. A processor without a limit is the
+// default here, and memory is always limited.
+func limits(o object) *tandemv1.Limits {
+	given := o.inside("resourceLimits")
+	limit := func(key, unlimited string) *float64 {
+		if given.keys[key] == "unlimited" {
+			given.forget(key)
+			if unlimited != "" {
+				given.remark(key, "%s", unlimited)
+			}
+			return nil
+		}
+		if n := given.number(key, 0); n > 0 {
+			return &n
+		}
+		return nil
+	}
+	l := &tandemv1.Limits{Cpus: limit("cpus", ""), Mem: limit("mem", "left out: memory is always limited, to resources.mem unless limits.mem says more")}
+	given.rest()
+	if l.Cpus == nil && l.Mem == nil {
+		return nil
+	}
+	return l
+}
+
 func resources(o object, cpus, mem float64) *tandemv1.Resources {
 	return &tandemv1.Resources{
 		Cpus: o.number("cpus", cpus), Mem: o.number("mem", mem), Disk: o.number("disk", 0), Gpus: o.number("gpus", 0),
 	}
-}
-
-// appPorts takes the ports of an app from wherever they stand.
-func appPorts(o object) []*tandemv1.Port {
-	fixed := o.yes("requirePorts")
-	var ports []*tandemv1.Port
-	add := func(at object, name string, host int32) {
-		name = word(name)
-		if name == "" {
-			name = fmt.Sprintf("port%d", len(ports))
-		}
-		var taken []string
-		for _, p := range ports {
-			taken = append(taken, p.Name)
-		}
-		if !fixed && host != 0 {
-			at.remark("", "the port %d is one for load balancers; on the agent any port is taken, as requirePorts is false", host)
-			host = 0
-		}
-		ports = append(ports, &tandemv1.Port{Name: unique(name, taken), HostPort: host})
-	}
-	for _, p := range o.objects("portDefinitions") {
-		add(p, p.text("name"), p.whole("port", 0))
-		p.leave("labels", "left out: ports have no labels; use the job's")
-		p.forget("protocol")
-		p.rest()
-	}
-	if len(ports) > 0 {
-		o.forget("ports")
-	}
-	for i, v := range o.list("ports") {
-		at := o.below(fmt.Sprintf("ports[%d]", i), map[string]any{"port": v})
-		add(at, "", at.whole("port", 0))
-	}
-	// The mappings of a container: their host ports are always meant.
-	fixed = true
-	c, _ := asObject(o.keys["container"])
-	docker, _ := asObject(c.keys["docker"])
-	for _, mappings := range []object{c, docker} {
-		for _, entry := range anyList(mappings.keys["portMappings"]) {
-			if m, ok := asObject(entry); ok {
-				add(o, m.text("name"), m.whole("hostPort", 0))
-			}
-		}
-	}
-	return ports
-}
-
-func anyList(v any) []any {
-	list, _ := v.([]any)
-	return list
 }
 
 // program takes cmd and args, and Marathon's $PORT, which is the first port.
@@ -343,7 +326,10 @@ func environment(o object, key string, secrets object) map[string]*tandemv1.EnvV
 				} else {
 					set(e.text("name"), e.take("value"))
 				}
-			} else if name, value, _ := strings.Cut(scalar(entry), "="); name != "" {
+			} else if name, value, found := strings.Cut(scalar(entry), "="); name != "" {
+				if !found {
+					o.remark(key+"."+name, "has no value, which was that of the shell: state it")
+				}
 				set(name, value)
 			}
 		}
@@ -432,16 +418,4 @@ func networks(o object) {
 		n.rest()
 	}
 	o.leave("ipAddress", "left out: workloads use the agent's own network")
-}
-
-// portName returns the name of the port with the number in the list.
-func portName(w *tandemv1.Workload, i int32) string {
-	if i < 0 || int(i) >= len(w.Ports) {
-		return ""
-	}
-	return w.Ports[i].Name
-}
-
-func hasPort(w *tandemv1.Workload, name string) bool {
-	return slices.ContainsFunc(w.Ports, func(p *tandemv1.Port) bool { return p.Name == name })
 }

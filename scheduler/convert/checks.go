@@ -93,3 +93,69 @@ func readiness(o object, w *tandemv1.Workload) {
 		c.rest()
 	}
 }
+
+// serviceCheck takes mesos-compose's checks, and compose's own.
+func serviceCheck(c object, w *tandemv1.Workload) {
+	if len(c.keys) == 0 {
+		return
+	}
+	if c.has("test") {
+		composeCheck(c, w)
+		return
+	}
+	check := &tandemv1.HealthCheck{
+		Delay:                  c.seconds("delay_seconds", 15*time.Second),
+		Interval:               c.seconds("interval_seconds", 10*time.Second),
+		Timeout:                c.seconds("timeout_seconds", 20*time.Second),
+		GracePeriod:            c.seconds("grace_period_seconds", 10*time.Second),
+		MaxConsecutiveFailures: max(c.whole("consecutive_failures", 3), 1),
+	}
+	switch {
+	case c.has("command"):
+		check.Kind = &tandemv1.HealthCheck_Command{Command: &tandemv1.CommandCheck{Cmd: c.inside("command").text("value")}}
+	case c.has("http"):
+		h := c.inside("http")
+		check.Kind = &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{
+			Path: h.text("path"), Scheme: strings.ToLower(h.text("scheme")), Port: portName(w, 0),
+		}}
+		h.leave("port", "left out: the first of the workload's ports is asked")
+		h.leave("statuses", "left out: an answer from 200 to 399 passes")
+		h.rest()
+	case c.has("tcp"):
+		t := c.inside("tcp")
+		check.Kind = &tandemv1.HealthCheck_Tcp{Tcp: &tandemv1.TcpCheck{Port: portName(w, 0)}}
+		t.leave("port", "left out: the first of the workload's ports is asked")
+		t.rest()
+	default:
+		c.remark("", "left out: it is none of command, http and tcp")
+		return
+	}
+	c.rest()
+	w.HealthCheck = check
+}
+
+// composeCheck takes a check as compose has it: ["CMD", program, argument …],
+// ["CMD-SHELL", command line], or a command line alone.
+func composeCheck(c object, w *tandemv1.Workload) {
+	test := c.words("test")
+	if len(test) == 0 || test[0] == "NONE" {
+		c.forget("interval", "timeout", "start_period", "start_interval", "retries", "disable")
+		c.rest()
+		return
+	}
+	cmd := strings.Join(test, " ")
+	switch test[0] {
+	case "CMD":
+		cmd = quoted(test[1:])
+	case "CMD-SHELL":
+		cmd = strings.Join(test[1:], " ")
+	}
+	w.HealthCheck = &tandemv1.HealthCheck{
+		Kind:                   &tandemv1.HealthCheck_Command{Command: &tandemv1.CommandCheck{Cmd: cmd}},
+		GracePeriod:            c.span("start_period", 0),
+		Interval:               c.span("interval", 30*time.Second),
+		Timeout:                c.span("timeout", 30*time.Second),
+		MaxConsecutiveFailures: max(c.whole("retries", 3), 1),
+	}
+	c.rest()
+}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -50,7 +49,7 @@ func service(s object, name string) Converted {
 	job.User = s.text("user")
 	serviceProgram(s, w)
 	w.Env = environment(s, "environment", object{read: map[string]bool{}, remarks: s.remarks})
-	serviceDeploy(s.inside("deploy"), job, w)
+	serviceDeploy(s, job, w)
 	servicePorts(s, w)
 	serviceLimits(s, w)
 	serviceCheck(s.inside("healthcheck"), w)
@@ -94,10 +93,11 @@ func serviceProgram(s object, w *tandemv1.Workload) {
 	}
 }
 
-func serviceDeploy(d object, job *tandemv1.Job, w *tandemv1.Workload) {
+func serviceDeploy(s object, job *tandemv1.Job, w *tandemv1.Workload) {
+	d := s.inside("deploy")
 	job.Instances = proto.Int32(d.whole("replicas", 1))
 	limits := d.inside("resources").inside("limits")
-	w.Resources = &tandemv1.Resources{Cpus: limits.number("cpus", 0.1), Mem: megabytes(limits, "memory", 64)}
+	w.Resources = &tandemv1.Resources{Cpus: limits.number("cpus", s.number("cpus", 0.1)), Mem: megabytes(limits, "memory", megabytes(s, "mem_limit", 64))}
 	limits.rest()
 	placement := d.inside("placement")
 	for i, text := range placement.words("constraints") {
@@ -196,39 +196,4 @@ func serviceLimits(s object, w *tandemv1.Workload) {
 	limits.leave("memlock", "left out: see linux in docs/jobs.md for what there is")
 	limits.rest()
 	s.leave("cap_add", "left out: see linux in docs/jobs.md for what there is")
-}
-
-func serviceCheck(c object, w *tandemv1.Workload) {
-	if len(c.keys) == 0 {
-		return
-	}
-	check := &tandemv1.HealthCheck{
-		Delay:                  c.seconds("delay_seconds", 15*time.Second),
-		Interval:               c.seconds("interval_seconds", 10*time.Second),
-		Timeout:                c.seconds("timeout_seconds", 20*time.Second),
-		GracePeriod:            c.seconds("grace_period_seconds", 10*time.Second),
-		MaxConsecutiveFailures: max(c.whole("consecutive_failures", 3), 1),
-	}
-	switch {
-	case c.has("command"):
-		check.Kind = &tandemv1.HealthCheck_Command{Command: &tandemv1.CommandCheck{Cmd: c.inside("command").text("value")}}
-	case c.has("http"):
-		h := c.inside("http")
-		check.Kind = &tandemv1.HealthCheck_Http{Http: &tandemv1.HttpCheck{
-			Path: h.text("path"), Scheme: strings.ToLower(h.text("scheme")), Port: portName(w, 0),
-		}}
-		h.leave("port", "left out: the first of the workload's ports is asked")
-		h.leave("statuses", "left out: an answer from 200 to 399 passes")
-		h.rest()
-	case c.has("tcp"):
-		t := c.inside("tcp")
-		check.Kind = &tandemv1.HealthCheck_Tcp{Tcp: &tandemv1.TcpCheck{Port: portName(w, 0)}}
-		t.leave("port", "left out: the first of the workload's ports is asked")
-		t.rest()
-	default:
-		c.remark("", "left out: it is none of command, http and tcp")
-		return
-	}
-	c.rest()
-	w.HealthCheck = check
 }

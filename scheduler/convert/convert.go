@@ -64,6 +64,8 @@ func sources(doc any, parent string, all *[]Converted) error {
 		return fmt.Errorf("it is no Marathon app, pod or group, and no compose file")
 	}
 	switch {
+	case o.has("app") && len(o.keys) == 1: // as Marathon gives a single one
+		return sources(o.keys["app"], parent, all)
 	case o.has("services"):
 		*all = append(*all, compose(o)...)
 	case o.has("apps"), o.has("pods"), o.has("groups"):

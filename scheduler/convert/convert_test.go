@@ -86,6 +86,7 @@ func FuzzConvert(f *testing.F) {
 			f.Add(src)
 		}
 	}
+	f.Add([]byte(`{"services": {"a": {"healthcheck": {"test": []}}, "b": {"healthcheck": {"test": ["CMD"]}}}}`))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		jobs, err := convert.Convert(src)
 		if err != nil {

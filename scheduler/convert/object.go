@@ -171,6 +171,20 @@ func (o object) seconds(key string, byDefault time.Duration) *durationpb.Duratio
 	return durationpb.New(time.Duration(n * float64(time.Second)).Round(time.Millisecond))
 }
 
+// span returns a time such as 1m30s as a duration, or the default.
+func (o object) span(key string, byDefault time.Duration) *durationpb.Duration {
+	text := o.text(key)
+	if text == "" {
+		return durationpb.New(byDefault)
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		o.remark(key, "left out: it is not a time such as 30s")
+		return durationpb.New(byDefault)
+	}
+	return durationpb.New(d)
+}
+
 func (o object) yes(key string) bool {
 	switch v := o.take(key).(type) {
 	case bool:

@@ -69,6 +69,7 @@ func podContainer(c object, shared map[string]*tandemv1.EnvValue, secrets object
 	amounts := c.inside("resources")
 	w.Resources = resources(amounts, 1, 128)
 	amounts.rest()
+	w.Limits = limits(c)
 	for _, e := range c.objects("endpoints") {
 		// A pod on the host's network listens on its host ports.
 		w.Ports = append(w.Ports, &tandemv1.Port{Name: word(e.text("name")), HostPort: e.whole("hostPort", 0)})
@@ -110,7 +111,6 @@ func podContainer(c object, shared map[string]*tandemv1.EnvValue, secrets object
 	}
 	c.leave("labels", "left out: labels are the job's")
 	c.leave("volumeMounts", "left out: see volumes in docs/jobs.md for what there is")
-	c.leave("resourceLimits", "left out: see limits in docs/jobs.md")
 	c.leave("linuxInfo", "left out: see linux in docs/jobs.md for what there is")
 	c.forget("tty")
 	c.rest()
