@@ -9,14 +9,17 @@ import (
 
 // perform begins effects, in their order.
 func (l *loop) perform(e core.Effects) {
-	for _, n := range e.Notices {
-		l.log(n)
-	}
 	if e.Subscribe != nil {
 		l.subscribes <- e.Subscribe
 	}
 	for _, call := range e.Sends {
 		l.sender.send(call)
+	}
+	if len(e.Sends) > 0 {
+		runtime.Gosched() // It goes before everything else.
+	}
+	for _, n := range e.Notices {
+		l.log(n)
 	}
 	for _, run := range e.StopFetches {
 		if cancel, ok := l.fetches[run]; ok {
@@ -46,9 +49,6 @@ func (l *loop) perform(e core.Effects) {
 	}
 	if len(e.Starts) > 0 {
 		l.options.Starting()
-		if len(e.Sends) > 0 {
-			runtime.Gosched() // What is to be sent goes before that.
-		}
 	}
 	for _, s := range e.Starts {
 		go l.start(s)

@@ -218,26 +218,33 @@ func (p *Process) supervise() {
 // settle empties the cgroup of a workload whose main process has ended, reads
 // its accounts, and removes it.
 func (p *Process) settle(exit *Exit) error {
-	left, err := p.group.Processes()
-	exit.Leftovers = len(left)
-	errs := []error{err}
-	if err != nil || len(left) > 0 {
-		errs = append(errs, p.empty())
-	}
+	p.unwatchMemory()
+	// Another workload may get a cgroup of the same name once this one is
+	// removed; no hand may be left on it.
+	p.killing.Wait()
 	usage, err := p.group.Totals()
+	errs := []error{err}
+	if !p.group.RemoveEmpty() {
+		left, err := p.group.Processes()
+		exit.Leftovers = len(left)
+		errs = append(errs, err)
+		if err != nil || len(left) > 0 {
+			errs = append(errs, p.empty())
+		}
+		// What they did since counts, too, unless their accounts are gone.
+		if all, err := p.group.Totals(); err == nil {
+			usage = all
+		}
+		errs = append(errs, p.group.Remove(context.Background()))
+	}
 	exit.Usage.Usage = usage
-	errs = append(errs, err)
 	if usage.Memory != nil {
 		exit.OOMKills = usage.Memory.OOMKills
 	}
 	if p.overran.Load() {
 		exit.OOMKills++
 	}
-	p.unwatchMemory()
-	// Another workload may get a cgroup of the same name once this one is
-	// removed; no hand may be left on it.
-	p.killing.Wait()
-	return errors.Join(append(errs, p.group.Remove(context.Background()))...)
+	return errors.Join(errs...)
 }
 
 // discard takes back a workload that never had a process.

@@ -221,6 +221,30 @@ func TestProcessesAreFoundAndKilledBelow(t *testing.T) {
 	})
 }
 
+// Nobody is lost sight of: what cannot go at once can be killed and removed afterwards.
+func TestOnlyWhatIsEmptyGoesAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, h cgroup.Host) {
+		inside, above, empty := newGroup(t, h, "inside"), newGroup(t, h, "above"), newGroup(t, h, "empty")
+		newGroup(t, h, "above/child")
+		cmd := start(t, "sleep", "1000")
+		if err := inside.Add(cmd.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+		if inside.RemoveEmpty() || above.RemoveEmpty() {
+			t.Error("a group is gone that somebody was in, or something below")
+		}
+		if !empty.RemoveEmpty() || !empty.RemoveEmpty() {
+			t.Error("a group stays in which nobody is")
+		}
+		if pids, err := inside.Processes(); err != nil || !slices.Equal(pids, []int{cmd.Process.Pid}) {
+			t.Errorf("the processes are %v, %v", pids, err)
+		}
+		if err := errors.Join(inside.Kill(t.Context()), inside.Remove(t.Context()), above.Remove(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // shortly is a context that ends at once for what should fail anyway.
 func shortly(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -419,7 +443,7 @@ func TestQuotaDoesNotOutliveTheGroup(t *testing.T) {
 		quota := func(us int64) *specs.LinuxResources {
 			return &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: &us, Period: ptr(uint64(100_000))}}
 		}
-		for range 20 {
+		for i := range 20 {
 			if _, err := parent.Limit(quota(250_000), cgroup.Require); err != nil {
 				t.Fatal(err)
 			}
@@ -430,6 +454,9 @@ func TestQuotaDoesNotOutliveTheGroup(t *testing.T) {
 			_, err := parent.Limit(quota(50_000), cgroup.Require)
 			if refused := errors.Is(err, syscall.EINVAL); refused != (h.Version == cgroup.V1) {
 				t.Fatalf("a parent's quota below its child's = %v on %s", err, h.Version)
+			}
+			if i%2 == 0 && !task.RemoveEmpty() {
+				t.Fatal("a group with nobody in it stays")
 			}
 			if err := task.Remove(t.Context()); err != nil {
 				t.Fatal(err)

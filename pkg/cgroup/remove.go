@@ -33,14 +33,9 @@ func (g *Group) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, RemoveTime)
 	defer cancel()
 	if dir, ok := g.dir("cpu"); ok && g.version == V1 {
-		// Children first: a parent without a quota bounds them no more. One that
-		// is not there is not taken off: for every write the kernel looks at all
-		// the cgroups of the machine.
+		// Children first: a parent without a quota bounds them no more.
 		for _, d := range slices.Backward(subdirs(dir)) {
-			file := filepath.Join(d, "cpu.cfs_quota_us")
-			if quota, err := read(file); err != nil || strings.TrimSpace(quota) != "-1" {
-				_ = write(file, "-1")
-			}
+			dropQuota(d)
 		}
 	}
 	var errs []error
@@ -49,10 +44,46 @@ func (g *Group) Remove(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("cannot remove cgroup %s (%s): %w", g.name, strings.Join(d.Controllers, ","), err))
 		}
 	}
-	if len(errs) == 0 && !g.gone.Swap(true) && g.removed != nil {
-		g.removed()
+	if len(errs) == 0 {
+		g.forget()
 	}
 	return errors.Join(errs...)
+}
+
+// RemoveEmpty removes the group if nobody is in it and nothing is below it, and says
+// whether it is gone: that is one system call for each directory, where it takes four to
+// see that nobody is there. Those directories of others that are empty may be gone as
+// well.
+func (g *Group) RemoveEmpty() (removed bool) {
+	if g.gone.Load() {
+		return true
+	}
+	if dir, ok := g.dir("cpu"); ok && g.version == V1 {
+		dropQuota(dir)
+	}
+	for _, d := range g.dirs {
+		if err := unlinkDir(d.Path); err != nil && !gone(err) {
+			return false
+		}
+	}
+	g.forget()
+	return true
+}
+
+// dropQuota takes the quota off a directory of v1. One that is not there is not taken
+// off: for every write the kernel looks at all the cgroups of the machine.
+func dropQuota(dir string) {
+	file := filepath.Join(dir, "cpu.cfs_quota_us")
+	if quota, err := read(file); err != nil || strings.TrimSpace(quota) != "-1" {
+		_ = write(file, "-1")
+	}
+}
+
+// forget is called when the directories are gone.
+func (g *Group) forget() {
+	if !g.gone.Swap(true) && g.removed != nil {
+		g.removed()
+	}
 }
 
 func removeTree(ctx context.Context, dir string) error {

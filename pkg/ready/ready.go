@@ -127,7 +127,7 @@ func (w *Watcher) Add(fd int, wake func(*Descriptor)) (*Descriptor, error) {
 		}
 		d.id = w.last
 		w.all[d.id] = d
-		err = w.control(unix.EPOLL_CTL_ADD, d)
+		err = w.watch(d)
 	}
 	if err != nil {
 		delete(w.all, d.id)
@@ -145,21 +145,18 @@ func (d *Descriptor) Close() (first bool) {
 		return false
 	}
 	delete(w.all, d.id)
-	if !w.closed {
-		_ = w.control(unix.EPOLL_CTL_DEL, d) // It ends with the descriptor, too.
-	}
-	_ = unix.Close(d.fd)
+	_ = unix.Close(d.fd) // which ends the waiting
 	return true
 }
 
-func (w *Watcher) control(op int, d *Descriptor) error {
+func (w *Watcher) watch(d *Descriptor) error {
 	raw, err := w.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failure error
 	err = raw.Control(func(fd uintptr) {
-		failure = unix.EpollCtl(int(fd), op, d.fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: d.id})
+		failure = unix.EpollCtl(int(fd), unix.EPOLL_CTL_ADD, d.fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: d.id})
 	})
 	return errors.Join(err, failure)
 }
