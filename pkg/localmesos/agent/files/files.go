@@ -69,14 +69,13 @@ func (f *Files) Register(rt *wire.Router, guard func(wire.Handler) wire.Handler,
 		"browse": f.browse, "read": f.read, "download": f.download, "debug": authorize("/files/debug", f.debug),
 	} {
 		rt.Handle("/files/"+name, guard(h))
-		rt.Handle("/files/"+name+".json", guard(h))
 	}
 }
 
 // resolve finds the file behind a name: the longest attached prefix decides.
 func (f *Files) resolve(name, principal string) (string, error) {
 	name = strings.TrimSuffix(name, "/")
-	for prefix := name; prefix != "" && prefix != "."; {
+	for prefix := name; prefix != ""; {
 		f.mu.Lock()
 		at, ok := f.attached[prefix]
 		f.mu.Unlock()
@@ -86,18 +85,15 @@ func (f *Files) resolve(name, principal string) (string, error) {
 		if ok {
 			return within(at.real, strings.TrimPrefix(name, prefix))
 		}
-		parent := path.Dir(prefix)
-		if parent == prefix {
-			break
-		}
-		prefix = parent
+		prefix = prefix[:max(strings.LastIndexByte(prefix, '/'), 0)]
 	}
 	return "", fs.ErrNotExist
 }
 
 // within joins a path to a root and refuses what is not below that in truth.
 func within(root, rest string) (string, error) {
-	file, err := filepath.EvalSymlinks(filepath.Join(root, rest))
+	asGiven := root + rest
+	file, err := filepath.EvalSymlinks(asGiven)
 	if err != nil {
 		return "", fs.ErrNotExist
 	}
@@ -105,7 +101,7 @@ func within(root, rest string) (string, error) {
 		return "", fs.ErrNotExist
 	}
 	if file != root && !strings.HasPrefix(file, root+"/") {
-		return "", wire.BadRequest("'%s' is inaccessible.\n", filepath.Join(root, rest))
+		return "", wire.BadRequest("'%s' is inaccessible.\n", asGiven)
 	}
 	return file, nil
 }
@@ -324,6 +320,9 @@ func number(r *http.Request, name string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, wire.BadRequest("Failed to parse %s: Failed to convert '%s' to number.\n", name, text)
+	}
+	if n < -1 {
+		return 0, wire.BadRequest("Negative %s provided: %d.\n", name, n)
 	}
 	return n, nil
 }
