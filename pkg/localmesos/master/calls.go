@@ -75,7 +75,7 @@ func (m *Master) serveSubscription(w http.ResponseWriter, r *http.Request, media
 	if s.info.Principal == nil && principal != "" {
 		s.info.Principal = &principal
 	}
-	s.constraints, s.invalid = readConstraints(sent, "subscribe")
+	s.constraints, s.invalid = readConstraints(sent, "subscribe", validation.Roles(&s.info))
 	var id frameworkID
 	if err := m.do(func() error { id = m.core.subscribe(s); return nil }); err != nil {
 		return wire.Unavailable(err.Error())
@@ -181,10 +181,7 @@ func (c *core) changeFramework(f *framework, call *scheduler.Call_UpdateFramewor
 	if err := validation.SuppressedRoles(roles, call.SuppressedRoles); err != nil {
 		return wire.BadRequest("'UpdateFramework' call is not valid: %s", err)
 	}
-	constraints, err := readConstraints(sent, "update_framework")
-	if err == nil {
-		err = constraints.knownRoles(roles)
-	}
+	constraints, err := readConstraints(sent, "update_framework", roles)
 	if err != nil {
 		return wire.BadRequest("'UpdateFramework' call is not valid: %s", err)
 	}

@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -37,25 +38,18 @@ func (c *constraints) accepts(role string, a *allocator.Agent) bool {
 	})
 }
 
-// knownRoles refuses constraints for roles that the framework does not have.
-func (c *constraints) knownRoles(roles []string) error {
-	if c == nil {
-		return nil
-	}
-	for role := range c.roles {
-		if !slices.Contains(roles, role) {
-			return fmt.Errorf("Offer constraints specify `role_constraints` for a role '%s'not contained in the set of roles", role)
-		}
-	}
-	return nil
-}
-
-// readConstraints compiles the constraints of a call, which stand in the field
-// offer_constraints of its message; nil if there are none.
-func readConstraints(call wire.Presence, message string) (*constraints, error) {
+// readConstraints compiles the constraints of a call of a framework with these
+// roles, which stand in the field offer_constraints of its message; nil if there
+// are none.
+func readConstraints(call wire.Presence, message string, roles []string) (*constraints, error) {
 	given, err := call.OfferConstraints(message, "offer_constraints")
 	if err != nil || given == nil {
 		return nil, err
+	}
+	for _, role := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(roles, role) {
+			return nil, fmt.Errorf("Offer constraints specify `role_constraints` for a role '%s'not contained in the set of roles", role)
+		}
 	}
 	shown := new(wire.Writer)
 	if err := call.WriteJSON(shown, message, "offer_constraints"); err != nil {

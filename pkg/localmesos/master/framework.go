@@ -109,9 +109,6 @@ func (c *core) subscribable(s *subscription) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
-	if err := s.constraints.knownRoles(validation.Roles(&s.info)); err != nil {
-		return err
-	}
 	return c.registrable(&s.info)
 }
 

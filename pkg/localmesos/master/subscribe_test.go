@@ -47,6 +47,9 @@ func TestBadSubscriptions(t *testing.T) {
 		{`"subscribe":{"framework_info":{"user":"u","name":"x","roles":["a","a"],` + multi + `}}`, 200, "'FrameworkInfo.roles' contains duplicate items: { a }"},
 		{`"subscribe":{"framework_info":{"user":"u","name":"x","roles":["a/./b"],` + multi + `}}`, 200, "'FrameworkInfo.roles' contains invalid role: Role 'a/./b' cannot include '.' as a component"},
 		{`"subscribe":{"framework_info":{"user":"u","name":"x","failover_timeout":1e300,` + multi + `}}`, 200, "The framework failover_timeout (1e+300) is invalid"},
+		{`"subscribe":{"framework_info":{"user":"u","name":"x","failover_timeout":"Infinity",` + multi + `}}`, 200, "The framework failover_timeout (inf) is invalid"},
+		{`"subscribe":{"offer_constraints":{"role_constraints":{"b":{"groups":[{}]}}},"framework_info":{"user":"u","name":"x","roles":["a"],` + multi + `}}`, 200,
+			"Offer constraints specify `role_constraints` for a role 'b'not contained in the set of roles"},
 		{`"subscribe":{"suppressed_roles":["other"],"framework_info":{"user":"u","name":"x","roles":["a"],` + multi + `}}`, 200, "Suppressed roles { other } are not contained in the set of roles"},
 		{`"subscribe":{"offer_constraints":{"role_constraints":{"a":{"groups":[{"attribute_constraints":[{"selector":{"attribute_name":"rack"},"predicate":{"text_matches":{"regex":"("}}}]}]}}},` +
 			`"framework_info":{"user":"u","name":"x","roles":["a"],` + multi + `}}`, 200,

@@ -110,9 +110,14 @@ const maxSeconds = math.MaxInt64 / 1e9
 // Seconds tells whether Mesos can take the number for a duration.
 func Seconds(s float64) bool { return s >= -maxSeconds && s <= maxSeconds }
 
+// formatted writes a number as C++ does.
+func formatted(n float64) string {
+	return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(n, 'g', 6, 64), "+"))
+}
+
 func failoverTimeout(seconds float64) error {
 	if !Seconds(seconds) {
-		return fmt.Errorf("The framework failover_timeout (%s) is invalid", strconv.FormatFloat(seconds, 'g', 6, 64))
+		return fmt.Errorf("The framework failover_timeout (%s) is invalid", formatted(seconds))
 	}
 	return nil
 }
