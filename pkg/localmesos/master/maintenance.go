@@ -78,6 +78,18 @@ func (p *plan) unavailability(m machine) *mesos.Unavailability {
 	return nil
 }
 
+// named is a machine's ID as the schedule writes it.
+func (p *plan) named(id mesos.MachineID) mesos.MachineID {
+	for _, w := range p.schedule.Windows {
+		for _, scheduled := range w.MachineIDs {
+			if machineOf(scheduled) == machineOf(id) {
+				return scheduled
+			}
+		}
+	}
+	return id
+}
+
 // machineText is a machine's ID as answers have it.
 func (c *core) machineText(id *mesos.MachineID) string {
 	text, err := c.options.Schema.Encode(wire.JSON, id)
@@ -92,7 +104,7 @@ func (c *core) validMachine(id *mesos.MachineID, seen map[machine]bool) error {
 		return wire.BadRequest("Both 'hostname' and 'ip' for a machine are empty")
 	}
 	if ip := id.GetIP(); ip != "" && net.ParseIP(ip).To4() == nil {
-		return wire.BadRequest("Failed to parse IP: %s", ip)
+		return wire.BadRequest("Failed to parse IPv4: %s", ip)
 	}
 	if m := machineOf(*id); seen[m] {
 		return wire.BadRequest("Machine '%s' appears more than once in the schedule", c.machineText(id))
@@ -230,7 +242,7 @@ func (c *core) startMaintenance(ids []mesos.MachineID, who viewer) error {
 		return err
 	}
 	for _, id := range ids {
-		c.plan.down[machineOf(id)] = id
+		c.plan.down[machineOf(id)] = c.plan.named(id)
 		c.changed = true
 	}
 	for _, a := range c.sortedAgents() {

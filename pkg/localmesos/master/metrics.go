@@ -77,6 +77,8 @@ func (c *core) snapshot() map[string]float64 {
 		"master/uptime_secs":             c.now().Sub(c.started).Seconds(),
 		"master/slaves_connected":        0,
 		"master/slaves_disconnected":     0,
+		"master/slaves_active":           0,
+		"master/slaves_inactive":         0,
 		"master/slaves_unreachable":      float64(len(c.unreachable)),
 		"master/outstanding_offers":      float64(len(c.offers)),
 		"master/frameworks_connected":    0,
@@ -116,10 +118,13 @@ func (c *core) snapshot() map[string]float64 {
 		} else {
 			values["master/slaves_disconnected"]++
 		}
+		if c.usable(a) {
+			values["master/slaves_active"]++
+		} else {
+			values["master/slaves_inactive"]++
+		}
 		total, used = total.Add(a.total.Scalars()), used.Add(a.used().Scalars())
 	}
-	values["master/slaves_active"] = values["master/slaves_connected"]
-	values["master/slaves_inactive"] = values["master/slaves_disconnected"]
 	for _, name := range []string{"cpus", "gpus", "mem", "disk"} {
 		// Nobody estimates what could be lent here.
 		for _, kind := range []string{"total", "used", "percent"} {

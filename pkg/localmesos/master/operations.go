@@ -324,10 +324,14 @@ func (c *core) reconcileOperations(f *framework, call *scheduler.Call_ReconcileO
 			continue
 		}
 		state, message := c.unknownOperation(asked.AgentID)
-		f.updateOperation(mesos.OperationStatus{
+		status := mesos.OperationStatus{
 			OperationID: &mesos.OperationID{Value: asked.OperationID.Value}, State: state, Message: &message,
 			AgentID: asked.AgentID, ResourceProviderID: asked.ResourceProviderID,
-		})
+		}
+		if asked.AgentID != nil && c.agents[agentID(asked.AgentID.Value)] != nil && asked.ResourceProviderID != nil {
+			status.Message = nil // a real master leaves it to the agent, which does not explain itself
+		}
+		f.updateOperation(status)
 	}
 }
 

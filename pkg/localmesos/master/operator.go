@@ -168,7 +168,7 @@ func showState(v view, _ url.Values) {
 	})
 	active := 0
 	for _, a := range c.agents {
-		if a.connected {
+		if c.usable(a) {
 			active++
 		}
 	}

@@ -149,10 +149,7 @@ func validateQuotaRequest(request *quota.QuotaRequest) error {
 	if _, err := resource.FromMesos(request.Guarantee); err != nil {
 		return fmt.Errorf("QuotaInfo with invalid resource: %w", err)
 	}
-	if request.Role == nil {
-		return errors.New("QuotaInfo must specify a role")
-	}
-	if err := resource.ValidateRole(*request.Role); err != nil {
+	if err := resource.ValidateRole(request.GetRole()); err != nil {
 		return fmt.Errorf("QuotaInfo with invalid role: %w", err)
 	}
 	if len(request.Guarantee) == 0 {
