@@ -35,8 +35,10 @@ func (a *Agent) disconnect(id string, board *switchboard.Switchboard) {
 // board finds the switchboard of a container.
 func (a *Agent) board(id mesos.ContainerID) (*switchboard.Switchboard, error) {
 	var board *switchboard.Switchboard
+	there := false
 	known, ok := ask(a, func(time.Time) bool {
 		board = a.boards[dotted(id)]
+		there = id.Parent == nil || a.nested[dotted(id)] != nil
 		return a.containers[root(id)] != nil
 	})
 	switch {
@@ -44,6 +46,8 @@ func (a *Agent) board(id mesos.ContainerID) (*switchboard.Switchboard, error) {
 		return nil, wire.Unavailable("Agent has not finished recovery")
 	case !known:
 		return nil, &wire.Error{Status: http.StatusNotFound, Text: "Container " + dotted(id) + " cannot be found"}
+	case !there:
+		return nil, wire.Internal("Unknown container " + dotted(id))
 	case board == nil:
 		return nil, wire.Internal("I/O switchboard server was disabled for this container")
 	}
@@ -85,7 +89,7 @@ func (a *Agent) attachInput(w http.ResponseWriter, r *http.Request) error {
 	}
 	records := wire.NewRecordReader(r.Body)
 	call, err := a.nextInput(records, media)
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return wire.BadRequest("Received EOF while reading request body")
 	}
 	if err != nil {
@@ -161,39 +165,44 @@ func (a *Agent) feed(w http.ResponseWriter, board *switchboard.Switchboard, reco
 // nextInput reads a call; the error is io.EOF at the end.
 func (a *Agent) nextInput(records *wire.RecordReader, media wire.MediaType) (*mesosagent.Call, error) {
 	record, err := records.Next()
-	if errors.Is(err, io.EOF) {
-		return nil, io.EOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, wire.BadRequest("%s", err)
 	}
 	call := &mesosagent.Call{}
-	there, err := a.schema.Decode(media, record, call, "Call")
+	there, err := a.schema.Decode(media, record, call, "")
 	if err != nil {
 		return nil, wire.BadRequest("%s", err)
 	}
-	text := ""
+	if text := invalidInput(call, there); text != "" {
+		return nil, wire.BadRequest("Failed to validate agent::Call: %s", text)
+	}
+	return call, nil
+}
+
+// invalidInput says what is wrong with a message of the input, or nothing.
+func invalidInput(call *mesosagent.Call, there wire.Presence) string {
 	in := call.AttachContainerInput
 	switch {
 	case !there.Has("type"):
-		text = "Expecting 'type' to be present"
+		return "Expecting 'type' to be present"
 	case call.Type != mesosagent.Call_ATTACH_CONTAINER_INPUT:
+		return ""
 	case in == nil:
-		text = "Expecting 'attach_container_input' to be present"
+		return "Expecting 'attach_container_input' to be present"
 	case !there.Has("attach_container_input", "type"):
-		text = "Expecting 'attach_container_input.type' to be present"
+		return "Expecting 'attach_container_input.type' to be present"
 	case in.Type == mesosagent.Call_AttachContainerInput_UNKNOWN:
-		text = "'attach_container_input.type' is unknown"
+		return "'attach_container_input.type' is unknown"
 	case in.Type == mesosagent.Call_AttachContainerInput_CONTAINER_ID:
 		if in.ContainerID == nil {
 			in.ContainerID = &mesos.ContainerID{}
 		}
-		text = invalidID("attach_container_input", *in.ContainerID, false)
+		return invalidID("attach_container_input", *in.ContainerID, false)
 	}
-	if text != "" {
-		return nil, wire.BadRequest("Failed to validate agent::Call: %s", text)
-	}
-	return call, nil
+	return ""
 }
 
 // give carries out one message of the input.

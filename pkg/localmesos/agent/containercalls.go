@@ -14,7 +14,7 @@ import (
 )
 
 // onContainers returns what serves a call about containers, or nil for another.
-func (a *Agent) onContainers(call *mesosagent.Call) wire.Handler {
+func (a *Agent) onContainers(call *mesosagent.Call, there wire.Presence) wire.Handler {
 	serve := func(name string, there bool, id func() mesos.ContainerID, nested bool, h func(http.ResponseWriter, *http.Request, mesos.ContainerID) error) wire.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			text := "Expecting '" + name + "' to be present"
@@ -33,8 +33,8 @@ func (a *Agent) onContainers(call *mesosagent.Call) wire.Handler {
 	switch call.Type {
 	case mesosagent.Call_ATTACH_CONTAINER_INPUT:
 		return func(http.ResponseWriter, *http.Request) error {
-			if call.AttachContainerInput == nil {
-				return missing("attach_container_input")
+			if text := invalidInput(call, there); text != "" {
+				return wire.BadRequest("Failed to validate agent::Call: %s", text)
 			}
 			return &wire.Error{
 				Status: http.StatusUnsupportedMediaType,

@@ -156,9 +156,28 @@ func invalidUpdate(call *executor.Call, there wire.Presence) string {
 		return "Received Call from " + sender + " with invalid source, expecting 'SOURCE_EXECUTOR'"
 	case s.GetState() == mesos.TASK_STAGING:
 		return "Received TASK_STAGING from " + sender + " which is not allowed"
+	case s.CheckStatus != nil:
+		return invalidCheckStatus(s.CheckStatus)
 	default:
 		return ""
 	}
+}
+
+// invalidCheckStatus says what is wrong with what a check found, or nothing.
+func invalidCheckStatus(s *mesos.CheckStatusInfo) string {
+	switch {
+	case s.Type == nil:
+		return "CheckStatusInfo must specify 'type'"
+	case *s.Type == mesos.CheckInfo_COMMAND && s.Command == nil:
+		return "Expecting 'command' to be set for COMMAND check's status"
+	case *s.Type == mesos.CheckInfo_HTTP && s.HTTP == nil:
+		return "Expecting 'http' to be set for HTTP check's status"
+	case *s.Type == mesos.CheckInfo_TCP && s.TCP == nil:
+		return "Expecting 'tcp' to be set for TCP check's status"
+	case *s.Type == mesos.CheckInfo_UNKNOWN:
+		return "'UNKNOWN' is not a valid check's status type"
+	}
+	return ""
 }
 
 // validUUID says whether the bytes are a UUID of a known version. As

@@ -165,6 +165,12 @@ func TestExecutorAPIRefusals(t *testing.T) {
 		{"unknown state", posted, "application/json", "", update(`"task_id":{"value":"t1"},"state":"TASK_BOGUS","source":"SOURCE_EXECUTOR",` + uuid), 400, "Failed to convert JSON into Call protobuf: Failed to find enum for 'TASK_BOGUS'"},
 		{"no state", posted, "application/json", "", update(`"task_id":{"value":"t1"},"source":"SOURCE_EXECUTOR",` + uuid), 400, "Failed to convert JSON into Call protobuf: Missing required fields: update.status.state"},
 		{"another executor", posted, "application/json", "", update(good + `,"executor_id":{"value":"exec-other"},` + uuid), 400, "Failed to validate Executor::Call: ExecutorID in Call: exec-1 does not match ExecutorID in TaskStatus: exec-other"},
+		{"check status without type", posted, "application/json", "", update(good + `,"check_status":{},` + uuid), 400, "Failed to validate Executor::Call: CheckStatusInfo must specify 'type'"},
+		{"check status of another type", posted, "application/json", "", update(good + `,"check_status":{"type":"HTTP","command":{"exit_code":1}},` + uuid), 400, "Failed to validate Executor::Call: Expecting 'http' to be set for HTTP check's status"},
+		{"TCP check status without TCP", posted, "application/json", "", update(good + `,"check_status":{"type":"TCP"},` + uuid), 400, "Failed to validate Executor::Call: Expecting 'tcp' to be set for TCP check's status"},
+		{"command check status without command", posted, "application/json", "", update(good + `,"check_status":{"type":"COMMAND"},` + uuid), 400, "Failed to validate Executor::Call: Expecting 'command' to be set for COMMAND check's status"},
+		{"check status of no type", posted, "application/json", "", update(good + `,"check_status":{"type":"UNKNOWN"},` + uuid), 400, "Failed to validate Executor::Call: 'UNKNOWN' is not a valid check's status type"},
+		{"UNKNOWN", posted, "application/json", "", `{"type":"UNKNOWN",` + ids + `}`, 501, "501 Not Implemented."},
 		{"no status", posted, "application/json", "", `{"type":"UPDATE",` + ids + `,"update":{}}`, 400, "Failed to convert JSON into Call protobuf: Missing required fields: update.status"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -352,6 +358,20 @@ func TestOperatorEndpoints(t *testing.T) {
 		containers[0].Statistics["cpus_soft_limit"] != 0.4 {
 		t.Errorf("containers %+v", containers)
 	}
+	for query, want := range map[string]int{
+		"container_id=" + e.Container: 1, "container_id=nope": 0, "framework_id=" + frameworkID: 1, "framework_id=nope": 0,
+		"framework_id=" + frameworkID + "&executor_id=exec-1": 1, "framework_id=" + frameworkID + "&executor_id=nope": 0,
+	} {
+		if get("/containers?"+query, &containers); len(containers) != want {
+			t.Errorf("/containers?%s shows %+v", query, containers)
+		}
+	}
+	if got := f.ask(http.MethodGet, "/containers?executor_id=exec-1", "", "", ""); got.status != 400 {
+		t.Errorf("/containers of an executor of any framework is answered %d %q", got.status, got.body)
+	}
+	if got := f.ask(http.MethodGet, "/containerizer/debug", "", "", ""); got.body != `{"pending":[]}` {
+		t.Errorf("/containerizer/debug is answered %d %q", got.status, got.body)
+	}
 	get("/monitor/statistics", nil)
 	var metrics map[string]float64
 	get("/metrics/snapshot", &metrics)
@@ -410,6 +430,8 @@ func TestOperatorAPI(t *testing.T) {
 		{`{"type":"LIST_FILES"}`, 400, "Failed to validate agent::Call: Expecting 'list_files' to be present"},
 		{`{"type":"READ_FILE","read_file":{"path":"` + run + `/stdout","offset":0,"length":4}}`, 200, `"data":"dGVzdA=="`},
 		{`{"type":"READ_FILE","read_file":{"path":"` + run + `/nope","offset":0}}`, 404, ""},
+		{`{"type":"LIST_FILES","list_files":{}}`, 400, "Missing required fields: list_files.path"},
+		{`{"type":"ATTACH_CONTAINER_INPUT","attach_container_input":{}}`, 400, "Failed to validate agent::Call: Expecting 'attach_container_input.type' to be present"},
 		{`{"type":"BOGUS"}`, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
 		{`{}`, 400, "Failed to validate agent::Call: Expecting 'type' to be present"},
 		{`{"type":"PRUNE_IMAGES"}`, 200, ""},
@@ -420,6 +442,21 @@ func TestOperatorAPI(t *testing.T) {
 	} {
 		if got := call(c.body); got.status != c.status || !strings.Contains(got.body, c.text) || (c.text == "" && got.body != "") {
 			t.Errorf("%s is answered %d %s, want %d %s", c.body, got.status, got.body, c.status, c.text)
+		}
+	}
+	const all = "application/json or application/x-protobuf or application/recordio"
+	for _, c := range []struct {
+		contentType, accept string
+		status              int
+		text                string
+	}{
+		{"text/plain", "application/json", 415, "Expecting 'Content-Type' of " + all},
+		{"application/json", "text/html", 406, "Expecting 'Accept' to allow " + all},
+		{"application/json", "application/recordio", 406, "Streaming response is not supported for GET_HEALTH call"},
+		{"application/recordio", "application/json", 400, "Expecting 'Message-Content-Type' to be set for streaming requests"},
+	} {
+		if got := f.ask(http.MethodPost, "/api/v1", c.contentType, c.accept, `{"type":"GET_HEALTH"}`); got.status != c.status || got.body != c.text {
+			t.Errorf("%s for %s is answered %d %s, want %d %s", c.contentType, c.accept, got.status, got.body, c.status, c.text)
 		}
 	}
 }

@@ -30,12 +30,17 @@ func (a *Agent) routes() *wire.Router {
 			out.EndObject()
 			return nil
 		}),
-		"/state": a.json(a.writeState),
-		"/containers": a.endpoint("/containers", a.json(func(out *wire.Writer, who operator) error {
-			return a.writeContainers(out, who, true)
-		})),
-		"/monitor/statistics": a.endpoint("/monitor/statistics", a.json(func(out *wire.Writer, who operator) error {
-			return a.writeContainers(out, who, false)
+		"/state":              a.json(a.writeState),
+		"/containers":         a.endpoint("/containers", a.serveContainers),
+		"/monitor/statistics": a.endpoint("/monitor/statistics", a.json(a.writeStatistics)),
+		// The containerizer's calls are never pending here.
+		"/containerizer/debug": a.endpoint("/containerizer/debug", a.json(func(out *wire.Writer, _ operator) error {
+			out.BeginObject()
+			out.Key("pending")
+			out.BeginArray()
+			out.EndArray()
+			out.EndObject()
+			return nil
 		})),
 		"/metrics/snapshot": a.endpoint("/metrics/snapshot", a.serveMetrics),
 	} {

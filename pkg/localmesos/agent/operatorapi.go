@@ -17,14 +17,20 @@ func (a *Agent) operatorAPI(w http.ResponseWriter, r *http.Request) error {
 		return a.attachInput(w, r)
 	}
 	call := &mesosagent.Call{}
-	there, err := a.schema.ReadCall(r, call)
+	there, err := a.schema.ReadCallBesideStreams(r, call)
 	if err != nil {
 		return err
 	}
 	if !there.Has("type") {
 		return wire.BadRequest("Failed to validate agent::Call: Expecting 'type' to be present")
 	}
-	if serve := a.onContainers(call); serve != nil {
+	if _, err := wire.Accept(r); err != nil && call.Type != mesosagent.Call_ATTACH_CONTAINER_OUTPUT && call.Type != mesosagent.Call_LAUNCH_NESTED_CONTAINER_SESSION {
+		return &wire.Error{
+			Status: http.StatusNotAcceptable,
+			Text:   "Streaming response is not supported for " + call.Type.String() + " call",
+		}
+	}
+	if serve := a.onContainers(call, there); serve != nil {
 		return serve(w, r)
 	}
 	who := a.operator(r)

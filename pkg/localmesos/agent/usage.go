@@ -2,6 +2,8 @@ package agent
 
 import (
 	"encoding/binary"
+	"net/http"
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -66,14 +68,38 @@ func (e runningExecutor) status() mesos.ContainerStatus {
 	return mesos.ContainerStatus{ContainerID: &mesos.ContainerID{Value: e.worker.id()}, ExecutorPID: &pid}
 }
 
-// writeContainers writes a list of the running containers that an operator may
-// see, and what they use.
-// /monitor/statistics is the same, of all, without the containers' names and status.
-func (a *Agent) writeContainers(out *wire.Writer, who operator, full bool) error {
+// serveContainers serves /containers: those that an operator may see, or of
+// these the container, the framework's, or the executor's that the query names.
+func (a *Agent) serveContainers(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	container, framework, executor := query["container_id"], query["framework_id"], query["executor_id"]
+	if container != nil && (framework != nil || executor != nil) || container == nil && framework == nil && executor != nil {
+		return wire.BadRequest("Supported query parameters are container_id only, framework_id only, or executor_id and framework_id only")
+	}
 	all, err := a.runningExecutors()
 	if err != nil {
 		return err
 	}
+	all = slices.DeleteFunc(all, func(e runningExecutor) bool {
+		is := func(asked []string, id string) bool { return asked == nil || asked[len(asked)-1] == id }
+		return !is(container, e.worker.id()) || !is(framework, e.worker.launch.Framework.ID.Value) ||
+			!is(executor, e.worker.launch.Executor.ExecutorID.Value)
+	})
+	return a.json(func(out *wire.Writer, who operator) error { return a.writeContainers(out, all, who, true) })(w, r)
+}
+
+// writeStatistics writes /monitor/statistics: /containers of all, without the
+// containers' names and status.
+func (a *Agent) writeStatistics(out *wire.Writer, who operator) error {
+	all, err := a.runningExecutors()
+	if err != nil {
+		return err
+	}
+	return a.writeContainers(out, all, who, false)
+}
+
+// writeContainers writes a list of running containers, and what they use.
+func (a *Agent) writeContainers(out *wire.Writer, all []runningExecutor, who operator, full bool) error {
 	o := object{out}
 	o.BeginArray()
 	for _, e := range all {

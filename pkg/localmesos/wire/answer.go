@@ -75,7 +75,7 @@ func (e *Error) Write(w http.ResponseWriter) {
 	if e.Authenticate != "" {
 		header.Set("WWW-Authenticate", e.Authenticate)
 	}
-	if e.Location != "" {
+	if e.Location != "" || e.Status < http.StatusMultipleChoices {
 		WriteEmpty(w, e.Status)
 		return
 	}

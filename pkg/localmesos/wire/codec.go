@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,7 +87,8 @@ func (p Presence) fields(name string) []rawField {
 }
 
 // Decode fills in a message from a body. Its errors are the texts of a 400
-// answer; name is how they call the message, such as Call.
+// answer; name is how they call the message, such as Call, and empty where
+// they do not name it.
 func (s *Schema) Decode(media MediaType, body []byte, into Message, name string) (Presence, error) {
 	plan, err := s.planOf(into)
 	if err != nil {
@@ -94,6 +96,9 @@ func (s *Schema) Decode(media MediaType, body []byte, into Message, name string)
 	}
 	if media == Protobuf {
 		if missing, err := plan.missing(nil, "", body); err != nil || len(missing) > 0 || into.Unmarshal(body) != nil {
+			if name == "" {
+				return Presence{}, errors.New("Failed to parse body into a protobuf object")
+			}
 			return Presence{}, fmt.Errorf("Failed to parse body into %s protobuf", name)
 		}
 		return Presence{plan, body}, nil
@@ -113,8 +118,11 @@ func (s *Schema) Decode(media MediaType, body []byte, into Message, name string)
 	if err == nil {
 		err = into.Unmarshal(raw)
 	}
-	if err != nil {
+	switch {
+	case err != nil && name != "":
 		return Presence{}, fmt.Errorf("Failed to convert JSON into %s protobuf: %w", name, err)
+	case err != nil:
+		return Presence{}, err
 	}
 	return Presence{plan, raw}, nil
 }

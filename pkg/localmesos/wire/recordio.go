@@ -32,24 +32,22 @@ func NewRecordReader(in io.Reader) *RecordReader {
 // Next returns the next record. At the end of the stream it returns io.EOF, and
 // io.ErrUnexpectedEOF when the stream ends within a record.
 func (r *RecordReader) Next() ([]byte, error) {
-	var length uint64
-	for digits := 0; ; digits++ {
-		ch, err := r.in.ReadByte()
-		switch {
-		case err != nil:
-			if digits > 0 && errors.Is(err, io.EOF) {
-				return nil, io.ErrUnexpectedEOF
-			}
-			return nil, err
-		case ch == '\n' && digits > 0:
-			return r.body(length)
-		case ch < '0' || ch > '9':
-			return nil, fmt.Errorf("cannot read the length of a record: unexpected byte %q", ch)
-		}
-		if length = length*10 + uint64(ch-'0'); length > maxRecord {
-			return nil, fmt.Errorf("cannot read a record of more than %d bytes", maxRecord)
-		}
+	// The line is read whole before anything is said of it, as by Mesos.
+	line, err := r.in.ReadSlice('\n')
+	if errors.Is(err, io.EOF) && len(line) > 0 {
+		return nil, io.ErrUnexpectedEOF
 	}
+	if err != nil {
+		return nil, err
+	}
+	length, err := strconv.ParseUint(string(line[:len(line)-1]), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the length of a record: %w", err)
+	}
+	if length > maxRecord {
+		return nil, fmt.Errorf("cannot read a record of more than %d bytes", maxRecord)
+	}
+	return r.body(length)
 }
 
 func (r *RecordReader) body(length uint64) ([]byte, error) {

@@ -29,29 +29,65 @@ func StreamID(r *http.Request) (string, bool) { return header(r, StreamIDHeader)
 // in common, in Mesos's order: method, Content-Type, syntax, required fields.
 // A mistake is returned as *Error, ready to be written.
 func (s *Schema) ReadCall(r *http.Request, into Message) (Presence, error) {
-	body, err := readBody(r)
+	body, media, err := contentOf(r, fmt.Sprintf("%s or %s", JSON, Protobuf))
 	if err != nil {
 		return Presence{}, err
 	}
-	if r.Method != http.MethodPost {
-		return Presence{}, MethodNotAllowed(r.Method, http.MethodPost)
+	return s.decode(media, body, into, "Call")
+}
+
+// ReadCallBesideStreams is ReadCall for an API that has streams, too, and looks
+// at what the client accepts before it looks at the call.
+func (s *Schema) ReadCallBesideStreams(r *http.Request, into Message) (Presence, error) {
+	all := fmt.Sprintf("%s or %s or %s", JSON, Protobuf, RecordIO)
+	body, media, err := contentOf(r, all)
+	if err != nil {
+		return Presence{}, err
 	}
-	contentType, ok := header(r, "Content-Type")
-	if !ok {
-		return Presence{}, BadRequest("Expecting 'Content-Type' to be present")
-	}
-	media := MediaType(contentType)
-	if media != JSON && media != Protobuf {
+	if _, ok := header(r, "Message-Content-Type"); ok {
 		return Presence{}, &Error{
 			Status: http.StatusUnsupportedMediaType,
-			Text:   fmt.Sprintf("Expecting 'Content-Type' of %s or %s", JSON, Protobuf),
+			Text:   "Expecting 'Message-Content-Type' to be not set for non-streaming requests",
 		}
 	}
-	presence, err := s.Decode(media, body, into, "Call")
+	if _, err := Accept(r); err != nil && !AcceptsMedia(r, string(RecordIO)) {
+		return Presence{}, &Error{Status: http.StatusNotAcceptable, Text: "Expecting 'Accept' to allow " + all}
+	} else if _, ok := header(r, "Message-Accept"); ok && err == nil {
+		return Presence{}, &Error{
+			Status: http.StatusNotAcceptable,
+			Text:   "Expecting 'Message-Accept' to be not set for non-streaming responses",
+		}
+	}
+	return s.decode(media, body, into, "")
+}
+
+func (s *Schema) decode(media MediaType, body []byte, into Message, name string) (Presence, error) {
+	presence, err := s.Decode(media, body, into, name)
 	if err != nil {
 		return Presence{}, BadRequest("%s", err)
 	}
 	return presence, nil
+}
+
+// contentOf reads the body of a POST that has a coding for one message. Others
+// are told what is expected.
+func contentOf(r *http.Request, expected string) ([]byte, MediaType, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, "", err
+	}
+	if r.Method != http.MethodPost {
+		return nil, "", MethodNotAllowed(r.Method, http.MethodPost)
+	}
+	contentType, ok := header(r, "Content-Type")
+	if !ok {
+		return nil, "", BadRequest("Expecting 'Content-Type' to be present")
+	}
+	media := MediaType(contentType)
+	if media != JSON && media != Protobuf {
+		return nil, "", &Error{Status: http.StatusUnsupportedMediaType, Text: "Expecting 'Content-Type' of " + expected}
+	}
+	return body, media, nil
 }
 
 // RecordIO is the media type of a stream of messages, whose own type another

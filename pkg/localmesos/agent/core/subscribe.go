@@ -20,7 +20,7 @@ var (
 	refuseNoFramework   = &Refusal{400, "Framework cannot be found"}
 	refuseNoExecutor    = &Refusal{400, "Executor cannot be found"}
 	refuseNotSubscribed = &Refusal{403, "Executor is not subscribed"}
-	refuseUnknownCall   = &Refusal{501, ""}
+	refuseUnknownCall   = &Refusal{501, "501 Not Implemented."}
 )
 
 // sender finds who sent a call that is not a HEARTBEAT.
