@@ -131,6 +131,25 @@ func TestCheckRunsAsWhomItsCommandNames(t *testing.T) {
 	a.awaitExit(0)
 }
 
+func TestFullDirectoryEndsItsTaskAlone(t *testing.T) {
+	a := newAgent(t)
+	a.launch(
+		withSettings(t, shell("hog", "head -c 3000000 /dev/zero; exec sleep 1000", 32), &tandemv1.TaskSettings{
+			Limits: &tandemv1.Limits{Disk: proto.Float64(2)}, Restart: &tandemv1.WorkloadRestart{Attempts: proto.Int32(5)},
+		}))
+	a.launch(shell("other", "exec sleep 1000", 32))
+	failed := a.await("hog", mesos.TASK_FAILED)
+	if got := failed.GetMessage(); failed.GetReason() != mesos.REASON_CONTAINER_LIMITATION_DISK || got != "Disk limit exceeded: its directory takes 3 MiB of 2 MiB" {
+		t.Errorf("%s %q", failed.GetReason(), got)
+	}
+	if r := failed.GetLimitation().GetResources(); len(r) != 1 || r[0].Name != "disk" || r[0].GetScalar().GetValue() != 2 {
+		t.Errorf("limitation %v", r)
+	}
+	a.kill("other", 0)
+	a.await("other", mesos.TASK_KILLED)
+	a.awaitExit(0)
+}
+
 func TestLogsAreRotated(t *testing.T) {
 	a := newAgent(t)
 	a.launch(withSettings(t, shell("chatty", "seq 1 3000", 32), &tandemv1.TaskSettings{Logs: &tandemv1.LogSettings{MaxFiles: 2, MaxFileSize: 4096}}))

@@ -180,6 +180,8 @@ func (c *Core) Step(now time.Time, in Input) Effects {
 		c.preStopped(in)
 	case Checked:
 		c.checked(in)
+	case DiskMeasured:
+		c.diskMeasured(in)
 	case Measured:
 		c.measured(in)
 	case Done:

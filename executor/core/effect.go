@@ -36,6 +36,9 @@ type Effects struct {
 	Starts []Start
 	// Checks are performed once.
 	Checks []Check
+	// Disks asks for what the directories of these runs' tasks take. DiskMeasured
+	// answers for each.
+	Disks []Run
 	// Measure asks for samples of what these runs use. Measured answers it.
 	Measure []Run
 	// Deliveries and Opens are what people ask for. Done answers each.

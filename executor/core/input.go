@@ -78,6 +78,13 @@ type (
 		Spec   CheckSpec
 		Result CheckResult
 	}
+	// DiskMeasured answers one of Disks.
+	DiskMeasured struct {
+		Run Run
+		// Used is in bytes.
+		Used uint64
+		Err  string
+	}
 	// Checked answers a Check.
 	Checked struct {
 		Run    Run
@@ -121,3 +128,4 @@ func (Started) isInput()      {}
 func (Exited) isInput()       {}
 func (PreStopped) isInput()   {}
 func (Checked) isInput()      {}
+func (DiskMeasured) isInput() {}

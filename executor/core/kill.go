@@ -28,7 +28,12 @@ const (
 	byHealth                 // Too many failures of its health check.
 	byMaxTime                // max_completion_time is over.
 	byClosing                // The executor ends.
+	byDisk                   // Its directory takes more than its limit.
 )
+
+// isFailure says whether a task that ends by a cause has broken a rule of its own: it
+// is killed at once, and has failed.
+func (by cause) isFailure() bool { return by == byMaxTime || by == byDisk }
 
 // kill is a task's end under way.
 type kill struct {
@@ -120,7 +125,7 @@ func (c *Core) kill(t *task, by cause, why string, grace time.Duration) {
 // reportKilling says that a task is ending, where its scheduler knows of that
 // state and the task itself is to end.
 func (c *Core) reportKilling(t *task) {
-	if t.kill.cause == byMaxTime || t.kill.again || !c.capabilities[mesos.FrameworkInfo_Capability_TASK_KILLING_STATE] {
+	if t.kill.cause.isFailure() || t.kill.again || !c.capabilities[mesos.FrameworkInfo_Capability_TASK_KILLING_STATE] {
 		return
 	}
 	message := upperFirst(t.kill.why)
@@ -195,7 +200,7 @@ func (c *Core) escalate(t *task) {
 		return
 	}
 	c.out.Kills = append(c.out.Kills, t.run)
-	if t.kill.cause != byMaxTime {
+	if !t.kill.cause.isFailure() {
 		c.note(Info, t, "its time is up: killing all its processes")
 	}
 	t.kill.stopping = false

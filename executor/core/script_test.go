@@ -177,6 +177,10 @@ func (s *script) do(line string) []string {
 			in.Spec, in.Result = CheckSpec{Command: &mesos.CommandInfo{}}, CheckResult{ExitCode: code}
 		}
 		return s.step(in)
+	case "disk":
+		used, err := strconv.ParseUint(word(1), 10, 64)
+		s.must(line, err)
+		return s.step(DiskMeasured{Run: s.run(line, word(0)), Used: used << 20, Err: options["err"]})
 	case "checked":
 		check, ok := s.checks[word(0)]
 		if !ok {
@@ -372,6 +376,10 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 				case *tandemv1.Fetch:
 					settings.Fetch = []*tandemv1.Fetch{{Uri: "/a"}, m}
 				}
+			case "disk":
+				mib, err := strconv.ParseFloat(value, 64)
+				s.must(description, err)
+				set().Limits = &tandemv1.Limits{Disk: &mib}
 			case "prestop":
 				set().PreStopHttp = &tandemv1.HttpCheck{Path: value}
 				settings.PreStopPort = 31000
@@ -469,6 +477,9 @@ func (s *script) step(in Input) []string {
 	for _, k := range e.Checks {
 		s.checks[s.names[k.Run]] = k
 		printf("%s %s #%d timeout=%s", k.Kind, s.names[k.Run], k.Seq, k.Timeout)
+	}
+	for _, run := range e.Disks {
+		printf("measure the directory of %s", s.names[run])
 	}
 	out = append(out, s.printTalk(e)...)
 	for _, n := range e.Notices {

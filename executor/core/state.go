@@ -81,7 +81,7 @@ type RestartState struct {
 // KillState is a task's end under way.
 type KillState struct {
 	// Cause is the number of one: 0 the scheduler, 1 its group, 2 the mains of its
-	// group, 3 health, 4 max_completion_time, 5 the executor's end.
+	// group, 3 health, 4 max_completion_time, 5 the executor's end, 6 its limit of disk.
 	Cause int
 	Why   string
 	// Again says that the workload is to be started again afterwards.
@@ -286,6 +286,10 @@ func (c *Core) restore(now, written time.Time, s State) error {
 				t.kill.next = now // Nobody may have been left to carry it out.
 			}
 		}
+		if t.phase == running && t.kill == nil {
+			c.now = now
+			c.watchDisk(t)
+		}
 		if err := c.restoreCheckers(t, ts, at); err != nil {
 			return err
 		}
@@ -321,7 +325,7 @@ func (ts *TaskState) task() (*task, error) {
 	if refusal := t.accept(); refusal != "" && t.phase != ended {
 		return nil, fmt.Errorf("task %q: %s", t.id, refusal)
 	}
-	if k := ts.Kill; k != nil && (k.Cause < int(byScheduler) || k.Cause > int(byClosing)) {
+	if k := ts.Kill; k != nil && (k.Cause < int(byScheduler) || k.Cause > int(byDisk)) {
 		return nil, fmt.Errorf("task %q is being killed by an unknown cause %d", t.id, k.Cause)
 	}
 	if len(ts.CheckStatus) > 0 {

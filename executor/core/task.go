@@ -60,6 +60,7 @@ type task struct {
 	kill         *kill
 	expires      time.Time // when max_completion_time is over; zero for never
 	armed        time.Time // the timer that is set; zero for none
+	diskAt       time.Time // when its directory is to be measured; zero for not now
 
 	checkers    []*checker
 	healthy     *bool // the last report
@@ -82,7 +83,7 @@ func (t *task) wakeAt() time.Time {
 	if t.kill != nil {
 		return t.kill.next
 	}
-	at := t.expires
+	at := earlier(t.expires, t.diskAt)
 	for _, k := range t.checkers {
 		at = earlier(at, k.next)
 	}
@@ -101,6 +102,7 @@ func (c *Core) wake(t *task) {
 		c.killNow(t)
 	default:
 		c.runChecks(t)
+		c.measureDisk(t)
 	}
 }
 
@@ -223,6 +225,7 @@ func (c *Core) started(in Started) {
 		t.expires = c.now.Add(limit)
 	}
 	c.beginChecks(t)
+	c.watchDisk(t)
 	if t.restarts.total > 0 {
 		c.startedAgain(t)
 	} else {

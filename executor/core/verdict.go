@@ -28,8 +28,8 @@ type verdict struct {
 
 // judge says what the end of a task's workload means. What was asked for comes
 // before what happened: a task that was being killed is TASK_KILLED however it
-// ended. Only max_completion_time, which kills without warning, gives way to a
-// workload that had ended by itself in that very moment.
+// ended. Only what kills without warning, max_completion_time and the limit of disk,
+// gives way to a workload that had ended by itself in that very moment.
 func (t *task) judge(exit Exit) verdict {
 	v := verdict{exit: &exit, message: describe(exit)}
 	oomKilled := exit.Usage.GetOomKills() > 0
@@ -38,7 +38,12 @@ func (t *task) judge(exit Exit) verdict {
 		v.state = mesos.TASK_FAILED
 		v.reason = mesos.REASON_MAX_COMPLETION_TIME_REACHED.Enum()
 		v.message += ": " + t.kill.why
-	case t.kill != nil && t.kill.cause != byMaxTime:
+	case t.kill != nil && t.kill.cause == byDisk && exit.Signal == int(unix.SIGKILL):
+		v.state = mesos.TASK_FAILED
+		v.reason = mesos.REASON_CONTAINER_LIMITATION_DISK.Enum()
+		v.message = upperFirst(t.kill.why)
+		v.limitation = limitation("disk", t.diskLimit())
+	case t.kill != nil && !t.kill.cause.isFailure():
 		v.state = mesos.TASK_KILLED
 		v.message += ": " + t.kill.why
 		if oomKilled {
@@ -124,10 +129,15 @@ func memoryLimitation(usage *tandemv1.Usage) *mesos.TaskResourceLimitation {
 	if usage.MemoryLimitBytes == nil {
 		return nil
 	}
+	return limitation("mem", *usage.MemoryLimitBytes)
+}
+
+// limitation says in Mesos's words, and MiB, of what there was too little.
+func limitation(of string, bytes uint64) *mesos.TaskResourceLimitation {
 	return &mesos.TaskResourceLimitation{Resources: []mesos.Resource{{
-		Name:   "mem",
+		Name:   of,
 		Type:   mesos.SCALAR.Enum(),
-		Scalar: &mesos.Value_Scalar{Value: float64(*usage.MemoryLimitBytes) / mebibyte},
+		Scalar: &mesos.Value_Scalar{Value: float64(bytes) / mebibyte},
 	}}}
 }
 

@@ -61,6 +61,9 @@ type Process interface {
 	Kill()
 	// Check blocks until the check is over, its time is up or ctx ends.
 	Check(ctx context.Context, k core.Check) core.CheckResult
+	// Disk returns how many bytes the task's directory takes, volumes left out. It
+	// blocks for as long as it takes to look at each file, or until ctx ends.
+	Disk(ctx context.Context) (uint64, error)
 	// Task is the ID of the task.
 	Task() string
 	// Sample reads what the workload uses now. It fails once that has ended.
@@ -146,6 +149,7 @@ type loop struct {
 	inputs     chan input
 	subscribes chan *executor.Call
 	slots      chan struct{} // of fetches
+	disks      chan struct{} // room for measurements of directories
 	saying     chan struct{} // room for messages to the scheduler
 }
 
@@ -185,6 +189,7 @@ func Run(ctx context.Context, o Options) error {
 		// One is on its way at most: connect asks for one at a time.
 		subscribes: make(chan *executor.Call, 1),
 		slots:      make(chan struct{}, o.Fetches),
+		disks:      make(chan struct{}, 2),
 		saying:     make(chan struct{}, maxSaying),
 	}
 	if o.Adopted != nil {

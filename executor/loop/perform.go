@@ -56,6 +56,9 @@ func (l *loop) perform(e core.Effects) {
 	for _, k := range e.Checks {
 		l.check(k)
 	}
+	for _, run := range e.Disks {
+		l.measureDisk(run)
+	}
 	l.measure(e.Measure)
 	for _, d := range e.Deliveries {
 		l.deliver(d)
@@ -147,6 +150,25 @@ func (l *loop) check(k core.Check) {
 		if of.ctx.Err() == nil { // Otherwise nobody waits for it.
 			l.post(core.Checked{Run: k.Run, Kind: k.Kind, Seq: k.Seq, Result: result})
 		}
+	}()
+}
+
+// measureDisk looks through a task's directory, of few tasks at once: each takes a
+// thread while the disk is slow.
+func (l *loop) measureDisk(run core.Run) {
+	p := l.processes[run]
+	if p == nil {
+		return
+	}
+	go func() {
+		select {
+		case l.disks <- struct{}{}:
+			defer func() { <-l.disks }()
+		case <-l.life.Done():
+			return
+		}
+		used, err := p.Disk(l.life)
+		l.post(core.DiskMeasured{Run: run, Used: used, Err: text(err)})
 	}()
 }
 

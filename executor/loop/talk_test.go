@@ -18,6 +18,8 @@ import (
 
 func (p *fakeProcess) Task() string { return p.id }
 
+func (p *fakeProcess) Disk(context.Context) (uint64, error) { return 0, nil }
+
 func (p *fakeProcess) Sample() (*tandemv1.UsageSample, error) {
 	if p.id == "gone" {
 		return nil, errors.New("it has ended")

@@ -195,6 +195,7 @@ var sizeFields = map[protoreflect.FullName]sizeUnit{
 	"tandem.v1.Volume.size":               {bytes: 1 << 20},
 	"tandem.v1.Limits.mem_high":           {bytes: 1 << 20},
 	"tandem.v1.Limits.swap":               {bytes: 1 << 20},
+	"tandem.v1.Limits.disk":               {bytes: 1 << 20},
 	"tandem.v1.LogSettings.max_file_size": {bytes: 1, whole: true},
 }
 

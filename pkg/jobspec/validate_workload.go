@@ -179,6 +179,12 @@ func (c *checker) limits(field string, w *tandemv1.Workload) {
 	if l.Swap != nil {
 		c.thousandths(join(at, "swap"), l.GetSwap())
 	}
+	if l.Disk != nil {
+		c.thousandths(join(at, "disk"), l.GetDisk())
+		if l.GetDisk() < r.GetDisk() || l.GetDisk() == 0 {
+			c.refuse(join(at, "disk"), "must be more than 0 and at least resources.disk, %v MiB", r.GetDisk())
+		}
+	}
 	if l.Pids != nil && l.GetPids() < 1 {
 		c.refuse(join(at, "pids"), "must be at least 1")
 	}

@@ -1729,7 +1729,11 @@ type Limits struct {
 	Io *IoLimits `protobuf:"bytes,7,opt,name=io,proto3" json:"io,omitempty"`
 	// What happens where an agent's kernel lacks what a limit needs. Default:
 	// require.
-	Policy        LimitsPolicy `protobuf:"varint,8,opt,name=policy,proto3,enum=tandem.v1.LimitsPolicy" json:"policy,omitempty"`
+	Policy LimitsPolicy `protobuf:"varint,8,opt,name=policy,proto3,enum=tandem.v1.LimitsPolicy" json:"policy,omitempty"`
+	// The disk in MiB that its directory may take, its output included and its
+	// volumes not, at least resources.disk. It is measured every five seconds, and
+	// the workload is killed when it is more. Default: none. In a file also a size.
+	Disk          *float64 `protobuf:"fixed64,9,opt,name=disk,proto3,oneof" json:"disk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1818,6 +1822,13 @@ func (x *Limits) GetPolicy() LimitsPolicy {
 		return x.Policy
 	}
 	return LimitsPolicy_LIMITS_POLICY_UNSPECIFIED
+}
+
+func (x *Limits) GetDisk() float64 {
+	if x != nil && x.Disk != nil {
+		return *x.Disk
+	}
+	return 0
 }
 
 // IoLimits shares out block input and output.
@@ -2787,7 +2798,7 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x04cpus\x18\x01 \x01(\x01R\x04cpus\x12\x10\n" +
 	"\x03mem\x18\x02 \x01(\x01R\x03mem\x12\x12\n" +
 	"\x04disk\x18\x03 \x01(\x01R\x04disk\x12\x12\n" +
-	"\x04gpus\x18\x04 \x01(\x01R\x04gpus\"\xb8\x02\n" +
+	"\x04gpus\x18\x04 \x01(\x01R\x04gpus\"\xda\x02\n" +
 	"\x06Limits\x12\x17\n" +
 	"\x04cpus\x18\x01 \x01(\x01H\x00R\x04cpus\x88\x01\x01\x12\x15\n" +
 	"\x03mem\x18\x02 \x01(\x01H\x01R\x03mem\x88\x01\x01\x12\x1e\n" +
@@ -2796,13 +2807,15 @@ const file_tandem_v1_job_proto_rawDesc = "" +
 	"\x04pids\x18\x05 \x01(\x03H\x04R\x04pids\x88\x01\x01\x12\x1b\n" +
 	"\x06nofile\x18\x06 \x01(\x03H\x05R\x06nofile\x88\x01\x01\x12#\n" +
 	"\x02io\x18\a \x01(\v2\x13.tandem.v1.IoLimitsR\x02io\x12/\n" +
-	"\x06policy\x18\b \x01(\x0e2\x17.tandem.v1.LimitsPolicyR\x06policyB\a\n" +
+	"\x06policy\x18\b \x01(\x0e2\x17.tandem.v1.LimitsPolicyR\x06policy\x12\x17\n" +
+	"\x04disk\x18\t \x01(\x01H\x06R\x04disk\x88\x01\x01B\a\n" +
 	"\x05_cpusB\x06\n" +
 	"\x04_memB\v\n" +
 	"\t_mem_highB\a\n" +
 	"\x05_swapB\a\n" +
 	"\x05_pidsB\t\n" +
-	"\a_nofile\"\"\n" +
+	"\a_nofileB\a\n" +
+	"\x05_disk\"\"\n" +
 	"\bIoLimits\x12\x16\n" +
 	"\x06weight\x18\x01 \x01(\rR\x06weight\"\xd3\x02\n" +
 	"\x05Linux\x125\n" +

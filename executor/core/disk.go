@@ -1,0 +1,47 @@
+package core
+
+import (
+	"fmt"
+	"time"
+)
+
+// diskEvery is the time between the end of one measurement of a task's directory and
+// the next. An agent that enforces disk looks every fifteen seconds, and ends the
+// whole executor: it should not have to.
+const diskEvery = 5 * time.Second
+
+// diskLimit returns how many bytes the task's directory may take; 0 for any number.
+func (t *task) diskLimit() uint64 { return uint64(t.settings.GetLimits().GetDisk() * mebibyte) }
+
+// watchDisk has the directory of a task that runs measured, if it is limited.
+func (c *Core) watchDisk(t *task) {
+	if t.diskLimit() > 0 {
+		t.diskAt = c.now.Add(diskEvery)
+	}
+}
+
+func (c *Core) measureDisk(t *task) {
+	if due(t.diskAt, c.now) {
+		t.diskAt = time.Time{}
+		c.out.Disks = append(c.out.Disks, t.run)
+	}
+}
+
+// diskMeasured ends a task that takes more than it may. It has no time to clean up:
+// what is full is full for others, too.
+func (c *Core) diskMeasured(in DiskMeasured) {
+	t := c.runs[in.Run]
+	if t == nil || t.phase != running || t.kill != nil {
+		return
+	}
+	limit := t.diskLimit()
+	if in.Err != "" {
+		c.note(Warn, t, "cannot measure its directory: %s", in.Err)
+	}
+	if in.Used > limit {
+		c.kill(t, byDisk, fmt.Sprintf("disk limit exceeded: its directory takes %s of %s", size(in.Used), size(limit)), 0)
+		return
+	}
+	c.watchDisk(t)
+	c.arm(t)
+}
