@@ -260,10 +260,7 @@ func (c *Core) disconnected(in Disconnected) {
 	c.connected = false
 	c.disconnectedAt = c.now
 	c.markUnsent()
-	for _, t := range c.tasks {
-		c.pauseChecks(t)
-		c.arm(t)
-	}
+	c.hold()
 	if !c.config.Checkpoint {
 		c.close("the agent is gone ("+in.Reason+"), and the framework does not checkpoint", true)
 		return

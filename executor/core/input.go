@@ -7,8 +7,8 @@ import (
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
-// Run numbers one execution of a task: a restart in place is another. Task IDs can come again once their last
-// update is acknowledged; runs never do.
+// Run numbers one execution of a task: a restart in place is another. Task IDs can
+// come again once their last update is acknowledged; runs never do.
 type Run uint64
 
 // Input is something that has happened. The types below are all there are.

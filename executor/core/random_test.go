@@ -53,6 +53,7 @@ type world struct {
 	doomed              map[Run]bool
 	checks              []Check
 	preStops            []Run
+	disks               []Run
 }
 
 type modelTask struct {
@@ -173,6 +174,7 @@ func (w *world) launch() {
 					Delay: durationpb.New(300 * time.Millisecond), MaxDelay: durationpb.New(time.Second),
 				}),
 				RestartFinished: rapid.Bool().Draw(w.t, "restart-finished"),
+				Limits:          pick(rapid.Bool().Draw(w.t, "disk"), &tandemv1.Limits{Disk: proto.Float64(1)}),
 				PreStopHttp:     pick(rapid.Bool().Draw(w.t, "pre-stop"), &tandemv1.HttpCheck{Path: "/quit"}),
 			})
 			if err != nil {
@@ -208,7 +210,7 @@ func (w *world) kernel() {
 		}
 		return ""
 	}
-	switch rapid.IntRange(0, 5).Draw(w.t, "kernel") {
+	switch rapid.IntRange(0, 6).Draw(w.t, "kernel") {
 	case 0:
 		if run, ok := takeAny(w.t, &w.fetches); ok {
 			w.step(Fetched{Run: run, Err: failure("404 Not Found")})
@@ -228,6 +230,10 @@ func (w *world) kernel() {
 	case 5:
 		if run, ok := takeAny(w.t, &w.preStops); ok {
 			w.step(PreStopped{Run: run, Result: CheckResult{Err: failure("no answer")}})
+		}
+	case 6:
+		if run, ok := takeAny(w.t, &w.disks); ok {
+			w.step(DiskMeasured{Run: run, Used: uint64(rapid.IntRange(0, 2).Draw(w.t, "mebibytes")) << 20, Err: failure("permission denied")})
 		}
 	}
 }
@@ -345,6 +351,10 @@ func (w *world) step(in Input) {
 	for _, p := range e.PreStops {
 		w.mustLive(p.Run, "pre-stop")
 		w.preStops = append(w.preStops, p.Run)
+	}
+	for _, run := range e.Disks {
+		w.mustLive(run, "measurement")
+		w.disks = append(w.disks, run)
 	}
 	w.checks = slices.DeleteFunc(w.checks, func(k Check) bool { return slices.Contains(e.StopChecks, k.Run) })
 	for _, k := range e.Checks {

@@ -115,7 +115,7 @@ func (c *Core) answerAll() {
 	c.answers = nil
 }
 
-// hold puts off what can wait: checks and restarts.
+// hold puts off what can wait: checks, and for a new program restarts.
 func (c *Core) hold() {
 	for _, t := range c.tasks {
 		c.pauseChecks(t)

@@ -16,7 +16,8 @@ func (p *Process) Disk(ctx context.Context) (uint64, error) {
 
 // used returns how many bytes the files below a directory take on the file system
 // that it is in, as du(1) counts them: a file of several names once, one with holes as
-// far as it is filled, and links as links. What vanishes meanwhile takes nothing.
+// far as it is filled, and links as links. What is not there, the directory
+// itself included, takes nothing.
 func used(ctx context.Context, dir string) (bytes uint64, err error) {
 	var device uint64
 	seen := map[uint64]bool{} // inodes of several names
@@ -28,7 +29,7 @@ func used(ctx context.Context, dir string) (bytes uint64, err error) {
 		if err == nil {
 			info, err = entry.Info()
 		}
-		if errors.Is(err, fs.ErrNotExist) && path != dir {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
