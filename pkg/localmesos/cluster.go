@@ -26,7 +26,8 @@ type Options struct {
 	Agents int
 	// Dir is where the agents' work directories are made, named agent-1 and
 	// so on. They stay. Empty means a temporary directory, which is removed
-	// by Stop.
+	// by Stop. With Agent.Recovery it has what a cluster of another process needs
+	// to go on with, the master's registry included.
 	Dir string
 	// Master is the master's settings. An empty Listen means any free port.
 	Master master.Options
@@ -46,6 +47,14 @@ func (o *Options) validate() error {
 	}
 	if o.Agent.Master != nil || o.Agent.WorkDir != "" {
 		return errors.New("the agents' master and work directory are the cluster's own business: leave them empty")
+	}
+	if o.Agent.Recovery != agent.RecoverNothing {
+		if o.Dir == "" {
+			return errors.New("agents cannot recover from a directory that is removed: give one")
+		}
+		if o.Master.RegistryFile == "" {
+			o.Master.RegistryFile = filepath.Join(o.Dir, "registry")
+		}
 	}
 	if o.Agents > 1 && o.Agent.Listen != "" && !strings.HasSuffix(o.Agent.Listen, ":0") {
 		return fmt.Errorf("%d agents cannot all listen on %s: give port 0", o.Agents, o.Agent.Listen)
@@ -89,6 +98,13 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	removeStale(o.Agent.Isolation)
 	c := &Cluster{options: o, dir: o.Dir, cgroups: ownName() + uuid.NewString()[:8]}
+	if o.Agent.Recovery != agent.RecoverNothing {
+		name, err := lastingName(o.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("cannot start the cluster: %w", err)
+		}
+		c.cgroups = name
+	}
 	c.faults.init(&c.options)
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start the cluster: %w", err), c.Stop(context.WithoutCancel(ctx)))
@@ -144,6 +160,9 @@ func (c *Cluster) startMaster(o master.Options) error {
 // able to get through it.
 func (c *Cluster) makeDir() error {
 	if c.dir != "" {
+		if err := os.MkdirAll(c.dir, 0o755); err != nil {
+			return fmt.Errorf("cannot make a directory for the agents: %w", err)
+		}
 		return nil
 	}
 	dir, err := os.MkdirTemp("", ownName())

@@ -43,6 +43,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if dir := os.Getenv(clusterDir); dir != "" {
+		if err := runCluster(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -130,8 +137,15 @@ type framework struct {
 
 func subscribe(t *testing.T, cluster *localmesos.Cluster) *framework {
 	t.Helper()
+	return subscribeAt(t, cluster.URL(), mesos.FrameworkID{})
+}
+
+// subscribeAt subscribes with the master at a URL, as the framework with an ID if
+// it has one already.
+func subscribeAt(t *testing.T, url string, id mesos.FrameworkID) *framework {
+	t.Helper()
 	client := httpcli.New(
-		httpcli.Endpoint(cluster.URL()+"/api/v1/scheduler"),
+		httpcli.Endpoint(url+"/api/v1/scheduler"),
 		httpcli.Codec(codecs.ByMediaType[codecs.MediaTypeProtobuf]),
 	)
 	caller := httpsched.NewCaller(client)
@@ -145,12 +159,17 @@ func subscribe(t *testing.T, cluster *localmesos.Cluster) *framework {
 		t.Fatal(err)
 	}
 	timeout, checkpoint := 60.0, true
-	stream, err := caller.Call(t.Context(), calls.Subscribe(&mesos.FrameworkInfo{
+	info := &mesos.FrameworkInfo{
 		User: self.Username, Name: "example", Roles: []string{"example"}, FailoverTimeout: &timeout, Checkpoint: &checkpoint,
 		Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE}, {Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE},
 		},
-	}))
+	}
+	subscribe := calls.Subscribe(info)
+	if id.Value != "" {
+		info.ID, subscribe.FrameworkID = &id, &id
+	}
+	stream, err := caller.Call(t.Context(), subscribe)
 	if err != nil {
 		t.Fatal(err)
 	}

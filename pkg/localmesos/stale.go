@@ -1,6 +1,8 @@
 package localmesos
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +23,18 @@ const namePrefix = "localmesos-"
 
 // ownName is the beginning of the names of what this process makes.
 func ownName() string { return fmt.Sprintf("%s%d-", namePrefix, os.Getpid()) }
+
+// lastingName is the name of what the clusters of all processes make that have the
+// same directory, one after the other: what one leaves is not stale but the next
+// one's.
+func lastingName(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("cannot use directory %q: %w", dir, err)
+	}
+	sum := sha256.Sum256([]byte(dir))
+	return namePrefix + "in-" + hex.EncodeToString(sum[:8]), nil
+}
 
 // stale says that a name was given by a process that is no more.
 func stale(name string) bool {

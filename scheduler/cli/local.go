@@ -43,7 +43,8 @@ what their machine lets them have, and are told the rest.
 It runs until it is interrupted, or with --wait until every batch has ended and all
 instances of every service run; then it says what each workload did and used, and ends with
 status 0 when all is well and 1 when a job has failed. Nothing is left behind, unless --dir
-names a directory to keep.
+names a directory to keep. When this process is killed, and started with that --dir again,
+it goes on with what was running.
 
 With --no-scheduler there is the Mesos alone, for any framework in any language. It prints
 the addresses of its master and agents and runs until it is interrupted; then what still
@@ -61,7 +62,7 @@ runs is killed.`,
 	flags.StringVar(&f.listen, "listen", "", "the `address` of the API and the page (default: 127.0.0.1:7070 if it is free)")
 	flags.BoolVar(&f.allowAnonymous, "allow-anonymous", false, "let anybody who can connect to --listen do everything")
 	flags.StringVar(&f.executor, "executor", "", "the executor's `file` (default: tandem-executor beside this program)")
-	flags.StringVar(&f.dir, "dir", "", "a `directory` to keep sandboxes and state in (default: a temporary one)")
+	flags.StringVar(&f.dir, "dir", "", "a `directory` to keep sandboxes and state in, and to go on from (default: a temporary one)")
 	secretsFlag(flags, &f.secrets)
 	f.mesos.flags(flags)
 	f.log.flags(flags)
@@ -93,7 +94,7 @@ func local(ctx context.Context, sys *System, f *localFlags, names []string) (err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 
-	cluster, err := f.mesos.start(ctx, dir, log)
+	cluster, err := f.mesos.start(ctx, dir, f.dir != "", log)
 	if err != nil {
 		return err
 	}

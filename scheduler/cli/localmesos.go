@@ -58,12 +58,16 @@ func (f *mesosFlags) check(all *localFlags, files []string) error {
 	return nil
 }
 
-// start starts the Mesos in a directory.
-func (f *mesosFlags) start(ctx context.Context, dir string, log logrus.FieldLogger) (*localmesos.Cluster, error) {
+// start starts the Mesos in a directory. One that is kept has what the next process
+// needs to go on.
+func (f *mesosFlags) start(ctx context.Context, dir string, kept bool, log logrus.FieldLogger) (*localmesos.Cluster, error) {
 	o := localmesos.Options{
 		Agents: f.agents,
 		Dir:    filepath.Join(dir, "mesos"),
 		Agent:  agent.Options{Resources: f.resources, Attributes: f.attributes},
+	}
+	if kept {
+		o.Agent.Recovery = agent.RecoverReconnect
 	}
 	o.Master.Logger = log.WithField("component", "mesos")
 	o.Master.Listen = f.listen

@@ -16,6 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/checkpoint"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/fetcher"
@@ -38,9 +39,11 @@ type Agent struct {
 
 	runtime *container.Runtime
 	fetcher *fetcher.Fetcher
-	files   *files.Files
-	router  *wire.Router
-	process *process.Process
+	// checkpoints are used if keeps says so.
+	checkpoints checkpoint.Dir
+	files       *files.Files
+	router      *wire.Router
+	process     *process.Process
 
 	// inputs are what happened, for the loop.
 	inputs  *mailbox[func(now time.Time)]
@@ -137,7 +140,11 @@ func (a *Agent) prepare(p parsed) error {
 		return err
 	}
 	a.fetcher = a.newFetcher()
-	listener, err := listen(o.Listen)
+	state, err := a.recall()
+	if err != nil {
+		return errors.Join(err, a.runtime.Close())
+	}
+	listener, err := a.listenAs(state)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot listen on %s: %w", o.Listen, err), a.runtime.Close())
 	}
@@ -154,7 +161,7 @@ func (a *Agent) prepare(p parsed) error {
 		return errors.Join(err, listener.Close(), a.runtime.Close())
 	}
 	port := int32(a.port)
-	a.core = core.New(o.Clock.Now(), core.Config{
+	err = a.newCore(core.Config{
 		Info: mesos.AgentInfo{
 			Hostname:   o.Hostname,
 			Port:       &port,
@@ -169,7 +176,10 @@ func (a *Agent) prepare(p parsed) error {
 		CFS:                   o.CgroupsEnableCFS,
 		NewContainerID:        uuid.NewString,
 		NewUUID:               newUUID,
-	})
+	}, state)
+	if err != nil {
+		return errors.Join(err, listener.Close(), a.runtime.Close())
+	}
 	return nil
 }
 
@@ -266,7 +276,7 @@ func (a *Agent) end(ctx context.Context) error {
 	for _, s := range servers {
 		errs = append(errs, a.wait(ctx, s.stop, "its endpoints"))
 	}
-	errs = append(errs, a.runtime.Close())
+	errs = append(errs, a.runtime.Close(), a.powerCut())
 	return errors.Join(errs...)
 }
 

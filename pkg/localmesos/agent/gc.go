@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"syscall"
 	"time"
 
@@ -34,10 +35,14 @@ func (a *Agent) discard(d core.Discard) {
 		WorkDir: a.options.WorkDir, Agent: d.Agent.Value, Framework: d.Framework.Value,
 		Executor: d.Executor.Value, Container: d.Container,
 	}
-	a.discarded[d.Container] = discarded{
-		path: path, due: a.options.Clock.Now().Add(a.options.GCDelay),
-		stop: a.options.Clock.AfterFunc(a.options.GCDelay, func() {
-			a.inputs.post(func(time.Time) { a.removeSandbox(d.Container) })
+	a.discardPath(path, a.options.GCDelay)
+}
+
+func (a *Agent) discardPath(path sandbox.Path, delay time.Duration) {
+	a.discarded[path.Container] = discarded{
+		path: path, due: a.options.Clock.Now().Add(delay),
+		stop: a.options.Clock.AfterFunc(delay, func() {
+			a.inputs.post(func(time.Time) { a.removeSandbox(path.Container) })
 		}),
 	}
 	if len(a.discarded) == 1 {
@@ -112,7 +117,7 @@ func (a *Agent) collect(path sandbox.Path) {
 	for _, name := range []string{path.Dir(), path.Latest(), path.Virtual()} {
 		a.files.Detach(name, path.Dir())
 	}
-	err := sandbox.Remove(path)
+	err := errors.Join(sandbox.Remove(path), a.removeCheckpoint(path))
 	if err != nil {
 		a.log.WithError(err).WithField("sandbox", path.Dir()).Warn("cannot remove a sandbox")
 	}

@@ -88,8 +88,12 @@ func (a *Agent) carryOut(e core.Effect) {
 	switch e := e.(type) {
 	case core.Admit:
 		a.receive(func(now time.Time) { a.core.Admitted(now) })
+	case core.Keep:
+		a.keep(e.Record)
 	case core.Launch:
 		a.launch(e)
+	case core.Adopt:
+		a.adopt(e)
 	case core.Limit:
 		if h := a.fakes[e.Container]; h != nil {
 			a.report(func(now time.Time) { a.core.Limited(now, h.container, nil) })
@@ -134,14 +138,19 @@ func (a *Agent) launch(l core.Launch) {
 		a.launchFake(l)
 		return
 	}
-	w := a.newWorker(l)
+	a.employ(a.newWorker(l), (*worker).run)
+}
+
+// employ has a worker look after its container.
+func (a *Agent) employ(w *worker, work func(*worker)) {
+	l := w.launch
 	a.containers[l.Container] = w
 	log := a.log.WithFields(map[string]any{
 		"framework": l.Framework.ID.Value, "executor": l.Executor.ExecutorID.Value, "container": l.Container,
 	})
-	log.Info("launching an executor")
+	log.Info("looking after an executor")
 	a.workers.Go(func() {
-		w.run()
+		work(w)
 		log.Info("the executor's container is gone")
 		a.inputs.post(func(time.Time) { delete(a.containers, l.Container) })
 	})
@@ -183,14 +192,7 @@ func (a *Agent) registration(r link.Registration) link.Registration {
 func (a *Agent) Registered(id mesos.AgentID, m link.MasterView) {
 	a.receive(func(now time.Time) {
 		a.core.Registered(now, id, m.PingTimeout)
-		a.masterName = m.Info.GetHostname()
-		select {
-		case <-a.registered:
-		default:
-			if a.core.Phase() == core.Registered {
-				close(a.registered)
-			}
-		}
+		a.welcomed(m)
 	})
 }
 
@@ -198,8 +200,20 @@ func (a *Agent) Registered(id mesos.AgentID, m link.MasterView) {
 func (a *Agent) Reregistered(id mesos.AgentID, m link.MasterView, reconcile []mesos.Task) {
 	a.receive(func(now time.Time) {
 		a.core.Reregistered(now, id, m.PingTimeout, reconcile)
-		a.masterName = m.Info.GetHostname()
+		a.welcomed(m)
 	})
+}
+
+// welcomed is called when a master has answered.
+func (a *Agent) welcomed(m link.MasterView) {
+	a.masterName = m.Info.GetHostname()
+	select {
+	case <-a.registered:
+	default:
+		if a.core.Phase() == core.Registered {
+			close(a.registered)
+		}
+	}
 }
 
 // Shutdown implements link.Agent. The executors end in their grace periods; the

@@ -53,6 +53,14 @@ type Options struct {
 	// is not there, and never removed. (--work_dir)
 	WorkDir string
 
+	// Recovery says whether what is needed to go on is kept in WorkDir, and what
+	// to do with what a former process has kept there (--recover). Lenient passes
+	// over what of it cannot be read (--no-strict). Reconfiguration says how the
+	// agent may have changed meanwhile; one that has changed more is refused.
+	Recovery        Recovery
+	Lenient         bool
+	Reconfiguration Reconfiguration
+
 	// Resources and Attributes in the text form of Mesos, such as
 	// "cpus:8;mem:8192;disk:20000;ports:[31000-32000]" and "rack:r1;zone:a".
 	// What Resources leaves out is found out from the machine. (--resources,

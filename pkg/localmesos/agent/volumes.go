@@ -84,15 +84,8 @@ type update struct {
 	volumes []mesos.Resource
 }
 
-// link has the sandbox name these volumes, and those of before no more. The
-// executor can change its sandbox, so nothing beyond its own directory is
-// followed. Volumes with a slash in their path are passed over.
-func (w *worker) link(dir string, owner sandbox.Owner, volumes []mesos.Resource) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("cannot link volumes: %w", err)
-	}
-	defer root.Close()
+// wanted is where which name of the sandbox has to lead.
+func (w *worker) wanted(volumes []mesos.Resource) map[string]string {
 	linked := make(map[string]string, len(volumes))
 	for i := range volumes {
 		name := volumes[i].GetDisk().GetVolume().GetContainerPath()
@@ -102,6 +95,19 @@ func (w *worker) link(dir string, owner sandbox.Owner, volumes []mesos.Resource)
 		}
 		linked[name] = w.agent.volumePath(&volumes[i])
 	}
+	return linked
+}
+
+// link has the sandbox name these volumes, and those of before no more. The
+// executor can change its sandbox, so nothing beyond its own directory is
+// followed. Volumes with a slash in their path are passed over.
+func (w *worker) link(dir string, owner sandbox.Owner, volumes []mesos.Resource) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("cannot link volumes: %w", err)
+	}
+	defer root.Close()
+	linked := w.wanted(volumes)
 	for name, path := range w.linked {
 		if linked[name] == path {
 			continue

@@ -79,10 +79,19 @@ func (w *worker) run() {
 		w.report(func(now time.Time) { w.agent.core.NoSandbox(now, w.id(), text) })
 		return
 	}
+	w.attach(path)
+	w.end(w.runIn(path.Dir(), owner))
+}
+
+// attach shows the sandbox over HTTP.
+func (w *worker) attach(path sandbox.Path) {
 	for _, name := range []string{path.Dir(), path.Latest(), path.Virtual()} {
 		w.agent.files.Attach(name, path.Dir(), w.mayLook)
 	}
-	end := w.runIn(path.Dir(), owner)
+}
+
+// end reports that nothing is left of the container.
+func (w *worker) end(end core.Ending) {
 	w.self.status, w.self.limitation = end.Status, end.Limitation
 	close(w.self.ended)
 	w.limits.close()
@@ -173,7 +182,13 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 	if err != nil {
 		return w.failed(err.Error(), int32(container.StatusNone))
 	}
-	return w.watch(c, dir, owner)
+	w.agent.forked(w.launch, c.PID())
+	return w.watch(c, dir, owner, func() {
+		w.agent.core.Launched(w.id(), c.PID())
+		if w.native != nil {
+			w.native.begin(c)
+		}
+	})
 }
 
 // unsupported says why a container cannot be as it is described, in the words of
@@ -236,17 +251,14 @@ func noCommand(command *mesos.CommandInfo) string {
 	}
 }
 
-// watch carries out commands until the container has ended.
-func (w *worker) watch(c *container.Container, dir string, owner sandbox.Owner) core.Ending {
-	pid := c.PID()
+// watch carries out commands until the container has ended. What is to follow from
+// its being there is the loop's.
+func (w *worker) watch(c *container.Container, dir string, owner sandbox.Owner, runs func()) core.Ending {
 	w.report(func(time.Time) {
 		w.running, w.self.process = c, signaled{c}
 		w.self.spec, w.self.owner = container.Spec{Dir: dir, Env: w.env}, owner
 		close(w.self.ready)
-		w.agent.core.Launched(w.id(), pid)
-		if w.native != nil {
-			w.native.begin(c)
-		}
+		runs()
 	})
 	ended := make(chan struct{})
 	served := make(chan struct{})

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 )
@@ -54,8 +52,9 @@ type Container struct {
 	runtime *Runtime
 	group   *cgroup.Group // nil without cgroups
 	members *cgroup.Group // the group that processes belong in
-	command *exec.Cmd
+	leader  leader
 	done    chan struct{} // closed when the executor has ended
+	status  Status        // of the executor, once done is closed
 
 	mu sync.Mutex
 	// hardMB is the hard memory limit in force.
@@ -83,10 +82,11 @@ func (r *Runtime) Start(spec Spec) (*Container, error) {
 	if c.members, err = c.prepare(spec); err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
-	c.command, err = start(spec.command, r.options.Logger, c.groups()...)
+	command, err := start(spec.command, r.options.Logger, c.groups()...)
 	if err != nil {
 		return nil, errors.Join(err, c.remove())
 	}
+	c.leader = started{command}
 	go c.wait()
 	return c, nil
 }
@@ -111,43 +111,48 @@ func (s Spec) command() *exec.Cmd {
 	return command
 }
 
-// wait reaps the executor. Its session is killed before, while its process ID
-// cannot be another's.
+// wait waits for the executor's end, and kills what it leaves in its session.
 func (c *Container) wait() {
 	defer close(c.done)
-	for {
-		err := unix.Waitid(unix.P_PID, c.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			break
+	c.status = c.leader.wait(func() {
+		if c.group == nil {
+			killSession(c.PID())
+			c.killChildren()
 		}
-	}
-	if c.group == nil {
-		killSession(c.PID())
-		c.killChildren()
-	}
-	// The error says no more than ProcessState does.
-	_ = c.command.Wait()
+	})
 }
 
 // prepare makes the cgroups and sets the limits; it returns the group that the
 // processes belong in.
 func (c *Container) prepare(spec Spec) (processes *cgroup.Group, err error) {
+	processes, err = c.cgroups(spec.ID, spec.Credential)
+	if err != nil || processes == nil {
+		return nil, err
+	}
+	if err := c.set(spec.Limits, true); err != nil {
+		return nil, err
+	}
+	return processes, nil
+}
+
+// cgroups makes the cgroups, or finds them, and watches them.
+func (c *Container) cgroups(id string, user *syscall.Credential) (processes *cgroup.Group, err error) {
 	r := c.runtime
 	if r.root == "" {
 		return nil, nil
 	}
-	c.group, err = r.host.Create(path.Join(r.root, spec.ID), controllers...)
+	c.group, err = r.host.Create(path.Join(r.root, id), controllers...)
 	if err != nil {
 		return nil, err
 	}
 	processes = c.group
 	if r.host.Version == cgroup.V2 {
-		processes, err = r.host.Create(path.Join(r.root, spec.ID, leaf), controllers...)
+		processes, err = r.host.Create(path.Join(r.root, id, leaf), controllers...)
 		if err != nil {
 			return nil, err
 		}
 	}
-	if err := giveTo(spec.Credential, processes); err != nil {
+	if err := giveTo(user, processes); err != nil {
 		return nil, err
 	}
 	c.oom, err = watchOOM(c.group, c.outOfMemory)
@@ -159,9 +164,6 @@ func (c *Container) prepare(spec Spec) (processes *cgroup.Group, err error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel may be built without it
 			return nil, err
 		}
-	}
-	if err := c.set(spec.Limits, true); err != nil {
-		return nil, err
 	}
 	return processes, nil
 }
@@ -193,7 +195,7 @@ func giveTo(user *syscall.Credential, group *cgroup.Group) error {
 }
 
 // PID returns the executor's process ID.
-func (c *Container) PID() int { return c.command.Process.Pid }
+func (c *Container) PID() int { return c.leader.pid() }
 
 // Limit changes the limits. It does nothing to a container that is being
 // destroyed.
@@ -273,7 +275,7 @@ func (c *Container) destroy() {
 	c.destroyed = true
 	if c.group == nil {
 		// The rest of the session follows its leader.
-		_ = c.command.Process.Kill() // it may be gone already
+		c.leader.kill()
 		return
 	}
 	c.killing.Go(func() {
@@ -293,7 +295,7 @@ func (c *Container) kill() error {
 // removes the container. It is called once.
 func (c *Container) Wait() (Status, *core.Limitation, error) {
 	<-c.done
-	status := Status(c.command.ProcessState.Sys().(syscall.WaitStatus))
+	status := c.status
 	if c.oom != nil {
 		c.oom.close()
 	}

@@ -42,6 +42,9 @@ type Config struct {
 	// CFS says that the agent limits a container's CPU time to its request
 	// (--cgroups_enable_cfs).
 	CFS bool
+	// Checkpoint has what the next process needs kept (Keep), but for what is of
+	// frameworks that do not checkpoint.
+	Checkpoint bool
 	// NewContainerID and NewUUID make identifiers that were never used.
 	NewContainerID func() string
 	NewUUID        func() []byte
@@ -59,6 +62,7 @@ type Core struct {
 	arrivals   []*arrival // that wait for Admitted, in order
 	effects    []Effect
 	metrics    Metrics
+	kept       bool // the agent, as it has registered in this life
 	// converted is what the agent has once operations changed it, and nil
 	// before; operations are those that are not acknowledged.
 	converted  []mesos.Resource
@@ -252,6 +256,10 @@ func (c *Core) Reregistered(now time.Time, id mesos.AgentID, pingTimeout time.Du
 
 func (c *Core) registered(now time.Time, pingTimeout time.Duration) {
 	c.phase = Registered
+	if c.config.Checkpoint && !c.kept {
+		c.kept = true
+		c.emit(Keep{Record: KeepAgent{Info: c.config.Info}})
+	}
 	c.registerAt, c.registerBackoff = time.Time{}, 0
 	c.pingTimeout = pingTimeout
 	c.expectPing(now)

@@ -87,6 +87,8 @@ type executorState struct {
 	stream    StreamID
 	pid       uint32
 	hasPID    bool
+	// subscribed says that it has, in this life of the agent.
+	subscribed bool
 
 	queued    table[mesos.TaskID, mesos.TaskInfo]
 	groups    []*queuedGroup // the groups among the queued, in order

@@ -123,6 +123,7 @@ func (c *Core) UpdateFramework(now time.Time, info mesos.FrameworkInfo) {
 	}
 	if f, ok := c.frameworks.get(*info.ID); ok && !f.ending {
 		f.info = info
+		c.keep(f, KeepFramework{Agent: c.AgentID(), Info: info})
 		c.resume(now)
 	}
 }
@@ -158,6 +159,7 @@ func (c *Core) removeExecutor(e *executorState) {
 	f.executors.remove(e.id())
 	delete(c.containers, e.container)
 	f.completed = appendBounded(f.completed, e, maxCompletedExecutors)
+	c.keep(f, KeepEnd{Run: c.runOf(e)})
 	c.emit(Discard{Agent: c.AgentID(), Framework: f.id, Executor: e.id(), Container: e.container})
 }
 

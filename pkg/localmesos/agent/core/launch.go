@@ -40,6 +40,7 @@ func (c *Core) framework(info mesos.FrameworkInfo) *framework {
 	if !ok {
 		f = newFramework(info)
 		c.frameworks.put(f.id, f)
+		c.keep(f, KeepFramework{Agent: c.AgentID(), Info: info})
 	}
 	return f
 }
@@ -94,7 +95,9 @@ func (c *Core) run(now time.Time, f *framework, a *arrival) {
 		e.kind = kind
 		f.executors.put(e.id(), e)
 		c.containers[e.container] = e
+		c.keep(f, KeepExecutor{Run: c.runOf(e), Info: info, Kind: kind})
 	}
+	c.keepTasks(e, tasks)
 	e.enqueue(tasks, group)
 	switch {
 	case !found:
@@ -120,7 +123,12 @@ func (c *Core) neverLaunched(framework mesos.FrameworkID, id mesos.ExecutorID, e
 // launch starts the executor with the limits of its first tasks included.
 func (c *Core) launch(now time.Time, e *executorState) {
 	e.registerBy = now.Add(c.config.RegistrationTimeout)
-	c.emit(Launch{
+	c.emit(c.description(e))
+}
+
+// description is the executor's container as it has to be now.
+func (c *Core) description(e *executorState) Launch {
+	return Launch{
 		Container:  e.container,
 		Agent:      c.AgentID(),
 		Framework:  e.framework.info,
@@ -130,7 +138,7 @@ func (c *Core) launch(now time.Time, e *executorState) {
 		Volumes:    e.volumes(),
 		Disk:       e.disk(),
 		Checkpoint: e.framework.info.GetCheckpoint(),
-	})
+	}
 }
 
 // afterLimit is what an executor's next answer to Limit lets go: tasks and

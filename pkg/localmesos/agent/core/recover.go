@@ -11,21 +11,15 @@ import (
 // come back, and only after that does the agent register. Executors that do not
 // checkpoint are destroyed.
 //
-// A real agent recovers from what it checkpointed; here the memory of the dead
-// process is taken for that. What a dead agent can no longer know (an
-// unanswered Limit) is forgotten.
+// The memory of the dead process is taken for what it has kept, which Recover
+// reads. What a dead agent can no longer know (an unanswered Limit) is forgotten.
 func (c *Core) Restart(now time.Time) {
 	c.effects, c.arrivals = nil, nil
-	c.phase = Recovering
 	c.streams.pause()
 	c.pauseOperations()
-	c.registerAt, c.registerBackoff = time.Time{}, 0
+	c.registerBackoff = 0
 	c.pingBy = time.Time{}
-	// With nothing to wait for it does not wait.
-	c.recoveryEnds = now
-	if len(c.frameworks.all()) > 0 {
-		c.recoveryEnds = now.Add(c.config.ReregistrationTimeout)
-	}
+	c.awaitExecutors(now)
 	for _, f := range c.frameworks.all() {
 		clear(f.pending)
 		for _, e := range f.executors.all() {
@@ -48,6 +42,16 @@ func (c *Core) Restart(now time.Time) {
 				e.state = registering
 			}
 		}
+	}
+}
+
+// awaitExecutors gives the executors the time to come back. With nothing to wait
+// for it does not wait.
+func (c *Core) awaitExecutors(now time.Time) {
+	c.phase = Recovering
+	c.registerAt, c.recoveryEnds = time.Time{}, now
+	if len(c.frameworks.all()) > 0 {
+		c.recoveryEnds = now.Add(c.config.ReregistrationTimeout)
 	}
 }
 

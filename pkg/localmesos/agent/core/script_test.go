@@ -33,6 +33,9 @@ type script struct {
 	lines      []string
 	// last are the updates last forwarded for each task.
 	last map[string][]byte
+	// disk has what the core wants kept, if it does.
+	disk   *disk
+	config core.Config
 }
 
 func newScript(t testing.TB, change func(*core.Config)) *script {
@@ -54,11 +57,19 @@ func newScript(t testing.TB, change func(*core.Config)) *script {
 	if change != nil {
 		change(&config)
 	}
+	s.config = config
+	if config.Checkpoint {
+		s.disk = &disk{pid: 1951}
+	}
 	s.Core = core.New(s.now, config)
 	s.Tick(s.now)
 	s.want("register")
 	s.Registered(s.now, agentID, 0)
-	s.want()
+	if config.Checkpoint {
+		s.want("keep agent")
+	} else {
+		s.want()
+	}
 	return s
 }
 
@@ -117,6 +128,10 @@ func (s *script) line(e core.Effect) string {
 		return fmt.Sprintf("stream %d ends", e.Stream)
 	case core.Launch:
 		return fmt.Sprintf("launch %s in %s with %s", e.Executor.ExecutorID.Value, e.Container, limits(e.Limits))
+	case core.Keep:
+		return "keep " + s.disk.keep(e.Record)
+	case core.Adopt:
+		return fmt.Sprintf("adopt %s with process %d and %s", e.Launch.Container, e.PID, limits(e.Launch.Limits))
 	case core.Limit:
 		return fmt.Sprintf("limit %s to %s", e.Container, limits(e.Limits))
 	case core.Destroy:

@@ -19,9 +19,8 @@ const (
 
 // updateStreams is the agent's status update manager: for each task it sends
 // one update at a time, repeats it until it is acknowledged, and then sends the
-// next. It holds the updates in memory; an agent that wants to find them after
-// its own death has to save streams.all before it acknowledges an update to the
-// executor, which is the one place where checkpointing belongs.
+// next. What an agent has to find after its own death is kept by its callers, as
+// they add and acknowledge.
 type updateStreams struct {
 	paused bool
 	all    table[streamKey, *updateStream]
@@ -47,9 +46,9 @@ func newUpdateStreams() updateStreams {
 	return updateStreams{paused: true, all: newTable[streamKey, *updateStream]()}
 }
 
-// add takes an update, and returns it if it is to be forwarded now. A repeated
-// update is dropped.
-func (s *updateStreams) add(now time.Time, u link.StatusUpdate) (send link.StatusUpdate, ok bool) {
+// add takes an update, and says whether it is a new one, and whether it is to be
+// forwarded now. A repeated update is dropped.
+func (s *updateStreams) add(now time.Time, u link.StatusUpdate) (fresh, send bool) {
 	key := streamKey{u.FrameworkID, u.Status.TaskID}
 	stream, found := s.all.get(key)
 	if !found {
@@ -58,14 +57,15 @@ func (s *updateStreams) add(now time.Time, u link.StatusUpdate) (send link.Statu
 	}
 	id := string(u.Status.UUID)
 	if stream.seen[id] {
-		return send, false
+		return false, false
 	}
 	stream.seen[id] = true
 	stream.pending = append(stream.pending, u)
 	if s.paused || len(stream.pending) > 1 {
-		return send, false
+		return true, false
 	}
-	return s.send(stream, now, retryMin), true
+	s.send(stream, now, retryMin)
+	return true, true
 }
 
 // send returns the oldest pending update, to be sent now and after the backoff

@@ -77,6 +77,10 @@ func (c *Core) Subscribe(now time.Time, call *executor.Call, stream StreamID) *R
 	if e.stream != noStream {
 		c.emit(Hangup{Stream: e.stream})
 	}
+	if !e.subscribed {
+		e.subscribed = true
+		c.keep(f, KeepSubscribed{Run: c.runOf(e)})
+	}
 	e.state, e.stream, e.registerBy = running, stream, time.Time{}
 	e.heartbeatAt = now.Add(heartbeatInterval)
 	if !e.everSent && e.queued.len() == 0 {

@@ -166,15 +166,19 @@ func (e *executorState) advance(s mesos.TaskStatus) bool {
 // store keeps an update until the framework acknowledges it, forwards it if it
 // is the first of its task, and acknowledges it to the executor.
 func (c *Core) store(now time.Time, u heldUpdate) {
-	send, ok := c.streams.add(now, link.StatusUpdate{
+	update := link.StatusUpdate{
 		FrameworkID: u.framework,
 		ExecutorID:  u.executor,
 		AgentID:     c.AgentID(),
 		Status:      u.status,
 		LatestState: u.status.GetState(),
-	})
-	if ok {
-		c.forward(send)
+	}
+	fresh, send := c.streams.add(now, update)
+	if fresh {
+		c.keepOf(u.framework, u.status.TaskID, func(r Run) Record { return KeepUpdate{Run: r, Update: update} })
+	}
+	if send {
+		c.forward(update)
 	}
 	if !u.fromExecutor {
 		return
@@ -222,6 +226,9 @@ func (c *Core) Acknowledge(now time.Time, framework mesos.FrameworkID, id mesos.
 		return
 	}
 	next, last, ok := c.streams.acknowledge(now, framework, id, uuid)
+	if ok {
+		c.keepOf(framework, id, func(r Run) Record { return KeepAcknowledged{Run: r, Task: id, UUID: uuid} })
+	}
 	if next != nil {
 		c.forward(*next)
 	}

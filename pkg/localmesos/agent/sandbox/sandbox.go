@@ -108,6 +108,9 @@ func Create(p Path, name string) (Owner, error) {
 	return owner, nil
 }
 
+// OwnerOf returns whom a sandbox belongs to that was made for a user.
+func OwnerOf(name string) (Owner, error) { return lookup(name) }
+
 func lookup(name string) (Owner, error) {
 	own := Owner{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	if name == "" {

@@ -1,0 +1,253 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+)
+
+// message is one of mesos-go's.
+type message interface {
+	Marshal() ([]byte, error)
+	Unmarshal([]byte) error
+}
+
+// errTorn says that bytes end before the message that they begin.
+var errTorn = errors.New("it ends within a message")
+
+// frame puts a message's length before it.
+func frame(encoded []byte) []byte {
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(encoded))), encoded...)
+}
+
+// unframe takes the first message off; none is left of nothing.
+func unframe(framed []byte) (encoded, rest []byte, err error) {
+	const prefix = 4
+	if len(framed) < prefix {
+		return nil, nil, errTorn
+	}
+	size := binary.LittleEndian.Uint32(framed)
+	framed = framed[prefix:]
+	if uint64(len(framed)) < uint64(size) {
+		return nil, nil, errTorn
+	}
+	return framed[:size], framed[size:], nil
+}
+
+// The fields that mesos-go's messages lack: SlaveInfo.checkpoint and Task.limits.
+const (
+	agentCheckpoint = 7
+	taskLimits      = 17
+)
+
+func encodeAgent(info mesos.AgentInfo) ([]byte, error) {
+	info.Resources = downgraded(info.Resources)
+	encoded, err := info.Marshal()
+	encoded = protowire.AppendTag(encoded, agentCheckpoint, protowire.VarintType)
+	return protowire.AppendVarint(encoded, 1), err
+}
+
+func decodeAgent(encoded []byte) (info mesos.AgentInfo, err error) {
+	err = info.Unmarshal(encoded)
+	upgrade(info.Resources)
+	return info, err
+}
+
+func encodeExecutor(info mesos.ExecutorInfo) ([]byte, error) {
+	info.Resources = downgraded(info.Resources)
+	return info.Marshal()
+}
+
+func decodeExecutor(encoded []byte) (info mesos.ExecutorInfo, err error) {
+	err = info.Unmarshal(encoded)
+	upgrade(info.Resources)
+	return info, err
+}
+
+func encodeTask(t mesos.Task, limits map[string]mesos.Value_Scalar) ([]byte, error) {
+	t.Resources = downgraded(t.Resources)
+	encoded, err := t.Marshal()
+	for name, limit := range limits {
+		value, failed := limit.Marshal()
+		err = errors.Join(err, failed)
+		entry := appendField(appendField(nil, 1, []byte(name)), 2, value)
+		encoded = appendField(encoded, taskLimits, entry)
+	}
+	return encoded, err
+}
+
+func decodeTask(encoded []byte) (t mesos.Task, limits map[string]mesos.Value_Scalar, err error) {
+	if err := t.Unmarshal(encoded); err != nil {
+		return t, nil, err
+	}
+	upgrade(t.Resources)
+	err = eachField(encoded, func(f field) error {
+		if f.number != taskLimits {
+			return nil
+		}
+		name, limit := "", mesos.Value_Scalar{}
+		err := eachField(f.bytes, func(f field) error {
+			switch f.number {
+			case 1:
+				name = string(f.bytes)
+			case 2:
+				return limit.Unmarshal(f.bytes)
+			}
+			return nil
+		})
+		if limits == nil {
+			limits = map[string]mesos.Value_Scalar{}
+		}
+		limits[name] = limit
+		return err
+	})
+	return t, limits, err
+}
+
+// The fields of StatusUpdateRecord and StatusUpdate (src/messages/messages.proto).
+const (
+	recordType, recordUpdate, recordUUID = 1, 2, 3
+
+	updateFramework, updateExecutor, updateAgent, updateStatus = 1, 2, 3, 4
+	updateTimestamp, updateUUID                                = 5, 6
+
+	typeUpdate, typeAcknowledged = 0, 1
+)
+
+func encodeUpdate(u *link.StatusUpdate) ([]byte, error) {
+	var encoded []byte
+	var errs []error
+	put := func(number protowire.Number, m message) {
+		value, err := m.Marshal()
+		errs = append(errs, err)
+		encoded = appendField(encoded, number, value)
+	}
+	put(updateFramework, &u.FrameworkID)
+	if u.ExecutorID != nil {
+		put(updateExecutor, u.ExecutorID)
+	}
+	put(updateAgent, &u.AgentID)
+	put(updateStatus, &u.Status)
+	encoded = protowire.AppendTag(encoded, updateTimestamp, protowire.Fixed64Type)
+	encoded = protowire.AppendFixed64(encoded, math.Float64bits(u.Status.GetTimestamp()))
+	encoded = appendField(encoded, updateUUID, u.Status.UUID)
+
+	record := protowire.AppendTag(nil, recordType, protowire.VarintType)
+	record = protowire.AppendVarint(record, typeUpdate)
+	return appendField(record, recordUpdate, encoded), errors.Join(errs...)
+}
+
+func encodeAcknowledged(uuid []byte) []byte {
+	record := protowire.AppendTag(nil, recordType, protowire.VarintType)
+	record = protowire.AppendVarint(record, typeAcknowledged)
+	return appendField(record, recordUUID, uuid)
+}
+
+// decodeUpdates reads records one after the other, and says how many bytes of
+// whole ones there are. What is torn off at the end was never written; records
+// that make no sense are an error.
+func decodeUpdates(stored []byte, into *core.SavedTask) (whole int, err error) {
+	for whole < len(stored) {
+		encoded, rest, err := unframe(stored[whole:])
+		if err != nil {
+			return whole, nil
+		}
+		if err := decodeRecord(encoded, into); err != nil {
+			return whole, err
+		}
+		whole = len(stored) - len(rest)
+	}
+	return whole, nil
+}
+
+func decodeRecord(encoded []byte, into *core.SavedTask) error {
+	kind, update, uuid := uint64(typeUpdate), []byte(nil), []byte(nil)
+	err := eachField(encoded, func(f field) error {
+		switch f.number {
+		case recordType:
+			kind = f.varint
+		case recordUpdate:
+			update = f.bytes
+		case recordUUID:
+			uuid = f.bytes
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if kind == typeAcknowledged {
+		if into.Acknowledged == nil {
+			into.Acknowledged = map[string]bool{}
+		}
+		into.Acknowledged[string(uuid)] = true
+		return nil
+	}
+	var u link.StatusUpdate
+	err = eachField(update, func(f field) error {
+		switch f.number {
+		case updateFramework:
+			return u.FrameworkID.Unmarshal(f.bytes)
+		case updateExecutor:
+			u.ExecutorID = new(mesos.ExecutorID)
+			return u.ExecutorID.Unmarshal(f.bytes)
+		case updateAgent:
+			return u.AgentID.Unmarshal(f.bytes)
+		case updateStatus:
+			return u.Status.Unmarshal(f.bytes)
+		}
+		return nil
+	})
+	if err == nil && (u.Status.State == nil || len(u.Status.UUID) == 0) {
+		err = errors.New("an update lacks its state or its UUID")
+	}
+	u.LatestState = u.Status.GetState()
+	into.Updates = append(into.Updates, u)
+	return err
+}
+
+func appendField(encoded []byte, number protowire.Number, value []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(encoded, number, protowire.BytesType), value)
+}
+
+// field is one of a message: bytes or a number.
+type field struct {
+	number protowire.Number
+	bytes  []byte
+	varint uint64
+}
+
+// eachField calls a function with every field of a message.
+func eachField(encoded []byte, read func(field) error) error {
+	for len(encoded) > 0 {
+		number, kind, size := protowire.ConsumeTag(encoded)
+		if size < 0 {
+			return fmt.Errorf("this is no protobuf: %w", protowire.ParseError(size))
+		}
+		encoded = encoded[size:]
+		f := field{number: number}
+		switch kind {
+		case protowire.BytesType:
+			f.bytes, size = protowire.ConsumeBytes(encoded)
+		case protowire.VarintType:
+			f.varint, size = protowire.ConsumeVarint(encoded)
+		default:
+			size = protowire.ConsumeFieldValue(number, kind, encoded)
+		}
+		if size < 0 {
+			return fmt.Errorf("this is no protobuf: %w", protowire.ParseError(size))
+		}
+		encoded = encoded[size:]
+		if err := read(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}

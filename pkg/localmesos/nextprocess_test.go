@@ -1,0 +1,180 @@
+package localmesos_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
+)
+
+// clusterDir is the variable that makes this test binary a cluster in a directory.
+const clusterDir = "TEST_CLUSTER_DIR"
+
+func recovering(dir string) localmesos.Options {
+	return localmesos.Options{
+		Dir:    dir,
+		Master: master.Options{AllocationInterval: 50 * time.Millisecond},
+		Agent:  agent.Options{Recovery: agent.RecoverReconnect, ExecutorReregistrationTimeout: 3 * time.Second},
+	}
+}
+
+// runCluster is a cluster's process; it ends when it is killed, or with its parent.
+func runCluster(dir string) error {
+	cluster, err := localmesos.Start(context.Background(), recovering(dir))
+	if err != nil {
+		return err
+	}
+	fmt.Println(cluster.URL())
+	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
+	return err
+}
+
+// clusterProcess starts a cluster in a process of its own, and returns its address
+// and what kills it.
+func clusterProcess(t *testing.T, dir string) (url string, kill func()) {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), clusterDir+"="+dir)
+	cmd.Stderr = t.Output()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := false
+	kill = func() {
+		if !killed {
+			killed = true
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed, and says so
+			_ = stdin.Close()
+		}
+	}
+	t.Cleanup(kill)
+	url, err = bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal("the cluster's process did not tell where it is:", err)
+	}
+	return strings.TrimSpace(url), kill
+}
+
+// recovered starts a cluster in this process that goes on where one was killed.
+func recovered(t *testing.T, dir string) *localmesos.Cluster {
+	t.Helper()
+	cluster, err := localmesos.Start(t.Context(), recovering(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster
+}
+
+func TestTheNextProcessGoesOnWithRunningTasks(t *testing.T) {
+	dir := sharedDir(t)
+	url, kill := clusterProcess(t, dir)
+	before := subscribeAt(t, url, mesos.FrameworkID{})
+	offer := before.offer()
+	before.launch(offer, "exec-1", "t1:stay")
+	running := before.update("t1", mesos.TASK_RUNNING)
+	pid := running.GetContainerStatus().GetExecutorPID()
+	kill()
+	<-before.ended
+
+	cluster := recovered(t, dir)
+	if id := cluster.Agents()[0].ID(); id != offer.AgentID {
+		t.Errorf("agent %s has become %s", offer.AgentID.Value, id.Value)
+	}
+	after := subscribeAt(t, cluster.URL(), before.id)
+	after.last = running.UUID // it may not have been acknowledged in time
+	after.call(calls.Reconcile(calls.ReconcileTasks(map[string]string{"t1": offer.AgentID.Value})))
+	after.update("t1", mesos.TASK_RUNNING)
+	after.launch(after.offer(), "exec-1", "t2:stay")
+	if s := after.update("t2", mesos.TASK_RUNNING); s.GetContainerStatus().GetExecutorPID() != pid {
+		t.Errorf("the executor has become process %d, from %d", s.GetContainerStatus().GetExecutorPID(), pid)
+	}
+	after.call(calls.Kill("t1", offer.AgentID.Value))
+	after.update("t1", mesos.TASK_KILLED)
+}
+
+func TestExecutorsThatEndedBetweenProcessesAreReported(t *testing.T) {
+	dir := sharedDir(t)
+	url, kill := clusterProcess(t, dir)
+	before := subscribeAt(t, url, mesos.FrameworkID{})
+	before.launch(before.offer(), "exec-1", "t1:stay")
+	running := before.update("t1", mesos.TASK_RUNNING)
+	pid := running.GetContainerStatus().GetExecutorPID()
+	kill()
+	<-before.ended
+	process, err := os.FindProcess(int(pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+
+	after := subscribeAt(t, recovered(t, dir).URL(), before.id)
+	after.last = running.UUID // it may not have been acknowledged in time
+	s := after.update("t1", mesos.TASK_FAILED)
+	if s.GetReason() != mesos.REASON_EXECUTOR_TERMINATED || s.GetMessage() != "Executor terminated" {
+		t.Errorf("it failed for %v: %s", s.GetReason(), s.GetMessage())
+	}
+}
+
+func TestAClusterThatWasStoppedHasTheSameAgents(t *testing.T) {
+	dir := sharedDir(t)
+	first, err := localmesos.Start(t.Context(), recovering(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := first.Agents()[0].ID()
+	if err := first.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if again := recovered(t, dir).Agents()[0].ID(); again != id {
+		t.Errorf("agent %s has become %s", id.Value, again.Value)
+	}
+}
+
+// sharedDir is a temporary directory that executors of any user can get through.
+func sharedDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cluster-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
