@@ -34,7 +34,8 @@ const (
 // powerless is the boot ID of an agent that was stopped with all that it ran.
 const powerless = "stopped"
 
-// recall reads what the former process has kept; there is nothing of the first.
+// recall reads what the former process has kept; nil is for agents that keep
+// nothing.
 func (a *Agent) recall() (*checkpoint.State, error) {
 	a.checkpoints = checkpoint.In(a.options.WorkDir)
 	if !a.keeps() {
@@ -45,7 +46,7 @@ func (a *Agent) recall() (*checkpoint.State, error) {
 		return nil, err
 	}
 	state, err := a.checkpoints.Read(boot, !a.options.Lenient)
-	if err != nil || state == nil {
+	if err != nil {
 		return nil, err
 	}
 	for _, err := range state.Errors {
@@ -58,7 +59,7 @@ func (a *Agent) recall() (*checkpoint.State, error) {
 // that is where executors look. Without executors it need not be that one.
 func (a *Agent) listenAs(state *checkpoint.State) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(a.options.Listen)
-	if err != nil || port != "0" || state == nil {
+	if err != nil || port != "0" || state == nil || state.Agent.ID == nil {
 		return listen(a.options.Listen)
 	}
 	l, err := listenAgain(net.JoinHostPort(host, strconv.Itoa(int(state.Agent.GetPort()))))
@@ -77,29 +78,27 @@ func (a *Agent) keeps() bool { return a.options.Recovery != RecoverNothing && a.
 func (a *Agent) newCore(config core.Config, state *checkpoint.State) error {
 	config.Checkpoint = a.keeps()
 	now := a.options.Clock.Now()
-	a.core = core.New(now, config)
-	if !a.keeps() {
+	if state == nil {
+		a.core = core.New(now, config)
 		return nil
 	}
 	boot, err := bootID()
 	if err != nil {
 		return err
 	}
-	if state != nil {
-		if err := a.reconfigured(state.Agent, config.Info); err != nil && !state.Rebooted {
-			return err
-		} else if err != nil {
-			a.log.WithError(err).Warn("the machine was started anew: this becomes another agent")
-			state = nil
-		}
+	if err := a.reconfigured(state.Agent, config.Info); err != nil && !state.Rebooted {
+		return err
+	} else if err != nil {
+		a.log.WithError(err).Warn("the machine was started anew: this becomes another agent")
+		// Its resources are the machine's; operations are the agent's.
+		state = &checkpoint.State{Saved: core.Saved{Resources: state.Resources}}
 	}
-	saved := core.Saved{}
-	if state != nil {
-		saved = state.Saved
-		a.core = core.Recover(now, config, saved, a.options.Recovery == RecoverCleanup)
-		a.discardSettled(now, state.Settled)
+	a.core, err = core.Recover(now, config, state.Saved, a.options.Recovery == RecoverCleanup)
+	if err != nil {
+		return err
 	}
-	a.clearOrphans(saved)
+	a.discardSettled(now, state.Settled)
+	a.clearOrphans(state.Saved)
 	return a.checkpoints.Booted(boot)
 }
 
@@ -115,6 +114,9 @@ func bootID() (string, error) {
 // reconfigured says why an agent that has become another must not go on under the
 // same ID; or nothing.
 func (a *Agent) reconfigured(before, now mesos.AgentInfo) error {
+	if before.ID == nil {
+		return nil
+	}
 	now.ID = before.ID
 	if err := permitted(before, now, a.options.Reconfiguration); err != nil {
 		return fmt.Errorf("%w; to start another agent remove %s", err, filepath.Join(a.options.WorkDir, "meta", "slaves", "latest"))

@@ -63,9 +63,18 @@ func everything() (saved core.Saved, records []core.Record) {
 		State: mesos.TASK_STAGING.Enum(), Resources: []mesos.Resource{resources.NewMemory(32).Resource},
 	}
 	limits := map[string]mesos.Value_Scalar{"mem": {Value: 64}}
+	kept := core.KeepResources{
+		Resources: []mesos.Resource{reserved(mesos.Resource_ReservationInfo_DYNAMIC, "a")},
+		Operations: []mesos.Operation{{
+			FrameworkID: &run.Framework, AgentID: &run.Agent, UUID: mesos.UUID{Value: []byte("o1")},
+			LatestStatus: mesos.OperationStatus{State: mesos.OPERATION_FINISHED},
+			Info:         mesos.Offer_Operation{Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{}},
+		}},
+	}
 	running, finished := update("u1", mesos.TASK_RUNNING), update("u2", mesos.TASK_FINISHED)
 	records = []core.Record{
 		core.KeepAgent{Info: agentInfo()},
+		kept,
 		core.KeepFramework{Agent: run.Agent, Info: framework},
 		core.KeepExecutor{Run: run, Info: executor, Kind: core.CommandExecutor},
 		core.KeepTask{Run: run, Task: task, Limits: limits},
@@ -74,7 +83,7 @@ func everything() (saved core.Saved, records []core.Record) {
 		core.KeepAcknowledged{Run: run, Task: task.TaskID, UUID: []byte("u1")},
 		core.KeepUpdate{Run: run, Update: finished},
 	}
-	saved = core.Saved{Agent: agentInfo(), Frameworks: []core.SavedFramework{{
+	saved = core.Saved{Agent: agentInfo(), Resources: kept.Resources, Operations: kept.Operations, Frameworks: []core.SavedFramework{{
 		Info: framework,
 		Executors: []core.SavedExecutor{{
 			Info: executor, Container: run.Container, Kind: core.CommandExecutor, PID: 42,
@@ -139,7 +148,7 @@ func TestTheLayoutIsARealAgents(t *testing.T) {
 		}
 		content, err := os.ReadFile(path)
 		got[name] = string(content)
-		if strings.HasSuffix(name, ".info") || strings.HasSuffix(name, ".updates") {
+		if strings.HasSuffix(name, ".info") || strings.HasSuffix(name, ".state") || strings.HasSuffix(name, ".updates") {
 			got[name] = "…"
 		}
 		return err
@@ -151,6 +160,7 @@ func TestTheLayoutIsARealAgents(t *testing.T) {
 	const ex = fw + "executors/exec-1/"
 	want := map[string]string{
 		"meta/boot_id":                    boot,
+		"meta/resources/resources.info":   "…",
 		"meta/slaves/latest":              "meta/slaves/S0",
 		"meta/slaves/S0/slave.info":       "…",
 		fw + "framework.info":             "…",
@@ -162,6 +172,8 @@ func TestTheLayoutIsARealAgents(t *testing.T) {
 		ex + "runs/c1/pids/forked.pid":    "42",
 		ex + "runs/c1/tasks/t1/task.info": "…",
 
+		"meta/resources/resources_and_operations.state": "…",
+
 		ex + "executor_generated_for_command_task": "1",
 		ex + "runs/c1/tasks/t1/task.updates":       "…",
 	}
@@ -171,8 +183,12 @@ func TestTheLayoutIsARealAgents(t *testing.T) {
 }
 
 func TestNothingIsRecoveredFromNothing(t *testing.T) {
-	if state, err := checkpoint.In(t.TempDir()).Read(boot, true); state != nil || err != nil {
-		t.Errorf("read %v, %v", state, err)
+	state, err := checkpoint.In(t.TempDir()).Read(boot, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&checkpoint.State{}, state); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
 	}
 }
 

@@ -4,6 +4,9 @@
 //
 //	<work dir>/meta/
 //	  boot_id                      of the machine's last start
+//	  resources/resources_and_operations.state   ResourceState: what is reserved or
+//	                               a volume, and the operations not acknowledged
+//	  resources/resources.info     the same resources in the older form, Resource by Resource
 //	  slaves/latest                a link to the directory of the agent's ID
 //	  slaves/<agent>/
 //	    slave.info                 SlaveInfo

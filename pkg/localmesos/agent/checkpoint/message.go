@@ -111,6 +111,44 @@ func decodeTask(encoded []byte) (t mesos.Task, limits map[string]mesos.Value_Sca
 	return t, limits, err
 }
 
+// The fields of ResourceState (src/slave/state.proto).
+const stateOperations, stateResources = 1, 2
+
+func encodeState(r core.KeepResources) (encoded []byte, err error) {
+	put := func(number protowire.Number, m message) {
+		value, failed := m.Marshal()
+		err = errors.Join(err, failed)
+		encoded = appendField(encoded, number, value)
+	}
+	for i := range r.Operations {
+		put(stateOperations, &r.Operations[i])
+	}
+	for i := range r.Resources {
+		put(stateResources, &r.Resources[i])
+	}
+	return encoded, err
+}
+
+func decodeState(encoded []byte, into *core.Saved) error {
+	return eachField(encoded, func(f field) error {
+		switch f.number {
+		case stateOperations:
+			var o mesos.Operation
+			err := o.Unmarshal(f.bytes)
+			into.Operations = append(into.Operations, o)
+			return err
+		case stateResources:
+			var r mesos.Resource
+			err := r.Unmarshal(f.bytes)
+			resources := append(into.Resources, r)
+			upgrade(resources[len(resources)-1:])
+			into.Resources = resources
+			return err
+		}
+		return nil
+	})
+}
+
 // The fields of StatusUpdateRecord and StatusUpdate (src/messages/messages.proto).
 const (
 	recordType, recordUpdate, recordUUID = 1, 2, 3

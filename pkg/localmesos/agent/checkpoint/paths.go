@@ -10,6 +10,9 @@ import (
 const (
 	latest           = "latest"
 	bootIDFile       = "boot_id"
+	resourcesDir     = "resources"
+	stateFile        = "resources_and_operations.state"
+	resourcesFile    = "resources.info"
 	agentFile        = "slave.info"
 	frameworkFile    = "framework.info"
 	frameworkPIDFile = "framework.pid"
@@ -27,6 +30,8 @@ type Dir struct{ root string }
 
 // In returns the directory of an agent that works in another.
 func In(workDir string) Dir { return Dir{root: filepath.Join(workDir, "meta")} }
+
+func (d Dir) state() string { return filepath.Join(d.root, resourcesDir, stateFile) }
 
 func (d Dir) agents() string { return filepath.Join(d.root, "slaves") }
 

@@ -26,27 +26,38 @@ type State struct {
 }
 
 // Read reads what an agent's former process has kept; booted tells this start of
-// the machine from others. Without an agent there is nil. With strict, the first
-// thing that cannot be read is an error.
+// the machine from others. An agent that was never registered has no ID. With
+// strict, the first thing that cannot be read is an error.
 func (d Dir) Read(booted string, strict bool) (*State, error) {
+	r := reader{dir: d, strict: strict}
+	if err := r.resources(); err != nil {
+		return nil, fmt.Errorf("cannot recover an agent's resources: %w", err)
+	}
 	id, err := os.Readlink(filepath.Join(d.agents(), latest))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return &r.state, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot find the latest agent: %w", err)
 	}
-	r := reader{dir: d, strict: strict, agent: mesos.AgentID{Value: filepath.Base(id)}}
+	r.agent = mesos.AgentID{Value: filepath.Base(id)}
 	if kept, err := os.ReadFile(filepath.Join(d.root, bootIDFile)); err == nil {
 		r.state.Rebooted = strings.TrimSpace(string(kept)) != booted
 	}
 	if err := r.read(); err != nil {
 		return nil, fmt.Errorf("cannot recover agent %s from %s: %w", r.agent.Value, d.root, err)
 	}
-	if r.state.Agent.ID == nil {
-		return nil, nil // it died before it had registered
-	}
 	return &r.state, nil
+}
+
+// resources are read whatever agent there was: they are the machine's.
+func (r *reader) resources() error {
+	var saved core.Saved
+	found, err := r.message(r.dir.state(), func(encoded []byte) error { return decodeState(encoded, &saved) })
+	if found {
+		r.state.Resources, r.state.Operations = saved.Resources, saved.Operations
+	}
+	return err
 }
 
 // reader reads one agent.
@@ -116,13 +127,15 @@ func directories(dir string) ([]string, error) {
 
 func (r *reader) read() error {
 	dir := r.dir.agent(r.agent.Value)
+	var info mesos.AgentInfo
 	found, err := r.message(filepath.Join(dir, agentFile), func(encoded []byte) (err error) {
-		r.state.Agent, err = decodeAgent(encoded)
+		info, err = decodeAgent(encoded)
 		return err
 	})
 	if err != nil || !found {
 		return err
 	}
+	r.state.Agent = info
 	names, err := directories(filepath.Join(dir, "frameworks"))
 	if err != nil {
 		return err

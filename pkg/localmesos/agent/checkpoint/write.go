@@ -28,6 +28,8 @@ func (d Dir) write(r core.Record) error {
 		dir := d.agent(r.Info.ID.GetValue())
 		encoded, err := encodeAgent(r.Info)
 		return errors.Join(err, put(filepath.Join(dir, agentFile), frame(encoded)), point(filepath.Join(d.agents(), latest), dir))
+	case core.KeepResources:
+		return d.writeResources(r)
 	case core.KeepFramework:
 		dir := d.framework(r.Agent.Value, r.Info.ID.GetValue())
 		encoded, err := r.Info.Marshal()
@@ -62,6 +64,19 @@ func (d Dir) writeExecutor(r core.KeepExecutor) error {
 		put(filepath.Join(dir, generatedFile), []byte(generated)),
 		os.MkdirAll(d.run(r.Run), 0o755),
 		point(filepath.Join(d.runs(r.Run), latest), d.run(r.Run)))
+}
+
+// writeResources writes resources in both of the forms that a real agent does: with
+// the operations, and in the older one.
+func (d Dir) writeResources(r core.KeepResources) error {
+	state, errs := encodeState(r)
+	var older []byte
+	for _, resource := range downgraded(r.Resources) {
+		encoded, err := resource.Marshal()
+		errs = errors.Join(errs, err)
+		older = append(older, frame(encoded)...)
+	}
+	return errors.Join(errs, put(d.state(), frame(state)), put(filepath.Join(d.root, resourcesDir, resourcesFile), older))
 }
 
 // Forked keeps an executor's process ID.

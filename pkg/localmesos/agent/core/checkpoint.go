@@ -28,6 +28,12 @@ type Run struct {
 type (
 	// KeepAgent is the agent as a master has registered it.
 	KeepAgent struct{ Info mesos.AgentInfo }
+	// KeepResources is what operations have made of the agent's resources, and the
+	// operations that are not acknowledged.
+	KeepResources struct {
+		Resources  []mesos.Resource
+		Operations []mesos.Operation
+	}
 	// KeepFramework is a framework that has something on the agent.
 	KeepFramework struct {
 		Agent mesos.AgentID
@@ -63,6 +69,7 @@ type (
 )
 
 func (KeepAgent) record()        {}
+func (KeepResources) record()    {}
 func (KeepFramework) record()    {}
 func (KeepExecutor) record()     {}
 func (KeepTask) record()         {}

@@ -196,12 +196,11 @@ func earliest(a, b time.Time) time.Time {
 func (c *Core) register(now time.Time) {
 	c.registerBackoff = min(max(2*c.registerBackoff, registerBackoffMin), registerBackoffMax)
 	c.registerAt = now.Add(c.registerBackoff)
-	r := link.Registration{Info: c.config.Info}
+	r := link.Registration{Info: c.config.Info, Total: c.converted}
 	if c.config.Info.ID == nil {
 		c.emit(Register{Registration: r})
 		return
 	}
-	r.Total = c.converted
 	for _, o := range c.operations {
 		r.Operations = append(r.Operations, o.info)
 	}

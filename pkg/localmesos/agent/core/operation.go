@@ -50,9 +50,6 @@ func (c *Core) ApplyOperation(now time.Time, op mesos.Operation) error {
 		return fmt.Errorf("cannot apply an operation: %w", err)
 	}
 	c.converted = total.ToMesos()
-	if created, destroyed := op.Info.GetCreate().GetVolumes(), op.Info.GetDestroy().GetVolumes(); len(created)+len(destroyed) > 0 {
-		c.emit(Volumes{Created: created, Destroyed: destroyed})
-	}
 	agent := c.AgentID()
 	status := mesos.OperationStatus{
 		OperationID: op.Info.ID,
@@ -65,6 +62,10 @@ func (c *Core) ApplyOperation(now time.Time, op mesos.Operation) error {
 		AgentID: agent, FrameworkID: op.FrameworkID, Operation: op.UUID.Value, Status: status,
 	}}
 	c.operations = append(c.operations, o)
+	c.keepResources()
+	if created, destroyed := op.Info.GetCreate().GetVolumes(), op.Info.GetDestroy().GetVolumes(); len(created)+len(destroyed) > 0 {
+		c.emit(Volumes{Created: created, Destroyed: destroyed})
+	}
 	if c.phase == Registered {
 		c.tellOperation(now, o, retryMin)
 	}
@@ -81,9 +82,13 @@ func (c *Core) tellOperation(now time.Time, o *operation, backoff time.Duration)
 // AcknowledgeOperation ends the updates of an operation. It is ignored unless
 // the status is the operation's.
 func (c *Core) AcknowledgeOperation(operationUUID, status []byte) {
+	before := len(c.operations)
 	c.operations = slices.DeleteFunc(c.operations, func(o *operation) bool {
 		return bytes.Equal(o.info.UUID.Value, operationUUID) && bytes.Equal(o.update.Status.UUID.Value, status)
 	})
+	if len(c.operations) < before {
+		c.keepResources()
+	}
 	c.drained()
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -10,9 +11,13 @@ import (
 
 // Saved is what an agent's former process has kept.
 type Saved struct {
-	// Agent is the agent as a master registered it.
+	// Agent is the agent as a master registered it; without an ID if none did.
 	Agent      mesos.AgentInfo
 	Frameworks []SavedFramework
+	// Resources are those of the agent that operations have reserved or made volumes
+	// of, and Operations those that were not acknowledged.
+	Resources  []mesos.Resource
+	Operations []mesos.Operation
 }
 
 // SavedFramework is a framework that checkpoints.
@@ -54,19 +59,23 @@ func (Adopt) effect() {}
 
 // Recover returns the core of an agent whose former process has died. It goes on
 // as after Restart; with cleanup the agent ends all executors, in their grace
-// periods, and never registers.
-func Recover(now time.Time, config Config, saved Saved, cleanup bool) *Core {
+// periods, and never registers. It is an error if the agent no longer has what
+// operations were made on.
+func Recover(now time.Time, config Config, saved Saved, cleanup bool) (*Core, error) {
 	c := New(now, config)
 	c.config.Info.ID = saved.Agent.ID
+	if err := c.recoverResources(&saved); err != nil {
+		return nil, fmt.Errorf("cannot recover the agent's resources: %w", err)
+	}
 	for i := range saved.Frameworks {
 		c.recoverFramework(now, &saved.Frameworks[i])
 	}
 	if cleanup {
 		c.endAll(now)
-		return c
+		return c, nil
 	}
 	c.awaitExecutors(now)
-	return c
+	return c, nil
 }
 
 func (c *Core) recoverFramework(now time.Time, s *SavedFramework) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/resources"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 )
@@ -48,6 +49,9 @@ func (d *disk) keep(r core.Record) string {
 	case core.KeepAcknowledged:
 		find(r.Task).Acknowledged[string(r.UUID)] = true
 		return "acknowledged " + r.Task.Value
+	case core.KeepResources:
+		d.Resources, d.Operations = r.Resources, r.Operations
+		return fmt.Sprintf("%d resources, %d operations", len(r.Resources), len(r.Operations))
 	case core.KeepSubscribed:
 		return "subscribed"
 	case core.KeepEnd:
@@ -65,7 +69,11 @@ func keeping(t *testing.T) (*script, *disk) {
 
 // next is the agent's next process.
 func (s *script) next(cleanup bool) {
-	s.Core = core.Recover(s.now, s.config, s.disk.Saved, cleanup)
+	recovered, err := core.Recover(s.now, s.config, s.disk.Saved, cleanup)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Core = recovered
 }
 
 func TestWhatTheNextProcessNeedsIsKeptBeforeItIsTold(t *testing.T) {
@@ -184,4 +192,50 @@ func without(lines []string, repeated string) (kept []string) {
 		seen = seen || l == repeated
 	}
 	return kept
+}
+
+func TestTheNextProcessHasWhatOperationsMade(t *testing.T) {
+	s := newScript(t, func(c *core.Config) {
+		c.Checkpoint = true
+		c.Info.Resources = []mesos.Resource{resources.NewDisk(100).Resource}
+	})
+	disk := resources.NewDisk(60).Resource
+	disk.Reservations = []mesos.Resource_ReservationInfo{{Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: new("r")}}
+	volume := disk
+	volume.Disk = &mesos.Resource_DiskInfo{
+		Persistence: &mesos.Resource_DiskInfo_Persistence{ID: "v1"},
+		Volume:      &mesos.Volume{ContainerPath: "data", Mode: mesos.RW.Enum()},
+	}
+	err := s.ApplyOperation(s.now, mesos.Operation{UUID: mesos.UUID{Value: []byte("1")}, Info: mesos.Offer_Operation{
+		Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{Resources: []mesos.Resource{disk}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.want("keep 1 resources, 1 operations", "core.OperationStatus")
+	err = s.ApplyOperation(s.now, mesos.Operation{UUID: mesos.UUID{Value: []byte("2")}, Info: mesos.Offer_Operation{
+		Type: mesos.Offer_Operation_CREATE, Create: &mesos.Offer_Operation_Create{Volumes: []mesos.Resource{volume}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.want("keep 1 resources, 2 operations", "core.Volumes", "core.OperationStatus")
+	s.AcknowledgeOperation([]byte("1"), []byte("agent-uuid-1"))
+	s.want("keep 1 resources, 1 operations")
+	before := s.View().Info.Resources
+
+	s.next(false)
+	s.want("core.Volumes")
+	s.Tick(s.now)
+	s.want("reregister with 0 executors, 0 tasks")
+	if diff := cmp.Diff(before, s.View().Info.Resources); diff != "" || len(before) != 2 {
+		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+	s.Reregistered(s.now, agentID, 0, nil)
+	s.want("keep agent", "core.OperationStatus")
+
+	s.config.Info.Resources = []mesos.Resource{resources.NewDisk(50).Resource}
+	if _, err := core.Recover(s.now, s.config, s.disk.Saved, false); err == nil {
+		t.Error("an agent with less than was reserved goes on")
+	}
 }
