@@ -57,9 +57,9 @@ proto-check: ## fail when what `make proto` writes is stale
 tidy-check: ## fail when go.mod or go.sum is not what `go mod tidy` writes
 	$(GO) mod tidy -diff
 
-sim: ## simulate whole clusters with faults: SEEDS=2000 of them, or SEED=n alone with all that happens
+sim: ## simulate whole clusters with faults: SEEDS=2000 of them, or SEED=n alone with all that happens; SCALE=400 times as large, LENGTH=100h
 	$(GO) test ./scheduler/core -run 'TestSimulation$$' -count 1 -timeout 0 -v \
-	  $(if $(SEED),-sim.seed $(SEED),-sim.seeds $(or $(SEEDS),2000))
+	  $(if $(SEED),-sim.seed $(SEED),-sim.seeds $(or $(SEEDS),2000)) $(if $(SCALE),-sim.scale $(SCALE)) $(if $(LENGTH),-sim.length $(LENGTH))
 
 chaos: ## kill a scheduler RUNS=200 times at random moments while a team works with it
 	$(GO) test ./integration -run 'TestChaos$$' -count 1 -timeout 0 -v -chaos.runs $(or $(RUNS),200) $(if $(SEED),-chaos.seed $(SEED))

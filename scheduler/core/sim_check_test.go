@@ -11,7 +11,6 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/core"
 	"github.com/tandem-mesos/tandem/scheduler/state"
@@ -426,11 +425,6 @@ func (k *checks) evenAtRest(j *tandemv1.JobRecord) {
 	if j.Spec.Rebalance == nil || len(j.Spec.Constraints) != 1 || j.Update.GetPhase() == tandemv1.UpdatePhase_UPDATE_PHASE_FAILED || j.Phase != tandemv1.JobPhase_JOB_PHASE_RUNNING {
 		return
 	}
-	cpus, ports := 0.1, uint64(0)
-	for _, w := range j.Spec.Workloads {
-		cpus += w.Resources.Cpus
-		ports += uint64(len(w.Ports))
-	}
 	counts, room := map[string]int{}, map[string]bool{}
 	for _, a := range k.s.w.agents {
 		known := k.s.w.master.agents[a.id]
@@ -438,8 +432,7 @@ func (k *checks) evenAtRest(j *tandemv1.JobRecord) {
 			continue
 		}
 		counts[a.rack] += 0
-		free := k.s.w.master.free(known)
-		room[a.rack] = room[a.rack] || free.Scalar("cpus") >= resource.Thousandths(cpus) && free.Ranges("ports").Len() >= ports
+		room[a.rack] = room[a.rack] || k.s.w.master.hasRoom(known, j.Spec)
 	}
 	most := 0
 	for slot := range j.Spec.GetInstances() {
@@ -499,7 +492,8 @@ func (k *checks) cronAtRest(j *tandemv1.JobRecord) {
 	}
 }
 
-// daemonAtRest: an instance runs on every agent that is alive, and on no other.
+// daemonAtRest: an instance runs on every agent that is alive and has room for it, and
+// on no other.
 func (k *checks) daemonAtRest(j *tandemv1.JobRecord, running map[string]bool) {
 	on := map[string]*tandemv1.InstanceRecord{}
 	for _, key := range sortedKeys(k.s.store[state.KindInstance]) {
@@ -514,6 +508,7 @@ func (k *checks) daemonAtRest(j *tandemv1.JobRecord, running map[string]bool) {
 		case a.dead && in != nil:
 			k.s.w.fail("daemon %s has an instance on agent %s, which is dead", j.Spec.Id, a.id)
 		case a.dead:
+		case in == nil && !k.s.w.master.hasRoom(k.s.w.master.agents[a.id], j.Spec):
 		case in == nil:
 			k.s.w.fail("daemon %s has no instance on agent %s", j.Spec.Id, a.id)
 		default:

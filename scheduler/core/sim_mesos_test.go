@@ -165,10 +165,15 @@ func (m *simMaster) free(a *masterAgent) resource.Resources {
 			take(t.executorRes)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(m.offers)) {
-		if o := m.offers[id]; o.agent == a {
-			take(o.resources)
+	var offered []string
+	for id, o := range m.offers {
+		if o.agent == a {
+			offered = append(offered, id)
 		}
+	}
+	slices.Sort(offered)
+	for _, id := range offered {
+		take(m.offers[id].resources)
 	}
 	if over {
 		return resource.Resources{}
@@ -417,9 +422,9 @@ func (m *simMaster) read(rs []mesos.Resource) resource.Resources {
 }
 
 func (m *simMaster) find(task string) (*masterAgent, *masterTask) {
-	for _, id := range slices.Sorted(maps.Keys(m.agents)) {
-		if t := m.agents[id].tasks[task]; t != nil {
-			return m.agents[id], t
+	for _, a := range m.w.agents {
+		if known := m.agents[a.id]; known != nil && known.tasks[task] != nil {
+			return known, known.tasks[task]
 		}
 	}
 	return nil, nil
@@ -491,6 +496,10 @@ func (m *simMaster) update(a *simAgent, s mesos.TaskStatus) {
 		t.state = s.GetState()
 	}
 	m.send(core.Updated{Status: &s})
+	if m.w.faults() && m.w.chance(0.02) {
+		// It comes once more, perhaps after what came later.
+		m.w.after(m.w.latency(), func() { m.send(core.Updated{Status: &s}) })
+	}
 }
 
 // registers is called when an agent comes, or returns.

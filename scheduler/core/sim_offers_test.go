@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -84,11 +85,6 @@ func fields(b []byte, number protowire.Number) [][]byte {
 // roomIn reports whether an agent that is there has what a copy of the job needs,
 // and satisfies its constraint.
 func (k *checks) roomIn(spec *tandemv1.Job) bool {
-	cpus, ports := 0.1, 0
-	for _, w := range spec.Workloads {
-		cpus += w.Resources.Cpus
-		ports += len(w.Ports)
-	}
 	for _, a := range k.s.w.agents {
 		known := k.s.w.master.agents[a.id]
 		switch {
@@ -97,11 +93,22 @@ func (k *checks) roomIn(spec *tandemv1.Job) bool {
 		case unique(spec) && known.runs(spec.Id), !unique(spec) && !strings.Contains("r0 r1", a.rack):
 			continue
 		}
-		if free := k.s.w.master.free(known); free.Scalar("cpus").Float() >= cpus && free.Ranges("ports").Len() >= uint64(ports) {
+		if k.s.w.master.hasRoom(known, spec) {
 			return true
 		}
 	}
 	return false
+}
+
+// hasRoom reports whether an agent has what a copy of the job needs.
+func (m *simMaster) hasRoom(a *masterAgent, spec *tandemv1.Job) bool {
+	cpus, ports := 0.1, uint64(0)
+	for _, w := range spec.Workloads {
+		cpus += w.Resources.Cpus
+		ports += uint64(len(w.Ports))
+	}
+	free := m.free(a)
+	return free.Scalar("cpus") >= resource.Thousandths(cpus) && free.Ranges("ports").Len() >= ports
 }
 
 // runs reports whether a task of the job is on the agent.

@@ -3,6 +3,8 @@ package core_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,6 +18,7 @@ type keyedCommand struct {
 	command  core.Command
 	answered func(core.Reply)
 	answer   *core.Reply // nil while nothing was heard
+	at       time.Time   // when that was
 }
 
 // heard notes the first answer. Where a command was refused it is not repeated.
@@ -25,7 +28,7 @@ func (k *keyedCommand) heard(t *team) func(core.Reply) {
 			t.unanswered = nil
 		}
 		if r.Refused == nil {
-			k.answer = &r
+			k.answer, k.at = &r, t.w.now
 			t.keyed = append(t.keyed, k)
 		}
 		k.answered(r)
@@ -59,8 +62,18 @@ func (t *team) ask() bool {
 	return true
 }
 
+// remembered is for how long a command is repeated that was answered: for less than its
+// key is kept, which a clock that is wrong by minutes may shorten.
+const remembered = 20 * time.Hour
+
+// forget forgets commands that were answered too long ago.
+func (t *team) forget() {
+	t.keyed = slices.DeleteFunc(t.keyed, func(k *keyedCommand) bool { return t.w.now.Sub(k.at) > remembered })
+}
+
 // repeat sends a command once more that was answered.
 func (t *team) repeat() {
+	t.forget()
 	if len(t.keyed) > 0 && !t.w.sched.down {
 		t.again(t.keyed[t.w.random.IntN(len(t.keyed))])
 	}
@@ -68,6 +81,7 @@ func (t *team) repeat() {
 
 // repeatAll repeats everything that was answered.
 func (t *team) repeatAll() {
+	t.forget()
 	for _, k := range t.keyed {
 		if !t.w.sched.down {
 			t.again(k)

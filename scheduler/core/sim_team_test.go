@@ -189,14 +189,15 @@ func (t *team) answered(r core.Reply) {
 	}
 }
 
-// spec makes a job up. All jobs together fit on three agents.
+// spec makes a job up. All jobs together fit on three agents, or so many times as many
+// as the world is larger.
 func (t *team) spec(id string) *tandemv1.Job {
 	r := t.w.random
 	count := int32(r.IntN(4))
 	kinds := []string{"run"}
 	j := &tandemv1.Job{
 		Id: id, Type: tandemv1.JobType_JOB_TYPE_SERVICE, Instances: &count,
-		Update: &tandemv1.UpdatePolicy{MaxParallel: int32(1 + r.IntN(2)), MinHealthyTime: durationpb.New(10 * time.Second),
+		Update: &tandemv1.UpdatePolicy{MaxParallel: int32((1 + r.IntN(2)) * t.w.scale), MinHealthyTime: durationpb.New(10 * time.Second),
 			ProgressDeadline: durationpb.New(10 * time.Minute)},
 		Restart: &tandemv1.RestartPolicy{Attempts: proto.Int32(10), Interval: durationpb.New(10 * time.Minute), Delay: durationpb.New(time.Second),
 			Factor: 2, MaxDelay: durationpb.New(5 * time.Minute)},
@@ -244,6 +245,7 @@ func (t *team) spec(id string) *tandemv1.Job {
 		count = int32(2 + r.IntN(3))
 		j.Rebalance = &tandemv1.RebalancePolicy{Interval: durationpb.New(time.Minute + t.w.upTo(5*time.Minute))}
 	}
+	count *= int32(t.w.scale)
 	t.volumesOf(j)
 	for n := range 1 + r.IntN(2) {
 		w := &tandemv1.Workload{

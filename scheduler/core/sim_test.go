@@ -23,14 +23,13 @@ import (
 )
 
 var (
-	simSeeds = flag.Uint64("sim.seeds", 100, "how many worlds to simulate")
-	simFirst = flag.Uint64("sim.first", 1, "the first seed")
-	simFast  = flag.Bool("sim.fast", false, "end with the first seed that fails")
-	simSeed  = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
+	simSeeds  = flag.Uint64("sim.seeds", 100, "how many worlds to simulate")
+	simFirst  = flag.Uint64("sim.first", 1, "the first seed")
+	simFast   = flag.Bool("sim.fast", false, "end with the first seed that fails")
+	simScale  = flag.Int("sim.scale", 1, "how many times as large as the smallest the worlds are: 400 is some thousand agents and tasks")
+	simLength = flag.Duration("sim.length", 20*time.Minute, "how long each world has faults, by its own clock")
+	simSeed   = flag.Uint64("sim.seed", 0, "simulate the world of this seed alone, and print all that happens")
 )
-
-// simLength is how long each world has faults.
-const simLength = 20 * time.Minute
 
 // TestSimulation lets whole clusters run with every fault there is, and holds
 // the design's rules after each step. A failure prints the seed, which brings
@@ -58,13 +57,24 @@ func TestSimulation(t *testing.T) {
 				err, n := simulate(seed, nil)
 				steps.Add(int64(n))
 				if err != "" {
-					t.Errorf("seed %d: %s\n  to see it: make sim SEED=%d", seed, err, seed)
+					t.Errorf("seed %d: %s\n  to see it: %s", seed, err, simAgain(seed))
 				}
 			}
 		})
 	}
 	workers.Wait()
 	t.Logf("%d steps in %d worlds", steps.Load(), *simSeeds)
+}
+
+// simAgain is the command that lets the world of a seed be seen.
+func simAgain(seed uint64) string {
+	command := fmt.Sprintf("make sim SEED=%d", seed)
+	for name, of := range map[string]string{"SCALE": "sim.scale", "LENGTH": "sim.length"} {
+		if f := flag.Lookup(of); f.Value.String() != f.DefValue {
+			command += fmt.Sprintf(" %s=%s", name, f.Value)
+		}
+	}
+	return command
 }
 
 // TestSimulationRepeats holds that a seed gives the same world every time.
@@ -86,7 +96,7 @@ func TestSimulationRepeats(t *testing.T) {
 
 // simulate returns what has gone wrong, or nothing.
 func simulate(seed uint64, trace func(string)) (problem string, steps int) {
-	w := newWorld(seed, simLength)
+	w := newWorld(seed, *simScale, *simLength)
 	w.trace = trace
 	problem = w.holds(func() { w.run(w.calm.Add(restTime)) })
 	if problem != "" {
@@ -125,7 +135,7 @@ func (w *world) config(seed uint64, program int) core.Config {
 	return core.Config{
 		Roles: []string{w.role}, Executor: simProgram(program), Seed: seed,
 		// So few that a reconciliation takes many questions.
-		ReconcileBatch: 1 + int(seed%16),
+		ReconcileBatch: (1 + int(seed%16)) * w.scale,
 	}
 }
 

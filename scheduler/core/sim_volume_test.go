@@ -254,18 +254,12 @@ func (k *checks) crowdedOut(j *tandemv1.JobRecord, in *tandemv1.InstanceRecord) 
 	if len(j.Spec.Volumes) == 0 {
 		return false
 	}
-	cpus, ports := 0.1, uint64(0)
-	for _, w := range j.Spec.Workloads {
-		cpus += w.Resources.Cpus
-		ports += uint64(len(w.Ports))
-	}
 	for _, r := range k.s.store[state.KindVolume] {
 		v := r.record.(*tandemv1.VolumeRecord)
 		if v.JobId != in.JobId || v.Slot != in.Slot {
 			continue
 		}
-		free := k.s.w.master.free(k.s.w.master.agents[v.AgentId])
-		if free.Scalar("cpus") < resource.Thousandths(cpus) || free.Ranges("ports").Len() < ports {
+		if m := k.s.w.master; !m.hasRoom(m.agents[v.AgentId], j.Spec) {
 			return true
 		}
 	}

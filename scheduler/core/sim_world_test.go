@@ -17,6 +17,7 @@ import (
 // world is a whole cluster on one clock, moved by one source of random numbers.
 type world struct {
 	seed   uint64
+	scale  int    // how many times as large as the smallest
 	role   string // the framework's
 	random *rand.Rand
 	start  time.Time
@@ -102,16 +103,18 @@ func (w *world) message(a *simAgent, do func()) {
 	})
 }
 
-func newWorld(seed uint64, length time.Duration) *world {
+// newWorld makes a world of a few agents, or with a scale of so many times as many,
+// and as many instances.
+func newWorld(seed uint64, scale int, length time.Duration) *world {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	w := &world{
-		seed: seed, role: roleOf(seed), random: rand.New(rand.NewPCG(seed, 7)), start: start, now: start, calm: start.Add(length),
+		seed: seed, scale: scale, role: roleOf(seed), random: rand.New(rand.NewPCG(seed, 7)), start: start, now: start, calm: start.Add(length),
 		links: map[*simAgent]time.Time{},
 	}
 	w.master = newSimMaster(w)
 	w.sched = newSimScheduler(w)
 	w.team = &team{w: w, asked: map[string]*wish{}, purged: map[string]bool{}}
-	for i := range 3 + w.random.IntN(6) {
+	for i := range (3 + w.random.IntN(6)) * scale {
 		a := &simAgent{
 			w: w, id: fmt.Sprintf("S%d", i), host: fmt.Sprintf("host%d", i), rack: fmt.Sprintf("r%d", i%3),
 			total: agentResources(w, 8+w.random.IntN(8)), tasks: map[string]*simTask{},
@@ -161,6 +164,11 @@ func (w *world) mischief() {
 		return
 	}
 	w.after(w.upTo(40*time.Second), w.mischief)
+	// In a large world a whole rack goes, or a part of one.
+	struck := 1
+	if w.scale > 1 {
+		struck += w.random.IntN(w.scale)
+	}
 	a := w.agents[w.random.IntN(len(w.agents))]
 	switch n := w.random.IntN(100); {
 	case n < 15:
@@ -175,37 +183,14 @@ func (w *world) mischief() {
 			w.master.failover()
 		}
 	case n < 55:
-		if a.cut || a.dead {
-			return
+		for ; struck > 0; struck-- {
+			w.cutOff(a)
+			a = w.agents[w.random.IntN(len(w.agents))]
 		}
-		d := w.upTo(3 * time.Minute)
-		if w.chance(0.3) {
-			d = w.upTo(30 * time.Minute)
-		}
-		w.note("agent %s is cut off for %s", a.id, d)
-		a.cut = true
-		w.after(75*time.Second, func() {
-			if a.cut && !a.dead {
-				w.master.loses(a.id, unreachableAgent)
-			}
-		})
-		w.after(d, func() {
-			a.cut = false
-			if known := w.master.agents[a.id]; known != nil && known.state == registered && !a.dead {
-				// Nobody has noticed, but the connection broke, and both sides
-				// compare what they know.
-				w.master.registers(a)
-			}
-		})
 	case n < 58:
-		if w.alive() <= 3 || a.dead {
-			return
-		}
-		w.note("agent %s dies", a.id)
-		a.die()
-		w.after(75*time.Second, func() { w.master.loses(a.id, unreachableAgent) })
-		if w.chance(0.5) {
-			w.after(3*time.Minute, func() { w.master.loses(a.id, gone) })
+		for ; struck > 0; struck-- {
+			w.killAgent(a)
+			a = w.agents[w.random.IntN(len(w.agents))]
 		}
 	case n < 70:
 		w.note("an offer is rescinded")
@@ -230,6 +215,44 @@ func (w *world) mischief() {
 				a.executorDies(t.group.executor)
 			}
 		}
+	}
+}
+
+// cutOff lets no message of an agent pass for a while.
+func (w *world) cutOff(a *simAgent) {
+	if a.cut || a.dead {
+		return
+	}
+	d := w.upTo(3 * time.Minute)
+	if w.chance(0.3) {
+		d = w.upTo(30 * time.Minute)
+	}
+	w.note("agent %s is cut off for %s", a.id, d)
+	a.cut = true
+	w.after(75*time.Second, func() {
+		if a.cut && !a.dead {
+			w.master.loses(a.id, unreachableAgent)
+		}
+	})
+	w.after(d, func() {
+		a.cut = false
+		if known := w.master.agents[a.id]; known != nil && known.state == registered && !a.dead {
+			// Nobody has noticed, but the connection broke, and both sides
+			// compare what they know.
+			w.master.registers(a)
+		}
+	})
+}
+
+func (w *world) killAgent(a *simAgent) {
+	if w.alive() <= 3*w.scale || a.dead {
+		return
+	}
+	w.note("agent %s dies", a.id)
+	a.die()
+	w.after(75*time.Second, func() { w.master.loses(a.id, unreachableAgent) })
+	if w.chance(0.5) {
+		w.after(3*time.Minute, func() { w.master.loses(a.id, gone) })
 	}
 }
 
@@ -361,7 +384,7 @@ func (s *simScheduler) step(in core.Input) {
 	} else {
 		s.at, s.same = s.w.now, 0
 	}
-	if s.same > 10000 {
+	if s.same > 10000*s.w.scale {
 		s.w.fail("the core wants to be woken at once, again and again")
 	}
 	if s.w.trace != nil {
