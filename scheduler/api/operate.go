@@ -15,18 +15,6 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
-func (s *service) ExplainJob(ctx context.Context, req *tandemv1.ExplainJobRequest) (*tandemv1.ExplainJobResponse, error) {
-	if err := idGiven(req.GetId()); err != nil {
-		return nil, err
-	}
-	reply, err := s.do(ctx, core.Command{Explain: &core.Explain{JobID: req.GetId()}})
-	if err != nil {
-		return nil, err
-	}
-	s.tellWhy(ctx, reply.Explanation)
-	return &tandemv1.ExplainJobResponse{Explanation: reply.Explanation}, nil
-}
-
 func (s *service) PlanJob(ctx context.Context, req *tandemv1.PlanJobRequest) (*tandemv1.PlanJobResponse, error) {
 	job, err := accepted(req.GetJob())
 	if err != nil {
@@ -37,12 +25,9 @@ func (s *service) PlanJob(ctx context.Context, req *tandemv1.PlanJobRequest) (*t
 		res.Current = view.GetJob()
 		res.Changed = view.GetJob().GetStopped() || !proto.Equal(view.GetJob().GetSpec(), job)
 	}
-	reply, err := s.do(ctx, core.Command{Explain: &core.Explain{JobID: job.GetId(), Job: job}})
-	if err != nil {
+	if res.Explanation, err = s.explain(ctx, core.Explain{JobID: job.GetId(), Job: job}); err != nil {
 		return nil, err
 	}
-	s.tellWhy(ctx, reply.Explanation)
-	res.Explanation = reply.Explanation
 	return res, nil
 }
 

@@ -106,8 +106,8 @@ type Options struct {
 	Audit *audit.Log
 	// Sandboxes reads what tasks have written, from the agents; nil refuses to.
 	Sandboxes sandbox.Files
-	// Quotas says what binds the scheduler's roles; nil leaves that unsaid.
-	Quotas Quotas
+	// Master is asked for what it keeps from the scheduler; nil leaves that unsaid.
+	Master Master
 	// Now is the time that answers tell of in words, such as how long something is
 	// still declined; nil is time.Now.
 	Now func() time.Time
@@ -148,10 +148,14 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Quotas knows the quotas of roles. It is asked only when somebody looks, and may
+// Master knows what no event tells. It is asked only when somebody looks, and may
 // block until its context ends.
-type Quotas interface {
+type Master interface {
+	// Quotas returns those that bind the scheduler's roles.
 	Quotas(ctx context.Context) ([]*tandemv1.RoleQuota, error)
+	// Withheld returns these, and why nothing of the first of the agents is offered.
+	// The error says why the quotas are not known.
+	Withheld(ctx context.Context, agents []string) (core.Withheld, error)
 }
 
 // serviceName is the service's name in procedures.

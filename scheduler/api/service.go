@@ -129,9 +129,9 @@ func (s *service) ListJobs(ctx context.Context, req *tandemv1.ListJobsRequest) (
 
 func (s *service) GetFramework(ctx context.Context, req *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {
 	res := &tandemv1.GetFrameworkResponse{Framework: s.server.opt.Reader.Framework()}
-	if req.GetWithQuotas() && s.server.opt.Quotas != nil {
+	if req.GetWithQuotas() && s.server.opt.Master != nil {
 		var err error
-		if res.Quotas, err = s.server.opt.Quotas.Quotas(ctx); err != nil {
+		if res.Quotas, err = s.server.opt.Master.Quotas(ctx); err != nil {
 			res.QuotasUnknown = err.Error()
 		}
 	}

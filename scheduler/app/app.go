@@ -188,13 +188,16 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
+	inquirer := &inquirer{roles: config.Roles, detector: detector, masters: home.masters, now: time.Now}
+	tended.Go(func() { inquirer.tell(tending, waits(l.View()), tellWithheld(tending, l)) })
+
 	server, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
 		CallBack: advertised.String(), Leader: records.shared,
 		Gate: door.gate, Audit: door.writes, TLS: door.server(), Names: opt.names(advertised),
 		Limits:    api.Limits{Rate: opt.Access.RateLimit, Connections: opt.Access.MaxConnections},
 		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.mesosTLS()}),
-		Quotas:    &quotas{roles: config.Roles, detector: detector, masters: home.masters, now: time.Now},
+		Master:    inquirer,
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
 	})
 	if err != nil {

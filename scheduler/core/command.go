@@ -47,6 +47,8 @@ func (c *Core) carryOut(cmd Command, r *Reply) bool {
 		c.runNow(cmd.Run, r)
 	case cmd.Explain != nil:
 		c.explain(cmd.Explain, r)
+	case cmd.Withheld != nil:
+		c.onWithheld(cmd.Withheld)
 	case cmd.Drain != nil:
 		c.drain(cmd.Drain, r)
 	case cmd.PurgeVolume != nil:

@@ -44,6 +44,7 @@ type Core struct {
 	gpus         bool               // some job asks for graphics processors
 	volumes      volumes
 	taken        takenRequests
+	withheld     withheld
 
 	// What the current step has touched, in the order in which it did.
 	frameworkEdited bool
@@ -82,6 +83,7 @@ func New(cfg Config, saved state.Snapshot) *Core {
 		volumes: newVolumes(),
 		taken:   newTakenRequests(),
 	}
+	c.withheld.agents = map[string]string{}
 	c.offers.timer.owner = fireFunc((*Core).reviveDue)
 	c.offers.shape.timer.owner = fireFunc((*Core).reviveDue)
 	c.reconcile.timer.owner = fireFunc((*Core).reconcileDue)

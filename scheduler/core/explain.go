@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,7 +44,7 @@ func (c *Core) tellWhy(versions []*version) {
 			_, agents = c.seenAgents()
 		}
 		r := c.request(v)
-		why := "waiting: " + match.Summary(agents, &r)
+		why := "waiting: " + c.whyNot(agents, &r)
 		if why == v.why {
 			continue
 		}
@@ -69,9 +70,7 @@ func (c *Core) seenAgents() ([]*agent, []match.Agent) {
 		if !a.lastSeen.IsZero() {
 			seen = append(seen, a)
 			last := a.last
-			if why := c.avoid(a.id); why != "" {
-				last.Refused = why
-			}
+			last.Refused = cmp.Or(c.avoid(a.id), c.withheld.agents[a.id], last.Refused)
 			agents = append(agents, last)
 		}
 	}
@@ -82,7 +81,20 @@ func (c *Core) request(v *version) match.Request {
 	return match.Request{Need: v.need, Rules: v.rules, Spread: c.spread(v.job), Count: v.waiting.count}
 }
 
+// explain answers Explain.
 func (c *Core) explain(e *Explain, r *Reply) {
+	if e.Withheld != nil {
+		c.onWithheld(e.Withheld)
+	}
+	if x, refused := c.explanation(e); refused != nil {
+		r.Refused = refused
+	} else {
+		c.explainQuotas(x)
+		r.Explanation = x
+	}
+}
+
+func (c *Core) explanation(e *Explain) (*tandemv1.Explanation, *Refused) {
 	x := &tandemv1.Explanation{
 		JobId: e.JobID, Suppressed: c.offers.suppressed, Filtered: c.offers.filtered, Subscribed: c.subscribed,
 	}
@@ -103,8 +115,7 @@ func (c *Core) explain(e *Explain, r *Reply) {
 	} else {
 		j := c.jobs[e.JobID]
 		if j == nil {
-			r.Refused = &Refused{NotFound, fmt.Sprintf("there is no job %s", e.JobID)}
-			return
+			return nil, &Refused{NotFound, fmt.Sprintf("there is no job %s", e.JobID)}
 		}
 		// Of several versions that wait, the newest is what a person asks about.
 		v := j.current()
@@ -118,20 +129,17 @@ func (c *Core) explain(e *Explain, r *Reply) {
 	}
 	x.Waiting, x.Needs = int32(request.Count), needs(&request.Need)
 	if e.Job == nil && c.explainTied(c.jobs[e.JobID], request, x) {
-		r.Explanation = x
-		return
+		return x, nil
 	}
 	if lacking != "" {
 		x.Summary = lacking
-		r.Explanation = x
-		return
+		return x, nil
 	}
 	seen, agents := c.seenAgents()
 	if e.Job != nil {
 		c.planVolumes(e.Job, &request, x, seen, agents)
 		if request.Count == 0 && x.Waiting > 0 {
-			r.Explanation = x // other agents are of no account
-			return
+			return x, nil // other agents are of no account
 		}
 	}
 	request.Spread = request.Spread.Clone()
@@ -153,7 +161,7 @@ func (c *Core) explain(e *Explain, r *Reply) {
 			least, x.Nearest = n, a.Hostname
 		}
 	}
-	r.Explanation = x
+	return x, nil
 }
 
 // needs is what a request takes for one instance, in Mesos's names and units.

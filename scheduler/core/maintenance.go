@@ -83,6 +83,7 @@ func (c *Core) expireMaintenance(h *host) {
 // more, for a draining agent makes none, and it says itself whether maintenance
 // comes.
 func (c *Core) offered(o *mesos.Offer) {
+	delete(c.withheld.agents, o.AgentID.Value)
 	h := c.hosts[o.AgentID.Value]
 	if h == nil {
 		return

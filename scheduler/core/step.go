@@ -93,6 +93,7 @@ type (
 		Restart  *Restart
 		Run      *Run
 		Explain  *Explain
+		Withheld *Withheld
 		// Reconcile asks the master about every task.
 		Reconcile bool
 		// Offers asks what was offered last, and changes nothing.
@@ -180,12 +181,14 @@ type Run struct {
 	ExpectedVersion *uint64
 }
 
-// Explain asks why instances of a job wait, and changes nothing.
+// Explain asks why instances of a job wait, and changes nothing of them.
 type Explain struct {
 	JobID string
 	// Job, when it is given, asks instead whether its new instances would find
 	// room. It need not have been submitted.
 	Job *tandemv1.Job
+	// Withheld, where it is given, is taken in before.
+	Withheld *Withheld
 }
 
 // Drain has instances leave an agent and keeps new ones off it, until it is

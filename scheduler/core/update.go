@@ -219,6 +219,7 @@ func (c *Core) onFailed(f Failed) {
 	if f.AgentID != nil {
 		c.notice(Warn, nil, "agent %s is gone", c.hostname(f.AgentID.Value)).Agent = f.AgentID.Value
 		c.agents.forget(f.AgentID.Value)
+		delete(c.withheld.agents, f.AgentID.Value)
 		c.hostFailed(f.AgentID.Value)
 		c.agentFailed(f.AgentID.Value)
 	}

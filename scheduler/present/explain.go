@@ -2,9 +2,9 @@ package present
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/tandem-mesos/tandem/pkg/resource"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -25,31 +25,19 @@ func Quota(q *tandemv1.RoleQuota) string {
 	return fmt.Sprintf("role %s has %s", q.GetRole(), strings.Join(parts, ", "))
 }
 
-// ShortOfQuota names the quotas that have too little left for one instance, such as
-// "the quota of role team leaves 0.5 of 10 cpus, and an instance takes 1.1", or nothing.
-func ShortOfQuota(x *tandemv1.Explanation) string {
-	var parts []string
-	for _, q := range x.GetQuotas() {
-		for _, l := range q.GetLimits() {
-			if l.GetMissing() > 0 {
-				need := x.GetNeeds()[l.GetResource()]
-				parts = append(parts, fmt.Sprintf("the quota of role %s leaves %s of %v %s, and an instance takes %v",
-					q.GetRole(), resource.Thousandths(need-l.GetMissing()), l.GetLimit(), l.GetResource(), need))
-			}
-		}
-	}
-	return strings.Join(parts, "; ")
-}
-
 // Silence says why offers that were asked for do not come, as far as that is known.
 func Silence(x *tandemv1.Explanation) string {
 	switch {
-	case ShortOfQuota(x) != "":
+	case slices.ContainsFunc(x.GetQuotas(), short):
 		return "the quota has too little left"
 	case x.GetQuotasUnknown() != "":
 		return "nothing is free, or the role's quota or share is used up"
 	}
 	return "nothing is free, or it is kept for other roles"
+}
+
+func short(q *tandemv1.RoleQuota) bool {
+	return slices.ContainsFunc(q.GetLimits(), func(l *tandemv1.QuotaLimit) bool { return l.GetMissing() > 0 })
 }
 
 // Needs says what one instance takes of its agent, such as "1.1 cpus, 96 MiB memory,

@@ -20,8 +20,6 @@ func TestExplanation(t *testing.T) {
 	for _, tc := range []struct{ name, got, want string }{
 		{"quota", present.Quota(short.Quotas[0]), "role team has 9.5 of 10 cpus (0.6 too little left), 512 of 512 mem (used up)"},
 		{"quota that would do", present.Quota(short.Quotas[1]), "role team/web has 3 of 20 cpus"},
-		{"what is short", present.ShortOfQuota(short), "the quota of role team leaves 0.5 of 10 cpus, and an instance takes 1.1; " +
-			"the quota of role team leaves 0 of 512 mem, and an instance takes 96"},
 		{"needs", present.Needs(short), "1.1 cpus, 96 MiB memory, 1.5 GiB disk, with its executor"},
 		{"silence", present.Silence(short), "the quota has too little left"},
 		{"silence without a quota", present.Silence(&tandemv1.Explanation{}), "nothing is free, or it is kept for other roles"},

@@ -83,6 +83,11 @@ func serve(t *testing.T, saved state.Snapshot, log string) (base string, save fu
 // quotas are those of a role that has used up its processors.
 type quotas struct{}
 
+func (q quotas) Withheld(ctx context.Context, _ []string) (core.Withheld, error) {
+	known, err := q.Quotas(ctx)
+	return core.Withheld{Quotas: known}, err
+}
+
 func (quotas) Quotas(context.Context) ([]*tandemv1.RoleQuota, error) {
 	return []*tandemv1.RoleQuota{{Role: "payments", Limits: []*tandemv1.QuotaLimit{{Resource: "cpus", Limit: 10, Consumed: 9.5}}}}, nil
 }
@@ -110,7 +115,7 @@ func serveTo(t *testing.T, who access.Options, saved state.Snapshot, log string)
 	}
 	s, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Sandboxes: sandboxes(log), Log: logger, Registerer: registry, Gatherer: registry,
-		Gate: gate, Audit: writes, Quotas: quotas{},
+		Gate: gate, Audit: writes, Master: quotas{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,9 @@
 // Package masterapi is a client of what a Mesos master shows of its cluster to
-// everybody who may look: which agents and frameworks it knows, and the quotas of
-// roles. For the former it speaks the v1 operator API, whose answers, unlike those
-// of /slaves and /frameworks, do not list every task, and asks for these where a
-// master keeps that API to itself; of quotas that API does not tell what is consumed.
+// everybody who may look: which agents and frameworks it knows, whether an operator
+// drains one, and the quotas of roles. For the first it speaks the v1 operator API,
+// whose answers, unlike those of /slaves and /frameworks, do not list every task, and
+// asks for these where a master keeps that API to itself; of quotas that API does not
+// tell what is consumed, and nothing of one agent alone.
 //
 // It must never change anything, nor decide when to try again.
 package masterapi

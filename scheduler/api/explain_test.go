@@ -3,9 +3,11 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/proto"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/scheduler/core"
@@ -27,12 +29,21 @@ func (m *master) Quotas(context.Context) ([]*tandemv1.RoleQuota, error) {
 	}}}, nil
 }
 
+func (m *master) Withheld(_ context.Context, agents []string) (core.Withheld, error) {
+	m.asked++
+	w := core.Withheld{Agents: map[string]string{}}
+	for _, id := range agents {
+		w.Agents[id] = "an operator's drain"
+	}
+	return w, m.err
+}
+
 // TestQuotasOfTheFramework: the master is asked for whoever wants to know, and for
 // nobody else; that it does not tell is no failure of the call.
 func TestQuotasOfTheFramework(t *testing.T) {
 	m := &master{}
 	opt := options(&commander{}, &reader{framework: &tandemv1.FrameworkView{Name: "tandem"}})
-	opt.Quotas = m
+	opt.Master = m
 	base, stop := serve(t, opt)
 	defer stop()
 	ask := func(with bool) *tandemv1.GetFrameworkResponse {
@@ -55,44 +66,44 @@ func TestQuotasOfTheFramework(t *testing.T) {
 	}
 }
 
-// TestQuotaThatIsShort: a master offers no more of an agent than a quota leaves, so
-// that who asks why is told of the quota first, and by how much it is short.
-func TestQuotaThatIsShort(t *testing.T) {
-	const lack = "2 agents seen, 2 lack cpus (need 1.1, nearest a has 0.7)"
+// TestExplainAsksTheMaster: the core is told what the master keeps from it, and of the
+// agents that seem to have room, where something waits, and nobody is asked where
+// nothing does. That the master does not tell is no failure of the call.
+func TestExplainAsksTheMaster(t *testing.T) {
+	lack := []*tandemv1.Obstacle{{What: "cpus"}}
+	waits := &tandemv1.Explanation{Waiting: 1, Places: []string{"b"}, Agents: []*tandemv1.AgentExplanation{
+		{AgentId: "full", Hostname: "a", Obstacles: lack}, {AgentId: "used", Hostname: "b", Obstacles: lack}, {AgentId: "idle", Hostname: "c"},
+	}}
 	for _, tc := range []struct {
-		name      string
-		told      *tandemv1.Explanation
-		err       error
-		asked     int
-		summary   string
-		missing   float64
-		isUnknown bool
+		name    string
+		told    *tandemv1.Explanation
+		err     error
+		asked   int
+		heard   string
+		unknown string
 	}{
-		{"short", &tandemv1.Explanation{Waiting: 1, Summary: lack, Needs: map[string]float64{"cpus": 1.1, "mem": 64}}, nil, 1,
-			"the quota of role team leaves 0.7 of 4 cpus, and an instance takes 1.1; " + lack, 0.4, false},
-		{"enough", &tandemv1.Explanation{Waiting: 1, Summary: lack, Needs: map[string]float64{"cpus": 0.7}}, nil, 1, lack, 0, false},
-		{"all find room", &tandemv1.Explanation{Waiting: 1, Placeable: 1}, nil, 0, "", 0, false},
-		{"all would, and no offers come", &tandemv1.Explanation{
-			Waiting: 1, Placeable: 1, SilentSince: timestamppb.Now(), Needs: map[string]float64{"cpus": 1},
-		}, nil, 1, "the quota of role team leaves 0.7 of 4 cpus, and an instance takes 1", 0.3, false},
-		{"not told", &tandemv1.Explanation{Waiting: 1, Summary: lack}, errors.New("no"), 1, lack, 0, true},
+		{"something waits", waits, nil, 1, "[idle:an operator's drain used:an operator's drain]", ""},
+		{"nothing waits", &tandemv1.Explanation{}, nil, 0, "", ""},
+		{"it does not tell", waits, errors.New("no"), 1, "", "no"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := &master{err: tc.err}
-			opt := options(&commander{task: func(core.Command) (core.Reply, error) { return core.Reply{Explanation: tc.told}, nil }}, &reader{})
-			opt.Quotas = m
+			heard := ""
+			opt := options(&commander{task: func(c core.Command) (core.Reply, error) {
+				if w := c.Explain.Withheld; w != nil {
+					heard = strings.TrimPrefix(fmt.Sprint(w.Agents), "map")
+				}
+				return core.Reply{Explanation: proto.CloneOf(tc.told)}, nil
+			}}, &reader{})
+			opt.Master = m
 			base, stop := serve(t, opt)
 			defer stop()
 			res, err := protocols(base)["gRPC"].ExplainJob(t.Context(), &tandemv1.ExplainJobRequest{Id: "/a"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			x, missing := res.Explanation, 0.0
-			if len(x.Quotas) > 0 {
-				missing = x.Quotas[0].Limits[0].Missing
-			}
-			if m.asked != tc.asked || x.Summary != tc.summary || missing != tc.missing || (x.QuotasUnknown != "") != tc.isUnknown {
-				t.Errorf("asked %d times: %v", m.asked, x)
+			if m.asked != tc.asked || heard != tc.heard || res.Explanation.QuotasUnknown != tc.unknown {
+				t.Errorf("asked %d times, told %q: %v", m.asked, heard, res.Explanation)
 			}
 		})
 	}
