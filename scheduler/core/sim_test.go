@@ -69,9 +69,9 @@ func TestSimulation(t *testing.T) {
 // simAgain is the command that lets the world of a seed be seen.
 func simAgain(seed uint64) string {
 	command := fmt.Sprintf("make sim SEED=%d", seed)
-	for name, of := range map[string]string{"SCALE": "sim.scale", "LENGTH": "sim.length"} {
-		if f := flag.Lookup(of); f.Value.String() != f.DefValue {
-			command += fmt.Sprintf(" %s=%s", name, f.Value)
+	for _, name := range []string{"scale", "length"} {
+		if f := flag.Lookup("sim." + name); f.Value.String() != f.DefValue {
+			command += fmt.Sprintf(" %s=%s", strings.ToUpper(name), f.Value)
 		}
 	}
 	return command
