@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // MediaType is one of the two codings of the v1 APIs.
@@ -95,7 +97,7 @@ func (s *Schema) Decode(media MediaType, body []byte, into Message, name string)
 		return Presence{}, err
 	}
 	if media == Protobuf {
-		if missing, err := plan.missing(nil, "", body); err != nil || len(missing) > 0 || into.Unmarshal(body) != nil {
+		if missing, err := plan.missing(nil, "", body); err != nil || len(missing) > 0 || unmarshal(plan, body, into) != nil {
 			if name == "" {
 				return Presence{}, errors.New("Failed to parse body into a protobuf object")
 			}
@@ -125,6 +127,49 @@ func (s *Schema) Decode(media MediaType, body []byte, into Message, name string)
 		return Presence{}, err
 	}
 	return Presence{plan, raw}, nil
+}
+
+// unmarshal fills in a message. Fields of a wire type that is not theirs are
+// unknown ones to protobuf's C++, and errors to mesos-go.
+func unmarshal(p *messagePlan, raw []byte, into Message) error {
+	if into.Unmarshal(raw) == nil {
+		return nil
+	}
+	fitting, err := p.fitting(nil, raw)
+	if err != nil {
+		return err
+	}
+	return into.Unmarshal(fitting)
+}
+
+// fitting appends the known fields of a message's bytes that are of their wire
+// types.
+func (p *messagePlan) fitting(dst, raw []byte) ([]byte, error) {
+	for len(raw) > 0 {
+		num, typ, tag := protowire.ConsumeTag(raw)
+		if tag < 0 {
+			return nil, protowire.ParseError(tag)
+		}
+		n := protowire.ConsumeFieldValue(num, typ, raw[tag:])
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		f := p.byNum[num]
+		switch {
+		case f == nil || !f.fits(typ):
+		case f.message == nil:
+			dst = append(dst, raw[:tag+n]...)
+		default:
+			inner, _ := protowire.ConsumeBytes(raw[tag:])
+			kept, err := f.message.fitting(nil, inner)
+			if err != nil {
+				return nil, err
+			}
+			dst = protowire.AppendBytes(protowire.AppendTag(dst, num, typ), kept)
+		}
+		raw = raw[tag+n:]
+	}
+	return dst, nil
 }
 
 // Encode returns a message in one of the codings.

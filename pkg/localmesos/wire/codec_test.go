@@ -102,6 +102,27 @@ func TestDecodeIsLenientAsMesosIs(t *testing.T) {
 	}
 }
 
+// TestFieldsOfAnotherWireTypeAreUnknown, as to protobuf's C++.
+func TestFieldsOfAnotherWireTypeAreUnknown(t *testing.T) {
+	s := newSchema(t)
+	for name, body := range map[string]string{
+		"a message as a number":     "\x08\x01\x10\x05\x32\x05\x0a\x03\x0a\x01t",
+		"a number as bytes":         "\x12\x01\x09\x10\x05\x32\x05\x0a\x03\x0a\x01t",
+		"a string within as number": "\x10\x05\x32\x09\x0a\x03\x0a\x01t\x12\x02\x08\x01",
+	} {
+		var call scheduler.Call
+		presence, err := s.Decode(Protobuf, []byte(body), &call, "Call")
+		switch {
+		case name == "a string within as number":
+			if err == nil {
+				t.Errorf("%s: a required field was there: %v", name, &call)
+			}
+		case err != nil || call.Kill == nil || call.Kill.TaskID.Value != "t" || presence.Has("framework_id"):
+			t.Errorf("%s: %v, %v", name, &call, err)
+		}
+	}
+}
+
 func TestPresenceLooksIntoLists(t *testing.T) {
 	s := newSchema(t)
 	launch := func(typ string) string {
