@@ -39,6 +39,12 @@ func TestDeactivatedAgentIsNotOffered(t *testing.T) {
 		if slaves := w.get("/slaves"); !strings.Contains(slaves, `"active":false,"deactivated":true`) {
 			t.Errorf("/slaves says %s", slaves)
 		}
+		if state := w.get("/state"); !strings.Contains(state, `"activated_slaves":0.0,"deactivated_slaves":1.0`) {
+			t.Errorf("/state says %s", state)
+		}
+		if metrics := w.get("/metrics/snapshot"); !strings.Contains(metrics, `"master/slaves_active":0.0`) || !strings.Contains(metrics, `"master/slaves_connected":1.0`) {
+			t.Errorf("/metrics/snapshot says %s", metrics)
+		}
 		w.expect(w.operate("REACTIVATE_AGENT", a.id.Value, ""), "200 ")
 		w.pass(time.Second)
 		w.expect(s.transcript(), "OFFERS O1 S0 example ports:31000-32000,cpus:8,mem:8192,disk:20000")

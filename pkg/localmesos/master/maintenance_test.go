@@ -114,6 +114,17 @@ func TestInverseOffers(t *testing.T) {
 	})
 }
 
+// TestMachineNames: they are compared without case, and written as the schedule
+// has them.
+func TestMachineNames(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.expect(w.post("/maintenance/schedule", `{"windows":[{"machine_ids":[{"hostname":"H1"}],"unavailability":{"start":{"nanoseconds":5}}}]}`), "200 ")
+		w.expect(w.post("/machine/down", `[{"hostname":"h1"}]`), "200 ")
+		w.expect(w.post("/maintenance/schedule", `{}`), `400 Machine '{"hostname":"H1"}' is deactivated and cannot be removed from the schedule`)
+		w.expect(w.post("/maintenance/schedule", `{"windows":[{"machine_ids":[{"ip":"x"}],"unavailability":{"start":{"nanoseconds":5}}}]}`), "400 Failed to parse IPv4: x")
+	})
+}
+
 // TestMachineDown: its agents are removed and do not come back until it is up.
 func TestMachineDown(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {
