@@ -2392,8 +2392,8 @@ func (*HealthCheck_Tcp) isHealthCheck_Kind() {}
 
 func (*HealthCheck_Command) isHealthCheck_Kind() {}
 
-// HttpCheck passes when a GET is answered with a status from 200 to 399.
-// Redirects are followed.
+// HttpCheck passes when a GET is answered to its last byte, with a status from 200
+// to 399. Redirects are followed.
 type HttpCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of one of the workload's ports. Default: its first.
