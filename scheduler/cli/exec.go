@@ -22,27 +22,29 @@ type execFlags struct {
 func newExec(sys *System) *cobra.Command {
 	var f execFlags
 	cmd := &cobra.Command{
-		Use:   "exec [-it] TASK -- COMMAND [ARGUMENT...]",
-		Short: "Run a command beside a running task",
+		Use:   "exec [-it] TASK [-- COMMAND [ARGUMENT...]]",
+		Short: "Run a command, or a shell, beside a running task",
 		Long: `Runs a command beside a running task: in its cgroup, under its limits, as its user, in its
 directory and with its environment. -i passes on the standard input, -t gives the command a
-terminal; a shell wants both. The command and all that it has started end with this one, and
+terminal; a shell wants both, and without a command there is one: sh, with -i, and with -t
+where the standard input is a terminal. The command and all that it has started end with this one, and
 with the task. What it uses counts against the task's limits: where the kernel has to kill
 for want of memory, it may take the task.
 
 The exit status is the command's, or 128 and the number of the signal that ended it. Interrupted
 without a terminal, it passes SIGINT on to the command.`,
-		Example: `  tandem exec -it payments_api.2.7.web -- sh
+		Example: `  tandem exec payments_api.2.7.web     # a shell
   tandem exec payments_api.2.7.web -- cat /proc/self/cgroup
   tandem exec -i payments_api.2.7.web -- tar xf - <files.tar`,
-		Args: cobra.MinimumNArgs(2),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			command := args[1:]
-			if command[0] == "--" {
+			if len(command) > 0 && command[0] == "--" {
 				command = command[1:]
 			}
 			if len(command) == 0 {
-				return failed(exitUsage, "usage: %s", cmd.UseLine())
+				command, f.stdin = []string{"sh"}, true
+				f.terminal = f.terminal || sys.RawTerminal != nil
 			}
 			return execute(cmd.Context(), sys, &f, args[0], command)
 		},
