@@ -46,7 +46,7 @@ func newFramework(sys *System) *cobra.Command {
 					r.GetCpus(), mebibytes(r.GetMem()), mebibytes(r.GetDisk()), r.GetGpus(), f.GetAgentsOffered())
 			}
 			printQuotas(sys.Stdout, res.GetQuotas(), res.GetQuotasUnknown())
-			fact(sys.Stdout, "neighbour", "%d revives, %d suppresses; offers held for %s in all, none for more than %s; declined for %s each",
+			fact(sys.Stdout, "neighbour", "revives: %d, suppresses: %d; offers held for %s in all, none for more than %s; declined for %s each",
 				f.GetRevives(), f.GetSuppresses(), seconds(f.GetOfferSeconds()), seconds(f.GetLongestOfferSeconds()), seconds(f.GetMeanRefuseSeconds()))
 			return nil
 		},
