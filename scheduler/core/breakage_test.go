@@ -21,7 +21,7 @@ var (
 // a thing sooner than something else would is none of them.
 var breakages = []struct{ name, file, from, to string }{
 	{"an attempt is launched before it is saved", "core.go",
-		"e.Save = append(e.Save, state.PutAttempt(a.rec))", "_ = a"},
+		"c.save = append(c.save, state.PutAttempt(a.rec))", "_ = a"},
 	{"a status is not acknowledged", "update.go",
 		"if len(s.UUID) > 0 && s.AgentID != nil && c.subscribed {", "if false {"},
 	{"a status is acknowledged and not taken in", "update.go",

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -53,8 +54,9 @@ type Core struct {
 	attempts        []*attempt
 	editedHosts     []*host
 	review          []*host        // to be looked at when the step ends
-	save            []state.Change // versions, and whatever is removed
+	save            []state.Change // versions and whatever is removed, and in the end all
 	calls           callLists
+	called          []*scheduler.Call // in the end: all of calls
 	replies         []Reply
 	show            []Notice
 	samples         []*tandemv1.UsageSample
@@ -93,9 +95,12 @@ func New(cfg Config, saved state.Snapshot) *Core {
 
 // Step takes in what has happened and says what is to be done about it. The
 // time should not run backwards; where it does, the core's own time stands
-// still until it is caught up with. Timers that are due fire first.
+// still until it is caught up with. Timers that are due fire first. The lists of
+// Effects.Save and Calls are the core's, and good until the next Step; what stands in
+// them is not.
 func (c *Core) Step(now time.Time, in Input) Effects {
 	c.step++
+	c.save, c.called = clearList(c.save), clearList(c.called)
 	if now.After(c.now) {
 		c.now, c.stamp = now, timestamppb.New(now)
 	}
@@ -169,47 +174,38 @@ func (c *Core) effects() Effects {
 	c.saveHosts()
 	c.saveVolumes()
 	c.demand()
-	e := Effects{Replies: c.replies, Show: c.show, Samples: c.samples}
 	if c.frameworkEdited {
 		c.frameworkEdited = false
 		c.save = append(c.save, state.PutFramework(c.framework))
 	}
-	if saves := len(c.save) + len(c.touched) + len(c.instances) + len(c.attempts); saves > 0 {
-		e.Save = make([]state.Change, 0, saves)
-	}
-	e.Save = append(e.Save, c.save...)
+	c.save = slices.Grow(c.save, len(c.touched)+len(c.instances)+len(c.attempts))
 	for _, j := range c.touched {
 		if j.edited == c.step && c.jobs[j.id()] == j {
 			j.edited = 0 // a job may have been touched twice
-			e.Save = append(e.Save, state.PutJob(j.rec))
+			c.save = append(c.save, state.PutJob(j.rec))
 		}
 	}
 	for _, in := range c.instances {
 		if in.edited == c.step {
-			e.Save = append(e.Save, state.PutInstance(in.rec))
+			c.save = append(c.save, state.PutInstance(in.rec))
 		}
 	}
 	for _, a := range c.attempts {
 		if a.edited == c.step {
-			e.Save = append(e.Save, state.PutAttempt(a.rec))
+			c.save = append(c.save, state.PutAttempt(a.rec))
 		}
 	}
 	c.flushReconcile()
 	l := &c.calls
-	if n := len(l.offers) + len(l.acknowledge) + len(l.kill) + len(l.reconcile) + len(l.demand) + len(l.talk); n > 0 {
-		e.Calls = make([]*scheduler.Call, 0, n)
-		for _, list := range [...][]*scheduler.Call{l.offers, l.acknowledge, l.kill, l.reconcile, l.demand, l.talk} {
-			e.Calls = append(e.Calls, list...)
+	for _, list := range [...]*[]*scheduler.Call{&l.offers, &l.acknowledge, &l.kill, &l.reconcile, &l.demand, &l.talk} {
+		if len(*list) > 0 {
+			c.called = append(c.called, *list...)
+			*list = clearList(*list)
 		}
 	}
+	e := Effects{Save: c.save, Calls: c.called, Replies: c.replies, Show: c.show, Samples: c.samples}
 	c.touched, c.instances, c.attempts = clearList(c.touched), clearList(c.instances), clearList(c.attempts)
-	c.save = clearList(c.save)
-	l.offers, l.acknowledge, l.kill = clearList(l.offers), clearList(l.acknowledge), clearList(l.kill)
-	l.reconcile, l.demand, l.talk = clearList(l.reconcile), clearList(l.demand), clearList(l.talk)
 	c.replies, c.show, c.samples = nil, nil, nil
-	if len(e.Save) == 0 {
-		e.Save = nil
-	}
 	return e
 }
 

@@ -43,8 +43,9 @@ func newBatch() batch { return batch{last: map[batchKey]int{}} }
 func (b *batch) add(e core.Effects, stream Stream, constraints []byte) {
 	b.inputs++
 	if len(e.Save) > 0 {
+		from := len(b.save)
 		b.save = append(b.save, e.Save...)
-		b.steps = append(b.steps, e.Save)
+		b.steps = append(b.steps, b.save[from:])
 	}
 	for _, c := range e.Calls {
 		b.calls = append(b.calls, outgoing{c, stream, constraints})
@@ -88,7 +89,29 @@ func (b *batch) reset() {
 	}
 }
 
+// logs reports whether the log takes lines of a level. Most notices are of the lowest,
+// and of each launch there are several.
+func logs(log logrus.FieldLogger, level logrus.Level) bool {
+	switch l := log.(type) {
+	case *logrus.Logger:
+		return l.IsLevelEnabled(level)
+	case *logrus.Entry:
+		return l.Logger.IsLevelEnabled(level)
+	}
+	return true
+}
+
 func logNotice(log logrus.FieldLogger, n core.Notice) {
+	level := logrus.DebugLevel
+	switch n.Level {
+	case core.Warn:
+		level = logrus.WarnLevel
+	case core.Info:
+		level = logrus.InfoLevel
+	}
+	if !logs(log, level) {
+		return
+	}
 	fields := logrus.Fields{}
 	add := func(name string, value any, given bool) {
 		if given {
@@ -100,13 +123,5 @@ func logNotice(log logrus.FieldLogger, n core.Notice) {
 	add("attempt", n.Attempt, n.Attempt != 0)
 	add("task", n.Task, n.Task != "")
 	add("agent", n.Agent, n.Agent != "")
-	entry := log.WithFields(fields)
-	switch n.Level {
-	case core.Warn:
-		entry.Warn(n.Text)
-	case core.Info:
-		entry.Info(n.Text)
-	default:
-		entry.Debug(n.Text)
-	}
+	log.WithFields(fields).Log(level, n.Text)
 }
