@@ -24,6 +24,7 @@ import (
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 	"github.com/tandem-mesos/tandem/scheduler/app"
+	"github.com/tandem-mesos/tandem/scheduler/cli"
 	"github.com/tandem-mesos/tandem/scheduler/leader"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -32,6 +33,9 @@ import (
 var zk zktest.Shared
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(cli.Main())
+	}
 	code := m.Run()
 	zk.Stop()
 	os.Exit(code)

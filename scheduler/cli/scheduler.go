@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/scheduler/app"
 	"github.com/tandem-mesos/tandem/scheduler/core"
+	"github.com/tandem-mesos/tandem/scheduler/heap"
 )
 
 func newScheduler(sys *System) *cobra.Command {
@@ -75,6 +76,7 @@ SIGHUP; then the log level of the config file, too, and the audit log's file is 
 				defer forget()
 				opt.Reload = wishes
 			}
+			defer heap.Bound()()
 			err = app.Run(cmd.Context(), opt)
 			var wrong *app.WrongOptions
 			if errors.As(err, &wrong) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/heap"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
@@ -41,7 +42,7 @@ func benchOffers(n, round int) []mesos.Offer {
 	offers := make([]mesos.Offer, n)
 	for i := range offers {
 		offers[i] = mesos.Offer{
-			ID: mesos.OfferID{Value: fmt.Sprintf("o%d-%d", round, i)}, AgentID: mesos.AgentID{Value: fmt.Sprintf("S%d", i)},
+			ID: mesos.OfferID{Value: fmt.Sprintf("o%d-%d", round, i)}, AgentID: mesos.AgentID{Value: fmt.Sprintf("726e59df-837b-4b2d-ab4d-ee890c2cb19d-S%d", i)},
 			Hostname: fmt.Sprintf("host%05d", i), AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role},
 			Attributes: []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: fmt.Sprintf("r%02d", i%20)}}},
 			Resources: []mesos.Resource{scalar("cpus", 64), scalar("mem", 262144), scalar("disk", 1e6), {
@@ -85,6 +86,7 @@ func benchCore(b *testing.B, tasks int, now time.Time) (*Core, []mesos.TaskStatu
 // BenchmarkOffers is one event of 10,000 offers with instances waiting: decoded,
 // matched, and all that follows encoded.
 func BenchmarkOffers(b *testing.B) {
+	b.Cleanup(heap.Bound()) // as in the scheduler's own process; so below
 	event := scheduler.Event{Type: scheduler.Event_OFFERS, Offers: &scheduler.Event_Offers{Offers: benchOffers(10000, 0)}}
 	wire, err := event.Marshal()
 	if err != nil {

@@ -7,6 +7,9 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/tandem-mesos/tandem/pkg/mesos/schedulerapi"
+	"github.com/tandem-mesos/tandem/scheduler/heap"
 )
 
 // cpuTime is what this process has used of processors, collecting garbage
@@ -20,38 +23,42 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // BenchmarkGrowth reports how many times as much an event costs at 100,000 tasks
-// as at 1,000, both measured in turns.
+// as at 1,000, both measured in turns. Of an update also with its bytes, read and
+// those of its acknowledgement written.
 func BenchmarkGrowth(b *testing.B) {
+	b.Cleanup(heap.Bound())
 	const turn = 512
 	small, few := benchCore(b, 1000, epoch)
 	large, many := benchCore(b, 100000, epoch)
+	now := epoch.Add(time.Minute)
+	small.Step(now, Ticked{}) // all have served for long enough
+	large.Step(now, Ticked{})
 	for _, kind := range []struct {
 		name string
-		step func(c *Core, statuses []mesos.TaskStatus, i int)
+		step func(c *Core, given update, i int)
 	}{
-		{"update", func(c *Core, statuses []mesos.TaskStatus, i int) {
-			c.Step(epoch, Updated{&statuses[i]})
-		}},
-		{"offer", func(c *Core, _ []mesos.TaskStatus, i int) { c.Step(epoch, Offers{benchOffers(1, i)}) }},
-		{"command", func(c *Core, _ []mesos.TaskStatus, i int) {
+		{"update", func(c *Core, given update, _ int) { c.Step(now, Updated{&given.decoded}) }},
+		{"update-with-bytes", func(c *Core, given update, _ int) { given.through(b, c, now) }},
+		{"offer", func(c *Core, _ update, i int) { c.Step(now, Offers{benchOffers(1, i)}) }},
+		{"command", func(c *Core, _ update, i int) {
 			job := benchJob("/extra", 1)
 			job.Labels = map[string]string{"n": string(rune('a' + i%26))}
-			c.Step(epoch, Command{ID: 1, Submit: &Submit{Job: job}})
+			c.Step(now, Command{ID: 1, Submit: &Submit{Job: job}})
 		}},
 	} {
 		b.Run(kind.name, func(b *testing.B) {
 			var atSmall, atLarge time.Duration
 			i := 0
 			for b.Loop() {
-				// What comes has just been decoded, and is no part of the comparison.
-				forSmall, forLarge := decoded(b, few, i, turn), decoded(b, many, i, turn)
+				// What comes has just been received, and is no part of the comparison.
+				forSmall, forLarge := updates(b, few, 37*i, turn, 37), updates(b, many, 37*i, turn, 37)
 				begin := cpuTime(b)
 				for n := range turn {
-					kind.step(small, forSmall, n)
+					kind.step(small, forSmall[n], n)
 				}
 				middle := cpuTime(b)
 				for n := range turn {
-					kind.step(large, forLarge, n)
+					kind.step(large, forLarge[n], n)
 				}
 				atSmall += middle - begin
 				atLarge += cpuTime(b) - middle
@@ -62,67 +69,74 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// decoded returns some of the statuses, from the i-th turn on, as bytes of their
-// own.
-func decoded(b *testing.B, statuses []mesos.TaskStatus, i, n int) []mesos.TaskStatus {
-	out := make([]mesos.TaskStatus, n)
+// update is an event of UPDATE.
+type update struct {
+	wire    []byte
+	decoded mesos.TaskStatus
+}
+
+// updates returns n events of the statuses, from the i-th on and so many apart, in
+// memory of their own: what an agent makes of an executor's status of a task that is healthy or
+// is not, as was recorded.
+func updates(b *testing.B, statuses []mesos.TaskStatus, i, n, apart int) []update {
+	out := make([]update, n)
 	for at := range out {
-		s, healthy := statuses[(i+at)*37%len(statuses)], (i+at)%2 == 0
-		s.Healthy = &healthy
-		wire, err := s.Marshal()
-		if err != nil {
+		k := i + at*apart
+		s, healthy := statuses[k%len(statuses)], k/len(statuses)%2 == 0
+		now, ip, protocol, pid := float64(epoch.Unix()), "10.0.0.5", mesos.IPv4, uint32(8146)
+		s.Healthy, s.Timestamp = &healthy, &now
+		s.Reason, s.ExecutorID = mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED.Enum(), &mesos.ExecutorID{Value: "job0.17.1"}
+		s.ContainerStatus = &mesos.ContainerStatus{
+			ContainerID:  &mesos.ContainerID{Value: "9a9a5a3e-0f5f-4a7a-8a7a-5a3e0f5f4a7a"},
+			NetworkInfos: []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{{Protocol: &protocol, IPAddress: &ip}}}},
+			ExecutorPID:  &pid,
+		}
+		e := scheduler.Event{Type: scheduler.Event_UPDATE, Update: &scheduler.Event_Update{Status: s}}
+		var err error
+		if out[at].wire, err = e.Marshal(); err != nil {
 			b.Fatal(err)
 		}
-		if err := out[at].Unmarshal(wire); err != nil {
+		out[at].decoded = *out[at].decode(b)
+	}
+	return out
+}
+
+func (u *update) decode(b *testing.B) *mesos.TaskStatus {
+	e, err := schedulerapi.Decode(u.wire)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &e.Update.Status
+}
+
+// through takes the update from its bytes to those that it is answered with.
+func (u *update) through(b *testing.B, c *Core, now time.Time) {
+	for _, call := range c.Step(now, Updated{u.decode(b)}).Calls {
+		if _, err := call.Marshal(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	return out
 }
 
 // BenchmarkUpdateShare reports how much of the work on a status update, from the
 // bytes that come to those that go, is the decoding, which nobody can leave out.
 func BenchmarkUpdateShare(b *testing.B) {
+	b.Cleanup(heap.Bound())
 	const turn = 2048
 	c, statuses := benchCore(b, 10000, epoch)
-	events := make([][]byte, 2*len(statuses))
-	for i := range events {
-		s, healthy := statuses[i%len(statuses)], i < len(statuses)
-		// As an agent completes it.
-		now, message, ip := float64(epoch.Unix()), "healthy", "10.0.0.5"
-		s.Healthy, s.Timestamp, s.Message = &healthy, &now, &message
-		s.Reason, s.ExecutorID = mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED.Enum(), &mesos.ExecutorID{Value: "job0.17.1"}
-		s.ContainerStatus = &mesos.ContainerStatus{
-			ContainerID:  &mesos.ContainerID{Value: "9a9a5a3e-0f5f-4a7a-8a7a-5a3e0f5f4a7a"},
-			NetworkInfos: []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{{IPAddress: &ip}}}},
-		}
-		e := scheduler.Event{Type: scheduler.Event_UPDATE, Update: &scheduler.Event_Update{Status: s}}
-		var err error
-		if events[i], err = e.Marshal(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	decode := func(i int) *mesos.TaskStatus {
-		var e scheduler.Event
-		if err := e.Unmarshal(events[i%len(events)]); err != nil {
-			b.Fatal(err)
-		}
-		return &e.Update.Status
-	}
+	now := epoch.Add(time.Minute)
+	c.Step(now, Ticked{}) // all have served for long enough
+	events := updates(b, statuses, 0, 2*len(statuses), 1)
 	var alone, all time.Duration
 	i := 0
 	for b.Loop() {
 		begin := cpuTime(b)
 		for n := range turn {
-			decode(i + n)
+			events[(i+n)%len(events)].decode(b)
 		}
 		middle := cpuTime(b)
 		for n := range turn {
-			for _, call := range c.Step(epoch, Updated{decode(i + n)}).Calls {
-				if _, err := call.Marshal(); err != nil {
-					b.Fatal(err)
-				}
-			}
+			events[(i+n)%len(events)].through(b, c, now)
 		}
 		alone += middle - begin
 		all += cpuTime(b) - middle
