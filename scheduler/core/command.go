@@ -180,7 +180,7 @@ func (c *Core) changeJob(j *job, spec *tandemv1.Job, from *retreat) {
 	case again:
 		c.cancelUpdate(j, "the job was stopped")
 	case regrouped && j.endless():
-		c.beginUpdate(j, from)
+		c.beginUpdate(j, old, from)
 	case j.updating():
 		c.editUpdate(j).Version = r.Version
 	}

@@ -53,14 +53,27 @@ type retreat struct {
 	why     string
 }
 
-// beginUpdate starts the update to the job's newest version, in place of any
+// lastGood is the version that an update is to go back to when it fails: the last that
+// all instances have served with. Of a job that is too young to have one it is the one
+// before the update, if all of that runs. There may be none.
+func (j *job) lastGood(before *version) uint64 {
+	switch u := j.rec.Update; {
+	case j.version(j.rec.StableVersion) != nil:
+		return j.rec.StableVersion
+	case j.updating() || u.GetPhase() == failedUpdate:
+		return u.FromVersion
+	case j.present > 0 && j.phases[running] == j.present:
+		return before.number
+	}
+	return 0
+}
+
+// beginUpdate starts the update from a version to the job's newest, in place of any
 // that is under way. What is gone back to is known, and needs no canaries.
-func (c *Core) beginUpdate(j *job, from *retreat) {
+func (c *Core) beginUpdate(j *job, before *version, from *retreat) {
 	u := &tandemv1.UpdateRecord{
 		Phase: rollingUpdate, Version: j.rec.Version, Started: c.stamp, Progressed: c.stamp,
-	}
-	if j.version(j.rec.StableVersion) != nil {
-		u.FromVersion = j.rec.StableVersion
+		FromVersion: j.lastGood(before),
 	}
 	if from != nil {
 		u.Reverts = from.version
@@ -254,6 +267,7 @@ func (c *Core) revert(j *job, why string) {
 	bad := j.rec.Update.Version
 	v := j.version(j.rec.Update.FromVersion)
 	if v == nil {
+		c.notice(Warn, j, "there is no version to go back to, for none has served: what runs stays as it is")
 		return
 	}
 	c.changeJob(j, v.spec, &retreat{bad, fmt.Sprintf("going back, for version %d has failed: %s", bad, why)})
