@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,14 +20,22 @@ import (
 )
 
 // clusterDir is the variable that makes this test binary a cluster in a directory.
-const clusterDir = "TEST_CLUSTER_DIR"
+// Where that has a file of the name of unlimited, there are no cgroups.
+const (
+	clusterDir = "TEST_CLUSTER_DIR"
+	unlimited  = "unlimited"
+)
 
 func recovering(dir string) localmesos.Options {
-	return localmesos.Options{
+	o := localmesos.Options{
 		Dir:    dir,
 		Master: master.Options{AllocationInterval: 50 * time.Millisecond},
 		Agent:  agent.Options{Recovery: agent.RecoverReconnect, ExecutorReregistrationTimeout: 3 * time.Second},
 	}
+	if _, err := os.Stat(filepath.Join(dir, unlimited)); err == nil {
+		o.Agent.Isolation = agent.IsolationNone
+	}
+	return o
 }
 
 // runCluster is a cluster's process; it ends when it is killed, or with its parent.
@@ -95,7 +104,18 @@ func recovered(t *testing.T, dir string) *localmesos.Cluster {
 }
 
 func TestTheNextProcessGoesOnWithRunningTasks(t *testing.T) {
+	goOn(t, sharedDir(t))
+}
+
+func TestTheNextProcessGoesOnWithoutCgroups(t *testing.T) {
 	dir := sharedDir(t)
+	if err := os.WriteFile(filepath.Join(dir, unlimited), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	goOn(t, dir)
+}
+
+func goOn(t *testing.T, dir string) {
 	url, kill := clusterProcess(t, dir)
 	before := subscribeAt(t, url, mesos.FrameworkID{})
 	offer := before.offer()
