@@ -195,7 +195,7 @@ func startScheduler(ctx context.Context, f *localFlags, dir string, log logrus.F
 	opt := app.DefaultOptions()
 	opt.Master = strings.TrimPrefix(cluster.URL(), "http://")
 	opt.StateDir = filepath.Join(dir, "state")
-	opt.NewCluster = true         // the embedded Mesos is a new one at every start
+	opt.NewCluster = true         // the embedded Mesos is a new one, unless it is recovered
 	opt.Roles = []string{"local"} // Mesos reserves nothing for *, as volumes need it
 	opt.Executor = f.executor
 	opt.SecretsDir = f.secrets

@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 // message is one of mesos-go's.
@@ -88,17 +88,17 @@ func decodeTask(encoded []byte) (t mesos.Task, limits map[string]mesos.Value_Sca
 		return t, nil, err
 	}
 	upgrade(t.Resources)
-	err = eachField(encoded, func(f field) error {
-		if f.number != taskLimits {
+	err = wire.EachField(encoded, func(f wire.Field) error {
+		if f.Number != taskLimits {
 			return nil
 		}
 		name, limit := "", mesos.Value_Scalar{}
-		err := eachField(f.bytes, func(f field) error {
-			switch f.number {
+		err := wire.EachField(f.Bytes, func(f wire.Field) error {
+			switch f.Number {
 			case 1:
-				name = string(f.bytes)
+				name = string(f.Bytes)
 			case 2:
-				return limit.Unmarshal(f.bytes)
+				return f.Message(&limit)
 			}
 			return nil
 		})
@@ -130,16 +130,16 @@ func encodeState(r core.KeepResources) (encoded []byte, err error) {
 }
 
 func decodeState(encoded []byte, into *core.Saved) error {
-	return eachField(encoded, func(f field) error {
-		switch f.number {
+	return wire.EachField(encoded, func(f wire.Field) error {
+		switch f.Number {
 		case stateOperations:
 			var o mesos.Operation
-			err := o.Unmarshal(f.bytes)
+			err := f.Message(&o)
 			into.Operations = append(into.Operations, o)
 			return err
 		case stateResources:
 			var r mesos.Resource
-			err := r.Unmarshal(f.bytes)
+			err := f.Message(&r)
 			resources := append(into.Resources, r)
 			upgrade(resources[len(resources)-1:])
 			into.Resources = resources
@@ -207,14 +207,14 @@ func decodeUpdates(stored []byte, into *core.SavedTask) (whole int, err error) {
 
 func decodeRecord(encoded []byte, into *core.SavedTask) error {
 	kind, update, uuid := uint64(typeUpdate), []byte(nil), []byte(nil)
-	err := eachField(encoded, func(f field) error {
-		switch f.number {
+	err := wire.EachField(encoded, func(f wire.Field) error {
+		switch f.Number {
 		case recordType:
-			kind = f.varint
+			kind = f.Varint
 		case recordUpdate:
-			update = f.bytes
+			update = f.Bytes
 		case recordUUID:
-			uuid = f.bytes
+			uuid = f.Bytes
 		}
 		return nil
 	})
@@ -229,17 +229,17 @@ func decodeRecord(encoded []byte, into *core.SavedTask) error {
 		return nil
 	}
 	var u link.StatusUpdate
-	err = eachField(update, func(f field) error {
-		switch f.number {
+	err = wire.EachField(update, func(f wire.Field) error {
+		switch f.Number {
 		case updateFramework:
-			return u.FrameworkID.Unmarshal(f.bytes)
+			return f.Message(&u.FrameworkID)
 		case updateExecutor:
 			u.ExecutorID = new(mesos.ExecutorID)
-			return u.ExecutorID.Unmarshal(f.bytes)
+			return f.Message(u.ExecutorID)
 		case updateAgent:
-			return u.AgentID.Unmarshal(f.bytes)
+			return f.Message(&u.AgentID)
 		case updateStatus:
-			return u.Status.Unmarshal(f.bytes)
+			return f.Message(&u.Status)
 		}
 		return nil
 	})
@@ -253,39 +253,4 @@ func decodeRecord(encoded []byte, into *core.SavedTask) error {
 
 func appendField(encoded []byte, number protowire.Number, value []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(encoded, number, protowire.BytesType), value)
-}
-
-// field is one of a message: bytes or a number.
-type field struct {
-	number protowire.Number
-	bytes  []byte
-	varint uint64
-}
-
-// eachField calls a function with every field of a message.
-func eachField(encoded []byte, read func(field) error) error {
-	for len(encoded) > 0 {
-		number, kind, size := protowire.ConsumeTag(encoded)
-		if size < 0 {
-			return fmt.Errorf("this is no protobuf: %w", protowire.ParseError(size))
-		}
-		encoded = encoded[size:]
-		f := field{number: number}
-		switch kind {
-		case protowire.BytesType:
-			f.bytes, size = protowire.ConsumeBytes(encoded)
-		case protowire.VarintType:
-			f.varint, size = protowire.ConsumeVarint(encoded)
-		default:
-			size = protowire.ConsumeFieldValue(number, kind, encoded)
-		}
-		if size < 0 {
-			return fmt.Errorf("this is no protobuf: %w", protowire.ParseError(size))
-		}
-		encoded = encoded[size:]
-		if err := read(f); err != nil {
-			return err
-		}
-	}
-	return nil
 }

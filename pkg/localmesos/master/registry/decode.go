@@ -8,6 +8,8 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 // Decode reads what Encode, or a real master, has written. What it does not
@@ -16,12 +18,12 @@ func Decode(stored []byte) (*Registry, error) {
 	r := &Registry{
 		Unreachable: map[string]time.Time{}, Gone: map[string]time.Time{}, Draining: map[string]mesos.DrainInfo{},
 	}
-	err := eachField(stored, func(f field) error {
-		switch f.number {
+	err := wire.EachField(stored, func(f wire.Field) error {
+		switch f.Number {
 		case fieldMaster:
-			return eachNested(f, fieldInfo, func(f field) error {
+			return eachNested(f, fieldInfo, func(f wire.Field) error {
 				r.Master = new(mesos.MasterInfo)
-				return f.message(r.Master)
+				return f.Message(r.Master)
 			})
 		case fieldAgents:
 			return eachNested(f, fieldItem, r.agent)
@@ -29,15 +31,15 @@ func Decode(stored []byte) (*Registry, error) {
 			return eachNested(f, fieldItem, r.machine)
 		case fieldSchedules:
 			var s maintenance.Schedule
-			err := f.message(&s)
+			err := f.Message(&s)
 			r.Schedule.Windows = append(r.Schedule.Windows, s.Windows...)
 			return err
 		case fieldWeights:
-			return eachNested(f, fieldInfo, func(f field) error { return appended(f, &r.Weights, new(mesos.WeightInfo)) })
+			return eachNested(f, fieldInfo, func(f wire.Field) error { return appended(f, &r.Weights, new(mesos.WeightInfo)) })
 		case fieldUnreachable:
 			return eachNested(f, fieldItem, r.unreachable)
 		case fieldGone:
-			return eachNested(f, fieldItem, func(f field) error {
+			return eachNested(f, fieldItem, func(f wire.Field) error {
 				id, at, err := since(f)
 				r.Gone[id] = at
 				return err
@@ -55,9 +57,9 @@ func Decode(stored []byte) (*Registry, error) {
 	return r, nil
 }
 
-func (r *Registry) agent(f field) error {
+func (r *Registry) agent(f wire.Field) error {
 	var info *mesos.AgentInfo
-	if err := eachNested(f, fieldInfo, func(f field) error { info = new(mesos.AgentInfo); return f.message(info) }); err != nil {
+	if err := eachNested(f, fieldInfo, func(f wire.Field) error { info = new(mesos.AgentInfo); return f.Message(info) }); err != nil {
 		return err
 	}
 	if info == nil || info.ID.GetValue() == "" {
@@ -67,7 +69,7 @@ func (r *Registry) agent(f field) error {
 	return r.readStanding(f, info.ID.Value, fieldAgentDrain, fieldAgentDeactivated)
 }
 
-func (r *Registry) unreachable(f field) error {
+func (r *Registry) unreachable(f wire.Field) error {
 	id, at, err := since(f)
 	if err != nil {
 		return err
@@ -77,16 +79,16 @@ func (r *Registry) unreachable(f field) error {
 }
 
 // readStanding reads what standing writes.
-func (r *Registry) readStanding(f field, id string, drain, deactivated int) error {
-	return eachField(f.bytes, func(f field) error {
-		switch f.number {
+func (r *Registry) readStanding(f wire.Field, id string, drain, deactivated int) error {
+	return wire.EachField(f.Bytes, func(f wire.Field) error {
+		switch f.Number {
 		case drain:
 			var info mesos.DrainInfo
-			err := f.message(&info)
+			err := f.Message(&info)
 			r.Draining[id] = info
 			return err
 		case deactivated:
-			if f.varint != 0 {
+			if f.Varint != 0 {
 				r.Deactivated = append(r.Deactivated, id)
 			}
 		}
@@ -94,10 +96,10 @@ func (r *Registry) readStanding(f field, id string, drain, deactivated int) erro
 	})
 }
 
-func (r *Registry) machine(f field) error {
-	return eachNested(f, fieldInfo, func(f field) error {
+func (r *Registry) machine(f wire.Field) error {
+	return eachNested(f, fieldInfo, func(f wire.Field) error {
 		var info mesos.MachineInfo
-		if err := f.message(&info); err != nil {
+		if err := f.Message(&info); err != nil {
 			return err
 		}
 		if info.GetMode() == mesos.DOWN {
@@ -108,17 +110,17 @@ func (r *Registry) machine(f field) error {
 }
 
 // since reads an agent's ID and the time of what became of it.
-func since(f field) (id string, at time.Time, err error) {
-	err = eachField(f.bytes, func(f field) error {
-		switch f.number {
+func since(f wire.Field) (id string, at time.Time, err error) {
+	err = wire.EachField(f.Bytes, func(f wire.Field) error {
+		switch f.Number {
 		case fieldInfo:
 			var agent mesos.AgentID
-			err := f.message(&agent)
+			err := f.Message(&agent)
 			id = agent.Value
 			return err
 		case fieldTime:
 			var t mesos.TimeInfo
-			err := f.message(&t)
+			err := f.Message(&t)
 			at = time.Unix(0, t.Nanoseconds)
 			return err
 		}
@@ -132,8 +134,8 @@ func since(f field) (id string, at time.Time, err error) {
 
 // capability refuses what this master cannot do, as a real one does, since what
 // it does not understand would be lost.
-func capability(f field) error {
-	if name := string(f.bytes); name != agentDraining && name != quotaV2 {
+func capability(f wire.Field) error {
+	if name := string(f.Bytes); name != agentDraining && name != quotaV2 {
 		return fmt.Errorf("its master had the capability %q, which this one does not have", name)
 	}
 	return nil
@@ -143,8 +145,8 @@ func capability(f field) error {
 func appended[T any, M interface {
 	*T
 	message
-}](f field, list *[]T, m M) error {
-	err := f.message(m)
+}](f wire.Field, list *[]T, m M) error {
+	err := f.Message(m)
 	*list = append(*list, *m)
 	return err
 }

@@ -6,6 +6,8 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 // message is one of mesos-go's.
@@ -56,52 +58,10 @@ func (w *writer) since(id string, at time.Time) {
 	w.message(fieldTime, &mesos.TimeInfo{Nanoseconds: at.UnixNano()})
 }
 
-// field is one of a message: bytes or a number.
-type field struct {
-	number int
-	bytes  []byte
-	varint uint64
-}
-
-func (f field) message(m message) error {
-	if err := m.Unmarshal(f.bytes); err != nil {
-		return fmt.Errorf("cannot read a %T: %w", m, err)
-	}
-	return nil
-}
-
-// eachField calls a function with every field of a message.
-func eachField(encoded []byte, read func(field) error) error {
-	for len(encoded) > 0 {
-		number, kind, size := protowire.ConsumeTag(encoded)
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		encoded = encoded[size:]
-		f := field{number: int(number)}
-		switch kind {
-		case protowire.BytesType:
-			f.bytes, size = protowire.ConsumeBytes(encoded)
-		case protowire.VarintType:
-			f.varint, size = protowire.ConsumeVarint(encoded)
-		default:
-			size = protowire.ConsumeFieldValue(number, kind, encoded)
-		}
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		encoded = encoded[size:]
-		if err := read(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // eachNested calls a function with every field of that number in a message.
-func eachNested(outer field, number int, read func(field) error) error {
-	return eachField(outer.bytes, func(f field) error {
-		if f.number != number {
+func eachNested(outer wire.Field, number int, read func(wire.Field) error) error {
+	return wire.EachField(outer.Bytes, func(f wire.Field) error {
+		if f.Number != number {
 			return nil
 		}
 		return read(f)
