@@ -132,7 +132,8 @@ func goOn(t *testing.T, dir string) {
 	after := subscribeAt(t, cluster.URL(), before.id)
 	after.last = running.UUID // it may not have been acknowledged in time
 	after.call(calls.Reconcile(calls.ReconcileTasks(map[string]string{"t1": offer.AgentID.Value})))
-	after.update("t1", mesos.TASK_RUNNING)
+	after.update("t1", mesos.TASK_RUNNING) // the master's answer, which has no UUID
+	after.last = running.UUID
 	after.launch(after.offer(), "exec-1", "t2:stay")
 	if s := after.update("t2", mesos.TASK_RUNNING); s.GetContainerStatus().GetExecutorPID() != pid {
 		t.Errorf("the executor has become process %d, from %d", s.GetContainerStatus().GetExecutorPID(), pid)
@@ -162,6 +163,28 @@ func TestExecutorsThatEndedBetweenProcessesAreReported(t *testing.T) {
 	after.last = running.UUID // it may not have been acknowledged in time
 	s := after.update("t1", mesos.TASK_FAILED)
 	if s.GetReason() != mesos.REASON_EXECUTOR_TERMINATED || s.GetMessage() != "Executor terminated" {
+		t.Errorf("it failed for %v: %s", s.GetReason(), s.GetMessage())
+	}
+}
+
+// TestWhatIsPlayedEndsWithItsProcess: the command executor does, and its task with it.
+func TestWhatIsPlayedEndsWithItsProcess(t *testing.T) {
+	dir := sharedDir(t)
+	url, kill := clusterProcess(t, dir)
+	before := subscribeAt(t, url, mesos.FrameworkID{})
+	offer := before.offer()
+	task := plain("t1", "exec sleep 1000")
+	task.AgentID = offer.AgentID
+	before.accept(offer, calls.OpLaunch(task))
+	before.update("t1", mesos.TASK_STARTING)
+	running := before.update("t1", mesos.TASK_RUNNING)
+	kill()
+	<-before.ended
+
+	after := subscribeAt(t, recovered(t, dir).URL(), before.id)
+	after.last = running.UUID // it may not have been acknowledged in time
+	s := after.update("t1", mesos.TASK_FAILED)
+	if s.GetReason() != mesos.REASON_EXECUTOR_TERMINATED {
 		t.Errorf("it failed for %v: %s", s.GetReason(), s.GetMessage())
 	}
 }
