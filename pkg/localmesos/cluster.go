@@ -131,6 +131,9 @@ func (c *Cluster) start(ctx context.Context) error {
 			return fmt.Errorf("agent %d of %d: %w", number, c.options.Agents, err)
 		}
 	}
+	if c.options.Agent.Recovery == agent.RecoverCleanup {
+		return nil // they never register
+	}
 	for _, a := range c.agents {
 		select {
 		case <-a.Ready():

@@ -304,10 +304,16 @@ func (f *framework) launch(offer mesos.Offer, executorID string, tasks ...string
 // startCluster starts a cluster with one agent that offers often.
 func startCluster(t *testing.T) *localmesos.Cluster {
 	t.Helper()
-	cluster, err := localmesos.Start(t.Context(), localmesos.Options{
+	return clusterOf(t, localmesos.Options{
 		Master: master.Options{AllocationInterval: 50 * time.Millisecond},
 		Agent:  agent.Options{ExecutorReregistrationTimeout: 300 * time.Millisecond},
 	})
+}
+
+// clusterOf starts a cluster, which is stopped at the end of the test.
+func clusterOf(t *testing.T, o localmesos.Options) *localmesos.Cluster {
+	t.Helper()
+	cluster, err := localmesos.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package localmesos_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,18 +32,9 @@ func clusterIn(t *testing.T, dir string) *localmesos.Cluster {
 
 func clusterWith(t *testing.T, dir string, o agent.Options) *localmesos.Cluster {
 	t.Helper()
-	cluster, err := localmesos.Start(t.Context(), localmesos.Options{
+	return clusterOf(t, localmesos.Options{
 		Dir: dir, Master: master.Options{AllocationInterval: 50 * time.Millisecond}, Agent: o,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	return cluster
 }
 
 func (f *framework) accept(offer mesos.Offer, operation mesos.Offer_Operation) {

@@ -91,16 +91,7 @@ func clusterProcess(t *testing.T, dir string) (url string, kill func()) {
 // recovered starts a cluster in this process that goes on where one was killed.
 func recovered(t *testing.T, dir string) *localmesos.Cluster {
 	t.Helper()
-	cluster, err := localmesos.Start(t.Context(), recovering(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return cluster
+	return clusterOf(t, recovering(dir))
 }
 
 func TestTheNextProcessGoesOnWithRunningTasks(t *testing.T) {
@@ -187,6 +178,28 @@ func TestWhatIsPlayedEndsWithItsProcess(t *testing.T) {
 	if s.GetReason() != mesos.REASON_EXECUTOR_TERMINATED {
 		t.Errorf("it failed for %v: %s", s.GetReason(), s.GetMessage())
 	}
+}
+
+func TestCleaningUpEndsExecutors(t *testing.T) {
+	dir := sharedDir(t)
+	url, kill := clusterProcess(t, dir)
+	before := subscribeAt(t, url, mesos.FrameworkID{})
+	before.launch(before.offer(), "exec-1", "t1:stay")
+	running := before.update("t1", mesos.TASK_RUNNING)
+	kill()
+	<-before.ended
+
+	o := recovering(dir)
+	o.Agent.Recovery = agent.RecoverCleanup
+	clusterOf(t, o)
+	process := fmt.Sprintf("/proc/%d/cmdline", running.GetContainerStatus().GetExecutorPID())
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		// It has none once it has ended, though nobody may ask how.
+		if text, err := os.ReadFile(process); err != nil || len(text) == 0 {
+			return
+		}
+	}
+	t.Error("the executor lives on")
 }
 
 func TestAClusterThatWasStoppedHasTheSameAgents(t *testing.T) {
