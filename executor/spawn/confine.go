@@ -13,7 +13,7 @@ type Capabilities struct {
 }
 
 // View is what a program sees of the machine that others do not. It takes
-// privileges; without them Start or Become fails with EPERM.
+// privileges; without them Start fails with EPERM.
 type View struct {
 	// Namespaces are those of its own: unix.CLONE_NEWPID, CLONE_NEWNS,
 	// CLONE_NEWIPC and CLONE_NEWUTS. With CLONE_NEWPID it is number 1 there, and
