@@ -97,10 +97,11 @@ type Options struct {
 	Backoff time.Duration
 	// Fetches is how many tasks' files are fetched at once. Default: 8.
 	Fetches int
-	// Starting is told whenever workloads are started, and Busy whenever there is more
-	// to do than one thing after the other. Both return at once; nil for nobody who wants
-	// to know.
-	Starting, Busy func()
+	// Starting is told whenever workloads are started, and Busy after every step whether
+	// there is more to do than one thing after the other. Both return at once; nil for
+	// nobody who wants to know.
+	Starting func()
+	Busy     func(bool)
 	// Log is required.
 	Log logrus.FieldLogger
 }
@@ -114,10 +115,11 @@ func (o Options) validate() (Options, error) {
 	case o.Log == nil:
 		return o, errors.New("cannot run without a log")
 	}
-	for _, told := range []*func(){&o.Starting, &o.Busy} {
-		if *told == nil {
-			*told = func() {}
-		}
+	if o.Starting == nil {
+		o.Starting = func() {}
+	}
+	if o.Busy == nil {
+		o.Busy = func(bool) {}
 	}
 	if o.Backoff <= 0 {
 		o.Backoff = 2 * time.Second
@@ -138,7 +140,8 @@ type loop struct {
 	stream  Stream  // of the present subscription; nil without one
 	sender  *sender // of the present subscription; nil without one
 
-	starts    int // that are under way
+	starts    int  // that are under way
+	copies    bool // what workloads write may have to be copied
 	processes map[core.Run]Process
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
@@ -252,7 +255,7 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// many is how many inputs wait only where much happens at once.
+// many is how many inputs wait only when much happens at once.
 const many = 8
 
 // step feeds the core with one input and begins its effects.
@@ -277,6 +280,8 @@ func (l *loop) step(in input) (*core.End, error) {
 	case core.Disconnected, core.Rejected:
 		l.stream = nil
 		l.stopSending()
+	case core.Fetched:
+		delete(l.fetches, event.Run)
 	case core.Started:
 		l.starts--
 		if in.process != nil {
@@ -291,9 +296,10 @@ func (l *loop) step(in input) (*core.End, error) {
 	}
 	effects := l.core.Step(time.Now(), in.Input)
 	l.starts += len(effects.Starts)
-	if l.starts > 1 || len(l.inputs) > many {
-		l.options.Busy()
+	for _, s := range effects.Starts {
+		l.copies = l.copies || s.Settings.GetLogs() != nil
 	}
+	l.options.Busy(l.starts > 1 || len(l.inputs) > many || len(l.fetches)+len(effects.Fetches) > 0 || l.copies)
 	l.perform(effects)
 	return effects.End, nil
 }

@@ -61,7 +61,7 @@ func (l *loop) adopt(a *Adopted) error {
 	if err != nil {
 		return err
 	}
-	l.core = c
+	l.core, l.copies = c, true
 	running := c.Running()
 	tasks, processes, err := a.Open(running)
 	if err != nil {
