@@ -212,7 +212,7 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator)
 		return nil, err
 	}
 	out := &mesosagent.Response_GetContainers{}
-	var measured []*container.Container // those of out that are an executor's
+	var measured []*container.Container // those of out, nil for nested ones
 	for _, e := range executors {
 		if !who.may(acl.ViewContainers, e.worker.user()) {
 			continue
@@ -248,6 +248,8 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator)
 	for _, n := range others {
 		if <-n.ready; n.lives() {
 			out.Containers = append(out.Containers, a.describeNested(n))
+			own, _ := n.process.(signaled)
+			measured = append(measured, own.Container)
 		}
 	}
 	if len(out.Containers) == 0 {
@@ -255,10 +257,7 @@ func (a *Agent) getContainers(call *mesosagent.Call_GetContainers, who operator)
 	}
 	response := &mesosagent.Response{Type: mesosagent.Response_GET_CONTAINERS, GetContainers: out}
 	return a.schema.Extend(response, kernelMemory(func(n int) *container.Container {
-		if n < len(measured) {
-			return measured[n]
-		}
-		return nil
+		return measured[n]
 	}, "get_containers", "containers", "resource_statistics")...)
 }
 
