@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,9 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandem-mesos/tandem/pkg/jobspec"
-	"github.com/tandem-mesos/tandem/pkg/localmesos"
-	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 	"github.com/tandem-mesos/tandem/proto/tandem/v1/tandemv1connect"
 )
@@ -33,18 +29,12 @@ const calm = 15 * time.Second
 // when it needs them.
 func BenchmarkResident(b *testing.B) {
 	const tasks, agents, each = 100_000, 1000, 10_000
-	cluster, err := localmesos.Start(b.Context(), localmesos.Options{
-		Agents: agents, Agent: agent.Options{Fake: &agent.Fake{}, Resources: "cpus:64;mem:65536;disk:100000"},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer cluster.Stop(context.Background())
+	cluster := fakeCluster(b, agents)
 	for b.Loop() {
 		dir := b.TempDir()
 		s := startProgram(b, cluster.URL(), dir)
 		for n := range tasks / each {
-			s.submit(b, n, each)
+			submitMany(b, s.client, n, each)
 		}
 		s.until(b, tasks)
 		time.Sleep(calm)
@@ -57,7 +47,7 @@ func BenchmarkResident(b *testing.B) {
 		started := s.resident(b)
 		most := 0.0
 		for range 3 {
-			s.submit(b, 100, each)
+			submitMany(b, s.client, 100, each)
 			s.until(b, tasks+each)
 			most = max(most, s.resident(b)/(tasks+each))
 			s.purge(b, 100)
@@ -104,21 +94,6 @@ func startProgram(b *testing.B, master, dir string) *program {
 			return p
 		}
 		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-func (p *program) submit(b *testing.B, n, instances int) {
-	b.Helper()
-	job, err := jobspec.Parse("bench.yaml", fmt.Appendf(nil, `id: /job%d
-instances: %d
-executor: {resources: {cpus: 0.01, mem: 32, disk: 1}}
-workloads: [{name: web, cmd: serve, resources: {cpus: 0.01, mem: 16}}]
-`, n, instances))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := p.client.SubmitJob(b.Context(), &tandemv1.SubmitJobRequest{Job: job}); err != nil {
-		b.Fatal(err)
 	}
 }
 

@@ -30,19 +30,14 @@ import (
 // process and its processors with the scheduler.
 func BenchmarkRestart(b *testing.B) {
 	const tasks, agents, each = 100_000, 1000, 10_000
-	cluster, err := localmesos.Start(b.Context(), localmesos.Options{
-		Agents: agents, Agent: agent.Options{Fake: &agent.Fake{}, Resources: "cpus:64;mem:65536;disk:100000"},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer cluster.Stop(context.Background())
+	cluster := fakeCluster(b, agents)
 	opt := app.DefaultOptions()
 	opt.Master, opt.Listen = strings.TrimPrefix(cluster.URL(), "http://"), "127.0.0.1:0"
 	opt.StateDir = filepath.Join(b.TempDir(), "state")
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	opt.Log = log
+	var err error
 	if opt.Executor, err = os.Executable(); err != nil {
 		b.Fatal(err)
 	}
@@ -50,17 +45,7 @@ func BenchmarkRestart(b *testing.B) {
 	at, stop := begin(b, opt)
 	client := tandemv1connect.NewSchedulerServiceClient(http.DefaultClient, at)
 	for n := range tasks / each {
-		job, err := jobspec.Parse("bench.yaml", fmt.Appendf(nil, `id: /job%d
-instances: %d
-executor: {resources: {cpus: 0.01, mem: 32, disk: 1}}
-workloads: [{name: web, cmd: serve, resources: {cpus: 0.01, mem: 16}}]
-`, n, each))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := client.SubmitJob(b.Context(), &tandemv1.SubmitJobRequest{Job: job}); err != nil {
-			b.Fatal(err)
-		}
+		submitMany(b, client, n, each)
 	}
 	until(b, at, `tandem_instances{phase="running"}`, func(n float64) bool { return n == tasks })
 	until(b, at, "tandem_mesos_calls_waiting", func(n float64) bool { return n == 0 })
@@ -97,6 +82,35 @@ workloads: [{name: web, cmd: serve, resources: {cpus: 0.01, mem: 16}}]
 	b.ReportMetric(subscribed.Seconds()/float64(b.N), "s-subscribed")
 	b.ReportMetric(reconciled.Seconds()/float64(b.N), "s-reconciled")
 	b.ReportMetric(float64(scraped.Microseconds())/1000/float64(scrapes*b.N), "ms-scrape")
+}
+
+// fakeCluster has agents whose executors run nothing.
+func fakeCluster(b *testing.B, agents int) *localmesos.Cluster {
+	b.Helper()
+	cluster, err := localmesos.Start(b.Context(), localmesos.Options{
+		Agents: agents, Agent: agent.Options{Fake: &agent.Fake{}, Resources: "cpus:64;mem:65536;disk:100000"},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { cluster.Stop(context.Background()) })
+	return cluster
+}
+
+// submitMany submits the n-th job, of so many instances.
+func submitMany(b *testing.B, client tandemv1connect.SchedulerServiceClient, n, instances int) {
+	b.Helper()
+	job, err := jobspec.Parse("bench.yaml", fmt.Appendf(nil, `id: /job%d
+instances: %d
+executor: {resources: {cpus: 0.01, mem: 32, disk: 1}}
+workloads: [{name: web, cmd: serve, resources: {cpus: 0.01, mem: 16}}]
+`, n, instances))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := client.SubmitJob(b.Context(), &tandemv1.SubmitJobRequest{Job: job}); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // begin runs a scheduler until the returned function has stopped it, and returns
