@@ -174,6 +174,17 @@ func (c *Core) effects() Effects {
 	c.saveHosts()
 	c.saveVolumes()
 	c.demand()
+	c.saveEdited()
+	c.flushReconcile()
+	c.orderCalls()
+	e := Effects{Save: c.save, Calls: c.called, Replies: c.replies, Show: c.show, Samples: c.samples}
+	c.touched, c.instances, c.attempts = clearList(c.touched), clearList(c.instances), clearList(c.attempts)
+	c.replies, c.show, c.samples = nil, nil, nil
+	return e
+}
+
+// saveEdited saves the records that the step has changed.
+func (c *Core) saveEdited() {
 	if c.frameworkEdited {
 		c.frameworkEdited = false
 		c.save = append(c.save, state.PutFramework(c.framework))
@@ -195,7 +206,10 @@ func (c *Core) effects() Effects {
 			c.save = append(c.save, state.PutAttempt(a.rec))
 		}
 	}
-	c.flushReconcile()
+}
+
+// orderCalls puts the step's calls into the order in which they are made.
+func (c *Core) orderCalls() {
 	l := &c.calls
 	for _, list := range [...]*[]*scheduler.Call{&l.offers, &l.acknowledge, &l.kill, &l.reconcile, &l.demand, &l.talk} {
 		if len(*list) > 0 {
@@ -203,10 +217,6 @@ func (c *Core) effects() Effects {
 			*list = clearList(*list)
 		}
 	}
-	e := Effects{Save: c.save, Calls: c.called, Replies: c.replies, Show: c.show, Samples: c.samples}
-	c.touched, c.instances, c.attempts = clearList(c.touched), clearList(c.instances), clearList(c.attempts)
-	c.replies, c.show, c.samples = nil, nil, nil
-	return e
 }
 
 // bounded counts down how often something of a step may still repeat.

@@ -95,17 +95,8 @@ func (c *Core) explain(e *Explain, r *Reply) {
 }
 
 func (c *Core) explanation(e *Explain) (*tandemv1.Explanation, *Refused) {
-	x := &tandemv1.Explanation{
-		JobId: e.JobID, Suppressed: c.offers.suppressed, Filtered: c.offers.filtered, Subscribed: c.subscribed,
-	}
-	o := &c.offers
-	x.Constrained = len(o.shape.constraints) > 0
-	if c.subscribed && !o.suppressed && o.asked.After(o.lastOffer) && !c.now.Before(o.asked.Add(silence)) {
-		x.SilentSince = timestamppb.New(o.asked)
-	}
-	if !c.offers.lastOffer.IsZero() {
-		x.LastOffer = timestamppb.New(c.offers.lastOffer)
-	}
+	x := c.explainOffers()
+	x.JobId = e.JobID
 	var request match.Request
 	lacking := ""
 	if e.Job != nil {
@@ -117,14 +108,7 @@ func (c *Core) explanation(e *Explain) (*tandemv1.Explanation, *Refused) {
 		if j == nil {
 			return nil, &Refused{NotFound, fmt.Sprintf("there is no job %s", e.JobID)}
 		}
-		// Of several versions that wait, the newest is what a person asks about.
-		v := j.current()
-		for _, of := range slices.Backward(j.versions) {
-			if of.waiting.count > 0 {
-				v = of
-				break
-			}
-		}
+		v := j.newestWaiting()
 		request, lacking = c.request(v), c.lacking(v)
 	}
 	x.Waiting, x.Needs = int32(request.Count), needs(&request.Need)
@@ -162,6 +146,32 @@ func (c *Core) explanation(e *Explain) (*tandemv1.Explanation, *Refused) {
 		}
 	}
 	return x, nil
+}
+
+// explainOffers says how things stand with offers.
+func (c *Core) explainOffers() *tandemv1.Explanation {
+	o := &c.offers
+	x := &tandemv1.Explanation{
+		Suppressed: o.suppressed, Filtered: o.filtered, Subscribed: c.subscribed, Constrained: len(o.shape.constraints) > 0,
+	}
+	if c.subscribed && !o.suppressed && o.asked.After(o.lastOffer) && !c.now.Before(o.asked.Add(silence)) {
+		x.SilentSince = timestamppb.New(o.asked)
+	}
+	if !o.lastOffer.IsZero() {
+		x.LastOffer = timestamppb.New(o.lastOffer)
+	}
+	return x
+}
+
+// newestWaiting is, of several versions that wait, what a person asks about, and where
+// none does the current one.
+func (j *job) newestWaiting() *version {
+	for _, v := range slices.Backward(j.versions) {
+		if v.waiting.count > 0 {
+			return v
+		}
+	}
+	return j.current()
 }
 
 // needs is what a request takes for one instance, in Mesos's names and units.

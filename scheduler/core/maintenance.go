@@ -79,10 +79,10 @@ func (c *Core) expireMaintenance(h *host) {
 	}
 }
 
-// offered takes in that an agent has made an offer: an operator drains it no
+// heardOf takes in that an agent has made an offer: an operator drains it no
 // more, for a draining agent makes none, and it says itself whether maintenance
 // comes.
-func (c *Core) offered(o *mesos.Offer) {
+func (c *Core) heardOf(o *mesos.Offer) {
 	delete(c.withheld.agents, o.AgentID.Value)
 	h := c.hosts[o.AgentID.Value]
 	if h == nil {

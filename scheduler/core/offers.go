@@ -40,7 +40,7 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	}
 	c.offers.lastOffer = c.now
 	for i := range offers {
-		c.offered(&offers[i])
+		c.heardOf(&offers[i])
 	}
 	c.reviewHosts() // what waits, and where it may go, follows from that
 	pools, candidates := c.pools(offers)

@@ -45,14 +45,11 @@ func (c *Core) onSubscribed(s Subscribed) {
 	o.round++
 	c.timers.unset(&o.timer)
 	c.rehost()
-	for _, j := range c.jobsInOrder() {
-		for _, in := range j.instances {
-			if in == nil {
-				continue
-			}
-			for _, a := range in.open() {
-				c.sayKillAgain(a)
-			}
+	for _, a := range c.openAttempts() {
+		if a.rec.KillReason != "" {
+			a.kills = 0
+			c.sendKill(a)
+			c.arm(a)
 		}
 	}
 	for _, id := range sortedKeys(c.strays) {
@@ -60,14 +57,6 @@ func (c *Core) onSubscribed(s Subscribed) {
 		c.strays[id].fired(c)
 	}
 	c.reconcileAll()
-}
-
-func (c *Core) sayKillAgain(a *attempt) {
-	if a.rec.KillReason != "" {
-		a.kills = 0
-		c.sendKill(a)
-		c.arm(a)
-	}
 }
 
 func (c *Core) onDisconnected() {
@@ -80,15 +69,7 @@ func (c *Core) onDisconnected() {
 // the master knows, so that both sides learn of tasks that only one knows.
 func (c *Core) reconcileAll() {
 	r := &c.reconcile
-	r.queue, r.implicit, r.owed = nil, true, 0
-	for _, j := range c.jobsInOrder() {
-		for _, in := range j.instances {
-			if in == nil {
-				continue
-			}
-			r.queue = append(r.queue, in.open()...)
-		}
-	}
+	r.queue, r.implicit, r.owed = c.openAttempts(), true, 0
 	c.reconcileDue()
 }
 

@@ -138,6 +138,24 @@ func newJob(r *tandemv1.JobRecord) *job {
 	return j
 }
 
+// openAttempts are those that are not over, in the order of their jobs.
+func (c *Core) openAttempts() []*attempt {
+	var open []*attempt
+	for _, j := range c.jobsInOrder() {
+		for _, in := range j.instances {
+			if in == nil {
+				continue
+			}
+			for _, a := range in.open() {
+				if !a.over() {
+					open = append(open, a)
+				}
+			}
+		}
+	}
+	return open
+}
+
 func (c *Core) jobsInOrder() []*job {
 	jobs := make([]*job, 0, len(c.jobs))
 	for _, j := range c.jobs {

@@ -29,24 +29,6 @@ func (c *Core) openTasks() int {
 	return n
 }
 
-// openAttempts are those that are not over, in the order of their jobs.
-func (c *Core) openAttempts() []*attempt {
-	var open []*attempt
-	for _, j := range c.jobsInOrder() {
-		for _, in := range j.instances {
-			if in == nil {
-				continue
-			}
-			for _, a := range in.open() {
-				if !a.over() {
-					open = append(open, a)
-				}
-			}
-		}
-	}
-	return open
-}
-
 // teardown ends the framework. The master shuts its executors down and says no
 // more of their tasks, so that their end is written down here. What is saved has
 // no framework ID: started again, the scheduler is a new framework whose jobs
