@@ -35,9 +35,12 @@ func (p *player) crashAgent() error {
 }
 
 func (p *player) recoverAgent() error {
-	p.endUnseen()
+	ended := p.endUnseen()
 	err := p.cluster.Agents()[0].Recover()
 	p.settle()
+	for _, id := range ended {
+		p.awaitEnd(id)
+	}
 	return err
 }
 

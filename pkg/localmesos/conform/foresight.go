@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -131,7 +133,8 @@ func (p *player) kill(id string) {
 
 // endUnseen ends the executors that ended while their agent was away: they make
 // no request any more, and their tasks are those of an executor that had ended.
-func (p *player) endUnseen() {
+// It returns their IDs.
+func (p *player) endUnseen() (killed []string) {
 	p.mu.Lock()
 	there := slices.Collect(maps.Keys(p.executors))
 	p.mu.Unlock()
@@ -143,9 +146,26 @@ func (p *player) endUnseen() {
 			if end, ok := endingOf(l); ok && end.executor == id {
 				if !end.byAgent {
 					p.kill(id)
+					killed = append(killed, id)
 				}
 				break
 			}
+		}
+	}
+	return killed
+}
+
+// awaitEnd waits until the agent knows that an executor's container has ended,
+// which takes true time, before any passes on the clock.
+func (p *player) awaitEnd(id string) {
+	for end := time.Now().Add(processPatience); time.Now().Before(end); time.Sleep(lookEvery) {
+		answer, err := http.Get("http://" + p.cluster.Agents()[0].Address() + "/containers")
+		if err != nil {
+			return
+		}
+		text, err := io.ReadAll(answer.Body)
+		if answer.Body.Close() != nil || err != nil || !strings.Contains(string(text), strconv.Quote(id)) {
+			return
 		}
 	}
 }
