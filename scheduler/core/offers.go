@@ -59,6 +59,26 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 		}
 		c.shareExecutors(pools, candidates, versions)
 	}
+	c.answerOffers(pools)
+	// Offers for several roles of one agent show its free amount in parts.
+	for i := range pools {
+		if pools[i].ours {
+			pools[i].agent.last, pools[i].agent.lastSeen = candidates[i], c.now
+		}
+	}
+	c.tellWhy(versions)
+	// A placement can make other agents eligible for the rest of its job, where
+	// rules count instances; those agents are filtered by now.
+	for i, v := range versions {
+		if v.rules.Counting() && v.waiting.count > 0 && v.waiting.count < requests[i].Count {
+			c.offers.newWork = true
+		}
+	}
+}
+
+// answerOffers accepts the offers of each pool that something is done with, and
+// declines the rest.
+func (c *Core) answerOffers(pools []pool) {
 	var unused []mesos.OfferID
 	for i := range pools {
 		p := &pools[i]
@@ -85,20 +105,6 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 		c.offers.filtered = true
 	}
 	c.decline(unused)
-	// Offers for several roles of one agent show its free amount in parts.
-	for i := range pools {
-		if pools[i].ours {
-			pools[i].agent.last, pools[i].agent.lastSeen = candidates[i], c.now
-		}
-	}
-	c.tellWhy(versions)
-	// A placement can make other agents eligible for the rest of its job, where
-	// rules count instances; those agents are filtered by now.
-	for i, v := range versions {
-		if v.rules.Counting() && v.waiting.count > 0 && v.waiting.count < requests[i].Count {
-			c.offers.newWork = true
-		}
-	}
 }
 
 // pools puts the offers of each agent and role together.
