@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -115,6 +116,11 @@ func serve(stream mesos.Response, update func(mesos.TaskID, mesos.TaskState) err
 			err = update(event.Kill.TaskID, mesos.TASK_KILLED)
 		case executor.Event_SHUTDOWN:
 			return true, nil
+		}
+		if lost := (*url.Error)(nil); errors.As(err, &lost) {
+			// An agent that dies after it took the update has no time to say so.
+			fmt.Println("the agent did not answer:", err)
+			return false, nil
 		}
 		if err != nil {
 			return true, err
