@@ -33,13 +33,35 @@ func (c *Core) sendKill(a *attempt) {
 	if !c.subscribed || a.rec.Unreachable != nil {
 		return
 	}
-	for _, t := range a.rec.Tasks {
-		if !state.Terminal(t.State) && !outOfReach(t.State) {
-			c.callKill(t.TaskId, a.rec.AgentId)
-		}
+	for _, t := range a.toKill() {
+		c.callKill(t.TaskId, a.rec.AgentId)
 	}
 	a.killAt = c.now.Add(a.grace() + c.retryDelay(a.kills)).UnixNano()
 	a.kills++
+}
+
+// poststopKills is how many KILLs of the rest a group's last workloads are left alone
+// for.
+const poststopKills = 3
+
+// toKill are the tasks that a KILL is to be sent for. A group stops in order: when its
+// mains have ended its executor stops the sidecars, and then runs what is to run last.
+// Sidecars that do not end by that are killed too, and in the end whatever is left.
+func (a *attempt) toKill() []*tandemv1.TaskRecord {
+	through := tandemv1.Lifecycle_LIFECYCLE_MAIN
+	switch {
+	case a.kills >= poststopKills:
+		through = tandemv1.Lifecycle_LIFECYCLE_POSTSTOP
+	case a.kills > 0:
+		through = tandemv1.Lifecycle_LIFECYCLE_SIDECAR
+	}
+	var tasks []*tandemv1.TaskRecord
+	for i, t := range a.rec.Tasks {
+		if w := a.workload(i); w.GetLifecycle() <= through && !state.Terminal(t.State) && !outOfReach(t.State) {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks
 }
 
 func (c *Core) retryDelay(n int) time.Duration {
