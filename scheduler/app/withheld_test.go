@@ -20,6 +20,21 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
+// detectorOf finds a master that is a test's.
+func detectorOf(t *testing.T, m *httptest.Server) detector {
+	t.Helper()
+	masters, err := detect.Parse(strings.TrimPrefix(m.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDetector(masters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
 // TestQuotas: the limits of one's own roles and of those above are told, and the
 // master is asked once for all who want to know within a while, whatever it answers.
 func TestQuotas(t *testing.T) {
@@ -33,17 +48,8 @@ func TestQuotas(t *testing.T) {
 			{"name":"teams","quota":{"limit":{"cpus":1}}}]}`))
 	}))
 	defer m.Close()
-	masters, err := detect.Parse(strings.TrimPrefix(m.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := newDetector(masters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	q := &inquirer{roles: []string{"team/web"}, detector: d, masters: masterapi.New(masterapi.Options{}), now: func() time.Time { return now }}
+	q := &inquirer{roles: []string{"team/web"}, detector: detectorOf(t, m), masters: masterapi.New(masterapi.Options{}), now: func() time.Time { return now }}
 	expect := func(questions int, want, wantErr string) {
 		t.Helper()
 		known, err := q.Quotas(t.Context())
@@ -90,17 +96,8 @@ func TestWithheldAgents(t *testing.T) {
 		_, _ = w.Write([]byte(`{"slaves":[{"id":"a"},{"id":"b","deactivated":true},{"id":"c","deactivated":true,"drain_info":{"state":"DRAINED"}}]}`))
 	}))
 	defer m.Close()
-	masters, err := detect.Parse(strings.TrimPrefix(m.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := newDetector(masters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	q := &inquirer{detector: d, masters: masterapi.New(masterapi.Options{}), now: func() time.Time { return now }}
+	q := &inquirer{detector: detectorOf(t, m), masters: masterapi.New(masterapi.Options{}), now: func() time.Time { return now }}
 	for _, questions := range []int{4, 4, 8} {
 		w, err := q.Withheld(t.Context(), []string{"a", "b", "c", "d"})
 		want := map[string]string{
