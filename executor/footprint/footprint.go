@@ -44,8 +44,6 @@ func New() *Footprint {
 	f := &Footprint{processors: runtime.GOMAXPROCS(0), program: sync.OnceValue(programMapped)}
 	f.used.Store(burst) // Its own start is as much as that.
 	debug.SetGCPercent(whileStarting)
-	f.alone = true
-	f.adjust()
 	f.calm = time.AfterFunc(restAfter, f.calmDown)
 	f.timer = time.AfterFunc(restAfter, f.rest)
 	return f
