@@ -80,7 +80,7 @@ func readConfig(dir, name string) ([]byte, error) {
 }
 
 // bundled puts what only a bundle says into a workload's spec, which has the rest.
-func bundled(spec *workload.Spec, b *confine.Bundle, bundle string) {
+func bundled(spec *workload.Spec, b *confine.Bundle) {
 	if len(spec.Args) == 0 && spec.Shell == "" {
 		spec.Args = b.Args
 	}
@@ -88,19 +88,25 @@ func bundled(spec *workload.Spec, b *confine.Bundle, bundle string) {
 	if spec.OOMScoreAdj == nil {
 		spec.OOMScoreAdj = b.Spec.Process.OOMScoreAdj
 	}
-	container := &spec.View.Root.Container
-	seccomp := container.Seccomp
-	*container = b.Container
-	container.Seccomp, container.Mounts = seccomp, nil
+}
+
+// containerOf returns what else a bundle, which is in a directory, asks for.
+func containerOf(b *confine.Bundle, dir string) confine.Container {
+	container := b.Container
+	container.Mounts = nil
 	for _, m := range b.Container.Mounts {
-		if m.Type == "tmpfs" {
-			m.Source = m.Type
+		if m.Type == tmpfs {
+			m.Source = tmpfs
 		} else {
-			m.Source = filepath.Join(bundle, m.Source)
+			m.Source = filepath.Join(dir, m.Source)
 		}
 		container.Mounts = append(container.Mounts, m)
 	}
+	return container
 }
+
+// tmpfs is the type of those mounts of a bundle that have no source in it.
+const tmpfs = "tmpfs"
 
 // userOf returns who a bundle's program is to run as.
 func userOf(u specs.User) *workload.Numbers {

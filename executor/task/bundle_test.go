@@ -37,14 +37,14 @@ func writeFile(t *testing.T, name, content string) {
 	}
 }
 
-var bundled1 = confine.Spec{Bundle: "app"}
+var inApp = confine.Spec{Bundle: "app"}
 
 // A task that has written another config.json is started again as before: it might
 // become another user.
 func TestABundleIsReadOnce(t *testing.T) {
 	sandbox, dir := sandboxed(t, `{"ociVersion": "1.0.0", "root": {"path": "rootfs"}, "process": {"user": {"uid": 7}}}`)
 	for _, then := range []string{`{"ociVersion": "1.0.0", "root": {"path": "rootfs"}}`, `{`} {
-		b, err := bundleOf(sandbox, dir, "a.0.1.main", bundled1)
+		b, err := bundleOf(sandbox, dir, "a.0.1.main", inApp)
 		if err != nil || b.User.UID != 7 {
 			t.Fatalf("it has %+v, %v", b, err)
 		}
@@ -78,7 +78,7 @@ func TestBundlesThatCannotBeUsed(t *testing.T) {
 			if err := c.make(filepath.Join(dir, "app", "config.json")); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := bundleOf(sandbox, dir, "a.0.1.main", bundled1); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := bundleOf(sandbox, dir, "a.0.1.main", inApp); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 			if left, _ := os.ReadDir(filepath.Join(sandbox, "bundles")); len(left) > 0 {
@@ -112,7 +112,7 @@ func TestABundleDescribesATask(t *testing.T) {
 	task := &mesos.TaskInfo{TaskID: mesos.TaskID{Value: "a.0.1.main"}, Command: &mesos.CommandInfo{
 		Shell: proto.Bool(false), Environment: &mesos.Environment{Variables: []mesos.Environment_Variable{{Name: "MODE", Value: proto.String("job")}}},
 	}}
-	spec, err := describe(task, nil, Limits{}, bundled1, bundle, at)
+	spec, err := describe(task, nil, Limits{}, inApp, bundle, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,11 +142,11 @@ func TestABundleDescribesATask(t *testing.T) {
 	// The task has the last word.
 	task.Command.Value, task.Command.Shell = proto.String("sh"), nil
 	score := 5
-	if spec, err = describe(task, nil, Limits{OOMScoreAdj: &score}, bundled1, bundle, at); err != nil || spec.Shell != "sh" || len(spec.Args) > 0 || *spec.OOMScoreAdj != 5 {
+	if spec, err = describe(task, nil, Limits{OOMScoreAdj: &score}, inApp, bundle, at); err != nil || spec.Shell != "sh" || len(spec.Args) > 0 || *spec.OOMScoreAdj != 5 {
 		t.Errorf("spec = %+v, %v", spec, err)
 	}
 	task.Command.Value, task.Command.Shell, bundle.Args = nil, proto.Bool(false), nil
-	if _, err = describe(task, nil, Limits{}, bundled1, bundle, at); err == nil || !strings.Contains(err.Error(), "neither the task nor its bundle says what to run") {
+	if _, err = describe(task, nil, Limits{}, inApp, bundle, at); err == nil || !strings.Contains(err.Error(), "neither the task nor its bundle says what to run") {
 		t.Error(err)
 	}
 }

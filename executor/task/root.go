@@ -18,13 +18,16 @@ import (
 const insideRoot = "/mnt/mesos/sandbox"
 
 // rootOf describes a task's root file system, which is below its directory.
-func rootOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, asked confine.Spec, at Place) *workload.Root {
+func rootOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, asked confine.Spec, bundle *confine.Bundle, at Place) *workload.Root {
 	root := &workload.Root{
 		Path:    filepath.Join(at.Dir, asked.Root.Path),
 		Sandbox: at.Dir,
 		Inside:  insideRoot,
 		// Not below the task's directory: that is its user's.
 		Work: filepath.Join(at.Sandbox, "runtime", task.TaskID.Value),
+	}
+	if bundle != nil {
+		root.Container = containerOf(bundle, filepath.Join(at.Dir, asked.Bundle))
 	}
 	root.Container.Seccomp = asked.Seccomp
 	for _, name := range settings.GetVolumes() {
@@ -47,8 +50,8 @@ func checkRoot(root *workload.Root) error {
 		return err
 	}
 	for _, m := range root.Container.Mounts {
-		if m.Source == m.Type {
-			continue // It is made.
+		if m.Type == tmpfs {
+			continue
 		}
 		if err := checkBelow(root.Sandbox, m.Source, "mount on "+m.Destination+","); err != nil {
 			return err

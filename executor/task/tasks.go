@@ -108,14 +108,20 @@ func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (
 	if err != nil {
 		return "", nil, err
 	}
-	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
-		return dir, owner, err
-	}
 	asked, err := confine.Parse(settings.GetOciConfinement())
 	if err != nil {
 		return dir, owner, err
 	}
-	return dir, owner, linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner, asked.HasRoot())
+	return dir, owner, s.give(dir, owner, settings, asked.HasRoot())
+}
+
+// give makes a task's directory, with its volumes in it, as far as it is not there yet,
+// and gives both to a user (nil for the executor's own).
+func (s *Tasks) give(dir string, owner *workload.Numbers, settings *tandemv1.TaskSettings, rooted bool) error {
+	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
+		return err
+	}
+	return linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner, rooted)
 }
 
 // Start runs a task's workload and returns when its program is being executed.
@@ -133,7 +139,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 		err = checkRoot(spec.View.Root)
 	}
 	if err == nil && spec.Numbers != nil {
-		err = s.give(dir, spec.Numbers, t.Settings)
+		err = s.give(dir, spec.Numbers, t.Settings, true) // Its bundle has told who it is.
 	}
 	if err != nil {
 		return nil, err
@@ -147,14 +153,6 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 		p.warnings = append(p.warnings, skipped.Error())
 	}
 	return p, nil
-}
-
-// give gives a task's directory, and its volumes, to who its bundle says.
-func (s *Tasks) give(dir string, owner *workload.Numbers, settings *tandemv1.TaskSettings) error {
-	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
-		return err
-	}
-	return linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner, true)
 }
 
 // specOf describes a task's workload, and says what its bundle asks for in vain.
@@ -213,10 +211,10 @@ func describe(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limi
 	setCommand(&spec, task.Command)
 	confined(&spec, asked)
 	if asked.HasRoot() {
-		spec.View.Root = rootOf(task, settings, asked, at)
+		spec.View.Root = rootOf(task, settings, asked, bundle, at)
 	}
 	if bundle != nil {
-		bundled(&spec, bundle, filepath.Join(at.Dir, asked.Bundle))
+		bundled(&spec, bundle)
 		if spec.Shell == "" && len(spec.Args) == 0 {
 			return spec, errors.New("neither the task nor its bundle says what to run: give it a command, or the bundle's config.json process.args")
 		}

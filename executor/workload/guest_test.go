@@ -110,6 +110,29 @@ func TestNothingOfAGuestIsLeft(t *testing.T) {
 	})
 }
 
+// interrupted waits until a guest has said on its terminal that it has one, has the
+// terminal interrupt it, and returns all that it has said.
+func (e *env) interrupted(guest *workload.Process, ours *os.File) string {
+	e.Helper()
+	var said strings.Builder
+	buffer := make([]byte, 100)
+	for !strings.Contains(said.String(), "a terminal") {
+		n, err := ours.Read(buffer)
+		if err != nil {
+			e.Fatalf("after %q: %v", &said, err)
+		}
+		said.Write(buffer[:n])
+	}
+	// The terminal itself turns the key into a signal for who is in front.
+	if _, err := ours.WriteString("\x03"); err != nil {
+		e.Fatal(err)
+	}
+	if exit := e.wait(guest); exit.Status.Signal != syscall.SIGINT {
+		e.Errorf("the guest ended with %s", exit.Status)
+	}
+	return said.String()
+}
+
 func TestGuestOnATerminal(t *testing.T) {
 	each(t, func(t *testing.T, e *env) {
 		host := e.start(e.shell("exec sleep 1000"))
@@ -128,22 +151,7 @@ func TestGuestOnATerminal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var said strings.Builder
-		buffer := make([]byte, 100)
-		for !strings.Contains(said.String(), "a terminal") {
-			n, err := ours.Read(buffer)
-			if err != nil {
-				t.Fatalf("after %q: %v", &said, err)
-			}
-			said.Write(buffer[:n])
-		}
-		// The terminal itself turns the key into a signal for who is in front.
-		if _, err := ours.WriteString("\x03"); err != nil {
-			t.Fatal(err)
-		}
-		if exit := e.wait(guest); exit.Status.Signal != syscall.SIGINT {
-			t.Errorf("the guest ended with %s", exit.Status)
-		}
+		e.interrupted(guest, ours)
 		host.Kill()
 		e.wait(host)
 	})

@@ -445,23 +445,8 @@ func TestTerminalOfARoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var said strings.Builder
-		buffer := make([]byte, 100)
-		for !strings.Contains(said.String(), "a terminal") {
-			n, err := ours.Read(buffer)
-			if err != nil {
-				t.Fatalf("after %q: %v", &said, err)
-			}
-			said.Write(buffer[:n])
-		}
-		if !strings.HasPrefix(said.String(), "/dev/pts/0\r\n") {
-			t.Errorf("it says %q", &said)
-		}
-		if _, err := ours.WriteString("\x03"); err != nil {
-			t.Fatal(err)
-		}
-		if exit := e.wait(guest); exit.Status.Signal != syscall.SIGINT {
-			t.Errorf("the guest ended with %s", exit.Status)
+		if said := e.interrupted(guest, ours); !strings.HasPrefix(said, "/dev/pts/0\r\n") {
+			t.Errorf("it says %q", said)
 		}
 		host.Kill()
 		e.wait(host)

@@ -261,7 +261,10 @@ func (c *bundleChecker) mounts() (all []specs.Mount) {
 			continue
 		}
 		bound := slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
-		if m.Type == "bind" && !bound { // Runtimes go by the option.
+		switch {
+		case bound: // Runtimes go by the option, whatever the type is.
+			m.Type = "bind"
+		case m.Type == "bind":
 			bound, m.Options = true, append([]string{"rbind"}, m.Options...)
 		}
 		switch {

@@ -30,7 +30,8 @@ const usual = `{
 		{"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"},
 		{"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
 		{"destination": "/sys/fs/cgroup/", "type": "cgroup", "source": "cgroup", "options": ["ro"]},
-		{"destination": "/etc/app", "type": "bind", "source": "conf", "options": ["ro"]}
+		{"destination": "/etc/app", "type": "bind", "source": "conf", "options": ["ro"]},
+		{"destination": "/odd", "type": "tmpfs", "source": "odd", "options": ["bind"]}
 	],
 	"linux": {
 		"resources": {"devices": [{"allow": false, "access": "rwm"}]},
@@ -66,6 +67,7 @@ func TestParseBundle(t *testing.T) {
 			Mounts: []specs.Mount{
 				{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "size=1m"}},
 				{Destination: "/etc/app", Type: "bind", Source: "conf", Options: []string{"rbind", "ro"}},
+				{Destination: "/odd", Type: "bind", Source: "odd", Options: []string{"bind"}},
 			},
 			Seccomp: &specs.LinuxSeccomp{
 				DefaultAction: specs.ActErrno, Architectures: []specs.Arch{specs.ArchX86_64},
