@@ -65,8 +65,10 @@ func newTeardown(sys *System) *cobra.Command {
 		Use:   "teardown",
 		Short: "End every task, and have Mesos forget the framework",
 		Long: `Has the master end every task of the scheduler at once and forget its framework, and stops all
-jobs. Their records stay. The scheduler ends; started again it is a new framework that runs
-nothing until jobs are submitted.
+jobs. Their records stay. Groups launched within the last five seconds are waited for until
+something is heard of them: an agent that is told of the end in that moment may keep their
+executors. The scheduler ends; started again it is a new framework that runs nothing until jobs
+are submitted.
 
 The framework's name has to be typed to confirm it, or given with --yes-delete.`,
 		Example: `  tandem framework teardown

@@ -60,7 +60,7 @@ func (c *Core) carryOut(cmd Command, r *Reply) bool {
 	case cmd.Reconcile:
 		c.reconcileNow(r)
 	case cmd.Teardown:
-		c.teardown(r)
+		return c.teardown(cmd.ID, r)
 	case cmd.KillTask != nil, cmd.SignalTask != nil, cmd.OpenSession != nil, cmd.Measure != nil, cmd.Upgrade != nil:
 		return c.converse(cmd, r)
 	default:

@@ -29,6 +29,7 @@ type Core struct {
 	framework  *tandemv1.FrameworkRecord
 	subscribed bool
 	tearing    bool // the framework down
+	farewell   *farewell
 	// subscription counts them, so that what belongs to one is told from the next.
 	subscription uint64
 	jobs         map[string]*job
@@ -159,6 +160,7 @@ func (c *Core) Next() (time.Time, bool) {
 // effects ends a step: it settles what the step has touched and collects what
 // is to be done.
 func (c *Core) effects() Effects {
+	c.endWhenLanded()
 	left := bound(len(c.jobs) + len(c.hosts))
 	for i := 0; i < len(c.touched) || len(c.review) > 0; { // both grow meanwhile
 		left.count("jobs and agents are looked at")

@@ -60,6 +60,7 @@ func (c *Core) onSubscribed(s Subscribed) {
 }
 
 func (c *Core) onDisconnected() {
+	c.unsay()
 	c.subscribed, c.tearing = false, false
 	c.timers.unset(&c.reconcile.timer)
 	c.reconcile.queue = nil
