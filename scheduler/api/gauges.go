@@ -59,16 +59,20 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 // ready answers 200 while the scheduler is subscribed with a master, and 503
 // with the reason otherwise.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	switch f := s.opt.Reader.Framework(); {
+	case !f.GetSubscribed():
+		readiness(w, http.StatusServiceUnavailable, "not subscribed: "+f.GetProblem())
+	case s.opt.Leader:
+		readiness(w, http.StatusOK, "ok; leader")
+	default:
+		readiness(w, http.StatusOK, "ok")
+	}
+}
+
+// readiness answers who asks whether this scheduler is ready, in one line.
+func readiness(w http.ResponseWriter, status int, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if f := s.opt.Reader.Framework(); !f.GetSubscribed() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "not subscribed: %s\n", present.OneLine(f.GetProblem()))
-		return
-	}
-	if s.opt.Leader {
-		fmt.Fprintln(w, "ok; leader")
-		return
-	}
-	fmt.Fprintln(w, "ok")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, present.OneLine(line))
 }

@@ -305,10 +305,10 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			grant, err = s.opt.Gate.Caller(ctx, token, r)
 		}
 		if err != nil {
-			s.calls.refused.WithLabelValues(unproven).Inc()
+			s.calls.unproven.Inc()
 		}
 		if !s.mayGoOn(grant, r) {
-			s.calls.refused.WithLabelValues(tooFast).Inc()
+			s.calls.tooFast.Inc()
 			w.Header().Set("Retry-After", "1")
 			s.refuseHTTP(w, r, refusedAs(connect.CodeResourceExhausted, "TOO_FAST", errTooFast))
 			return

@@ -22,16 +22,13 @@ type Limits struct {
 	// ten times as many may come at once. Callers on this machine who need not
 	// prove who they are have no limit. Default: 100; negative: none.
 	Rate float64
-	// Connections is how many may be open, of which one address may have half.
-	// Agents that fetch the executor have one each. Default: 20000.
-	Connections int
 	// Stall is how long a client may take to send the rest of a request, or to
 	// take what it is sent. Default: 1 minute.
 	Stall time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
-	return Limits{cmp.Or(l.Rate, 100), cmp.Or(l.Connections, 20_000), cmp.Or(l.Stall, time.Minute)}
+	return Limits{cmp.Or(l.Rate, 100), cmp.Or(l.Stall, time.Minute)}
 }
 
 // maxClients bounds for how many clients rates are kept.

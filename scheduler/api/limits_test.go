@@ -61,10 +61,14 @@ func TestAClientThatIsTooFastIsHeldBack(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
+	const most = 4 // of which one address has two
 	opt := options(&commander{}, teams())
-	opt.Limits.Connections = 4 // of which one address has two
-	base, _ := serve(t, opt)
-	address := strings.TrimPrefix(base, "http://")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	frontOn(t, api.FrontOptions{Connections: most, Log: opt.Log, Registerer: opt.Registerer}, l)
+	address := l.Addr().String()
 	answered := func(c net.Conn) bool {
 		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			return false

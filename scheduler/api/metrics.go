@@ -14,18 +14,20 @@ type callMetrics struct {
 	calls   *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	streams *prometheus.GaugeVec
-	// connections are open; refused counts what was turned away before it was a
-	// call.
-	connections prometheus.Gauge
-	refused     *prometheus.CounterVec
+	// tooFast and unproven count requests that were turned away before they were
+	// calls.
+	tooFast, unproven prometheus.Counter
 }
 
-// Why something is turned away before it is a call.
-const (
-	tooManyConnections = "connections"
-	tooFast            = "rate"
-	unproven           = "unproven"
-)
+// refused counts what is turned away before it is a call: connections by a Front,
+// requests by a Server.
+func refused(reason string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name:        "tandem_api_refused_total",
+		Help:        "Connections and requests that were turned away before they were calls, by reason: too many connections, too fast, or a wrong proof of who is calling.",
+		ConstLabels: prometheus.Labels{"reason": reason},
+	})
+}
 
 func newCallMetrics(r prometheus.Registerer) (*callMetrics, error) {
 	m := &callMetrics{
@@ -42,21 +44,9 @@ func newCallMetrics(r prometheus.Registerer) (*callMetrics, error) {
 			Name: "tandem_api_streams",
 			Help: "Streams of the API that are open, watches and logs, by procedure.",
 		}, []string{"procedure"}),
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tandem_api_connections",
-			Help: "Connections with the API that are open, those of agents that fetch included.",
-		}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tandem_api_refused_total",
-			Help: "Connections and requests that were turned away before they were calls, by reason: too many connections, too fast, or a wrong proof of who is calling.",
-		}, []string{"reason"}),
+		tooFast: refused("rate"), unproven: refused("unproven"),
 	}
-	// What has never happened is told, too: a counter that begins with 1 raises no
-	// alert.
-	for _, reason := range []string{tooManyConnections, tooFast, unproven} {
-		m.refused.WithLabelValues(reason)
-	}
-	for _, c := range []prometheus.Collector{m.calls, m.seconds, m.streams, m.connections, m.refused} {
+	for _, c := range []prometheus.Collector{m.calls, m.seconds, m.streams, m.tooFast, m.unproven} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)
 		}

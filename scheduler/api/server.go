@@ -19,13 +19,10 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"log"
-	"net"
 	"net/http"
 	"time"
 
@@ -95,8 +92,6 @@ type Options struct {
 	Artifacts http.Handler
 	// Gate says who callers are and what they may do. Required.
 	Gate *access.Gate
-	// TLS has the server speak https; nil has it speak http.
-	TLS *tls.Config
 	// Names are the hosts, besides IP addresses and localhost, by which a server
 	// may be called whose Gate is open. Nil lets it be called by any.
 	Names []string
@@ -161,12 +156,8 @@ type Master interface {
 // serviceName is the service's name in procedures.
 const serviceName = tandemv1connect.SchedulerServiceName
 
-const (
-	// maxMessage bounds one request, in bytes. A job file has at most 1 MiB.
-	maxMessage = 4 << 20
-	// drainTime is how long calls in flight may take when the server stops.
-	drainTime = 5 * time.Second
-)
+// maxMessage bounds one request, in bytes. A job file has at most 1 MiB.
+const maxMessage = 4 << 20
 
 // Server serves the API. Its methods are safe for concurrent use.
 type Server struct {
@@ -185,7 +176,7 @@ type Server struct {
 	end    context.CancelFunc
 }
 
-// New returns a server that is not listening yet.
+// New returns a server, for a Front to have its requests answered by.
 func New(opt Options) (*Server, error) {
 	if err := opt.validate(); err != nil {
 		return nil, fmt.Errorf("cannot make the API: %w", err)
@@ -250,64 +241,8 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-// Handler returns what Serve serves, for tests.
+// Handler answers requests.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Serve answers requests on the listener until ctx ends. Then it takes no new
-// ones, ends watches, gives calls in flight some seconds, and returns nil. It
-// closes the listener, and is called once.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	l = &limitedListener{
-		Listener: l, most: s.opt.Limits.Connections, byHost: map[string]int{},
-		open: s.calls.connections, refused: s.calls.refused.WithLabelValues(tooManyConnections),
-	}
-	return serve(ctx, l, s.opt.TLS, s.handler, s.end, s.opt.Log)
-}
-
-// serve is Serve with any handler, over https where there are settings for it. End is called when no new requests are taken.
-func serve(ctx context.Context, l net.Listener, secure *tls.Config, handler http.Handler, end func(), to logrus.FieldLogger) error {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	// gRPC clients without TLS speak HTTP/2 in clear.
-	protocols.SetUnencryptedHTTP2(secure == nil)
-	protocols.SetHTTP2(secure != nil)
-	srv := &http.Server{
-		Handler:           handler,
-		Protocols:         protocols,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(writer{to}, "", 0),
-	}
-	srv.RegisterOnShutdown(end)
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if srv.Shutdown(bounded) != nil {
-			_ = srv.Close()
-		}
-	})
-	serve := srv.Serve
-	if secure != nil {
-		srv.TLSConfig = secure
-		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
-	}
-	err := serve(l)
-	if stop() {
-		end()
-		_ = srv.Close()
-		return fmt.Errorf("cannot go on serving the API on %s: %w", l.Addr(), err)
-	}
-	<-stopped
-	return nil
-}
-
-// writer hands what net/http has to say to the log.
-type writer struct{ log logrus.FieldLogger }
-
-func (w writer) Write(p []byte) (int, error) {
-	w.log.Debug(string(p[:max(0, len(p)-1)]))
-	return len(p), nil
-}
+// End ends watches, which would go on for ever.
+func (s *Server) End() { s.end() }

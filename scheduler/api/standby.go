@@ -25,7 +25,7 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
-// StandbyOptions are what a Standby is made of. All must be given but Copy, TLS
+// StandbyOptions are what a Standby is made of. All must be given but Copy
 // and LeaderTLS.
 type StandbyOptions struct {
 	// Leader returns the leader's address, such as http://10.0.0.7:7070, or why
@@ -42,9 +42,9 @@ type StandbyOptions struct {
 	// Gate says who may see this scheduler's metrics. What is passed on is for the
 	// leader to judge.
 	Gate *access.Gate
-	// TLS has the server speak https. LeaderTLS verifies the leader's certificate;
-	// nil means by the machine's authorities.
-	TLS, LeaderTLS *tls.Config
+	// LeaderTLS verifies the leader's certificate; nil means by the machine's
+	// authorities.
+	LeaderTLS *tls.Config
 }
 
 // passedOn marks a request that a standby has passed on, so that two schedulers
@@ -90,7 +90,7 @@ func passing(r *http.Request) passed {
 	return p
 }
 
-// NewStandby returns a standby that is not listening yet.
+// NewStandby returns a standby, for a Front to have its requests answered by.
 func NewStandby(opt StandbyOptions) (*Standby, error) {
 	if opt.Leader == nil || opt.Files == nil || opt.Artifacts == nil || opt.Log == nil || opt.Gatherer == nil || opt.Gate == nil {
 		return nil, errors.New("cannot make the API of a standby: Leader, Files, Artifacts, Log, Gatherer or Gate is missing")
@@ -115,7 +115,11 @@ func NewStandby(opt StandbyOptions) (*Standby, error) {
 		ErrorLog:      log.New(writer{opt.Log}, "", 0),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			p := passing(r)
-			s.fallBack(w, p, fmt.Errorf("the leader at %s does not answer this standby: %w", p.leader, err))
+			why := fmt.Errorf("the leader at %s does not answer this standby: %w", p.leader, err)
+			if s.ending.Err() != nil {
+				why = errors.New("this scheduler does not stand by any more, and had no answer yet; try again")
+			}
+			s.fallBack(w, p, why)
 		},
 	}
 	s.mux.HandleFunc("GET /metrics", s.metrics)
@@ -126,13 +130,12 @@ func NewStandby(opt StandbyOptions) (*Standby, error) {
 	return s, nil
 }
 
-// Handler returns what Serve serves, for tests.
+// Handler answers requests.
 func (s *Standby) Handler() http.Handler { return s.mux }
 
-// Serve is Server.Serve, but ends calls in flight at once when ctx ends.
-func (s *Standby) Serve(ctx context.Context, l net.Listener) error {
-	return serve(ctx, l, s.opt.TLS, s.mux, s.end, s.opt.Log)
-}
+// End ends calls in flight at once: those to an earlier leader must not hold up the
+// next.
+func (s *Standby) End() { s.end() }
 
 // metrics shows this scheduler's own metrics to whoever may read some job.
 func (s *Standby) metrics(w http.ResponseWriter, r *http.Request) {
@@ -257,20 +260,22 @@ func (s *Standby) artifact(w http.ResponseWriter, r *http.Request) {
 
 // ready answers 200 while a leader is known that calls are passed on to.
 func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	leader, err := s.opt.Leader()
 	if err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "standby; no leader is known: %s\n", present.OneLine(err.Error()))
+		readiness(w, http.StatusServiceUnavailable, "standby; no leader is known: "+err.Error())
 		return
 	}
-	fmt.Fprintf(w, "ok; standby of the leader at %s\n", present.OneLine(leader))
+	readiness(w, http.StatusOK, "ok; standby of the leader at "+leader)
+}
+
+// unavailable says why no leader answers.
+func (s *Standby) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	unavailable(w, r, refusedAs(connect.CodeUnavailable, "NO_LEADER", err))
 }
 
 // unavailable answers in the protocol that the client speaks.
-func (s *Standby) unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	err = refusedAs(connect.CodeUnavailable, "NO_LEADER", err)
+func unavailable(w http.ResponseWriter, r *http.Request, err *connect.Error) {
+	w.Header().Set("Retry-After", "1")
 	if errors := connect.NewErrorWriter(); errors.IsSupported(r) {
 		_ = errors.Write(w, r, err)
 		return

@@ -124,12 +124,28 @@ func Run(ctx context.Context, opt Options) (err error) {
 			opt.Ready(Addresses{Local: local.String(), Advertised: advertised.String()})
 		}
 	}
+	front, err := api.NewFront(api.FrontOptions{
+		TLS: door.server(), Connections: opt.Access.MaxConnections, Log: log.WithField("component", "api"), Registerer: registry,
+	})
+	if err != nil {
+		return err
+	}
+	// The API stops first, while the loop still answers the calls in flight.
+	apiCtx, stopAPI := context.WithCancel(ctx)
+	apiErr := make(chan error, 1)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		defer stopAPI()
+		apiErr <- front.Serve(apiCtx, listener)
+	})
+	defer serving.Wait()
+	defer stopAPI()
 	if shared != nil {
 		// A standby answers requests, too.
 		ready()
-		if records, err = holdShared(ctx, opt, *shared, advertised.String(), listener, door, proof, files, registry); err != nil {
-			if ctx.Err() != nil {
-				return nil
+		if records, err = holdShared(apiCtx, opt, *shared, advertised.String(), front, door, proof, files, registry); err != nil {
+			if apiCtx.Err() != nil {
+				return <-apiErr
 			}
 			return err
 		}
@@ -194,8 +210,8 @@ func Run(ctx context.Context, opt Options) (err error) {
 	server, err := api.New(api.Options{
 		Commander: l, Reader: l.View(), Files: files, Artifacts: files,
 		CallBack: advertised.String(), Leader: records.shared,
-		Gate: door.gate, Audit: door.writes, TLS: door.server(), Names: opt.names(advertised),
-		Limits:    api.Limits{Rate: opt.Access.RateLimit, Connections: opt.Access.MaxConnections},
+		Gate: door.gate, Audit: door.writes, Names: opt.names(advertised),
+		Limits:    api.Limits{Rate: opt.Access.RateLimit},
 		Sandboxes: agentapi.New(agentapi.Options{Credential: proof.agent, TLS: proof.mesosTLS()}),
 		Master:    inquirer,
 		Log:       log.WithField("component", "api"), Registerer: registry, Gatherer: registry,
@@ -204,17 +220,14 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 
-	// The API stops first, while the loop still answers the calls in flight.
 	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoop()
-	apiCtx, stopAPI := context.WithCancel(ctx)
-	defer stopAPI()
-	loopErr, apiErr := make(chan error, 1), make(chan error, 1)
+	loopErr := make(chan error, 1)
 	go func() {
 		loopErr <- l.Run(loopCtx)
 		stopAPI()
 	}()
-	go func() { apiErr <- server.Serve(apiCtx, listener) }()
+	front.Answer(server)
 
 	if shared == nil {
 		ready()

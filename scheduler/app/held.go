@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -47,7 +44,7 @@ func holdFile(dir string) (*held, error) {
 
 // holdShared opens a state that several schedulers share, and stands by until it
 // is this one's turn. Its error means nothing once ctx has ended.
-func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, l net.Listener, door *door, proof *credential, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
+func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address string, front *api.Front, door *door, proof *credential, files *artifact.Artifacts, metrics *prometheus.Registry) (*held, error) {
 	token := rand.Text()
 	files.Share(token)
 	candidate, err := leader.New(leader.Options{
@@ -63,7 +60,7 @@ func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address stri
 		return nil, err
 	}
 	copies := &copies{opt: opt, door: door, proof: proof, follower: follower}
-	lease, err := standBy(ctx, opt, candidate, copies, l, door, files, metrics)
+	lease, err := standBy(ctx, opt, candidate, copies, front, door, files, metrics)
 	if err != nil {
 		candidate.Close()
 		return nil, err
@@ -79,31 +76,22 @@ func holdShared(ctx context.Context, opt Options, at zookeeper.URL, address stri
 	return &held{Store: records, shared: true, lost: lease.Lost(), check: lease.Check, release: candidate.Close}, nil
 }
 
-// standBy serves as a standby until the candidate leads.
-func standBy(ctx context.Context, opt Options, c *leader.Candidate, copies *copies, l net.Listener, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
+// standBy has a standby answer requests until the candidate leads.
+func standBy(ctx context.Context, opt Options, c *leader.Candidate, copies *copies, front *api.Front, door *door, files *artifact.Artifacts, metrics *prometheus.Registry) (*leader.Lease, error) {
 	if err := registerLeads(metrics, copies); err != nil {
 		return nil, err
 	}
 	standby, err := api.NewStandby(api.StandbyOptions{
 		Leader: c.Leader, Copy: copies.latest, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
-		Gate: door.gate, TLS: door.server(), LeaderTLS: door.peers.Client(),
+		Gate: door.gate, LeaderTLS: door.peers.Client(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	same, err := duplicate(l)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w", err)
-	}
-	waiting, stop := context.WithCancelCause(ctx)
-	// Serving ends by itself: calls in flight to an earlier leader must not hold
-	// up the next.
-	defer stop(nil)
-	go func() {
-		if err := standby.Serve(waiting, same); err != nil {
-			stop(err)
-		}
-	}()
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	front.Answer(standby)
+	defer front.Answer(nil)
 	go copies.follower.Run(waiting)
 	go copyFiles(waiting, opt, c, files, door.peers.Client())
 	return c.Lead(waiting)
@@ -165,21 +153,6 @@ func registerLeads(metrics *prometheus.Registry, copies *copies) error {
 		}
 	}
 	return nil
-}
-
-// duplicate returns a listener that takes connections of the same address and can
-// be closed without closing it.
-func duplicate(l net.Listener) (net.Listener, error) {
-	tcp, ok := l.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, errors.New("the listener has no file")
-	}
-	f, err := tcp.File()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return net.FileListener(f)
 }
 
 // artifacts is the directory of uploaded files.

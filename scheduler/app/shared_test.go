@@ -92,30 +92,21 @@ func (m *team) join(server string) *member {
 // says waits until an address answers with the status and the text.
 func says(t *testing.T, url string, status int, text string) {
 	t.Helper()
-	// A connection that is made while one server takes the place of another may be
-	// cut before it is answered.
-	get := func() string {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		r, err := http.Get(url)
 		if err != nil {
-			return err.Error()
+			t.Fatal(err)
 		}
-		defer r.Body.Close()
 		body, err := io.ReadAll(r.Body)
-		switch {
-		case err != nil:
-			return err.Error()
-		case r.StatusCode != status || !strings.Contains(string(body), text):
-			return fmt.Sprintf("%s %s", r.Status, body)
+		r.Body.Close()
+		if err != nil {
+			t.Fatal(err)
 		}
-		return ""
-	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		got := get()
-		if got == "" {
+		if r.StatusCode == status && strings.Contains(string(body), text) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: %s\nwant %d with %q", url, got, status, text)
+			t.Fatalf("%s: %s %s\nwant %d with %q", url, r.Status, body, status, text)
 		}
 	}
 }

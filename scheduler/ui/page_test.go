@@ -120,6 +120,11 @@ func serveTo(t *testing.T, who access.Options, saved state.Snapshot, log string)
 	if err != nil {
 		t.Fatal(err)
 	}
+	front, err := api.NewFront(api.FrontOptions{Log: logger, Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Answer(s)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +132,7 @@ func serveTo(t *testing.T, who access.Options, saved state.Snapshot, log string)
 	ctx, cancel := context.WithCancel(context.Background())
 	ends := make(chan error, 2)
 	go func() { ends <- l.Run(ctx) }()
-	go func() { ends <- s.Serve(ctx, listener) }()
+	go func() { ends <- front.Serve(ctx, listener) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-ends, <-ends); err != nil {
