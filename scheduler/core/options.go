@@ -26,9 +26,6 @@ type Config struct {
 	Principal string
 	// AgentsTLS says that agents speak TLS. A master says http of all of them.
 	AgentsTLS bool
-	// User is the user of workloads whose job and workload name none. Empty
-	// leaves the choice to the executor, which then uses its own.
-	User string
 
 	// Seed makes the jitter. Two cores with the same seed, configuration,
 	// snapshot and inputs give the same effects.

@@ -150,7 +150,7 @@ func (c *Core) planTask(spec *tandemv1.Job, w *tandemv1.Workload) taskPlan {
 	} else if len(w.Args) > 0 {
 		t.command.Value, t.command.Arguments = &w.Args[0], w.Args
 	}
-	if user := cmp.Or(w.User, spec.User, c.cfg.User); user != "" {
+	if user := cmp.Or(w.User, spec.User); user != "" {
 		t.command.User = &user
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.Env)) {

@@ -23,11 +23,11 @@ func TestDisks(t *testing.T) {
 		left   string // of what is placed in vain, why
 	}{
 		{"parts of a path", map[string][]Disk{"a": {path(100)}, "b": nil}, []Disk{path(40)}, 3, "a a",
-			"2 agents seen, 2 lack path disk (need 40, nearest a has 20)"},
+			"2 agents seen, 2 lack path disk (need 40, at most 20 on a)"},
 		{"a mount is taken whole, and the smallest", map[string][]Disk{"a": {mount(100), mount(50)}, "b": {mount(10)}}, []Disk{mount(40)}, 3, "a a",
-			"2 agents seen, 2 lack mount disk (need 40, nearest b has 10)"},
+			"2 agents seen, 2 lack mount disk (need 40, at most 10 on b)"},
 		{"a path is no mount", map[string][]Disk{"a": {path(100)}, "b": {path(100)}}, []Disk{mount(40)}, 1, "",
-			"2 agents seen, 2 lack mount disk (need 40, nearest a has 0)"},
+			"2 agents seen, 2 lack mount disk (need 40, at most 0 on a)"},
 		{"all or nothing", map[string][]Disk{"a": {mount(100), path(10)}, "b": {mount(100), path(20)}}, []Disk{mount(40), path(20)}, 1, "b", ""},
 		{"two of a kind", map[string][]Disk{"a": {mount(100)}, "b": {mount(10), mount(100)}}, []Disk{mount(50), mount(5)}, 1, "b", ""},
 	} {

@@ -182,7 +182,7 @@ func Summary(agents []Agent, r *Request) string {
 			break
 		}
 		if t.need > 0 {
-			fmt.Fprintf(&b, ", %d lack %s (need %s, nearest %s has %s)", t.agents, t.what, t.need, agents[t.at].Place.Hostname, t.most)
+			fmt.Fprintf(&b, ", %d lack %s (need %s, at most %s on %s)", t.agents, t.what, t.need, t.most, agents[t.at].Place.Hostname)
 		} else {
 			fmt.Fprintf(&b, ", %d refused by %s", t.agents, t.what)
 		}

@@ -113,12 +113,12 @@ func TestSummary(t *testing.T) {
 		want   string
 	}{
 		{"nothing seen", nil, Need{}, nil, "no agent has been offered yet"},
-		{"the nearest miss", agents, Need{Amount: Amount{CPUs: 9000}}, nil, "3 agents seen, 3 lack cpus (need 9, nearest c has 8)"},
+		{"the nearest miss", agents, Need{Amount: Amount{CPUs: 9000}}, nil, "3 agents seen, 3 lack cpus (need 9, at most 8 on c)"},
 		{"every reason", agents, Need{Amount: Amount{CPUs: 5000, Mem: 8000000}}, rules,
-			"3 agents seen, 2 lack cpus (need 5, nearest a has 4), 2 refused by rack LIKE r1, 1 lack mem (need 8000, nearest a has 4000)"},
-		{"one would do", agents, Need{Amount: Amount{CPUs: 8000}}, nil, "3 agents seen, 2 lack cpus (need 8, nearest a has 4), 1 would fit when offered again"},
+			"3 agents seen, 2 lack cpus (need 5, at most 4 on a), 2 refused by rack LIKE r1, 1 lack mem (need 8000, at most 4000 on a)"},
+		{"one would do", agents, Need{Amount: Amount{CPUs: 8000}}, nil, "3 agents seen, 2 lack cpus (need 8, at most 4 on a), 1 would fit when offered again"},
 		{"ports", agents, Need{Ports: PortNeed{Fixed: []uint64{80}, Any: 4}}, nil,
-			"3 agents seen, 3 lack ports (need 5, nearest a has 4), 3 refused by port 80 is not free"},
+			"3 agents seen, 3 lack ports (need 5, at most 4 on a), 3 refused by port 80 is not free"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := Summary(c.agents, &Request{Need: c.need, Rules: c.rules, Count: 1}); got != c.want {

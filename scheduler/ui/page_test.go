@@ -221,7 +221,7 @@ const hostile = `<img src=x onerror="document.title='taken'">`
 func TestPageUnderTenThousandTasks(t *testing.T) {
 	base, save, c := serve(t, team(10_000), "ready\n\x1b[31mred\x1b[0m "+hostile+"\n")
 	c.explanation = &tandemv1.Explanation{
-		Waiting: 2, Summary: "40 agents seen, 40 lack cpus (need 64.1, nearest agent07 has 2)", Subscribed: true, LastOffer: timestamppb.Now(),
+		Waiting: 2, Summary: "40 agents seen, 40 lack cpus (need 64.1, at most 2 on agent07)", Subscribed: true, LastOffer: timestamppb.Now(),
 		Agents: []*tandemv1.AgentExplanation{{Hostname: "agent07", LastOffer: timestamppb.Now(), Obstacles: []*tandemv1.Obstacle{{What: "cpus", Need: "64.1", Have: "2"}}}},
 	}
 	c.offers = []*tandemv1.OfferView{{
