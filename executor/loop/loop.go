@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/core"
+	"github.com/tandem-mesos/tandem/executor/hands"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -131,6 +132,10 @@ func (o Options) validate() (Options, error) {
 	return o, nil
 }
 
+// keptHands is how many goroutines wait for starts and calls: as many as there are at
+// once when not much happens.
+const keptHands = 8
+
 // loop is one run. All its fields but the channels belong to the goroutine of
 // Run.
 type loop struct {
@@ -145,6 +150,7 @@ type loop struct {
 	processes map[core.Run]Process
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
+	hands     *hands.Hands // for starts and calls
 	hooks     map[core.Run]context.CancelFunc
 	rehearsal *rehearsal // of the program that was prepared last; nil before it
 
@@ -181,8 +187,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	h := hands.New(keptHands)
+	defer h.Close()
 	l := &loop{
 		options:   o,
+		hands:     h,
 		processes: make(map[core.Run]Process),
 		fetches:   make(map[core.Run]context.CancelFunc),
 		checks:    make(map[core.Run]checking),
@@ -276,7 +285,7 @@ func (l *loop) step(in input) (*core.End, error) {
 		// An agent that does not know of the subscription has to be asked
 		// for a new one.
 		l.stream = in.stream
-		l.sender = newSender(l.life, l.options.Agent, l.options.Log, in.stream.Close)
+		l.sender = newSender(l.life, l.options.Agent, l.hands, l.options.Log, in.stream.Close)
 	case core.Disconnected, core.Rejected:
 		l.stream = nil
 		l.stopSending()

@@ -51,7 +51,7 @@ func (l *loop) perform(e core.Effects) {
 		l.options.Starting()
 	}
 	for _, s := range e.Starts {
-		go l.start(s)
+		l.hands.Go(func() { l.start(s) })
 	}
 	for _, k := range e.Checks {
 		l.check(k)

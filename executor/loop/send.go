@@ -9,6 +9,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"github.com/sirupsen/logrus"
 
+	"github.com/tandem-mesos/tandem/executor/hands"
 	"github.com/tandem-mesos/tandem/pkg/mesos/executorapi"
 )
 
@@ -27,6 +28,7 @@ type sender struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	agent Agent
+	hands *hands.Hands
 	log   logrus.FieldLogger
 	// lost is called when the agent says that there is no subscription, or
 	// that it does not know this executor.
@@ -43,8 +45,8 @@ type lane struct {
 	busy  bool
 }
 
-func newSender(ctx context.Context, agent Agent, log logrus.FieldLogger, lost func()) *sender {
-	s := &sender{agent: agent, log: log, lost: lost, seed: maphash.MakeSeed()}
+func newSender(ctx context.Context, agent Agent, h *hands.Hands, log logrus.FieldLogger, lost func()) *sender {
+	s := &sender{agent: agent, hands: h, log: log, lost: lost, seed: maphash.MakeSeed()}
 	s.ctx, s.stop = context.WithCancel(ctx)
 	return s
 }
@@ -60,7 +62,7 @@ func (s *sender) send(call *executor.Call) {
 	at.queue = append(at.queue, call)
 	if !at.busy {
 		at.busy = true
-		go s.work(at)
+		s.hands.Go(func() { s.work(at) })
 	}
 }
 

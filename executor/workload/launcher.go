@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-mesos/tandem/executor/hands"
 	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
@@ -43,6 +44,7 @@ type Launcher struct {
 	reaper    *reaper
 	output    *output.Keeper
 	ready     *ready.Watcher
+	hands     *hands.Hands // for ends
 	tethers   tethers
 	birth     func(context.Context, *spawn.Child) error // a test's, or Start of the child
 	nofile    func() *spawn.Rlimit                      // that the executor was started with; nil for unknown
@@ -55,6 +57,9 @@ type Launcher struct {
 	closing bool
 	running sync.WaitGroup
 }
+
+// keptHands is how many goroutines wait for ends.
+const keptHands = 4
 
 // New makes the process a subreaper, and starts reaping. It says once, in the
 // log, where there are no cgroups for workloads.
@@ -78,6 +83,7 @@ func New(o Options) (*Launcher, error) {
 	if l.ready, err = ready.New(); err != nil {
 		return nil, err
 	}
+	l.hands = hands.New(keptHands)
 	l.output = output.NewKeeper(o.Log)
 	l.reaper = newReaper(o.Log)
 	for _, s := range o.Adopt {
@@ -98,6 +104,7 @@ func (l *Launcher) Close() {
 	l.running.Wait()
 	l.reaper.stop()
 	l.tethers.stop()
+	l.hands.Close()
 	_ = l.ready.Close()
 }
 

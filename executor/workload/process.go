@@ -266,7 +266,7 @@ func (p *Process) await(pidfd int, then func()) {
 	if pidfd >= 0 {
 		_, err := p.launcher.ready.Add(pidfd, func(d *ready.Descriptor) {
 			if hasEnded(pid) && d.Close() {
-				go then()
+				p.launcher.hands.Go(then)
 			}
 		})
 		if err == nil {
