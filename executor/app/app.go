@@ -89,7 +89,6 @@ func Run(ctx context.Context, o Options) error {
 		Upgrader: &upgrader{machine: m},
 		Adopted:  adopted,
 		Starting: small.Starting,
-		Busy:     small.Busy,
 		Backoff:  o.Backoff,
 		Log:      o.Log,
 	})

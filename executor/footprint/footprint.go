@@ -1,7 +1,6 @@
 package footprint
 
 import (
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -15,13 +14,6 @@ type Footprint struct {
 	program func() []mapping // where what can be forgotten of it is mapped
 	// used counts what has made the process use pages of its program.
 	used atomic.Int32
-
-	processors int // that it may have
-	calm       *time.Timer
-	adjusting  sync.Mutex // held while their number changes
-	mu         sync.Mutex // guards what follows
-	busy       bool
-	alone      bool // it has one processor, or is about to
 }
 
 const (
@@ -41,10 +33,9 @@ const (
 // New begins with a process that has just been started, and is about to start
 // workloads.
 func New() *Footprint {
-	f := &Footprint{processors: runtime.GOMAXPROCS(0), program: sync.OnceValue(programMapped)}
+	f := &Footprint{program: sync.OnceValue(programMapped)}
 	f.used.Store(burst) // Its own start is as much as that.
 	debug.SetGCPercent(whileStarting)
-	f.calm = time.AfterFunc(restAfter, f.calmDown)
 	f.timer = time.AfterFunc(restAfter, f.rest)
 	return f
 }
@@ -58,47 +49,8 @@ func (f *Footprint) Starting() {
 	f.timer.Reset(restAfter)
 }
 
-// Busy says whether there is more to do than one thing after the other, which takes as
-// many processors as there are. With one, none of them is woken for what another has
-// begun, which takes longer than to do it. It returns at once.
-func (f *Footprint) Busy(busy bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.busy = busy
-	switch {
-	case f.alone == !busy:
-	case busy:
-		f.alone = false
-		go f.adjust()
-	default:
-		f.calm.Reset(restAfter)
-	}
-}
-
-func (f *Footprint) calmDown() {
-	f.mu.Lock()
-	f.alone = !f.busy
-	f.mu.Unlock()
-	f.adjust()
-}
-
-func (f *Footprint) adjust() {
-	f.adjusting.Lock()
-	defer f.adjusting.Unlock()
-	f.mu.Lock()
-	n := f.processors
-	if f.alone {
-		n = 1
-	}
-	f.mu.Unlock()
-	runtime.GOMAXPROCS(n)
-}
-
 // Stop leaves everything as it is.
-func (f *Footprint) Stop() {
-	f.timer.Stop()
-	f.calm.Stop()
-}
+func (f *Footprint) Stop() { f.timer.Stop() }
 
 func (f *Footprint) rest() {
 	debug.SetGCPercent(atRest)

@@ -98,11 +98,9 @@ type Options struct {
 	Backoff time.Duration
 	// Fetches is how many tasks' files are fetched at once. Default: 8.
 	Fetches int
-	// Starting is told whenever workloads are started, and Busy after every step whether
-	// there is more to do than one thing after the other. Both return at once; nil for
+	// Starting is told whenever workloads are started, and returns at once; nil for
 	// nobody who wants to know.
 	Starting func()
-	Busy     func(bool)
 	// Log is required.
 	Log logrus.FieldLogger
 }
@@ -118,9 +116,6 @@ func (o Options) validate() (Options, error) {
 	}
 	if o.Starting == nil {
 		o.Starting = func() {}
-	}
-	if o.Busy == nil {
-		o.Busy = func(bool) {}
 	}
 	if o.Backoff <= 0 {
 		o.Backoff = 2 * time.Second
@@ -145,8 +140,6 @@ type loop struct {
 	stream  Stream  // of the present subscription; nil without one
 	sender  *sender // of the present subscription; nil without one
 
-	starts    int  // that are under way
-	copies    bool // what workloads write may have to be copied
 	processes map[core.Run]Process
 	fetches   map[core.Run]context.CancelFunc
 	checks    map[core.Run]checking
@@ -264,9 +257,6 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// many is how many inputs wait only when much happens at once.
-const many = 8
-
 // step feeds the core with one input and begins its effects.
 func (l *loop) step(in input) (*core.End, error) {
 	if in.rehearsed != nil {
@@ -292,7 +282,6 @@ func (l *loop) step(in input) (*core.End, error) {
 	case core.Fetched:
 		delete(l.fetches, event.Run)
 	case core.Started:
-		l.starts--
 		if in.process != nil {
 			l.processes[event.Run] = in.process
 		}
@@ -304,11 +293,6 @@ func (l *loop) step(in input) (*core.End, error) {
 		}
 	}
 	effects := l.core.Step(time.Now(), in.Input)
-	l.starts += len(effects.Starts)
-	for _, s := range effects.Starts {
-		l.copies = l.copies || s.Settings.GetLogs() != nil
-	}
-	l.options.Busy(l.starts > 1 || len(l.inputs) > many || len(l.fetches)+len(effects.Fetches) > 0 || l.copies)
 	l.perform(effects)
 	return effects.End, nil
 }

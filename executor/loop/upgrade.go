@@ -61,7 +61,7 @@ func (l *loop) adopt(a *Adopted) error {
 	if err != nil {
 		return err
 	}
-	l.core, l.copies = c, true
+	l.core = c
 	running := c.Running()
 	tasks, processes, err := a.Open(running)
 	if err != nil {
