@@ -362,7 +362,7 @@ func TestRefusalsHaveStableCodes(t *testing.T) {
 			job.Workloads[0].Cmd = strings.Repeat("x", 5<<20)
 			_, err := client.SubmitJob(t.Context(), &tandemv1.SubmitJobRequest{Job: job})
 			return err
-		}, connect.CodeResourceExhausted, "is larger than configured max 4194304"},
+		}, connect.CodeResourceExhausted, "and may have 4194304"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var err *connect.Error

@@ -3,8 +3,12 @@ package api
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -26,13 +30,53 @@ func (strictJSON) MarshalAppend(to []byte, message any) ([]byte, error) {
 	return protojson.MarshalOptions{}.MarshalAppend(to, m)
 }
 
+// Unmarshal reads a message. Of one that cannot be read it leaves in the message why:
+// Connect would answer a codec's error with its code alone. What guards calls looks
+// for it, by unread, before anything else.
 func (strictJSON) Unmarshal(text []byte, message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no message", message)
 	}
-	if len(text) == 0 {
-		return errors.New("there is no JSON: {} is the least")
+	err := errors.New("there is no JSON: {} is the least")
+	if len(text) > 0 {
+		err = protojson.Unmarshal(text, m)
 	}
-	return protojson.Unmarshal(text, m)
+	if err != nil {
+		proto.Reset(m)
+		m.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, whyUnread, protowire.BytesType), err.Error()))
+	}
+	return nil
+}
+
+// whyUnread is a field that no message has: the greatest number that one could have.
+const whyUnread = protowire.MaxValidNumber
+
+// inField finds the field that protojson cannot read.
+var inField = regexp.MustCompile(`unknown field "([^"]*)"|invalid value for \S+ field (\w+)`)
+
+// unread returns the refusal of a request that was not what it should be, or nil.
+func unread(request any) error {
+	message, ok := request.(proto.Message)
+	if !ok {
+		return nil
+	}
+	number, kind, n := protowire.ConsumeTag(message.ProtoReflect().GetUnknown())
+	if n < 0 || number != whyUnread || kind != protowire.BytesType {
+		return nil
+	}
+	text, n := protowire.ConsumeString(message.ProtoReflect().GetUnknown()[n:])
+	if n < 0 {
+		return nil
+	}
+	// The library puts one of two kinds of space there, that nobody relies on its text.
+	text = strings.TrimLeft(strings.TrimPrefix(text, "proto:"), " \u00a0")
+	err := refusedAs(connect.CodeInvalidArgument, "INVALID_REQUEST", fmt.Errorf("the request cannot be read: %s", text))
+	switch at := inField.FindStringSubmatch(text); {
+	case at != nil:
+		atFault(err, at[1]+at[2], text)
+	case strings.Contains(text, "FieldMask"):
+		atFault(err, "readMask", text)
+	}
+	return err
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/core"
 )
 
-// TestASlipInAFieldsName is refused, and names the field: nothing is done without it.
-func TestASlipInAFieldsName(t *testing.T) {
+// TestWhatCannotBeRead is refused, with the field at fault: nothing is done without it.
+func TestWhatCannotBeRead(t *testing.T) {
 	submitted := 0
 	base, _ := serve(t, options(&commander{submit: func(core.Submit) (core.Reply, error) {
 		submitted++
@@ -22,6 +22,8 @@ func TestASlipInAFieldsName(t *testing.T) {
 	const slip = `{"job":{"id":"/a","instnaces":3,"workloads":[{"name":"m","cmd":"true"}]}}`
 	for name, tt := range map[string]struct{ method, address, kind, body, field string }{
 		"a call":                  {"POST", call + "SubmitJob", "application/json", slip, "instnaces"},
+		"a wrong number":          {"POST", call + "SubmitJob", "application/json", strings.Replace(slip, `"instnaces":3`, `"instances":"x"`, 1), "instances"},
+		"a wrong mask":            {"POST", call + "ListJobs", "application/json", `{"readMask":"spec..id"}`, "readMask"},
 		"a call with a charset":   {"POST", call + "SubmitJob", "application/json; charset=utf-8", slip, "instnaces"},
 		"a call by GET":           {"GET", call + "GetJob?connect=v1&encoding=json&message=" + url.QueryEscape(`{"id":"/team/words","masc":""}`), "", "", "masc"},
 		"a stream":                {"POST", call + "Watch", "application/connect+json", envelope(`{"jobID":"/a"}`), "jobID"},
@@ -40,7 +42,8 @@ func TestASlipInAFieldsName(t *testing.T) {
 		}
 		answer, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		refused := strings.Contains(string(answer), `"code":"invalid_argument"`) && strings.Contains(string(answer), `unknown field \"`+tt.field+`\"`)
+		refused := strings.Contains(string(answer), `"code":"invalid_argument","message":"the request cannot be read: (line 1:`) &&
+			strings.Contains(string(answer), `"reason":"INVALID_REQUEST"`) && strings.Contains(string(answer), `"field":"`+tt.field+`","reason":`)
 		if err != nil || refused != (tt.field != "") {
 			t.Errorf("%s: %s, %v", name, answer, err)
 		}

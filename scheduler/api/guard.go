@@ -86,6 +86,9 @@ func shown(ctx context.Context, job string) bool {
 // WrapUnary guards a unary call.
 func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		if err := unread(req.Any()); err != nil {
+			return nil, err
+		}
 		procedure := req.Spec().Procedure
 		jobs, err := g.allow(ctx, procedure, req.Any())
 		if !g.writes(procedure) {
@@ -170,6 +173,10 @@ type guardedConn struct {
 // Receive receives a message that the caller may send, or fails.
 func (c *guardedConn) Receive(msg any) error {
 	if err := c.StreamingHandlerConn.Receive(msg); err != nil {
+		return err
+	}
+	if err := unread(msg); err != nil {
+		c.cancel(err)
 		return err
 	}
 	procedure := c.Spec().Procedure

@@ -209,7 +209,7 @@ func New(opt Options) (*Server, error) {
 		connect.WithInterceptors(calls, &guard{server: s, needs: needed}),
 	)
 	mux := http.NewServeMux()
-	mux.Handle(path, spoken(path, service))
+	mux.Handle(path, spoken(path, s.refusals, service))
 	metrics := promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", s.require(tandemv1.Right_RIGHT_READ, metrics.ServeHTTP))
 	mux.HandleFunc("PUT /files/{digest}/{name}", s.require(tandemv1.Right_RIGHT_OPERATE, s.upload))

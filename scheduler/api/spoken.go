@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -14,7 +15,7 @@ import (
 
 // spoken has who makes a call by hand, and not as any of the protocols has it, be told
 // what is wrong: by themselves they answer with a status alone.
-func spoken(service string, calls http.Handler) http.Handler {
+func spoken(service string, refusals *connect.ErrorWriter, calls http.Handler) http.Handler {
 	methods := tandemv1.File_tandem_v1_api_proto.Services().ByName("SchedulerService").Methods()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, service)
@@ -26,6 +27,8 @@ func spoken(service string, calls http.Handler) http.Handler {
 			http.Error(w, "say what the request is written in: Content-Type: application/json, for one", http.StatusUnsupportedMediaType)
 		case r.Method == http.MethodGet && !r.URL.Query().Has("encoding"):
 			http.Error(w, "send a POST with Content-Type: application/json; calls that change nothing can be made by GET with ?encoding=json&message={...}, too", http.StatusUnsupportedMediaType)
+		case r.ContentLength > maxMessage:
+			_ = refusals.Write(w, r, refusedAs(connect.CodeResourceExhausted, "TOO_LARGE", fmt.Errorf("the request has %d bytes, and may have %d", r.ContentLength, maxMessage)))
 		default:
 			calls.ServeHTTP(w, r)
 		}
