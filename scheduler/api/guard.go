@@ -60,14 +60,30 @@ func (g *guard) allow(ctx context.Context, procedure string, request any) ([]str
 	return nil, nil
 }
 
+// read has a request say in messages alone what it is about. It fails when it cannot
+// be read as what it should be.
+func (g *guard) read(ctx context.Context, procedure string, request any) error {
+	if err := unread(request); err != nil {
+		return err
+	}
+	if _, ok := request.(filed); ok && !access.Of(ctx).MaySome(g.needs[procedure].GetRight()) {
+		return nil // It is refused for that, and nothing is parsed for whom nobody knows.
+	}
+	return unfile(request)
+}
+
 // denied is the answer to who lacks a right.
 func denied(grant *access.Grant, right tandemv1.Right, what string) error {
+	do := access.Word(right)
+	if right == tandemv1.Right_RIGHT_ADMIN {
+		do = "administer"
+	}
 	if grant.Name == access.Anonymous {
 		return refusedAs(connect.CodeUnauthenticated, "UNPROVEN", fmt.Errorf(
-			"to %s %s, say who you are: with a token (tandem --token-file, or Authorization: Bearer), or a client certificate", access.Word(right), what))
+			"to %s %s, say who you are: with a token (tandem --token-file, or Authorization: Bearer), or a client certificate", do, what))
 	}
 	return refusedAs(connect.CodePermissionDenied, "NO_RIGHT", fmt.Errorf(
-		"%s may not %s %s; the scheduler's file of rules says who may", grant.Name, access.Word(right), what))
+		"%s may not %s %s; the scheduler's file of rules says who may", grant.Name, do, what))
 }
 
 // also checks a right that only some requests of a procedure need.
@@ -86,10 +102,10 @@ func shown(ctx context.Context, job string) bool {
 // WrapUnary guards a unary call.
 func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		if err := unread(req.Any()); err != nil {
+		procedure := req.Spec().Procedure
+		if err := g.read(ctx, procedure, req.Any()); err != nil {
 			return nil, err
 		}
-		procedure := req.Spec().Procedure
 		jobs, err := g.allow(ctx, procedure, req.Any())
 		if !g.writes(procedure) {
 			if err != nil {

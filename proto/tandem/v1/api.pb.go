@@ -147,7 +147,11 @@ type SubmitJobRequest struct {
 	ExpectedVersion *uint64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
 	// Allow a change that would end more than half of the instances that run, by
 	// asking for fewer.
-	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	// The job as the text of a job file, YAML or JSON, in place of job: what GetJob
+	// answers as such, for one. What is wrong with it is told with its line. Files that
+	// stand beside it have to be uploaded, and named by their artifact: URI.
+	JobFile       string `protobuf:"bytes,4,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,6 +205,13 @@ func (x *SubmitJobRequest) GetForce() bool {
 		return x.Force
 	}
 	return false
+}
+
+func (x *SubmitJobRequest) GetJobFile() string {
+	if x != nil {
+		return x.JobFile
+	}
+	return ""
 }
 
 type SubmitJobResponse struct {
@@ -1725,7 +1736,9 @@ func (x *ExplainJobResponse) GetExplanation() *Explanation {
 type PlanJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Defaults may be left out.
-	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The text of a job file in place of job, as in SubmitJobRequest.
+	JobFile       string `protobuf:"bytes,2,opt,name=job_file,json=jobFile,proto3" json:"job_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1765,6 +1778,13 @@ func (x *PlanJobRequest) GetJob() *Job {
 		return x.Job
 	}
 	return nil
+}
+
+func (x *PlanJobRequest) GetJobFile() string {
+	if x != nil {
+		return x.JobFile
+	}
+	return ""
 }
 
 type PlanJobResponse struct {
@@ -4332,11 +4352,12 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x13tandem/v1/api.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13tandem/v1/job.proto\x1a\x16tandem/v1/rights.proto\x1a\x15tandem/v1/state.proto\x1a\x14tandem/v1/talk.proto\"7\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8f\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xaa\x01\n" +
 	"\x10SubmitJobRequest\x12 \n" +
 	"\x03job\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x03job\x12.\n" +
 	"\x10expected_version\x18\x02 \x01(\x04H\x00R\x0fexpectedVersion\x88\x01\x01\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05forceB\x13\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\x12\x19\n" +
+	"\bjob_file\x18\x04 \x01(\tR\ajobFileB\x13\n" +
 	"\x11_expected_version\"G\n" +
 	"\x11SubmitJobResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x18\n" +
@@ -4457,9 +4478,10 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x11ExplainJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"N\n" +
 	"\x12ExplainJobResponse\x128\n" +
-	"\vexplanation\x18\x01 \x01(\v2\x16.tandem.v1.ExplanationR\vexplanation\"2\n" +
+	"\vexplanation\x18\x01 \x01(\v2\x16.tandem.v1.ExplanationR\vexplanation\"M\n" +
 	"\x0ePlanJobRequest\x12 \n" +
-	"\x03job\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x03job\"\xb7\x01\n" +
+	"\x03job\x18\x01 \x01(\v2\x0e.tandem.v1.JobR\x03job\x12\x19\n" +
+	"\bjob_file\x18\x02 \x01(\tR\ajobFile\"\xb7\x01\n" +
 	"\x0fPlanJobResponse\x12\x18\n" +
 	"\achanged\x18\x01 \x01(\bR\achanged\x12 \n" +
 	"\x03job\x18\x02 \x01(\v2\x0e.tandem.v1.JobR\x03job\x12.\n" +
