@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -187,9 +188,15 @@ func TestSchedulerThatCannotBeReached(t *testing.T) {
 	gone.Close()
 	page := httptest.NewServer(http.NotFoundHandler())
 	defer page.Close()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	plain := "http" + strings.TrimPrefix(secure.URL, "https")
 	for _, tt := range []struct{ name, scheduler, want string }{
 		{"nobody listens", address, "tandem: cannot reach the scheduler at " + address + `: connection refused; is "tandem scheduler" running? set --scheduler or TANDEM_SCHEDULER`},
 		{"something else listens", page.URL, "tandem: what answers at " + page.URL + " is no Tandem scheduler: 404 Not Found; set --scheduler or TANDEM_SCHEDULER"},
+		{"it speaks https", plain, "tandem: what answers at " + plain + " is no Tandem scheduler: 400 Bad Request; one that speaks https would be " + secure.URL + "; set --scheduler or TANDEM_SCHEDULER"},
 		{"no address", "ftp://x", `tandem: "ftp://x" is no address of a scheduler; one such as http://127.0.0.1:7070 is asked for`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

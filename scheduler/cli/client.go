@@ -43,9 +43,12 @@ func (c *client) explain(err error) error {
 		return err
 	}
 	switch refused.Code() {
-	case connect.CodeUnimplemented, connect.CodeUnknown:
+	case connect.CodeUnimplemented, connect.CodeUnknown, connect.CodeInternal:
 		if reason(refused) == "" {
 			return c.stranger(refused.Message())
+		}
+		if refused.Code() == connect.CodeInternal {
+			break
 		}
 		return failed(exitRefused, "%s", refused.Message())
 	case connect.CodeInvalidArgument:
@@ -83,7 +86,11 @@ func unsure(err error) bool {
 
 // stranger says that something else answers where a scheduler should.
 func (c *client) stranger(answer string) error {
-	return failed(exitUnreachable, "what answers at %s is no Tandem scheduler: %s; set --scheduler or TANDEM_SCHEDULER", c.base, answer)
+	secure := ""
+	if rest, ok := strings.CutPrefix(c.base, "http://"); ok && strings.HasPrefix(answer, "400") {
+		secure = "; one that speaks https would be https://" + rest
+	}
+	return failed(exitUnreachable, "what answers at %s is no Tandem scheduler: %s%s; set --scheduler or TANDEM_SCHEDULER", c.base, answer, secure)
 }
 
 // unreachable returns what to say of an error that kept a request from being
