@@ -147,8 +147,8 @@ func (c *Core) record(a *attempt, i int, s *mesos.TaskStatus) {
 	if t.Started == nil && t.State == tandemv1.TaskState_TASK_RUNNING {
 		t.Started = t.Updated
 	}
-	if id := s.ContainerStatus.GetContainerID(); id != nil {
-		t.ContainerId = id.Value
+	if id := s.ContainerStatus.GetContainerID(); id != nil && id.Value != t.ContainerId {
+		t.ContainerId = strings.Clone(id.Value) // or all that was read with it would be kept
 	}
 	restarts := t.Report.GetRestarts()
 	if r := readReport(s.Data); r != nil {

@@ -8,10 +8,15 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Decode reads an event in protobuf. Offers, of which there may be ten thousand, go
-// into lists that are made as long as they will be: those of mesos-go grow, and are
-// copied and cleared again and again.
+// Decode reads an event in protobuf, and keeps nothing of the record. Offers, of which
+// there may be ten thousand, go into lists that are made as long as they will be: those
+// of mesos-go grow, and are copied and cleared again and again. A status, of which there
+// may be thousands a second, goes into one piece of memory and its IDs into one string,
+// and is without what its container's status says beside the container's ID.
 func Decode(record []byte) (*scheduler.Event, error) {
+	if e := decodeUpdate(record); e != nil {
+		return e, nil
+	}
 	if e := decodeOffers(record); e != nil {
 		return e, nil
 	}
@@ -28,9 +33,14 @@ const (
 )
 
 // offersHead is what an event of OFFERS begins with, up to the length of its offers.
-var offersHead = protowire.AppendTag(
-	protowire.AppendVarint(protowire.AppendTag(nil, eventTypeField, protowire.VarintType), uint64(scheduler.Event_OFFERS)),
-	eventOffersField, protowire.BytesType)
+var offersHead = head(scheduler.Event_OFFERS, eventOffersField)
+
+// head is what an event of a type begins with, up to the length of the field that it
+// has.
+func head(of scheduler.Event_Type, field protowire.Number) []byte {
+	typed := protowire.AppendVarint(protowire.AppendTag(nil, eventTypeField, protowire.VarintType), uint64(of))
+	return protowire.AppendTag(typed, field, protowire.BytesType)
+}
 
 // decodeOffers returns nil for anything but an event of OFFERS as masters write it.
 func decodeOffers(record []byte) *scheduler.Event {
