@@ -23,8 +23,11 @@ const settingsMagic = 0x746e646d
 // TASK_ERROR, and its group ends with it.
 func (c *Core) launched(infos []mesos.TaskInfo) {
 	g := &group{}
-	var added []*task
-	var refusals []string
+	added, refusals := make([]*task, 0, len(infos)), make([]string, 0, len(infos))
+	if len(c.tasks) == 0 { // None is moved as they grow.
+		c.tasks, c.runs = make(map[string]*task, len(infos)), make(map[Run]*task, len(infos))
+	}
+	var before *task
 	for i := range infos {
 		info := &infos[i]
 		id := info.TaskID.Value
@@ -35,7 +38,8 @@ func (c *Core) launched(infos []mesos.TaskInfo) {
 		t := newTask(info)
 		c.lastRun++
 		t.run, t.order = c.lastRun, c.lastRun
-		refusal := t.accept()
+		refusal := t.accept(before)
+		before = t
 		c.tasks[id], c.runs[t.run] = t, t
 		c.live++
 		g.add(t)
@@ -82,11 +86,17 @@ func newTask(info *mesos.TaskInfo) *task {
 	}
 }
 
-// accept reads the task's settings, and returns why it cannot be run, if so.
-func (t *task) accept() string {
-	settings, err := readSettings(t.info)
-	if err != nil {
-		return err.Error()
+// accept reads the task's settings, and returns why it cannot be run, if so. Tasks of a
+// group that are the same have them in common: they are read once, and kept once.
+func (t *task) accept(before *task) string {
+	var settings *tandemv1.TaskSettings
+	if before != nil && before.settings != nil && bytes.Equal(before.info.Data, t.info.Data) {
+		settings = before.settings
+	} else {
+		var err error
+		if settings, err = readSettings(t.info); err != nil {
+			return err.Error()
+		}
 	}
 	if settings != nil {
 		t.settings = settings

@@ -322,7 +322,7 @@ func (ts *TaskState) task() (*task, error) {
 	if t.phase, known = phaseOf[ts.Phase]; !known {
 		return nil, fmt.Errorf("task %q is %q, which cannot be passed on", t.id, ts.Phase)
 	}
-	if refusal := t.accept(); refusal != "" && t.phase != ended {
+	if refusal := t.accept(nil); refusal != "" && t.phase != ended {
 		return nil, fmt.Errorf("task %q: %s", t.id, refusal)
 	}
 	if k := ts.Kill; k != nil && (k.Cause < int(byScheduler) || k.Cause > int(byDisk)) {
