@@ -10,7 +10,6 @@ import (
 // Footprint is that of the process: there should be one.
 type Footprint struct {
 	timer   *time.Timer
-	resting atomic.Bool
 	program func() []mapping // where what can be forgotten of it is mapped
 	// used counts what has made the process use pages of its program.
 	used atomic.Int32
@@ -20,10 +19,6 @@ const (
 	// restAfter is how long after the last start memory is given back that starts
 	// have taken and what runs does not need.
 	restAfter = 500 * time.Millisecond
-	// whileStarting lets the heap grow to 4 MB before it is collected for the first
-	// time. More leaves the memory of those that stay between that of garbage, from
-	// where it cannot be given back.
-	whileStarting, atRest = 100, 50
 	// burst is how many starts there are before the pages of the program are given
 	// back that they have used. The next start takes a third of a millisecond more
 	// for it, so that one now and then finds them as the last one has left them.
@@ -35,7 +30,6 @@ const (
 func New() *Footprint {
 	f := &Footprint{program: sync.OnceValue(programMapped)}
 	f.used.Store(burst) // Its own start is as much as that.
-	debug.SetGCPercent(whileStarting)
 	f.timer = time.AfterFunc(restAfter, f.rest)
 	return f
 }
@@ -43,9 +37,6 @@ func New() *Footprint {
 // Starting says that a workload is started now, or several. It returns at once.
 func (f *Footprint) Starting() {
 	f.used.Add(1)
-	if f.resting.Swap(false) {
-		go debug.SetGCPercent(whileStarting) // It waits for a collection that is under way.
-	}
 	f.timer.Reset(restAfter)
 }
 
@@ -53,8 +44,6 @@ func (f *Footprint) Starting() {
 func (f *Footprint) Stop() { f.timer.Stop() }
 
 func (f *Footprint) rest() {
-	debug.SetGCPercent(atRest)
-	f.resting.Store(true)
 	debug.FreeOSMemory()
 	if f.used.Load() >= burst {
 		f.used.Store(0)
