@@ -81,28 +81,40 @@ func (j *job) phase() (tandemv1.JobPhase, string) {
 	if v := j.current(); v.waiting.count > 0 {
 		return tandemv1.JobPhase_JOB_PHASE_PENDING, v.why
 	}
+	if n[backoff] > 0 {
+		return tandemv1.JobPhase_JOB_PHASE_PENDING, j.backoffText()
+	}
 	return tandemv1.JobPhase_JOB_PHASE_PENDING, ""
 }
 
-// failureText says which instance has failed, and why. It stays with one
-// instance while that has not recovered.
+// failureText says which instance has failed, and why.
 func (j *job) failureText() string {
-	has := func(in *instance) bool {
-		return in != nil && (in.rec.Phase == failed || in.rec.Phase == crashLooping)
-	}
-	if !has(j.failure) {
-		j.failure = nil
-		for _, in := range j.instances {
-			if has(in) {
-				j.failure = in
-				break
-			}
-		}
-	}
-	if j.failure == nil {
+	in := j.failing(func(in *instance) bool { return in.rec.Phase == failed || in.rec.Phase == crashLooping })
+	if in == nil {
 		return ""
 	}
-	return fmt.Sprintf("instance %d: %s", j.failure.slot, j.failure.rec.PhaseReason)
+	return fmt.Sprintf("instance %d: %s", in.slot, in.rec.PhaseReason)
+}
+
+// backoffText says which instance is to be started again, and why it has ended.
+func (j *job) backoffText() string {
+	in := j.failing(func(in *instance) bool { return in.rec.Phase == backoff })
+	if in == nil {
+		return ""
+	}
+	return fmt.Sprintf("instance %d tries again: %s", in.slot, in.rec.PhaseReason)
+}
+
+// failing returns an instance that stands for a job's trouble, or nil. It stays the
+// same one while that has not recovered.
+func (j *job) failing(has func(*instance) bool) *instance {
+	if j.failure == nil || !has(j.failure) {
+		j.failure = nil
+		if i := slices.IndexFunc(j.instances, func(in *instance) bool { return in != nil && has(in) }); i >= 0 {
+			j.failure = j.instances[i]
+		}
+	}
+	return j.failure
 }
 
 // forgetJob removes a purged job of which nothing is left.
