@@ -75,6 +75,13 @@ func (r *reader) Jobs() []*tandemv1.JobRecord {
 	return jobs
 }
 
+func (r *reader) Phases(id string) *tandemv1.InstanceCounts {
+	j, _ := r.Job(id)
+	return &tandemv1.InstanceCounts{JobId: id, Phases: []*tandemv1.PhaseCount{
+		{Phase: tandemv1.InstancePhase_INSTANCE_PHASE_WAITING, Count: int32(len(j.GetInstances()))},
+	}}
+}
+
 func (r *reader) Job(id string) (*tandemv1.JobView, bool) {
 	for _, j := range r.jobs {
 		if j.Job.Spec.Id == id {

@@ -193,7 +193,12 @@ func TestPages(t *testing.T) {
 		if want := "other.0.1.data.fw team_words.0.1.data.fw"; strings.Join(volumes, " ") != want {
 			t.Errorf("%s: got the volumes %v, want %s", name, volumes, want)
 		}
-		some, err := c.ListJobs(t.Context(), &tandemv1.ListJobsRequest{Labels: []string{"tier=t1"}, Below: "/team"})
+		some, err := c.ListJobs(t.Context(), &tandemv1.ListJobsRequest{Labels: []string{"tier=t1"}, Below: "/team", CountInstances: true})
+		for n, counts := range some.GetInstanceCounts() {
+			if counts.GetJobId() != some.GetJobs()[n].GetSpec().GetId() || counts.GetPhases()[0].GetCount() != 12 {
+				t.Errorf("%s: of %s it counts %v", name, some.GetJobs()[n].GetSpec().GetId(), counts)
+			}
+		}
 		if err != nil || len(some.Jobs) != 3 {
 			t.Errorf("%s: %d jobs have the label, %v", name, len(some.GetJobs()), err)
 		}

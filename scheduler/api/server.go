@@ -55,6 +55,8 @@ type Reader interface {
 	// Job returns a job with its instances and their attempts, the newest
 	// first, or false.
 	Job(id string) (*tandemv1.JobView, bool)
+	// Phases returns how many instances of a job are in which phase.
+	Phases(job string) *tandemv1.InstanceCounts
 	// Versions returns the versions of a job that are kept, the newest first.
 	Versions(job string) []*tandemv1.VersionRecord
 	Framework() *tandemv1.FrameworkView

@@ -124,7 +124,13 @@ func (s *service) ListJobs(ctx context.Context, req *tandemv1.ListJobsRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.ListJobsResponse{Jobs: allMasked(jobs, req.GetReadMask()), NextPageToken: next}, nil
+	res := &tandemv1.ListJobsResponse{Jobs: allMasked(jobs, req.GetReadMask()), NextPageToken: next}
+	if req.GetCountInstances() {
+		for _, j := range jobs {
+			res.InstanceCounts = append(res.InstanceCounts, s.server.opt.Reader.Phases(j.GetSpec().GetId()))
+		}
+	}
+	return res, nil
 }
 
 func (s *service) GetFramework(ctx context.Context, req *tandemv1.GetFrameworkRequest) (*tandemv1.GetFrameworkResponse, error) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 )
 
 func newAgents(sys *System) *cobra.Command {
@@ -47,7 +49,7 @@ func printAgents(sys *System, agents []*tandemv1.AgentView) {
 	t := &table{}
 	t.add("AGENT", "ADDRESS", "INSTANCES", "TASKS", "STANDING", "JOBS", "ID")
 	for _, a := range agents {
-		t.add(a.GetHostname(), a.GetUrl(), strconv.Itoa(int(a.GetAttempts())), strconv.Itoa(int(a.GetTasks())), a.GetStanding(),
+		t.add(a.GetHostname(), a.GetUrl(), strconv.Itoa(int(a.GetAttempts())), strconv.Itoa(int(a.GetTasks())), cmp.Or(a.GetStanding(), present.Standing(sys.Now(), a)),
 			strings.Join(a.GetJobs(), " "), a.GetAgentId())
 	}
 	t.write(sys)

@@ -247,6 +247,15 @@ func (f *fake) Jobs() []*tandemv1.JobRecord {
 	return jobs
 }
 
+func (f *fake) Phases(id string) *tandemv1.InstanceCounts {
+	j, _ := f.Job(id)
+	counts := &tandemv1.InstanceCounts{JobId: id}
+	for _, i := range j.GetInstances() {
+		counts.Phases = append(counts.Phases, &tandemv1.PhaseCount{Phase: i.GetInstance().GetPhase(), Count: 1})
+	}
+	return counts
+}
+
 func (f *fake) Job(id string) (*tandemv1.JobView, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

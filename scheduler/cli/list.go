@@ -27,7 +27,7 @@ have all of the labels.`,
 			if err != nil {
 				return err
 			}
-			req := &tandemv1.ListJobsRequest{Labels: labels}
+			req := &tandemv1.ListJobsRequest{Labels: labels, CountInstances: true}
 			if len(args) > 0 {
 				req.Below = jobID(args[0])
 			}
@@ -42,7 +42,7 @@ have all of the labels.`,
 				fmt.Fprintln(sys.Stdout, "no such jobs; `tandem list` shows all")
 				return nil
 			}
-			printJobs(sys, res.GetJobs())
+			printJobs(sys, res.GetJobs(), res.GetInstanceCounts())
 			return nil
 		},
 	}
@@ -52,20 +52,21 @@ have all of the labels.`,
 	return cmd
 }
 
-func printJobs(sys *System, jobs []*tandemv1.JobRecord) {
+// printJobs lists jobs. A scheduler that is older gives no counts.
+func printJobs(sys *System, jobs []*tandemv1.JobRecord, counts []*tandemv1.InstanceCounts) {
 	if len(jobs) == 0 {
 		fmt.Fprintln(sys.Stdout, "no jobs; `tandem run FILE` submits one")
 		return
 	}
 	t := &table{}
 	t.add("JOB", "TYPE", "PHASE", "INSTANCES", "VERSION", "AGE", "WHY")
-	for _, j := range jobs {
-		instances := ""
-		if j.GetSpec().Instances != nil { // a daemon has as many as there are agents
-			instances = strconv.Itoa(int(j.GetSpec().GetInstances()))
+	for n, j := range jobs {
+		var counted *tandemv1.InstanceCounts
+		if len(counts) == len(jobs) {
+			counted = counts[n]
 		}
 		t.add(j.GetSpec().GetId(), present.JobType(j.GetSpec().GetType()), present.JobPhase(j.GetPhase()),
-			instances, strconv.FormatUint(j.GetVersion(), 10),
+			present.Instances(j.GetSpec(), counted), strconv.FormatUint(j.GetVersion(), 10),
 			present.Since(sys.Now(), j.GetUpdated().AsTime()), present.OneLine(j.GetPhaseReason()))
 	}
 	t.write(sys)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -69,7 +70,7 @@ func printOffers(sys *System, offers []*tandemv1.OfferView) {
 			gpus = number(r.GetGpus())
 		}
 		t.add(o.GetHostname(), o.GetRole(), number(r.GetCpus()), size(r.GetMem()), size(r.GetDisk()), gpus, strconv.Itoa(int(o.GetPorts())),
-			present.Since(sys.Now(), o.GetReceived().AsTime())+" ago", o.GetOutcome(), o.GetAgentId())
+			present.Since(sys.Now(), o.GetReceived().AsTime())+" ago", cmp.Or(o.GetOutcome(), present.OfferOutcome(sys.Now(), o)), o.GetAgentId())
 	}
 	t.write(sys)
 }

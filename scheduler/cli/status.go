@@ -59,13 +59,13 @@ func statusOfAll(ctx context.Context, sys *System, c *client, out output) error 
 	if out != asText {
 		return out.print(sys.Stdout, res.GetFramework())
 	}
-	jobs, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{})
+	jobs, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{CountInstances: true})
 	if err != nil {
 		return c.explain(err)
 	}
 	printFramework(sys.Stdout, sys.Now(), res.GetFramework())
 	fmt.Fprintln(sys.Stdout)
-	printJobs(sys, jobs.GetJobs())
+	printJobs(sys, jobs.GetJobs(), jobs.GetInstanceCounts())
 	return nil
 }
 
@@ -105,14 +105,20 @@ func statusOfJob(ctx context.Context, sys *System, c *client, out output, id str
 		return nil
 	}
 	// Each run is a job of its own below it.
-	all, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{Below: id})
+	all, err := c.ListJobs(ctx, &tandemv1.ListJobsRequest{Below: id, CountInstances: true})
 	if err != nil {
 		return c.explain(err)
 	}
-	runs := slices.DeleteFunc(all.GetJobs(), func(j *tandemv1.JobRecord) bool { return j.GetSpec().GetId() == id })
+	runs, counts := all.GetJobs(), all.GetInstanceCounts()
+	if at := slices.IndexFunc(runs, func(j *tandemv1.JobRecord) bool { return j.GetSpec().GetId() == id }); at >= 0 {
+		if len(counts) == len(runs) {
+			counts = slices.Delete(counts, at, at+1)
+		}
+		runs = slices.Delete(runs, at, at+1)
+	}
 	if len(runs) > 0 {
 		fmt.Fprintln(sys.Stdout)
-		printJobs(sys, runs)
+		printJobs(sys, runs, counts)
 	}
 	return nil
 }
@@ -143,7 +149,7 @@ func printJob(sys *System, view *tandemv1.JobView) {
 			attempt = strconv.FormatUint(i.GetAttempt(), 10)
 		}
 		instances.add(strconv.Itoa(int(i.GetSlot())), present.InstancePhase(i.GetPhase()), present.Since(now, i.GetSince().AsTime()),
-			attempt, strconv.FormatUint(i.GetJobVersion(), 10), latest.GetHostname(), present.OneLine(i.GetPhaseReason()))
+			attempt, strconv.FormatUint(i.GetJobVersion(), 10), latest.GetHostname(), present.InstanceWhy(now, i))
 		for _, t := range latest.GetTasks() {
 			tasks.add(t.GetTaskId(), stateText(t), present.Exit(t), present.WallTime(t), present.CPUTime(t), present.PeakMemory(t),
 				strings.Join(present.Ports(latest.GetHostname(), t), " "), present.Why(t))

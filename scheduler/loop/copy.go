@@ -30,6 +30,9 @@ func (c *Copy) Jobs() []*tandemv1.JobRecord { return c.view.Jobs() }
 // Job is View.Job.
 func (c *Copy) Job(id string) (*tandemv1.JobView, bool) { return c.view.Job(id) }
 
+// Phases is View.Phases.
+func (c *Copy) Phases(job string) *tandemv1.InstanceCounts { return c.view.Phases(job) }
+
 // Versions is View.Versions.
 func (c *Copy) Versions(job string) []*tandemv1.VersionRecord { return c.view.Versions(job) }
 

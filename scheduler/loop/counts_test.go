@@ -38,6 +38,9 @@ func TestAWatchOfCounts(t *testing.T) {
 		save(state.PutInstance(instance("/b", 0, waiting)).Removal(), state.PutJob(job("/b", 2)).Removal())
 		equal(t, "a job that is removed", all.take(), "10 -/b")
 		equal(t, "another job", none.take(), "")
+		if got := l.View().Phases("/a"); len(got.Phases) != 1 || got.Phases[0].Count != 2 || len(l.View().Phases("/b").Phases) != 0 {
+			t.Errorf("the instances are in %v, and of the job that is removed in %v", got, l.View().Phases("/b"))
+		}
 		again := watchAs(l, &tandemv1.WatchRequest{CountInstances: true, Since: proto.Uint64(6)})
 		equal(t, "one that goes on", again.take(), "7 /b v2\n10 -/b\n10 /a: 2 in 4\n10 end")
 	})

@@ -127,6 +127,16 @@ func (v *View) Job(id string) (*tandemv1.JobView, bool) {
 	return view, true
 }
 
+// Phases returns how many instances of a job are in which phase.
+func (v *View) Phases(job string) *tandemv1.InstanceCounts {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if j, ok := v.jobs[job]; ok {
+		return j.phases.of(job)
+	}
+	return &tandemv1.InstanceCounts{JobId: job}
+}
+
 // Versions returns the versions of a job that are kept, the newest first.
 func (v *View) Versions(job string) []*tandemv1.VersionRecord {
 	v.mu.RLock()

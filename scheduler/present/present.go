@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,6 +126,45 @@ func Exit(t *tandemv1.TaskRecord) string {
 		return name
 	}
 	return ""
+}
+
+// Instances returns how many of a job's instances run or have finished, of how many,
+// such as 2/3; only the latter where they are not counted, and nothing of a cron job,
+// whose runs are jobs of their own.
+func Instances(job *tandemv1.Job, counts *tandemv1.InstanceCounts) string {
+	if job.GetType() == tandemv1.JobType_JOB_TYPE_CRON {
+		return ""
+	}
+	well, all := 0, 0
+	for _, p := range counts.GetPhases() {
+		all += int(p.GetCount())
+		if p.GetPhase() == tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING || p.GetPhase() == tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED {
+			well += int(p.GetCount())
+		}
+	}
+	switch {
+	case job.Instances != nil && counts == nil:
+		return strconv.Itoa(int(job.GetInstances()))
+	case job.Instances != nil:
+		return fmt.Sprintf("%d/%d", well, job.GetInstances())
+	case counts != nil: // a daemon has as many as there are agents
+		return fmt.Sprintf("%d/%d", well, all)
+	}
+	return ""
+}
+
+// InstanceWhy says why an instance is in its phase, and when it is started again.
+func InstanceWhy(now time.Time, i *tandemv1.InstanceRecord) string {
+	why := OneLine(i.GetPhaseReason())
+	switch i.GetPhase() {
+	case tandemv1.InstancePhase_INSTANCE_PHASE_BACKOFF, tandemv1.InstancePhase_INSTANCE_PHASE_CRASH_LOOPING:
+	default:
+		return why
+	}
+	if at := i.GetNotBefore(); at != nil && now.Before(at.AsTime()) {
+		return strings.TrimSuffix(fmt.Sprintf("again in %s: %s", Since(at.AsTime(), now), why), ": ")
+	}
+	return why
 }
 
 // Why returns the reason and the message of a task's latest status in one line,

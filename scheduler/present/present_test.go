@@ -88,3 +88,45 @@ func TestSince(t *testing.T) {
 		}
 	}
 }
+
+func TestInstances(t *testing.T) {
+	counted := func(running, finished, waiting int32) *tandemv1.InstanceCounts {
+		return &tandemv1.InstanceCounts{Phases: []*tandemv1.PhaseCount{
+			{Phase: tandemv1.InstancePhase_INSTANCE_PHASE_RUNNING, Count: running},
+			{Phase: tandemv1.InstancePhase_INSTANCE_PHASE_FINISHED, Count: finished},
+			{Phase: tandemv1.InstancePhase_INSTANCE_PHASE_WAITING, Count: waiting},
+		}}
+	}
+	daemon, cron := &tandemv1.Job{Type: tandemv1.JobType_JOB_TYPE_DAEMON}, &tandemv1.Job{Type: tandemv1.JobType_JOB_TYPE_CRON, Instances: proto.Int32(1)}
+	three := &tandemv1.Job{Instances: proto.Int32(3)}
+	for want, got := range map[string]string{
+		"2/3": present.Instances(three, counted(1, 1, 1)),
+		"4/3": present.Instances(three, counted(4, 0, 0)),
+		// A scheduler that is older does not count.
+		"3":   present.Instances(three, nil),
+		"1/2": present.Instances(daemon, counted(1, 0, 1)),
+		"":    present.Instances(cron, counted(0, 0, 0)) + present.Instances(daemon, nil),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestInstanceWhy(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := func(phase tandemv1.InstancePhase, after time.Duration, why string) string {
+		return present.InstanceWhy(now, &tandemv1.InstanceRecord{Phase: phase, PhaseReason: why, NotBefore: timestamppb.New(now.Add(after))})
+	}
+	const backoff = tandemv1.InstancePhase_INSTANCE_PHASE_BACKOFF
+	for want, got := range map[string]string{
+		"again in 34s: main failed": at(backoff, 34*time.Second, "main failed"),
+		"again in 2m":               at(backoff, 2*time.Minute, ""),
+		"main failed":               at(backoff, -time.Second, "main failed"),
+		"waiting for an offer":      at(tandemv1.InstancePhase_INSTANCE_PHASE_WAITING, time.Minute, "waiting for an offer"),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

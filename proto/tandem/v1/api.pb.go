@@ -641,9 +641,11 @@ type ListJobsRequest struct {
 	// Only the job of this path and those below it.
 	Below string `protobuf:"bytes,4,opt,name=below,proto3" json:"below,omitempty"`
 	// Only these fields of each job, such as spec.id and phase. Absent: all.
-	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,5,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ReadMask *fieldmaskpb.FieldMask `protobuf:"bytes,5,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
+	// Tell of each job, too, how many of its instances are in which phase.
+	CountInstances bool `protobuf:"varint,6,opt,name=count_instances,json=countInstances,proto3" json:"count_instances,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListJobsRequest) Reset() {
@@ -711,13 +713,22 @@ func (x *ListJobsRequest) GetReadMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
+func (x *ListJobsRequest) GetCountInstances() bool {
+	if x != nil {
+		return x.CountInstances
+	}
+	return false
+}
+
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Jobs  []*JobRecord           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Absent with the last page.
 	NextPageToken *string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// One for each job, in the same order, if they were asked for.
+	InstanceCounts []*InstanceCounts `protobuf:"bytes,3,rep,name=instance_counts,json=instanceCounts,proto3" json:"instance_counts,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListJobsResponse) Reset() {
@@ -762,6 +773,13 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 		return *x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListJobsResponse) GetInstanceCounts() []*InstanceCounts {
+	if x != nil {
+		return x.InstanceCounts
+	}
+	return nil
 }
 
 // JobView is a job with all that belongs to it.
@@ -4389,17 +4407,19 @@ const file_tandem_v1_api_proto_rawDesc = "" +
 	"\x14ListVersionsResponse\x124\n" +
 	"\bversions\x18\x01 \x03(\v2\x18.tandem.v1.VersionRecordR\bversions\x12+\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
-	"\x10_next_page_token\"\xb4\x01\n" +
+	"\x10_next_page_token\"\xdd\x01\n" +
 	"\x0fListJobsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n" +
 	"\x06labels\x18\x03 \x03(\tR\x06labels\x12\x14\n" +
 	"\x05below\x18\x04 \x01(\tR\x05below\x127\n" +
-	"\tread_mask\x18\x05 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"}\n" +
+	"\tread_mask\x18\x05 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\x12'\n" +
+	"\x0fcount_instances\x18\x06 \x01(\bR\x0ecountInstances\"\xc1\x01\n" +
 	"\x10ListJobsResponse\x12(\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x14.tandem.v1.JobRecordR\x04jobs\x12+\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tH\x00R\rnextPageToken\x88\x01\x01\x12B\n" +
+	"\x0finstance_counts\x18\x03 \x03(\v2\x19.tandem.v1.InstanceCountsR\x0einstanceCountsB\x12\n" +
 	"\x10_next_page_token\"h\n" +
 	"\aJobView\x12&\n" +
 	"\x03job\x18\x01 \x01(\v2\x14.tandem.v1.JobRecordR\x03job\x125\n" +
@@ -4816,109 +4836,110 @@ var file_tandem_v1_api_proto_depIdxs = []int32{
 	69, // 4: tandem.v1.ListVersionsResponse.versions:type_name -> tandem.v1.VersionRecord
 	68, // 5: tandem.v1.ListJobsRequest.read_mask:type_name -> google.protobuf.FieldMask
 	70, // 6: tandem.v1.ListJobsResponse.jobs:type_name -> tandem.v1.JobRecord
-	70, // 7: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
-	13, // 8: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
-	71, // 9: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
-	72, // 10: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
-	16, // 11: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
-	73, // 12: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
-	74, // 13: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
-	75, // 14: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
-	70, // 15: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
-	71, // 16: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
-	72, // 17: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
-	16, // 18: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
-	19, // 19: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
-	20, // 20: tandem.v1.WatchResponse.instance_counts:type_name -> tandem.v1.InstanceCounts
-	74, // 21: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	21, // 22: tandem.v1.InstanceCounts.phases:type_name -> tandem.v1.PhaseCount
-	76, // 23: tandem.v1.PhaseCount.phase:type_name -> tandem.v1.InstancePhase
-	77, // 24: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
-	67, // 25: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
-	67, // 26: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
-	70, // 27: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
-	77, // 28: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
-	0,  // 29: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
-	68, // 30: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
-	40, // 31: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
-	78, // 32: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
-	68, // 33: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
-	43, // 34: tandem.v1.ListOffersResponse.offers:type_name -> tandem.v1.OfferView
-	75, // 35: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
-	74, // 36: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
-	74, // 37: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
-	66, // 38: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
-	79, // 39: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
-	47, // 40: tandem.v1.ReadLogRequest.resume:type_name -> tandem.v1.LogPosition
-	68, // 41: tandem.v1.ListFilesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	51, // 42: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
-	74, // 43: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
-	80, // 44: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
-	81, // 45: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
-	82, // 46: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
-	68, // 47: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
-	83, // 48: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
-	84, // 49: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
-	83, // 50: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
-	2,  // 51: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
-	4,  // 52: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
-	6,  // 53: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
-	10, // 54: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
-	14, // 55: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
-	8,  // 56: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
-	17, // 57: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
-	22, // 58: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
-	24, // 59: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
-	26, // 60: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
-	28, // 61: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
-	30, // 62: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
-	32, // 63: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
-	34, // 64: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
-	36, // 65: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
-	38, // 66: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
-	41, // 67: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
-	44, // 68: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
-	62, // 69: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
-	64, // 70: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
-	46, // 71: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
-	49, // 72: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
-	52, // 73: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
-	54, // 74: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
-	56, // 75: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
-	58, // 76: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
-	60, // 77: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
-	3,  // 78: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
-	5,  // 79: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
-	7,  // 80: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
-	11, // 81: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
-	15, // 82: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
-	9,  // 83: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
-	18, // 84: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
-	23, // 85: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
-	25, // 86: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
-	27, // 87: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
-	29, // 88: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
-	31, // 89: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
-	33, // 90: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
-	35, // 91: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
-	37, // 92: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
-	39, // 93: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
-	42, // 94: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
-	45, // 95: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
-	63, // 96: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
-	65, // 97: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
-	48, // 98: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
-	50, // 99: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
-	53, // 100: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
-	55, // 101: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
-	57, // 102: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
-	59, // 103: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
-	61, // 104: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
-	78, // [78:105] is the sub-list for method output_type
-	51, // [51:78] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	20, // 7: tandem.v1.ListJobsResponse.instance_counts:type_name -> tandem.v1.InstanceCounts
+	70, // 8: tandem.v1.JobView.job:type_name -> tandem.v1.JobRecord
+	13, // 9: tandem.v1.JobView.instances:type_name -> tandem.v1.InstanceView
+	71, // 10: tandem.v1.InstanceView.instance:type_name -> tandem.v1.InstanceRecord
+	72, // 11: tandem.v1.InstanceView.attempts:type_name -> tandem.v1.AttemptRecord
+	16, // 12: tandem.v1.GetFrameworkResponse.framework:type_name -> tandem.v1.FrameworkView
+	73, // 13: tandem.v1.GetFrameworkResponse.quotas:type_name -> tandem.v1.RoleQuota
+	74, // 14: tandem.v1.FrameworkView.subscribed_since:type_name -> google.protobuf.Timestamp
+	75, // 15: tandem.v1.FrameworkView.last_offered:type_name -> tandem.v1.Resources
+	70, // 16: tandem.v1.WatchResponse.job:type_name -> tandem.v1.JobRecord
+	71, // 17: tandem.v1.WatchResponse.instance:type_name -> tandem.v1.InstanceRecord
+	72, // 18: tandem.v1.WatchResponse.attempt:type_name -> tandem.v1.AttemptRecord
+	16, // 19: tandem.v1.WatchResponse.framework:type_name -> tandem.v1.FrameworkView
+	19, // 20: tandem.v1.WatchResponse.instance_removed:type_name -> tandem.v1.InstanceRemoved
+	20, // 21: tandem.v1.WatchResponse.instance_counts:type_name -> tandem.v1.InstanceCounts
+	74, // 22: tandem.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	21, // 23: tandem.v1.InstanceCounts.phases:type_name -> tandem.v1.PhaseCount
+	76, // 24: tandem.v1.PhaseCount.phase:type_name -> tandem.v1.InstancePhase
+	77, // 25: tandem.v1.ExplainJobResponse.explanation:type_name -> tandem.v1.Explanation
+	67, // 26: tandem.v1.PlanJobRequest.job:type_name -> tandem.v1.Job
+	67, // 27: tandem.v1.PlanJobResponse.job:type_name -> tandem.v1.Job
+	70, // 28: tandem.v1.PlanJobResponse.current:type_name -> tandem.v1.JobRecord
+	77, // 29: tandem.v1.PlanJobResponse.explanation:type_name -> tandem.v1.Explanation
+	0,  // 30: tandem.v1.SteerUpdateRequest.action:type_name -> tandem.v1.UpdateAction
+	68, // 31: tandem.v1.ListAgentsRequest.read_mask:type_name -> google.protobuf.FieldMask
+	40, // 32: tandem.v1.ListAgentsResponse.agents:type_name -> tandem.v1.AgentView
+	78, // 33: tandem.v1.AgentView.leaving:type_name -> tandem.v1.AgentRecord
+	68, // 34: tandem.v1.ListOffersRequest.read_mask:type_name -> google.protobuf.FieldMask
+	43, // 35: tandem.v1.ListOffersResponse.offers:type_name -> tandem.v1.OfferView
+	75, // 36: tandem.v1.OfferView.resources:type_name -> tandem.v1.Resources
+	74, // 37: tandem.v1.OfferView.received:type_name -> google.protobuf.Timestamp
+	74, // 38: tandem.v1.OfferView.declined_until:type_name -> google.protobuf.Timestamp
+	66, // 39: tandem.v1.OfferView.attributes:type_name -> tandem.v1.OfferView.AttributesEntry
+	79, // 40: tandem.v1.DrainAgentRequest.deadline:type_name -> google.protobuf.Duration
+	47, // 41: tandem.v1.ReadLogRequest.resume:type_name -> tandem.v1.LogPosition
+	68, // 42: tandem.v1.ListFilesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	51, // 43: tandem.v1.ListFilesResponse.files:type_name -> tandem.v1.FileInfo
+	74, // 44: tandem.v1.FileInfo.modified:type_name -> google.protobuf.Timestamp
+	80, // 45: tandem.v1.WatchUsageResponse.samples:type_name -> tandem.v1.UsageSample
+	81, // 46: tandem.v1.ExecTaskRequest.input:type_name -> tandem.v1.ExecInput
+	82, // 47: tandem.v1.ExecTaskResponse.output:type_name -> tandem.v1.ExecOutput
+	68, // 48: tandem.v1.ListVolumesRequest.read_mask:type_name -> google.protobuf.FieldMask
+	83, // 49: tandem.v1.ListVolumesResponse.volumes:type_name -> tandem.v1.VolumeRecord
+	84, // 50: tandem.v1.PurgeVolumeRequest.expected_state:type_name -> tandem.v1.VolumeState
+	83, // 51: tandem.v1.PurgeVolumeResponse.volume:type_name -> tandem.v1.VolumeRecord
+	2,  // 52: tandem.v1.SchedulerService.SubmitJob:input_type -> tandem.v1.SubmitJobRequest
+	4,  // 53: tandem.v1.SchedulerService.StopJob:input_type -> tandem.v1.StopJobRequest
+	6,  // 54: tandem.v1.SchedulerService.GetJob:input_type -> tandem.v1.GetJobRequest
+	10, // 55: tandem.v1.SchedulerService.ListJobs:input_type -> tandem.v1.ListJobsRequest
+	14, // 56: tandem.v1.SchedulerService.GetFramework:input_type -> tandem.v1.GetFrameworkRequest
+	8,  // 57: tandem.v1.SchedulerService.ListVersions:input_type -> tandem.v1.ListVersionsRequest
+	17, // 58: tandem.v1.SchedulerService.Watch:input_type -> tandem.v1.WatchRequest
+	22, // 59: tandem.v1.SchedulerService.ExplainJob:input_type -> tandem.v1.ExplainJobRequest
+	24, // 60: tandem.v1.SchedulerService.PlanJob:input_type -> tandem.v1.PlanJobRequest
+	26, // 61: tandem.v1.SchedulerService.RestartJob:input_type -> tandem.v1.RestartJobRequest
+	28, // 62: tandem.v1.SchedulerService.RollbackJob:input_type -> tandem.v1.RollbackJobRequest
+	30, // 63: tandem.v1.SchedulerService.SteerUpdate:input_type -> tandem.v1.SteerUpdateRequest
+	32, // 64: tandem.v1.SchedulerService.RunJob:input_type -> tandem.v1.RunJobRequest
+	34, // 65: tandem.v1.SchedulerService.Reconcile:input_type -> tandem.v1.ReconcileRequest
+	36, // 66: tandem.v1.SchedulerService.TeardownFramework:input_type -> tandem.v1.TeardownFrameworkRequest
+	38, // 67: tandem.v1.SchedulerService.ListAgents:input_type -> tandem.v1.ListAgentsRequest
+	41, // 68: tandem.v1.SchedulerService.ListOffers:input_type -> tandem.v1.ListOffersRequest
+	44, // 69: tandem.v1.SchedulerService.DrainAgent:input_type -> tandem.v1.DrainAgentRequest
+	62, // 70: tandem.v1.SchedulerService.ListVolumes:input_type -> tandem.v1.ListVolumesRequest
+	64, // 71: tandem.v1.SchedulerService.PurgeVolume:input_type -> tandem.v1.PurgeVolumeRequest
+	46, // 72: tandem.v1.SchedulerService.ReadLog:input_type -> tandem.v1.ReadLogRequest
+	49, // 73: tandem.v1.SchedulerService.ListFiles:input_type -> tandem.v1.ListFilesRequest
+	52, // 74: tandem.v1.SchedulerService.WatchUsage:input_type -> tandem.v1.WatchUsageRequest
+	54, // 75: tandem.v1.SchedulerService.KillTask:input_type -> tandem.v1.KillTaskRequest
+	56, // 76: tandem.v1.SchedulerService.UpgradeExecutor:input_type -> tandem.v1.UpgradeExecutorRequest
+	58, // 77: tandem.v1.SchedulerService.SignalTask:input_type -> tandem.v1.SignalTaskRequest
+	60, // 78: tandem.v1.SchedulerService.ExecTask:input_type -> tandem.v1.ExecTaskRequest
+	3,  // 79: tandem.v1.SchedulerService.SubmitJob:output_type -> tandem.v1.SubmitJobResponse
+	5,  // 80: tandem.v1.SchedulerService.StopJob:output_type -> tandem.v1.StopJobResponse
+	7,  // 81: tandem.v1.SchedulerService.GetJob:output_type -> tandem.v1.GetJobResponse
+	11, // 82: tandem.v1.SchedulerService.ListJobs:output_type -> tandem.v1.ListJobsResponse
+	15, // 83: tandem.v1.SchedulerService.GetFramework:output_type -> tandem.v1.GetFrameworkResponse
+	9,  // 84: tandem.v1.SchedulerService.ListVersions:output_type -> tandem.v1.ListVersionsResponse
+	18, // 85: tandem.v1.SchedulerService.Watch:output_type -> tandem.v1.WatchResponse
+	23, // 86: tandem.v1.SchedulerService.ExplainJob:output_type -> tandem.v1.ExplainJobResponse
+	25, // 87: tandem.v1.SchedulerService.PlanJob:output_type -> tandem.v1.PlanJobResponse
+	27, // 88: tandem.v1.SchedulerService.RestartJob:output_type -> tandem.v1.RestartJobResponse
+	29, // 89: tandem.v1.SchedulerService.RollbackJob:output_type -> tandem.v1.RollbackJobResponse
+	31, // 90: tandem.v1.SchedulerService.SteerUpdate:output_type -> tandem.v1.SteerUpdateResponse
+	33, // 91: tandem.v1.SchedulerService.RunJob:output_type -> tandem.v1.RunJobResponse
+	35, // 92: tandem.v1.SchedulerService.Reconcile:output_type -> tandem.v1.ReconcileResponse
+	37, // 93: tandem.v1.SchedulerService.TeardownFramework:output_type -> tandem.v1.TeardownFrameworkResponse
+	39, // 94: tandem.v1.SchedulerService.ListAgents:output_type -> tandem.v1.ListAgentsResponse
+	42, // 95: tandem.v1.SchedulerService.ListOffers:output_type -> tandem.v1.ListOffersResponse
+	45, // 96: tandem.v1.SchedulerService.DrainAgent:output_type -> tandem.v1.DrainAgentResponse
+	63, // 97: tandem.v1.SchedulerService.ListVolumes:output_type -> tandem.v1.ListVolumesResponse
+	65, // 98: tandem.v1.SchedulerService.PurgeVolume:output_type -> tandem.v1.PurgeVolumeResponse
+	48, // 99: tandem.v1.SchedulerService.ReadLog:output_type -> tandem.v1.ReadLogResponse
+	50, // 100: tandem.v1.SchedulerService.ListFiles:output_type -> tandem.v1.ListFilesResponse
+	53, // 101: tandem.v1.SchedulerService.WatchUsage:output_type -> tandem.v1.WatchUsageResponse
+	55, // 102: tandem.v1.SchedulerService.KillTask:output_type -> tandem.v1.KillTaskResponse
+	57, // 103: tandem.v1.SchedulerService.UpgradeExecutor:output_type -> tandem.v1.UpgradeExecutorResponse
+	59, // 104: tandem.v1.SchedulerService.SignalTask:output_type -> tandem.v1.SignalTaskResponse
+	61, // 105: tandem.v1.SchedulerService.ExecTask:output_type -> tandem.v1.ExecTaskResponse
+	79, // [79:106] is the sub-list for method output_type
+	52, // [52:79] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_api_proto_init() }

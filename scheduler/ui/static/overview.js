@@ -88,6 +88,7 @@ function row(model, job) {
 }
 
 function instancesOf(job, counts) {
+  if (job.spec.type === "JOB_TYPE_CRON") return []; // its runs are jobs of their own
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
   const want = job.spec.instances ?? total;
   const well = (counts.INSTANCE_PHASE_RUNNING ?? 0) + (counts.INSTANCE_PHASE_FINISHED ?? 0);
