@@ -4,7 +4,8 @@
 //
 //   - the executor itself, its own process in a container of its own, driven over
 //     HTTP by an agent API that does nothing but write down when things happened;
-//   - the null executor, which speaks the same protocol and runs nothing;
+//   - the null executor, which speaks the same protocol, runs nothing, and is in a
+//     container as well;
 //   - the bare loop, a process that makes the same system calls for each task
 //     and speaks no protocol.
 //

@@ -41,9 +41,15 @@ func BenchmarkNewExecutor(b *testing.B) {
 					s.stop()
 				}
 			}
-			for b.Loop() {
-				batch(ours, &subscribed, &running)
+			// Who comes second finds the kernel still at work on what the first has left.
+			for oursFirst := true; b.Loop(); oursFirst = !oursFirst {
+				if oursFirst {
+					batch(ours, &subscribed, &running)
+				}
 				batch(null, &nullSubscribed, &nullRunning)
+				if !oursFirst {
+					batch(ours, &subscribed, &running)
+				}
 			}
 			quietly(b)
 			report(b, subscribed.at(.5), "subscribed-p50-ms")
