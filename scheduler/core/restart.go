@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,10 @@ func (a *attempt) outcome() (outcome, string) {
 		return wasLost, taskText(refused)
 	case refused != nil:
 		return wasRefused, "the master refused the launch: " + headline(refused.Message)
+	case failed != nil && failed.Reason == reregistered && !a.started():
+		// So end executors that were being started when their agent's process ended. The
+		// agent says so a moment later.
+		return wasLost, fmt.Sprintf("it ended while agent %s was out of reach, and nothing of it is known to have run", a.rec.Hostname)
 	case failed != nil && a.withoutExecutor(failed):
 		return wasLost, fmt.Sprintf("no executor came up on agent %s: %s", a.rec.Hostname, headline(failed.Message))
 	case failed != nil:
@@ -102,13 +107,8 @@ func (a *attempt) outcome() (outcome, string) {
 // away for a moment, or because the executor ended or was silent before any task
 // ran. The workloads had no part in it.
 func (a *attempt) withoutExecutor(failed *tandemv1.TaskRecord) bool {
-	if failed.Source != "AGENT" {
+	if failed.Source != "AGENT" || a.started() {
 		return false
-	}
-	for _, t := range a.rec.Tasks {
-		if t.Started != nil {
-			return false
-		}
 	}
 	// Mesos's reasons, without REASON_. The agent gives that of a limit where the
 	// executor broke one.
@@ -117,6 +117,11 @@ func (a *attempt) withoutExecutor(failed *tandemv1.TaskRecord) bool {
 		return true
 	}
 	return false
+}
+
+// started reports whether a task of the attempt is known to have run.
+func (a *attempt) started() bool {
+	return slices.ContainsFunc(a.rec.Tasks, func(t *tandemv1.TaskRecord) bool { return t.Started != nil })
 }
 
 // taskText says how a task ended: web failed: Command exited with status 1.

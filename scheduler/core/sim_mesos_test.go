@@ -526,7 +526,7 @@ func (m *simMaster) registers(a *simAgent) {
 	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
 		t := a.tasks[id]
 		known.tasks[id] = &masterTask{id: id, executor: t.group.executor, state: t.state, resources: t.resources, executorRes: t.group.resources, volumes: t.group.volumes}
-		if was == unreachableAgent && !terminal(t.state) {
+		if was == unreachableAgent {
 			m.status(id, a.id, t.state, mesos.REASON_AGENT_REREGISTERED, "Unreachable agent re-reregistered")
 		}
 	}

@@ -14,9 +14,10 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
-// reconciled is the reason of a status that answers a question, as a record
-// holds it.
-const reconciled = "RECONCILIATION"
+// The reasons of statuses that a master made up of what it knows of a task, as a
+// record holds them: in answer to a question, and when an agent is back that it had
+// given up.
+const reconciled, reregistered = "RECONCILIATION", "AGENT_REREGISTERED"
 
 // reportMagic marks TaskStatus.data as a TaskReport.
 const reportMagic = 0x746e6472
@@ -86,11 +87,11 @@ func acknowledgement(s *mesos.TaskStatus) *scheduler.Call {
 }
 
 // told takes in the status that a task's end was reported by, when the end
-// itself has been known since the master was asked: reconciliation says that a
-// task has ended, and neither how nor what it has used.
+// itself is known from the master already, which says that a task has ended, and
+// neither how nor what it has used.
 func (c *Core) told(ref taskRef, s *mesos.TaskStatus) bool {
 	old := ref.attempt.rec.Tasks[ref.index]
-	if len(s.UUID) == 0 || old.Reason != reconciled || !state.Terminal(old.State) || old.State != tandemv1.TaskState(s.GetState()) {
+	if len(s.UUID) == 0 || old.Reason != reconciled && old.Reason != reregistered || !state.Terminal(old.State) || old.State != tandemv1.TaskState(s.GetState()) {
 		return false
 	}
 	a, in := ref.attempt, ref.attempt.instance
@@ -216,7 +217,7 @@ func (c *Core) onFailed(f Failed) {
 		return
 	}
 	if f.AgentID != nil {
-		c.notice(Warn, nil, "agent %s is gone", c.hostname(f.AgentID.Value)).Agent = f.AgentID.Value
+		c.notice(Warn, nil, "the master has removed agent %s: it is out of reach, or gone", c.hostname(f.AgentID.Value)).Agent = f.AgentID.Value
 		c.agents.forget(f.AgentID.Value)
 		delete(c.withheld.agents, f.AgentID.Value)
 		c.hostFailed(f.AgentID.Value)
