@@ -53,8 +53,18 @@ export function when(timestamp) {
   return h("time", { datetime: timestamp, title: at.toLocaleString(), "data-ago": at.getTime() }, ago(at.getTime()));
 }
 
-export function ago(ms) {
-  const s = Math.max(0, Math.floor((Date.now() - ms) / 1000));
+// due is a time that says how long it is until then, and nothing afterwards.
+export function due(timestamp) {
+  const at = new Date(timestamp);
+  return h("time", { datetime: timestamp, title: at.toLocaleString(), "data-due": at.getTime() }, until(at.getTime()));
+}
+
+export const until = (ms) => (ms > Date.now() ? `again in ${length(ms - Date.now())}: ` : "");
+
+export const ago = (ms) => length(Date.now() - ms);
+
+function length(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 60) return `${s}s`;
   if (s < 3600) return `${Math.floor(s / 60)}m`;
   if (s < 48 * 3600) return `${Math.floor(s / 3600)}h`;

@@ -1,4 +1,4 @@
-import { h, put, pill, when, facts, bar } from "./dom.js";
+import { h, put, pill, when, due, facts, bar } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
@@ -6,6 +6,8 @@ import { state, instancePhases, jobType, taskState, health, healthMood, why, num
 
 // waiting are the phases in which an instance would like to be placed.
 const waiting = "INSTANCE_PHASE_WAITING";
+// again are those in which it is started again at a time.
+const again = new Set(["INSTANCE_PHASE_BACKOFF", "INSTANCE_PHASE_CRASH_LOOPING"]);
 
 // job shows one job: its instances, why they wait, and its file.
 export function job(page, id) {
@@ -30,15 +32,37 @@ export function job(page, id) {
       { name: "Tasks", class: "tasks", draw: (r) => (r.attempt?.tasks ?? []).map((t) => taskLine(r.attempt, t)) },
       { name: "Attempt", class: "n", draw: (r) => (Number(r.instance.attempt ?? 0) ? String(r.instance.attempt) : "") },
       { name: "Version", class: "n", draw: (r) => String(r.instance.jobVersion ?? "") },
-      { name: "Why", class: "why", draw: (r) => r.instance.phaseReason ?? "" },
+      { name: "Why", class: "why", draw: (r) => [again.has(r.instance.phase) && r.instance.notBefore && due(r.instance.notBefore), r.instance.phaseReason ?? ""] },
+    ],
+  });
+  const runs = pagedTable({
+    many: "runs", title: "Runs", caption: `Runs of ${id}`, label: "Filter runs", empty: "It has not run yet.",
+    key: (r) => r.of.spec.id,
+    text: (r) => `${r.of.spec.id} ${state(r.of.phase).word} ${r.of.phaseReason ?? ""}`.toLowerCase(),
+    columns: [
+      { name: "Run", head: true, draw: (r) => h("a", { href: `/jobs${r.of.spec.id}` }, r.of.spec.id.slice(id.length + 1)) },
+      { name: "Phase", draw: (r) => pill(state(r.of.phase)) },
+      { name: "Instances", class: "n", draw: (r) => number(r.of.spec.instances) },
+      { name: "Started", class: "n", draw: (r) => when(r.of.updated) },
+      { name: "Why", class: "why", draw: (r) => r.of.phaseReason ?? "" },
     ],
   });
   table.tools.append(phase);
   page.show(h("nav", { "aria-label": "Where this is", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
-    head, reason, about, explained, h("section", {}, table.element),
+    head, reason, about, explained, h("section", {}, table.element, runs.element),
     h("section", {}, h("details", {}, h("summary", {}, h("h2", {}, "Job file")), file)),
     h("section", {}, versions));
   put(head, h("h1", {}, id));
+
+  runs.element.hidden = true;
+  // A cron job's runs are jobs of their own, which its watch does not tell of.
+  let askedRuns = 0;
+  const drawRuns = async () => {
+    if (runs.element.hidden || document.hidden || Date.now() - askedRuns < 3000) return;
+    askedRuns = Date.now();
+    const below = (await call("ListJobs", { below: id }, page.signal)).jobs ?? [];
+    runs.set(below.filter((j) => j.runOf === id).reverse().map((of) => ({ of })));
+  };
 
   let shownVersion = null;
   let last = null;
@@ -55,6 +79,8 @@ export function job(page, id) {
       return;
     }
     put(head, h("h1", {}, id), pill(state(record.phase)));
+    table.element.hidden = record.spec.type === "JOB_TYPE_CRON";
+    runs.element.hidden = !table.element.hidden;
     const counts = model.counts(id);
     const instances = [...(model.instances.get(id) ?? new Map())];
     // Where instances wait the card below says more of it.
@@ -118,7 +144,10 @@ export function job(page, id) {
     asked = Date.now();
     drawExplanation(explained, (await call("ExplainJob", { id }, page.signal)).explanation);
   };
-  const timer = setInterval(() => explain().catch(() => {}), 500);
+  const timer = setInterval(() => {
+    explain().catch(() => {});
+    drawRuns().catch(() => {});
+  }, 500);
   page.signal.addEventListener("abort", () => clearInterval(timer));
 }
 

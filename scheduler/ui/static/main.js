@@ -1,6 +1,6 @@
 // The page: which view an address shows, and what all views share.
 
-import { h, put, ago } from "./dom.js";
+import { h, put, ago, until } from "./dom.js";
 import { call } from "./api.js";
 import { overview } from "./overview.js";
 import { job } from "./job.js";
@@ -102,7 +102,7 @@ addEventListener("pageshow", (e) => e.persisted && go(false));
 // A slash goes to the filter, as on many pages.
 document.addEventListener("keydown", (e) => {
   if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
-  const filter = document.querySelector("[data-filter]");
+  const filter = [...document.querySelectorAll("[data-filter]")].find((e) => e.offsetParent);
   if (filter) {
     e.preventDefault();
     filter.focus();
@@ -111,6 +111,7 @@ document.addEventListener("keydown", (e) => {
 
 setInterval(() => {
   for (const t of document.querySelectorAll("time[data-ago]")) put(t, ago(Number(t.dataset.ago)));
+  for (const t of document.querySelectorAll("time[data-due]")) put(t, until(Number(t.dataset.due)));
 }, 1000);
 
 go(false);

@@ -37,11 +37,11 @@ export function overview(page) {
     text: (r) => `${r.of.spec.id} ${jobType(r.of.spec)} ${state(r.of.phase).word} ${r.of.phaseReason ?? ""}`.toLowerCase(),
     columns: [
       { name: "Job", head: true, draw: (r) => h("a", { href: `/jobs${r.of.spec.id}` }, r.of.spec.id) },
-      { name: "Type", draw: (r) => jobType(r.of.spec) },
+      { name: "Type", class: "lesser", draw: (r) => jobType(r.of.spec) },
       { name: "Phase", draw: (r) => pill(state(r.of.phase)) },
       { name: "Instances", class: "wide", draw: (r) => r.instances },
-      { name: "Version", class: "n", draw: (r) => String(r.of.version ?? "") },
-      { name: "Changed", class: "n", draw: (r) => when(r.of.updated) },
+      { name: "Version", class: "n lesser", draw: (r) => String(r.of.version ?? "") },
+      { name: "Changed", class: "n lesser", draw: (r) => when(r.of.updated) },
       { name: "Why", class: "why", draw: (r) => r.of.phaseReason ?? "" },
     ],
   });
@@ -54,7 +54,9 @@ export function overview(page) {
     drawMesos(mesos.body, model.framework);
     drawInstances(instances.body, model);
     drawResources(used, model);
-    jobs.set([...model.jobs.values()].sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1)).map((j) => row(model, j)));
+    const runs = runsOf(model);
+    jobs.set([...model.jobs.values()].filter((j) => !over(j) || !model.jobs.has(j.runOf))
+      .sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1)).map((j) => row(model, j, runs.get(j.spec.id))));
   } });
 
   // The figures grow with every offer, and so are asked for and not told.
@@ -77,18 +79,40 @@ export function overview(page) {
 // phases of its instances change.
 const rows = new Map();
 
-function row(model, job) {
+function row(model, job, runs) {
   const counts = model.counts(job.spec.id);
-  const tally = instancePhases.map((p) => counts[p] ?? 0).join();
+  const tally = runs ? Object.entries(runs).flat().join() : instancePhases.map((p) => counts[p] ?? 0).join();
   const last = rows.get(job.spec.id);
   if (last && last.job === job && last.tally === tally) return last.row;
-  const fresh = { of: { ...job, version: job.version }, instances: instancesOf(job, counts) };
+  const fresh = { of: { ...job, version: job.version }, instances: job.spec.type === "JOB_TYPE_CRON" ? barOfRuns(runs ?? {}) : instancesOf(job, counts) };
   rows.set(job.spec.id, { job, tally, row: fresh });
   return fresh;
 }
 
+// over says of a job that is a run of another that nothing will come of it any more:
+// the page of the other one has it.
+const over = (job) => job.runOf && ["JOB_PHASE_FINISHED", "JOB_PHASE_FAILED", "JOB_PHASE_STOPPED"].includes(job.phase);
+
+// runsOf counts the runs of each cron job by their phases.
+function runsOf(model) {
+  const all = new Map();
+  for (const job of model.jobs.values()) {
+    if (!job.runOf) continue;
+    if (!all.has(job.runOf)) all.set(job.runOf, {});
+    const counts = all.get(job.runOf);
+    counts[job.phase] = (counts[job.phase] ?? 0) + 1;
+  }
+  return all;
+}
+
+function barOfRuns(counts) {
+  const parts = ["FINISHED", "RUNNING", "PENDING", "STOPPING", "STOPPED", "FAILED"].map((p) => `JOB_PHASE_${p}`).map((p) => ({ ...state(p), count: counts[p] ?? 0 }));
+  const total = parts.reduce((sum, p) => sum + p.count, 0);
+  const words = parts.filter((p) => p.count).map((p) => `${p.count} ${p.word}`).join(", ") || "no runs";
+  return [bar(parts, total, words), h("span", { class: "of" }, total === 1 ? "1 run" : `${number(total)} runs`)];
+}
+
 function instancesOf(job, counts) {
-  if (job.spec.type === "JOB_TYPE_CRON") return []; // its runs are jobs of their own
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
   const want = job.spec.instances ?? total;
   const well = (counts.INSTANCE_PHASE_RUNNING ?? 0) + (counts.INSTANCE_PHASE_FINISHED ?? 0);
