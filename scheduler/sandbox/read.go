@@ -159,7 +159,8 @@ func (r *reader) oldest(ctx context.Context) (int, error) {
 		there := make(map[int]bool, len(all))
 		for _, f := range all {
 			suffix, ok := strings.CutPrefix(path.Base(f.Path), path.Base(r.name)+".")
-			if number, err := strconv.Atoi(suffix); ok && err == nil && number > 0 {
+			// stdout.01 is no file of the series: nothing would be found at stdout.1.
+			if number, err := strconv.Atoi(suffix); ok && err == nil && number > 0 && suffix == strconv.Itoa(number) {
 				there[number] = true
 			}
 		}

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -28,6 +29,8 @@ type series struct {
 	hidden int
 	// before is called before each answer.
 	before func()
+	// beside are names of other files in the directory.
+	beside []string
 }
 
 // rotate moves all files on, and begins a new one with a text.
@@ -44,9 +47,12 @@ func (s *series) write(text string) {
 	s.files[0] += text
 }
 
-func (s *series) ReadFile(_ context.Context, _, name string, offset, length int64) ([]byte, int64, error) {
+func (s *series) ReadFile(ctx context.Context, _, name string, offset, length int64) ([]byte, int64, error) {
 	if s.before != nil {
 		s.before()
+	}
+	if ctx.Err() != nil {
+		return nil, 0, context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,6 +85,9 @@ func (s *series) ListFiles(_ context.Context, _, dir string) ([]mesos.FileInfo, 
 		return nil, agentapi.ErrNoFile
 	}
 	infos := []mesos.FileInfo{{Path: dir + "/stderr"}}
+	for _, name := range s.beside {
+		infos = append(infos, mesos.FileInfo{Path: path.Join(dir, name)})
+	}
 	for i := range s.files {
 		infos = append(infos, mesos.FileInfo{Path: strings.TrimSuffix(fmt.Sprintf("%s.%d", stdout, i), ".0")})
 	}
@@ -115,6 +124,25 @@ func TestRotatedFilesAreOneLog(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestFilesThatAreNumberedOtherwise: other programs number their files in other ways,
+// and what is not found under the name that Tandem would give it is not looked for
+// again and again.
+func TestFilesThatAreNumberedOtherwise(t *testing.T) {
+	s, got := &series{files: []string{"1\n"}, beside: []string{"stdout.01", "stdout.+1", "stdout.1.gz", "stdout.0", "stdout.-1"}}, &text{}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	answers := 0
+	s.before = func() {
+		if answers++; answers > 100 {
+			cancel(errors.New("the agent is asked over and over"))
+		}
+	}
+	err := sandbox.Read(ctx, s, web, sandbox.Tail{Name: "stdout"}, got.add)
+	if text := got.take(); err != nil || text != "1\n" {
+		t.Errorf("got %q and %v", text, err)
 	}
 }
 
