@@ -86,14 +86,17 @@ func TestCopiesAreWhole(t *testing.T) {
 	task := filled(&tandemv1.TaskRecord{})
 	update := filled(&tandemv1.UpdateRecord{})
 	agent := filled(&tandemv1.AgentRecord{})
+	volume := filled(&tandemv1.VolumeRecord{})
 	for _, c := range []struct{ record, copied proto.Message }{
 		{framework, CopyFramework(framework)},
 		{job, CopyJob(job)},
 		{instance, CopyInstance(instance)},
 		{attempt, CopyAttempt(attempt)},
+		{attempt, CopyAttemptOfOne(attempt)},
 		{task, CopyTask(task)},
 		{update, CopyUpdate(update)},
 		{agent, CopyAgent(agent)},
+		{volume, CopyVolume(volume)},
 	} {
 		if !proto.Equal(c.record, c.copied) {
 			t.Errorf("the copy of a %T lacks a field:\n%v\n%v", c.record, c.record, c.copied)
