@@ -79,7 +79,8 @@ func JobKey(job string) string { return job }
 // VersionKey is the key of a version of a job: the job's ID, "#" and the number
 // in twenty digits.
 func VersionKey(job string, version uint64) string {
-	return string(appendNumber(append(make([]byte, 0, len(job)+21), job...), version, 20))
+	var room [keyRoom]byte
+	return string(appendNumber(append(room[:0], job...), version, 20))
 }
 
 // keyRoom is enough for most keys, so that they are put together on the stack.
