@@ -160,22 +160,14 @@ func (g *Gate) Caller(ctx context.Context, token string, r *http.Request) (*Gran
 	switch {
 	case g.Open():
 	case token != "":
-		prove := func() error {
-			caller, err := g.byToken(ctx, token)
-			if err != nil {
-				return fmt.Errorf("%w: %w", ErrUnproven, err)
-			}
-			grant.Caller = caller
-			return nil
-		}
-		if err := prove(); err != nil {
+		caller, err := g.byToken(ctx, token)
+		if err != nil {
 			return nil, err
 		}
+		grant.Caller = caller
 		grant.prove = func() error {
-			if _, err := g.byToken(context.WithoutCancel(ctx), token); err != nil {
-				return fmt.Errorf("%w: %w", ErrUnproven, err)
-			}
-			return nil
+			_, err := g.byToken(context.WithoutCancel(ctx), token)
+			return err
 		}
 	case g.opt.Certificates && r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
 		grant.Caller = byCertificate(r.TLS.PeerCertificates[0])
@@ -183,14 +175,20 @@ func (g *Gate) Caller(ctx context.Context, token string, r *http.Request) (*Gran
 	return grant, nil
 }
 
-func (g *Gate) byToken(ctx context.Context, token string) (Caller, error) {
+// byToken names a caller by a token of the file, or of the issuer.
+func (g *Gate) byToken(ctx context.Context, token string) (caller Caller, err error) {
 	if g.opt.Issuer != nil && strings.Count(token, ".") == 2 {
-		return g.opt.Issuer.caller(ctx, token)
+		caller, err = g.opt.Issuer.caller(ctx, token)
+	} else {
+		g.mu.RLock()
+		tokens := g.tokens
+		g.mu.RUnlock()
+		caller, err = tokens.caller(token, g.opt.Now())
 	}
-	g.mu.RLock()
-	tokens := g.tokens
-	g.mu.RUnlock()
-	return tokens.caller(token, g.opt.Now())
+	if err != nil {
+		return Caller{}, fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	return caller, nil
 }
 
 // byCertificate names a caller by a certificate that has been verified.
