@@ -22,6 +22,7 @@
 package leader
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,11 +89,9 @@ type Candidate struct {
 
 	// mu guards what is below.
 	mu sync.Mutex
-	// leader is the leader's address, and problem why none is known.
-	leader  string
-	problem string
-	// token is the leader's.
-	token string
+	// leader and token are the leader's, and problem why none is known.
+	leader, token string
+	problem       string
 	// leads is set once and for all when this scheduler is elected.
 	leads bool
 	// unheard fires when ZooKeeper has been away for a session's time; nil while
@@ -150,7 +149,7 @@ func (c *Candidate) away() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.unheard == timer {
-			c.know("", fmt.Sprintf("ZooKeeper at %s has not answered for %s", c.opt.URL, c.opt.SessionTimeout))
+			c.know("", "", fmt.Sprintf("ZooKeeper at %s has not answered for %s", c.opt.URL, c.opt.SessionTimeout))
 		}
 	})
 	c.unheard = timer
@@ -184,21 +183,21 @@ func (c *Candidate) Leader() (address string, err error) {
 	return c.leader, nil
 }
 
-// Token returns the leader's token.
+// Token returns the leader's token, which is empty where no leader is known.
 func (c *Candidate) Token() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.token
 }
 
-func (c *Candidate) set(leader, problem string) {
+func (c *Candidate) set(leader, token, problem string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.know(leader, problem)
+	c.know(leader, token, problem)
 }
 
 // know is set for who holds mu.
-func (c *Candidate) know(leader, problem string) {
+func (c *Candidate) know(leader, token, problem string) {
 	if c.leads {
 		return
 	}
@@ -208,7 +207,7 @@ func (c *Candidate) know(leader, problem string) {
 	if leader != "" && leader != c.leader {
 		c.opt.Log.Infof("the leader is at %s", leader)
 	}
-	c.leader, c.problem = leader, problem
+	c.leader, c.token, c.problem = leader, token, problem
 }
 
 // Close ends the session, so that another can lead at once. Closing twice is
@@ -241,21 +240,19 @@ func (c *Candidate) Lead(ctx context.Context) (*Lease, error) {
 			return nil, fmt.Errorf("cannot stand for election at %s: ZooKeeper does not let this scheduler read and write there; "+
 				"give the credentials that it was made with: zk://user:password@host:port/path", c.opt.URL)
 		case err != nil:
-			c.set("", fmt.Sprintf("ZooKeeper at %s: %v", c.opt.URL, err))
+			c.set("", "", fmt.Sprintf("ZooKeeper at %s: %v", c.opt.URL, err))
 		}
-		wait := time.NewTimer(retry)
-		if err == nil {
-			wait.Stop()
+		var later <-chan time.Time
+		if err != nil {
+			later = time.After(retry)
 		}
 		select {
 		case <-changed:
 		case <-c.again:
-		case <-wait.C:
+		case <-later:
 		case <-ctx.Done():
-			wait.Stop()
 			return nil, context.Cause(ctx)
 		}
-		wait.Stop()
 	}
 }
 
@@ -324,10 +321,7 @@ func (c *Candidate) look() (*Lease, <-chan zk.Event, error) {
 	}
 	first := all[0]
 	if first.session != session {
-		c.mu.Lock()
-		c.token = first.token
-		c.mu.Unlock()
-		c.set(first.address, "something else than a scheduler holds the state, such as `tandem state`")
+		c.set(first.address, first.token, "something else than a scheduler holds the state, such as `tandem state`")
 		return nil, changed, nil
 	}
 	lease, err := c.lease(path.Join(dir, first.name), session, began)
@@ -355,12 +349,7 @@ func (c *Candidate) read(dir string, names []string) ([]candidate, error) {
 		_ = json.Unmarshal(data, &says)
 		all = append(all, candidate{name, number, stat.EphemeralOwner, says.Address, says.Token})
 	}
-	slices.SortFunc(all, func(a, b candidate) int {
-		if a.number < b.number {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(a.number, b.number) })
 	return all, nil
 }
 
