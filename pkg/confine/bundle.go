@@ -189,13 +189,8 @@ func (c *bundleChecker) bundle() *Bundle {
 	}
 	c.seccomp("linux.seccomp", l.Seccomp)
 	c.sysctl(l.Sysctl, b.Spec.Has(specs.IPCNamespace))
-	for name, paths := range map[string][]string{"linux.maskedPaths": l.MaskedPaths, "linux.readonlyPaths": l.ReadonlyPaths} {
-		for i, at := range paths {
-			if !path.IsAbs(at) {
-				c.refuse(fmt.Sprintf("%s[%d]", name, i), "is %q, which is not absolute", at)
-			}
-		}
-	}
+	c.absolute("linux.maskedPaths", l.MaskedPaths)
+	c.absolute("linux.readonlyPaths", l.ReadonlyPaths)
 	if !slices.Contains([]string{"", "private", "rprivate", "slave", "rslave"}, l.RootfsPropagation) {
 		c.refuse("linux.rootfsPropagation", "is %q; what a task mounts is seen by nobody else", l.RootfsPropagation)
 	}
@@ -203,6 +198,14 @@ func (c *bundleChecker) bundle() *Bundle {
 		b.Left = append(b.Left, "linux.resources of the bundle: a task's limits are the job's")
 	}
 	return b
+}
+
+func (c *bundleChecker) absolute(field string, paths []string) {
+	for i, at := range paths {
+		if !path.IsAbs(at) {
+			c.refuse(fmt.Sprintf("%s[%d]", field, i), "is %q, which is not absolute", at)
+		}
+	}
 }
 
 // root reads the root's path, which is below the bundle.
@@ -299,17 +302,6 @@ func (c *bundleChecker) sysctl(all map[string]string, ipc bool) {
 		case !ipc:
 			c.refuse("linux.sysctl", "has %q, which takes an ipc namespace", name)
 		}
-	}
-}
-
-// seccomp refuses what has to do with a process of the agent's.
-func (c *checker) seccomp(field string, s *specs.LinuxSeccomp) {
-	switch {
-	case s == nil:
-	case s.DefaultAction == "":
-		c.refuse(field+".defaultAction", "is missing; SCMP_ACT_ERRNO, say, or SCMP_ACT_ALLOW")
-	case s.ListenerPath != "" || s.ListenerMetadata != "":
-		c.refuse(field+".listenerPath", "names a socket of the agent's; leave it out")
 	}
 }
 

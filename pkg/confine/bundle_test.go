@@ -108,7 +108,7 @@ func TestWhatOfABundleIsRefused(t *testing.T) {
 		`{` + ok + `, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x"}}}`:                                "linux.seccomp.listenerPath names a socket of the agent's; leave it out",
 		`{` + ok + `, "linux": {"sysctl": {"kernel.shmmax": "1", "net.core.somaxconn": "1"}}}`:                                             "linux.sysctl has \"kernel.shmmax\", which takes an ipc namespace; linux.sysctl has \"net.core.somaxconn\", which is the agent's",
 		`{` + ok + `, "linux": {"sysctl": {"fs/mqueue/msg_max": "1"}, "namespaces": [{"type": "ipc"}]}}`:                                   "",
-		`{` + ok + `, "linux": {"rootfsPropagation": "rshared", "maskedPaths": ["proc"]}}`:                                                 `linux.maskedPaths[0] is "proc", which is not absolute; linux.rootfsPropagation is "rshared"; what a task mounts is seen by nobody else`,
+		`{` + ok + `, "linux": {"rootfsPropagation": "rshared", "readonlyPaths": ["sys"], "maskedPaths": ["proc"]}}`:                       `linux.maskedPaths[0] is "proc", which is not absolute; linux.readonlyPaths[0] is "sys", which is not absolute; linux.rootfsPropagation is "rshared"; what a task mounts is seen by nobody else`,
 		`{` + ok + `, "linux": {"rootfsPropagation": "rslave", "namespaces": [{"type": "cgroup"}, {"type": "mount"}, {"type": "mount"}]}}`: "",
 	} {
 		_, err := confine.ParseBundle([]byte(in))

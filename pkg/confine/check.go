@@ -193,6 +193,17 @@ func (c *checker) capabilities(all *specs.LinuxCapabilities) {
 	}
 }
 
+// seccomp refuses what has to do with a process of the agent's.
+func (c *checker) seccomp(field string, s *specs.LinuxSeccomp) {
+	switch {
+	case s == nil:
+	case s.DefaultAction == "":
+		c.refuse(field+".defaultAction", "is missing; SCMP_ACT_ERRNO, say, or SCMP_ACT_ALLOW")
+	case s.ListenerPath != "" || s.ListenerMetadata != "":
+		c.refuse(field+".listenerPath", "names a socket of the agent's; leave it out")
+	}
+}
+
 // Flags returns a tmpfs mount's flags and data for mount(2).
 func (m Mount) Flags() (flags uintptr, data string, err error) {
 	var rest []string

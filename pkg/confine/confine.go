@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -128,10 +129,5 @@ func (s *Spec) HasRoot() bool { return s.Bundle != "" || s.Root != nil && s.Root
 
 // Has says whether a namespace of the type is asked for.
 func (s *Spec) Has(of specs.LinuxNamespaceType) bool {
-	for _, n := range s.Namespaces {
-		if n.Type == of {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.Namespaces, Namespace{of})
 }
