@@ -182,7 +182,7 @@ func (s *session) hold(ctx context.Context, start func(context.Context, *tandemv
 	defer watch.Stop()
 	first := &tandemv1.ExecInput{}
 	if err := talk.ReadFrame(s.reader, first); err != nil {
-		return "it named no command: " + s.why(ctx, err)
+		return "it named no command: " + why(ctx, err)
 	}
 	asked := first.GetCommand()
 	if asked == nil || len(asked.Args) == 0 || asked.Args[0] == "" {
@@ -235,7 +235,8 @@ func (s *session) hold(ctx context.Context, start func(context.Context, *tandemv
 	return fmt.Sprintf("%s exited with status %d", name, end.ExitCode)
 }
 
-func (s *session) why(ctx context.Context, err error) string {
+// why is the reason for which the session was ended, or else the error's.
+func why(ctx context.Context, err error) string {
 	if ctx.Err() != nil {
 		return context.Cause(ctx).Error()
 	}

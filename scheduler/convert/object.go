@@ -71,9 +71,9 @@ func (o object) place(key string) string {
 }
 
 // leave says of a key, when it is there and not empty, what becomes of it.
-func (o object) leave(key, format string, args ...any) {
+func (o object) leave(key, text string) {
 	if !empty(o.take(key)) {
-		o.remark(key, format, args...)
+		o.remark(key, "%s", text)
 	}
 }
 
