@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
@@ -15,6 +16,7 @@ func appPorts(o object) []*tandemv1.Port {
 		o.forget("portDefinitions", "ports", "requirePorts")
 		return mapped
 	}
+	byDefault := hasDefaultPort(o)
 	fixed := o.yes("requirePorts")
 	var ports []*tandemv1.Port
 	add := func(at object, name string, host int32) {
@@ -37,7 +39,34 @@ func appPorts(o object) []*tandemv1.Port {
 		at := o.below(fmt.Sprintf("ports[%d]", i), map[string]any{"port": v})
 		add(at, "", at.whole("port", 0))
 	}
+	if byDefault {
+		ports = withPort(ports, "", 0)
+	}
 	return ports
+}
+
+// hasDefaultPort reports whether an app uses the one port that Marathon gives to each
+// that has the agent's network and states none.
+func hasDefaultPort(o object) bool {
+	docker := map[string]any{}
+	if c, ok := asObject(o.keys["container"]); ok {
+		docker, _ = c.keys["docker"].(map[string]any)
+	}
+	if o.keys["portDefinitions"] != nil || o.keys["ports"] != nil || o.keys["ipAddress"] != nil || docker["network"] != nil && docker["network"] != "HOST" {
+		return false
+	}
+	for _, entry := range anyList(o.keys["networks"]) {
+		if n, ok := asObject(entry); ok && n.keys["mode"] != "host" {
+			return false
+		}
+	}
+	for _, entry := range anyList(o.keys["healthChecks"]) {
+		if check, ok := asObject(entry); ok && check.keys["protocol"] != "COMMAND" {
+			return true
+		}
+	}
+	commands := fmt.Sprint(o.keys["cmd"], o.keys["args"])
+	return strings.Contains(commands, "$PORT") || strings.Contains(commands, "${PORT")
 }
 
 // mappedPorts takes those of a container's mappings, whose host ports are always meant.
