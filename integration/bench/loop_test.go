@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,8 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,9 +37,11 @@ type loopSettings struct {
 }
 
 // bareLoop makes, for each task, the system calls that running it takes: its
-// directory and output files, its cgroups and their limits, the process, its
-// moves into the cgroups; then the kill, the wait and the removals. It is as
-// wide as the machine.
+// directory and output files, its cgroups and their limits, the moves into the
+// cgroups, the process; then the kill, the wait and the removals. It is as
+// wide as the machine. The threads that make the processes move themselves, which is
+// the only move for which the kernel does not stop all forks, and the processes are
+// born where these are.
 func bareLoop() int {
 	var at loopSettings
 	if err := json.Unmarshal([]byte(os.Getenv(asLoop)), &at); err != nil {
@@ -81,13 +83,13 @@ func (l *bare) obey(o order) error {
 	switch o.Do {
 	case "start":
 		tasks := l.tasks(o.N)
-		err = inParallel(tasks, func(t *bareTask) error { return l.start(t, o.Program, start) })
+		err = l.inParallel(tasks, func(t *bareTask) error { return l.start(t, o.Program, start) })
 		for _, t := range tasks {
 			took = append(took, t.took)
 		}
 		l.running = append(l.running, tasks...)
 	case "end":
-		err = inParallel(l.running, l.end)
+		err = l.inParallel(l.running, l.end)
 		took = []time.Duration{time.Since(start)}
 		l.running = nil
 	case "exit": // of one of those that run
@@ -98,8 +100,11 @@ func (l *bare) obey(o order) error {
 		}
 		took = []time.Duration{time.Since(start)}
 	case "churn":
-		err = inParallel(l.tasks(o.N), func(t *bareTask) error {
+		err = l.inParallel(l.tasks(o.N), func(t *bareTask) error {
 			if err := l.start(t, o.Program, start); err != nil {
+				return err
+			}
+			if err := l.enter(""); err != nil {
 				return err
 			}
 			return l.end(t)
@@ -146,20 +151,27 @@ func (l *bare) start(t *bareTask, program string, since time.Time) error {
 			return err
 		}
 	}
-	var err error
+	err := l.enter(t.name)
+	if err != nil {
+		return err
+	}
 	t.pid, err = syscall.ForkExec(program, []string{program}, &syscall.ProcAttr{
 		Dir: dir, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return err
 	}
+	t.took = time.Since(since)
+	return nil
+}
+
+// enter moves the calling thread into a task's cgroups, or back into the container.
+func (l *bare) enter(task string) error {
 	for _, d := range l.Dirs {
-		err := put(filepath.Join(d.Path, t.name, "cgroup.procs"), strconv.Itoa(t.pid))
-		if err != nil && !strings.Contains(err.Error(), "no such process") { // which a short one may be by then
+		if err := put(filepath.Join(d.Path, task, "tasks"), "0"); err != nil {
 			return err
 		}
 	}
-	t.took = time.Since(since)
 	return nil
 }
 
@@ -178,39 +190,38 @@ func (l *bare) end(t *bareTask) error {
 	return nil
 }
 
+// put writes without the standard library's files, which have the poller wait for each.
 func put(file, content string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	fd, err := syscall.Open(file, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err == nil {
+		_, err = syscall.Write(fd, []byte(content))
+		_ = syscall.Close(fd)
+	}
 	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.WriteString(content)
-	return err
-}
-
-func inParallel(tasks []*bareTask, do func(*bareTask) error) error {
-	next := make(chan *bareTask)
-	errs := make(chan error, len(tasks)+1)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for t := range next {
-				errs <- do(t)
-			}
-		})
-	}
-	for _, t := range tasks {
-		next <- t
-	}
-	close(next)
-	workers.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return err
-		}
+		return fmt.Errorf("cannot write %q to %s: %w", content, file, err)
 	}
 	return nil
+}
+
+func (l *bare) inParallel(tasks []*bareTask, do func(*bareTask) error) error {
+	var next atomic.Int32
+	errs := make(chan error, runtime.GOMAXPROCS(0))
+	for range cap(errs) {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			var err error
+			for i := next.Add(1); int(i) <= len(tasks) && err == nil; i = next.Add(1) {
+				err = do(tasks[i-1])
+			}
+			errs <- errors.Join(err, l.enter("")) // Nobody may be left in what is to be removed.
+		}()
+	}
+	var err error
+	for range cap(errs) {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }
 
 // loopSide is the bare loop seen from the benchmark.
