@@ -14,11 +14,15 @@ type Listed struct {
 	First, Last int    // lines; 0 for all
 	Path        string // what its text begins with; empty for all
 	Reason      string
+	// Chance says that it may differ in one replay and not in the next; it then
+	// does not count.
+	Chance bool
 }
 
 // ListedDifferences reads the list. An entry is a line: the scenario, its line
 // or first-last or *, what the difference begins with or *, a colon between
-// blanks, and the reason. Lines that begin with # are for people.
+// blanks, and the reason, which begins with "by chance, " for what may as well
+// not differ. Lines that begin with # are for people.
 func ListedDifferences(files fs.FS, name string) ([]Listed, error) {
 	file, err := files.Open(name)
 	if err != nil {
@@ -48,6 +52,7 @@ func readListed(line string) (Listed, error) {
 		return Listed{}, fmt.Errorf("%q is not: scenario line what : reason", line)
 	}
 	l := Listed{Scenario: fields[0], Path: strings.TrimSuffix(strings.TrimSpace(fields[2]), "*"), Reason: reason}
+	l.Chance = strings.HasPrefix(reason, "by chance, ")
 	if fields[1] == "*" {
 		return l, nil
 	}

@@ -89,9 +89,10 @@ func TestClock(t *testing.T) {
 // TestReadListed holds the form of the list of differences.
 func TestReadListed(t *testing.T) {
 	for line, want := range map[string]Listed{
-		"launch/05-invalid-executor 40-53 offers : too soon": {"launch/05-invalid-executor", 40, 53, "offers", "too soon"},
-		"status/01-fields 7 * : because: so":                 {"status/01-fields", 7, 7, "", "because: so"},
-		"auth/04-acls * * : there are no ACLs":               {"auth/04-acls", 0, 0, "", "there are no ACLs"},
+		"launch/05-invalid-executor 40-53 offers : too soon": {"launch/05-invalid-executor", 40, 53, "offers", "too soon", false},
+		"status/01-fields 7 * : because: so":                 {"status/01-fields", 7, 7, "", "because: so", false},
+		"status/01-fields 8 * : by chance, since so":         {"status/01-fields", 8, 8, "", "by chance, since so", true},
+		"auth/04-acls * * : there are no ACLs":               {"auth/04-acls", 0, 0, "", "there are no ACLs", false},
 	} {
 		if got, err := readListed(line); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", line, got, err)
