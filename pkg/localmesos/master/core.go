@@ -48,6 +48,7 @@ type core struct {
 	// recovered agents were the former master's and are not back yet.
 	recovered     map[agentID]mesos.AgentInfo
 	recoveryTimer *timer
+	pruner        *timer // forgets agents that are not there for long
 	offers        map[offerID]*offer
 	quotas        map[string]quota.QuotaConfig // by role
 	weights       map[string]float64           // by role
@@ -243,6 +244,7 @@ func (c *core) stopTimers() {
 	c.stopped = true
 	c.ticker.cancel()
 	c.recoveryTimer.cancel()
+	c.pruner.cancel()
 	for _, f := range c.frameworks {
 		f.heartbeat.cancel()
 		f.failover.cancel()

@@ -78,6 +78,7 @@ func New(options Options) (*Master, error) {
 	m.post(func() {
 		m.core.recover(options.Registry)
 		m.core.start()
+		m.core.pruneRegularly()
 	})
 	return m, nil
 }

@@ -50,6 +50,12 @@ type Options struct {
 	// is nil, so that a master in a later process takes over. By default it is
 	// in memory only.
 	RegistryFile string
+	// Every RegistryGCInterval (default 15m) unreachable and gone agents are
+	// forgotten that have been so for longer than RegistryMaxAgentAge (default two
+	// weeks), and the oldest where there are more than RegistryMaxAgentCount of
+	// either (default 102400).
+	RegistryGCInterval, RegistryMaxAgentAge time.Duration
+	RegistryMaxAgentCount                   int
 	// MinAllocatableResources lists alternatives: what holds none of them is
 	// not offered (default cpus:0.01|mem:32). An empty list offers everything.
 	MinAllocatableResources []allocator.Quantities
@@ -105,6 +111,10 @@ const (
 	DefaultMaxAgentPingTimeouts = 5
 
 	DefaultAgentReregisterTimeout = 10 * time.Minute
+
+	DefaultRegistryGCInterval    = 15 * time.Minute
+	DefaultRegistryMaxAgentAge   = 14 * 24 * time.Hour
+	DefaultRegistryMaxAgentCount = 100 * 1024
 )
 
 // DefaultMinAllocatableResources is --min_allocatable_resources of a real
@@ -143,6 +153,8 @@ func (o *Options) validate() error {
 		{"agent ping timeout", &o.AgentPingTimeout, DefaultAgentPingTimeout},
 		{"offer timeout", &o.OfferTimeout, 0},
 		{"agent reregister timeout", &o.AgentReregisterTimeout, DefaultAgentReregisterTimeout},
+		{"interval of the registry's garbage collection", &o.RegistryGCInterval, DefaultRegistryGCInterval},
+		{"maximal age of agents in the registry", &o.RegistryMaxAgentAge, DefaultRegistryMaxAgentAge},
 	} {
 		if *d.value < 0 {
 			return fmt.Errorf("the %s, %s, is negative", d.name, *d.value)
@@ -156,6 +168,12 @@ func (o *Options) validate() error {
 	}
 	if o.MaxAgentPingTimeouts == 0 {
 		o.MaxAgentPingTimeouts = DefaultMaxAgentPingTimeouts
+	}
+	if o.RegistryMaxAgentCount < 0 {
+		return errors.New("the maximal number of agents in the registry is negative")
+	}
+	if o.RegistryMaxAgentCount == 0 {
+		o.RegistryMaxAgentCount = DefaultRegistryMaxAgentCount
 	}
 	if o.MinAllocatableResources == nil {
 		o.MinAllocatableResources = DefaultMinAllocatableResources()
