@@ -18,14 +18,25 @@ func (s *Tasks) Adopt(t core.Running, w *workload.Process) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := LimitsOf(s.options.Kernel, t.Task, t.Settings)
-	if err == nil {
-		var spec workload.Spec
-		if spec, _, err = s.specOf(t.Task, t.Settings, limits, dir); err == nil {
-			return s.process(spec, w, t.Warnings), nil
-		}
+	spec, err := s.specAgain(t, dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 	}
-	return nil, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
+	return s.process(spec, w, t.Warnings), nil
+}
+
+// specAgain describes the workload of a task that runs as its start did.
+func (s *Tasks) specAgain(t core.Running, dir string) (workload.Spec, error) {
+	limits, err := LimitsOf(s.options.Kernel, t.Task, t.Settings)
+	if err != nil {
+		return workload.Spec{}, err
+	}
+	asked, err := confine.Parse(t.Settings.GetOciConfinement())
+	if err != nil {
+		return workload.Spec{}, err
+	}
+	spec, _, err := s.specOf(t.Task, t.Settings, asked, limits, dir)
+	return spec, err
 }
 
 func (s *Tasks) process(spec workload.Spec, w *workload.Process, warnings []string) *Process {

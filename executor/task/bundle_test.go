@@ -15,7 +15,6 @@ import (
 
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/confine"
-	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // sandboxed returns a sandbox, with the directory of a task in it that has a bundle.
@@ -174,7 +173,7 @@ func TestUserOfABundle(t *testing.T) {
 		if c.task != "" {
 			task.Command.User = &c.task
 		}
-		spec, left, err := s.specOf(task, &tandemv1.TaskSettings{OciConfinement: []byte(`{"bundle": "app"}`)}, Limits{}, dir)
+		spec, left, err := s.specOf(task, nil, confine.Spec{Bundle: "app"}, Limits{}, dir)
 		if err != nil || len(left) > 0 {
 			t.Fatal(left, err)
 		}

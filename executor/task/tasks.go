@@ -81,7 +81,11 @@ func (s *Tasks) user(task *mesos.TaskInfo) string {
 // Fetch makes a task's directory and brings its files. It blocks until they are
 // there, or one cannot be had; the error names it.
 func (s *Tasks) Fetch(ctx context.Context, f core.Fetch) error {
-	dir, owner, err := s.prepare(f.Task, f.Settings)
+	asked, err := confine.Parse(f.Settings.GetOciConfinement())
+	if err != nil {
+		return err
+	}
+	dir, owner, err := s.prepare(f.Task, f.Settings, asked)
 	if err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func (s *Tasks) Fetch(ctx context.Context, f core.Fetch) error {
 
 // prepare makes a task's directory, with its volumes in it, if it is not there
 // yet.
-func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (dir string, owner *workload.Numbers, err error) {
+func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, asked confine.Spec) (dir string, owner *workload.Numbers, err error) {
 	dir, err = directory(s.options.Sandbox, task.TaskID.Value)
 	if err != nil {
 		return "", nil, err
@@ -107,10 +111,6 @@ func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings) (
 	owner, err = workload.LookUp(s.user(task))
 	if err != nil {
 		return "", nil, err
-	}
-	asked, err := confine.Parse(settings.GetOciConfinement())
-	if err != nil {
-		return dir, owner, err
 	}
 	return dir, owner, s.give(dir, owner, settings, asked.HasRoot())
 }
@@ -126,7 +126,11 @@ func (s *Tasks) give(dir string, owner *workload.Numbers, settings *tandemv1.Tas
 
 // Start runs a task's workload and returns when its program is being executed.
 func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
-	dir, _, err := s.prepare(t.Task, t.Settings)
+	asked, err := confine.Parse(t.Settings.GetOciConfinement())
+	if err != nil {
+		return nil, err
+	}
+	dir, _, err := s.prepare(t.Task, t.Settings, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +138,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, left, err := s.specOf(t.Task, t.Settings, limits, dir)
+	spec, left, err := s.specOf(t.Task, t.Settings, asked, limits, dir)
 	if err == nil {
 		err = checkRoot(spec.View.Root)
 	}
@@ -156,11 +160,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 }
 
 // specOf describes a task's workload, and says what its bundle asks for in vain.
-func (s *Tasks) specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, limits Limits, dir string) (spec workload.Spec, left []string, err error) {
-	asked, err := confine.Parse(settings.GetOciConfinement())
-	if err != nil {
-		return spec, nil, err
-	}
+func (s *Tasks) specOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, asked confine.Spec, limits Limits, dir string) (spec workload.Spec, left []string, err error) {
 	bundle, err := bundleOf(s.options.Sandbox, dir, task.TaskID.Value, asked)
 	if err != nil {
 		return spec, nil, err
