@@ -41,9 +41,11 @@ func (c *checker) linux(field string, l *tandemv1.Linux) {
 		return // What follows takes the right types.
 	}
 	var s confine.Spec
-	if err := json.Unmarshal(Confinement(l), &s); len(Confinement(l)) > 0 && err != nil {
-		c.refuse(field, "is not what the OCI runtime specification has: %v", err)
-		return
+	if data := Confinement(l); data != nil {
+		if err := json.Unmarshal(data, &s); err != nil {
+			c.refuse(field, "is not what the OCI runtime specification has: %v", err)
+			return
+		}
 	}
 	for _, p := range s.Check() {
 		c.refuse(join(field, p.Field), "%s", p.Text)
