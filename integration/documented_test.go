@@ -3,6 +3,8 @@ package integration
 import (
 	"io/fs"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,14 +16,14 @@ import (
 func TestDocumentedTestsExist(t *testing.T) {
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	known := map[string]bool{}
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case strings.HasSuffix(path, ".txt"):
-			known[filepath.Base(path)] = true
-		case strings.HasSuffix(path, "_test.go"):
-			text, err := os.ReadFile(path)
+		case strings.HasSuffix(name, ".txt"):
+			known[filepath.Base(name)] = true
+		case strings.HasSuffix(name, "_test.go"):
+			text, err := os.ReadFile(name)
 			if err != nil {
 				return err
 			}
@@ -53,6 +55,49 @@ func TestDocumentedTestsExist(t *testing.T) {
 					t.Errorf("%s names %s, which there is not", document, name)
 				}
 			}
+		}
+	}
+}
+
+// TestEveryRoomIsDocumented holds the table of rooms in docs/architecture.md against the
+// packages that there are. A package in no row of its own belongs to the room above it;
+// the two programs themselves need none.
+func TestEveryRoomIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{}
+	named := regexp.MustCompile("`([^`]+)`")
+	_, table, _ := strings.Cut(string(text), "| room | reason to exist |\n|---|---|\n")
+	for _, row := range strings.Split(table, "\n") {
+		if !strings.HasPrefix(row, "|") {
+			break
+		}
+		in := "" // the first of a row's rooms says where the others are
+		for _, name := range named.FindAllStringSubmatch(strings.Split(row, "|")[1], -1) {
+			room := path.Join(in, name[1])
+			in = path.Dir(room)
+			rooms[room] = true
+			if _, err := os.Stat(filepath.Join("..", room)); err != nil {
+				t.Errorf("docs/architecture.md names the room %s, which there is not", room)
+			}
+		}
+	}
+	list := exec.Command("go", "list", "./...")
+	list.Dir = ".."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("cannot list packages: %v", err)
+	}
+	for _, line := range strings.Fields(string(out)) {
+		pkg := strings.TrimPrefix(line, module)
+		at := pkg
+		for !rooms[at] && at != "." {
+			at = path.Dir(at)
+		}
+		if at == "." && pkg != "scheduler" && pkg != "executor" {
+			t.Errorf("docs/architecture.md has no room for the package %s", pkg)
 		}
 	}
 }
