@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"encoding/json"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +16,7 @@ func newInspect(sys *System) *cobra.Command {
 		Short: "Print a job as a file, with every default written out",
 		Long: `Prints a job as it was submitted last, with every default written out, as a job file that
 "tandem run" takes. With -o it prints all that is known of the job and its instances.`,
-		Example: `  tandem inspect /payments/api > api.json
+		Example: `  tandem inspect /payments/api > api.yaml
   tandem inspect -o yaml /payments/api`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,8 +31,7 @@ func newInspect(sys *System) *cobra.Command {
 			if out != asText {
 				return out.print(sys.Stdout, res.GetJob())
 			}
-			fmt.Fprint(sys.Stdout, res.GetJobFile())
-			return nil
+			return printYAML(sys.Stdout, json.RawMessage(res.GetJobFile()))
 		},
 	}
 	schedulerFlag(cmd, &scheduler)
