@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -219,26 +218,6 @@ func serveOn(t *testing.T, opt api.Options, l net.Listener) (base string, stop f
 	front, stop := frontOn(t, api.FrontOptions{Log: opt.Log, Registerer: opt.Registerer}, l)
 	front.Answer(s)
 	return "http://" + l.Addr().String(), stop
-}
-
-// frontOn starts a front that nobody answers yet, and stops it when the test ends.
-func frontOn(t *testing.T, opt api.FrontOptions, l net.Listener) (front *api.Front, stop func()) {
-	t.Helper()
-	front, err := api.NewFront(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- front.Serve(ctx, l) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
-	})
-	t.Cleanup(stop)
-	return front, stop
 }
 
 // protocols are the ways in which clients may speak.

@@ -24,6 +24,26 @@ func (p *part) Handler() http.Handler {
 
 func (p *part) End() { p.ended.Store(true) }
 
+// frontOn starts a front that nobody answers yet, and stops it when the test ends.
+func frontOn(t *testing.T, opt api.FrontOptions, l net.Listener) (front *api.Front, stop func()) {
+	t.Helper()
+	front, err := api.NewFront(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- front.Serve(ctx, l) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return front, stop
+}
+
 func front(t *testing.T) (f *api.Front, base string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -35,7 +35,7 @@ workloads:
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := jobspec.Parse("printed", []byte(stdout.String()))
+	got, err := jobspec.Parse("printed", stdout.Bytes())
 	if err != nil || !proto.Equal(got, want) {
 		t.Errorf("%v\n%s\nis %v\nwant %v", err, stdout, got, want)
 	}
