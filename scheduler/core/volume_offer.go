@@ -346,7 +346,7 @@ func (c *Core) onOperation(s *mesos.OperationStatus) {
 		})
 	}
 	what, rest, _ := strings.Cut(s.GetOperationID().GetValue(), ".")
-	_, id, _ := strings.Cut(rest, ".")
+	number, id, _ := strings.Cut(rest, ".")
 	v := c.volumes.byID[id]
 	if v == nil {
 		return
@@ -361,7 +361,10 @@ func (c *Core) onOperation(s *mesos.OperationStatus) {
 			c.forgetVolume(v)
 		}
 	case mesos.OPERATION_ERROR, mesos.OPERATION_FAILED, mesos.OPERATION_DROPPED:
-		c.operationRefused(what, v, s.GetMessage())
+		// Of an operation that was asked for again since, only the latest counts.
+		if number == strconv.FormatUint(v.rec.Operations, 10) {
+			c.operationRefused(what, v, s.GetMessage())
+		}
 	}
 }
 
