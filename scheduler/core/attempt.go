@@ -24,6 +24,23 @@ func (a *attempt) essential(i int) bool {
 	return w == nil || w.GetEssential()
 }
 
+// dismissed reports whether a task is a sidecar that is or was killed because its
+// mains have ended, as every sidecar is. An essential one that somebody else kills
+// takes its mains along.
+func (a *attempt) dismissed(i int) bool {
+	t := a.rec.Tasks[i]
+	if t.State != tandemv1.TaskState_TASK_KILLED && t.State != tandemv1.TaskState_TASK_KILLING ||
+		a.workload(i).GetLifecycle() != tandemv1.Lifecycle_LIFECYCLE_SIDECAR {
+		return false
+	}
+	for n, t := range a.rec.Tasks {
+		if a.workload(n).GetLifecycle() == tandemv1.Lifecycle_LIFECYCLE_MAIN && (!state.Terminal(t.State) || t.State == tandemv1.TaskState_TASK_KILLED) {
+			return false
+		}
+	}
+	return true
+}
+
 // outdated reports whether the attempt is to be replaced in its turn: it runs
 // another group than the job's current one, or a restart was asked for.
 func (a *attempt) outdated() bool {
@@ -31,48 +48,61 @@ func (a *attempt) outdated() bool {
 		a.rec.Attempt <= a.instance.rec.RestartThrough
 }
 
-// up reports whether the attempt serves: every workload of its middle, its
-// mains and sidecars, runs or has finished, and those checked are healthy and
-// ready. If not, it says what is missing.
-func (a *attempt) up() (bool, string) {
-	for i, t := range a.rec.Tasks {
-		lifecycle := tandemv1.Lifecycle_LIFECYCLE_MAIN
-		w := a.workload(i)
-		if w != nil {
-			lifecycle = w.Lifecycle
-		}
-		switch t.State {
-		case tandemv1.TaskState_TASK_STAGING, tandemv1.TaskState_TASK_STARTING:
-			// What runs last is not waited for.
-			if lifecycle != tandemv1.Lifecycle_LIFECYCLE_POSTSTOP {
-				return false, t.Workload + " is starting"
-			}
-		case tandemv1.TaskState_TASK_RUNNING:
-			if lifecycle == tandemv1.Lifecycle_LIFECYCLE_INIT {
-				return false, t.Workload + " runs first"
-			}
-			if w.GetRestart() != nil && t.Healthy != nil && !*t.Healthy && t.Report.GetRestarts() > 0 {
-				return false, t.Workload + " is started again in place: restart " + strconv.FormatUint(uint64(t.Report.GetRestarts()), 10)
-			}
-			if w.GetHealthCheck() != nil && !t.GetHealthy() {
-				if t.Healthy == nil {
-					return false, t.Workload + " was not found healthy yet"
-				}
-				return false, t.Workload + " is not healthy"
-			}
-			if w.GetReadinessCheck() != nil && !t.GetReady() {
-				return false, t.Workload + " is not ready"
-			}
-		case tandemv1.TaskState_TASK_KILLING:
-			return false, t.Workload + " is ending"
-		case tandemv1.TaskState_TASK_FINISHED:
-		default:
-			if a.essential(i) {
-				return false, t.Workload + " has ended"
-			}
+// stage is the phase that the attempt's tasks make of its instance, and what is missing
+// to running: it is stopping when a workload that the group needs ends, for that ends
+// the group.
+func (a *attempt) stage() (tandemv1.InstancePhase, string) {
+	stage, missing := running, ""
+	for i := range a.rec.Tasks {
+		switch phase, why := a.taskStage(i); {
+		case phase == stopping:
+			return stopping, why
+		case phase == launching && stage == running:
+			stage, missing = launching, why
 		}
 	}
-	return true, ""
+	return stage, missing
+}
+
+// taskStage is stage for one task. Running is what every workload of the group's middle,
+// its mains and sidecars, has to be or to have finished, and to be found healthy and
+// ready where it is checked.
+func (a *attempt) taskStage(i int) (tandemv1.InstancePhase, string) {
+	t, w := a.rec.Tasks[i], a.workload(i)
+	switch t.State {
+	case tandemv1.TaskState_TASK_STAGING, tandemv1.TaskState_TASK_STARTING:
+		// What runs last is not waited for.
+		if w.GetLifecycle() != tandemv1.Lifecycle_LIFECYCLE_POSTSTOP {
+			return launching, t.Workload + " is starting"
+		}
+	case tandemv1.TaskState_TASK_RUNNING:
+		switch {
+		case w.GetLifecycle() == tandemv1.Lifecycle_LIFECYCLE_INIT:
+			return launching, t.Workload + " runs first"
+		case w.GetRestart() != nil && t.Healthy != nil && !*t.Healthy && t.Report.GetRestarts() > 0:
+			return launching, t.Workload + " is started again in place: restart " + strconv.FormatUint(uint64(t.Report.GetRestarts()), 10)
+		case w.GetHealthCheck() != nil && t.Healthy == nil:
+			return launching, t.Workload + " was not found healthy yet"
+		case w.GetHealthCheck() != nil && !t.GetHealthy():
+			return launching, t.Workload + " is not healthy"
+		case w.GetReadinessCheck() != nil && !t.GetReady():
+			return launching, t.Workload + " is not ready"
+		}
+	case tandemv1.TaskState_TASK_KILLING:
+		switch {
+		case a.dismissed(i):
+		case a.essential(i):
+			return stopping, t.Workload + " is ending"
+		default:
+			return launching, t.Workload + " is ending"
+		}
+	case tandemv1.TaskState_TASK_FINISHED:
+	default:
+		if a.essential(i) && !a.dismissed(i) {
+			return stopping, taskText(t)
+		}
+	}
+	return running, ""
 }
 
 // close is called when an attempt's last task has ended or was given up.
@@ -143,9 +173,12 @@ func (c *Core) changed(a *attempt) {
 		}
 		c.arm(a)
 	}
-	if a.rec.KillReason == "" && a.killAt == 0 && a.broken() {
+	if broken := a.broken(); a.rec.KillReason == "" && broken != (a.killAt != 0) {
 		// The executor ends the group itself; this is for one that does not.
-		a.killAt = c.now.Add(a.grace() + c.cfg.KillRetry).UnixNano()
+		a.killAt = 0
+		if broken {
+			a.killAt = c.now.Add(a.grace() + c.cfg.KillRetry).UnixNano()
+		}
 		c.arm(a)
 	}
 	c.settle(a.instance)
@@ -156,14 +189,20 @@ func outOfReach(s tandemv1.TaskState) bool {
 	return s == tandemv1.TaskState_TASK_UNREACHABLE || s == tandemv1.TaskState_TASK_UNKNOWN
 }
 
-// broken reports whether an essential workload has ended otherwise than well.
+// broken reports whether an essential workload has ended otherwise than well, and more
+// of the group is left than what runs last, which has all the time that its own limits
+// leave it.
 func (a *attempt) broken() bool {
+	failed, left := false, false
 	for i, t := range a.rec.Tasks {
-		if state.Terminal(t.State) && t.State != tandemv1.TaskState_TASK_FINISHED && a.essential(i) {
-			return true
+		switch {
+		case !state.Terminal(t.State):
+			left = left || a.workload(i).GetLifecycle() != tandemv1.Lifecycle_LIFECYCLE_POSTSTOP
+		case t.State != tandemv1.TaskState_TASK_FINISHED && a.essential(i) && !a.dismissed(i):
+			failed = true
 		}
 	}
-	return false
+	return failed && left
 }
 
 // grace is the longest kill grace of the attempt's tasks.

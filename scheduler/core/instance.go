@@ -86,17 +86,18 @@ func (c *Core) settleLive(in *instance, a *attempt) {
 	case a.rec.Unreachable != nil:
 		c.setPhase(in, unreachable, "agent "+a.rec.Hostname+" cannot be reached")
 	default:
-		if up, why := a.up(); up {
-			if a.rec.Running == nil {
-				c.editAttempt(a).Running = c.stamp
-			}
-			if in.rec.Losses != 0 {
-				c.editInstance(in).Losses = 0
-			}
-			c.setPhase(in, running, in.moveText())
-		} else {
-			c.setPhase(in, launching, why)
+		phase, why := a.stage()
+		if phase != running {
+			c.setPhase(in, phase, why)
+			return
 		}
+		if a.rec.Running == nil {
+			c.editAttempt(a).Running = c.stamp
+		}
+		if in.rec.Losses != 0 {
+			c.editInstance(in).Losses = 0
+		}
+		c.setPhase(in, running, in.moveText())
 	}
 }
 

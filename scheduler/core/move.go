@@ -81,8 +81,7 @@ func (c *Core) settleMove(in *instance) {
 		c.abandon(in, "its agent cannot be reached, and it was to replace another attempt")
 		c.moveFailed(in, "agent "+n.rec.Hostname+" cannot be reached").about(n)
 	case n.rec.KillReason == "":
-		up, _ := n.up()
-		if !up {
+		if stage, _ := n.stage(); stage != running {
 			c.timers.unset(&in.move.timer)
 			if n.rec.Running != nil {
 				c.editAttempt(n).Running = nil

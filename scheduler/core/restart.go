@@ -47,7 +47,7 @@ func (a *attempt) outcome() (outcome, string) {
 		}
 	}
 	for i, t := range a.rec.Tasks {
-		if !a.essential(i) || t.State == tandemv1.TaskState_TASK_FINISHED {
+		if !a.essential(i) || t.State == tandemv1.TaskState_TASK_FINISHED || a.dismissed(i) {
 			gone = gone || outOfReach(t.State)
 			continue
 		}
