@@ -24,6 +24,12 @@ func (a *attempt) essential(i int) bool {
 	return w == nil || w.GetEssential()
 }
 
+// main reports whether a task is one of the group's mains.
+func (a *attempt) main(i int) bool {
+	w := a.workload(i)
+	return w == nil || w.Lifecycle == tandemv1.Lifecycle_LIFECYCLE_MAIN
+}
+
 // dismissed reports whether a task is a sidecar that is or was killed because its
 // mains have ended, as every sidecar is. An essential one that somebody else kills
 // takes its mains along.
@@ -34,7 +40,7 @@ func (a *attempt) dismissed(i int) bool {
 		return false
 	}
 	for n, t := range a.rec.Tasks {
-		if a.workload(n).GetLifecycle() == tandemv1.Lifecycle_LIFECYCLE_MAIN && (!state.Terminal(t.State) || t.State == tandemv1.TaskState_TASK_KILLED) {
+		if a.main(n) && (!state.Terminal(t.State) || t.State == tandemv1.TaskState_TASK_KILLED) {
 			return false
 		}
 	}

@@ -46,8 +46,11 @@ func (a *attempt) outcome() (outcome, string) {
 			*p = t
 		}
 	}
+	byUs := a.rec.KillReason != "" && a.rec.KillReason != groupDidNotEnd
+	inVain := a.inVain()
 	for i, t := range a.rec.Tasks {
-		if !a.essential(i) || t.State == tandemv1.TaskState_TASK_FINISHED || a.dismissed(i) {
+		counts := inVain || a.essential(i) || byUs && a.main(i)
+		if !counts || t.State == tandemv1.TaskState_TASK_FINISHED || a.dismissed(i) {
 			gone = gone || outOfReach(t.State)
 			continue
 		}
@@ -67,7 +70,6 @@ func (a *attempt) outcome() (outcome, string) {
 			first(&lost, t)
 		}
 	}
-	byUs := a.rec.KillReason != "" && a.rec.KillReason != groupDidNotEnd
 	switch {
 	case well && !gone:
 		return wentWell, "finished"
@@ -100,6 +102,20 @@ func (a *attempt) outcome() (outcome, string) {
 	default:
 		return wentWrong, taskText(ended)
 	}
+}
+
+// inVain reports whether none of an attempt's mains came to an end of its own: how they
+// were lost matters then, essential or not.
+func (a *attempt) inVain() bool {
+	for i, t := range a.rec.Tasks {
+		switch t.State {
+		case tandemv1.TaskState_TASK_FINISHED, tandemv1.TaskState_TASK_FAILED, tandemv1.TaskState_TASK_KILLED:
+			if a.main(i) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // withoutExecutor reports whether an attempt failed with this task because its
