@@ -34,19 +34,12 @@ type simAgent struct {
 	programs map[string][]string
 }
 
-type simGroup struct {
-	executor  string
-	info      string // of its executor
-	resources resource.Resources
-	tasks     []*simTask
-	volumes   []string
-	started   bool
-	ending    bool
-}
-
 type simTask struct {
 	id        string
 	group     *simGroup
+	lifecycle tandemv1.Lifecycle
+	essential bool
+	begun     bool // its turn has come
 	command   string
 	resources resource.Resources
 	state     mesos.TaskState
@@ -95,9 +88,10 @@ func (a *simAgent) launch(g *mesos.Offer_Operation_LaunchGroup) {
 		return
 	}
 	for _, t := range g.TaskGroup.Tasks {
+		settings := settingsOf(t.Data)
 		task := &simTask{
-			id: t.TaskID.Value, group: group, command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
-			checked: settingsOf(t.Data).GetReadinessCheck() != nil, restarted: settingsOf(t.Data).GetRestart() != nil,
+			id: t.TaskID.Value, group: group, lifecycle: settings.GetLifecycle(), essential: settings.GetEssential(), command: t.Command.GetValue(), resources: m.read(t.Resources), state: mesos.TASK_STAGING,
+			checked: settings.GetReadinessCheck() != nil, restarted: settings.GetRestart() != nil,
 		}
 		if a.tasks[task.id] != nil {
 			a.w.fail("task ID %s reached agent %s twice", task.id, a.id)
@@ -120,16 +114,8 @@ func (a *simAgent) start(g *simGroup) {
 	a.write(g)
 	for _, t := range g.tasks {
 		a.report(t, mesos.TASK_STARTING, "")
-		a.w.after(a.w.upTo(time.Second), func() {
-			if t.state != mesos.TASK_STARTING {
-				return
-			}
-			a.report(t, mesos.TASK_RUNNING, "")
-			a.live(t)
-			a.check(t)
-			a.relive(t)
-		})
 	}
+	a.advance(g)
 }
 
 // executor returns a group that an executor carries, one that runs if there is
@@ -142,11 +128,6 @@ func (a *simAgent) executor(id string) *simGroup {
 		}
 	}
 	return found
-}
-
-// open are the tasks of a group that have not ended.
-func (g *simGroup) open() []*simTask {
-	return slices.DeleteFunc(slices.Clone(g.tasks), func(t *simTask) bool { return terminal(t.state) })
 }
 
 // executorDies ends all that an executor carries.
@@ -182,34 +163,25 @@ func settingsOf(data []byte) *tandemv1.TaskSettings {
 	return s
 }
 
-// live lets a running task come to its end: run never ends by itself, ok and
-// fail end that way.
+// live lets a running task come to its end: run never ends by itself, ok,
+// slow and fail end that way.
 func (a *simAgent) live(t *simTask) {
 	end := func(st mesos.TaskState, message string) {
 		if t.state != mesos.TASK_RUNNING {
 			return
 		}
 		a.report(t, st, message)
-		if st == mesos.TASK_FAILED {
-			a.endGroup(t.group, mesos.TASK_KILLED, "Another task of the group has failed")
-		}
+		a.ended(t, false)
 	}
 	switch {
 	case strings.HasPrefix(t.command, "ok"):
 		a.w.after(a.w.upTo(20*time.Second), func() { end(mesos.TASK_FINISHED, "") })
+	case strings.HasPrefix(t.command, "slow"):
+		a.w.after(a.w.upTo(8*time.Minute), func() { end(mesos.TASK_FINISHED, "") })
 	case strings.HasPrefix(t.command, "fail"):
 		a.w.after(a.w.upTo(20*time.Second), func() { end(mesos.TASK_FAILED, "Command exited with status 1") })
 	case a.w.faults() && a.w.chance(0.1):
 		a.w.after(a.w.upTo(time.Minute), func() { end(mesos.TASK_FAILED, "Command terminated with signal 11") })
-	}
-}
-
-func (a *simAgent) endGroup(g *simGroup, st mesos.TaskState, message string) {
-	g.ending = true
-	for _, t := range g.tasks {
-		if !terminal(t.state) {
-			a.report(t, st, message)
-		}
 	}
 }
 
@@ -220,14 +192,8 @@ func (a *simAgent) kill(task string) {
 	case !t.group.started:
 		a.endGroup(t.group, mesos.TASK_KILLED, "A task within the task group was killed before delivery to the executor")
 	case a.w.faults() && a.w.chance(0.2): // the executor was not connected
-	case t.state != mesos.TASK_KILLING:
-		a.report(t, mesos.TASK_KILLING, "")
-		a.w.after(a.w.upTo(5*time.Second), func() {
-			if !terminal(t.state) {
-				a.report(t, mesos.TASK_KILLED, "Command terminated with signal 15")
-				a.endGroup(t.group, mesos.TASK_KILLED, "Another task of the group was killed")
-			}
-		})
+	default:
+		a.stop(t, false, "killed at the scheduler's request")
 	}
 }
 

@@ -563,7 +563,10 @@ func (k *checks) instanceAtRest(j *tandemv1.JobRecord, in *tandemv1.InstanceReco
 	if !ok || !failed && !sameWorkloads(v.record.(*tandemv1.VersionRecord).Spec, j.Spec) {
 		w.fail("instance %d of %s runs version %d, not %d", in.Slot, in.JobId, a.JobVersion, j.Version)
 	}
-	for _, t := range a.Tasks {
+	for i, t := range a.Tasks {
+		if ok && !staysUp(v.record.(*tandemv1.VersionRecord).Spec.Workloads[i], t) {
+			continue
+		}
 		if !running[t.TaskId] {
 			w.fail("task %s is recorded as %s, and does not run", t.TaskId, t.State)
 		}

@@ -18,6 +18,8 @@ type stepRules struct {
 	// replaced are the jobs of which this step has an update end an instance
 	// that was running.
 	replaced map[string]bool
+	// previous are the instances that this step changes, as they were before it.
+	previous map[string]*tandemv1.InstanceRecord
 }
 
 func (r *stepRules) attempt(id string, slot int32, n uint64) *tandemv1.AttemptRecord {
@@ -46,17 +48,21 @@ func (r *stepRules) job(id string) *tandemv1.JobRecord {
 
 // before looks at a step's changes while the store is as it was before it.
 func (r *stepRules) before(in core.Input, e core.Effects) {
-	r.replaced = map[string]bool{}
+	r.replaced, r.previous = map[string]bool{}, map[string]*tandemv1.InstanceRecord{}
 	for _, c := range e.Save {
 		switch rec := c.Record.(type) {
 		case *tandemv1.AttemptRecord:
 			old := r.attempt(rec.JobId, rec.Slot, rec.Attempt)
 			if old == nil {
 				r.launched(in, rec)
-			} else if old.KillReason == "" && strings.HasPrefix(rec.KillReason, "replaced by version") {
+				continue
+			}
+			r.ending(old, rec)
+			if old.KillReason == "" && strings.HasPrefix(rec.KillReason, "replaced by version") {
 				r.replacing(rec)
 			}
 		case *tandemv1.InstanceRecord:
+			r.previous[c.Key] = r.instance(rec.JobId, rec.Slot)
 			r.counted(rec, e)
 		}
 	}
@@ -113,6 +119,11 @@ func (r *stepRules) counted(in *tandemv1.InstanceRecord, e core.Effects) {
 		}) {
 			r.k.s.w.fail("%s#%d is told to have failed, and its tasks are %v", in.JobId, in.Slot, a.Tasks)
 		}
+		if a.KillReason != "" && !strings.Contains(a.KillReason, "its group did not end") && !slices.ContainsFunc(a.Tasks, func(t *tandemv1.TaskRecord) bool {
+			return t.State == tandemv1.TaskState_TASK_FINISHED
+		}) {
+			r.k.s.w.fail("%s#%d is told to have failed, and was killed: %s", in.JobId, in.Slot, a.KillReason)
+		}
 	}
 }
 
@@ -130,6 +141,7 @@ func (r *stepRules) after(e core.Effects) {
 		case *tandemv1.InstanceRecord:
 			r.ready(rec)
 			r.bounded(rec)
+			r.judged(rec, r.previous[c.Key])
 		}
 	}
 }

@@ -265,5 +265,6 @@ func (t *team) spec(id string) *tandemv1.Job {
 		}
 		j.Workloads = append(j.Workloads, w)
 	}
+	t.lifecycles(j)
 	return j
 }
