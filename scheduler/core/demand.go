@@ -53,9 +53,11 @@ func (c *Core) enqueue(in *instance) {
 	}
 	v.waiting.push(in)
 	c.offers.waiting++
+	if v.waiting.count == 1 {
+		c.offers.shape.stale = true
+	}
 	if !v.queued {
 		v.queued = true
-		c.offers.shape.stale = true
 		c.offers.queue = append(c.offers.queue, v)
 	}
 }
