@@ -126,10 +126,14 @@ func (c *Core) explanation(e *Explain) (*tandemv1.Explanation, *Refused) {
 			return x, nil // other agents are of no account
 		}
 	}
-	request.Spread = request.Spread.Clone()
+	as, spread := slices.Clone(agents), request.Spread
+	request.Spread = spread.Clone()
 	for _, p := range match.Match(agents, []match.Request{request}) {
 		x.Placeable++
 		x.Places = append(x.Places, agents[p.Agent].Place.Hostname)
+	}
+	if x.Placeable > 0 && int(x.Placeable) == request.Count {
+		agents, request.Spread = as, spread // nothing is left that could be explained
 	}
 	if x.Summary == "" && (x.Placeable < x.Waiting || x.Waiting == 0) {
 		x.Summary = match.Summary(agents, &request)

@@ -178,7 +178,7 @@ func Summary(agents []Agent, r *Request) string {
 	for i := range tallies {
 		t := &tallies[i]
 		if i == 4 {
-			fmt.Fprintf(&b, ", and %d more reasons", len(tallies)-i)
+			fmt.Fprintf(&b, ", and %s", plural(len(tallies)-i, "more reason"))
 			break
 		}
 		if t.need > 0 {
