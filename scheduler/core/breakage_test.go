@@ -102,6 +102,8 @@ var breakages = []struct{ name, file, from, to string }{
 		"func (in *instance) fired(c *Core) { c.settle(in) }", "func (in *instance) fired(c *Core) { c.settle(in); c.timers.set(&in.timer, c.now) }"},
 	{"a job is looked at without end", "core.go",
 		"c.finishJob(j)\n\t\ti++", "c.finishJob(j)\n\t\tc.touch(j)\n\t\ti++"},
+	{"constraints stay when something waits that may go anywhere", "demand.go",
+		"if v.waiting.count == 1 {", "if !v.queued {"},
 	{"what is uneven stays so", "balance.go",
 		"if len(found) > 0 {", "if len(found) > 9 {"},
 	{"offers are asked for after a look", "balance.go",

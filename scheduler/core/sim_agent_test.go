@@ -242,6 +242,22 @@ func (a *simAgent) forward(t *simTask) {
 	})
 }
 
+// told is the state that the task's latest status says, which the master was sent, and
+// uuid that status's, or nothing when it was acknowledged.
+func (t *simTask) told() mesos.TaskState {
+	if len(t.updates) > 0 {
+		return t.updates[0].GetState()
+	}
+	return t.state
+}
+
+func (t *simTask) uuid() string {
+	if len(t.updates) > 0 {
+		return string(t.updates[0].UUID)
+	}
+	return ""
+}
+
 // retry forwards what was not acknowledged, at once.
 func (a *simAgent) retry() {
 	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {

@@ -28,6 +28,7 @@ type checks struct {
 	// acknowledging are the statuses of this step, by task and uuid.
 	status map[string]tandemv1.TaskState
 	rules  *stepRules
+	narrow time.Time // since when the master's constraints are too narrow
 }
 
 func newChecks(s *simScheduler) *checks {

@@ -63,9 +63,13 @@ type masterAgent struct {
 type masterTask struct {
 	id, executor string
 	state        mesos.TaskState
-	resources    resource.Resources
-	executorRes  resource.Resources
-	volumes      []string
+	// told and uuid are of the latest status, which may be older than the state; a
+	// task that has ended is known until its status is acknowledged.
+	told        mesos.TaskState
+	uuid        string
+	resources   resource.Resources
+	executorRes resource.Resources
+	volumes     []string
 }
 
 type simOffer struct {
@@ -287,6 +291,7 @@ func (m *simMaster) call(c *scheduler.Call, constraints []byte) {
 	case scheduler.Call_KILL:
 		m.kill(c.Kill.TaskID.Value, c.Kill.AgentID.GetValue())
 	case scheduler.Call_ACKNOWLEDGE:
+		m.acknowledged(c.Acknowledge)
 		if a := m.agents[c.Acknowledge.AgentID.Value]; a != nil && a.state == registered {
 			m.tell(a.agent, func() { a.agent.acknowledge(c.Acknowledge.TaskID.Value, string(c.Acknowledge.UUID)) })
 		}
@@ -392,7 +397,7 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 				m.w.fail("task ID %s was launched twice", t.TaskID.Value)
 			}
 			at.tasks[t.TaskID.Value] = &masterTask{
-				id: t.TaskID.Value, executor: g.Executor.ExecutorID.Value, state: mesos.TASK_STAGING,
+				id: t.TaskID.Value, executor: g.Executor.ExecutorID.Value, state: mesos.TASK_STAGING, told: mesos.TASK_STAGING,
 				resources: m.read(t.Resources), executorRes: executor, volumes: volumesIn(g.Executor.Resources),
 			}
 		}
@@ -446,11 +451,8 @@ func (m *simMaster) answer(task, agent string) {
 	const text = "Reconciliation: Latest task state"
 	known := m.agents[agent]
 	if a, t := m.find(task); t != nil && a.state == registered {
-		if !terminal(t.state) {
-			m.status(task, a.agent.id, t.state, mesos.REASON_RECONCILIATION, text)
-			return
-		}
-		known = a
+		m.status(task, a.agent.id, t.told, mesos.REASON_RECONCILIATION, text)
+		return
 	}
 	switch {
 	case known == nil:
@@ -478,9 +480,7 @@ func (m *simMaster) reconcile(tasks []scheduler.Call_Reconcile_Task) {
 			continue
 		}
 		for _, task := range slices.Sorted(maps.Keys(a.tasks)) {
-			if t := a.tasks[task]; !terminal(t.state) {
-				m.status(task, id, t.state, mesos.REASON_RECONCILIATION, "Reconciliation: Latest task state")
-			}
+			m.status(task, id, a.tasks[task].told, mesos.REASON_RECONCILIATION, "Reconciliation: Latest task state")
 		}
 	}
 }
@@ -492,13 +492,30 @@ func (m *simMaster) update(a *simAgent, s mesos.TaskStatus) {
 	if !m.up || known == nil || known.state != registered {
 		return
 	}
-	if t := known.tasks[s.TaskID.Value]; t != nil && !terminal(t.state) {
-		t.state = s.GetState()
+	if t := known.tasks[s.TaskID.Value]; t != nil {
+		if !terminal(t.state) {
+			t.state = s.GetState()
+		}
+		t.told, t.uuid = s.GetState(), string(s.UUID)
 	}
 	m.send(core.Updated{Status: &s})
-	if m.w.faults() && m.w.chance(0.02) {
-		// It comes once more, perhaps after what came later.
+	if m.w.faults() && m.w.chance(0.02) && s.CheckStatus == nil && s.Healthy == nil {
+		// It comes once more, perhaps after what came later. No real one does, for an
+		// agent waits for each to be acknowledged: so what is found by checks has no
+		// order but that.
 		m.w.after(m.w.latency(), func() { m.send(core.Updated{Status: &s}) })
+	}
+}
+
+// acknowledged forgets a task whose end the scheduler knows (Master::acknowledge in
+// src/master/master.cpp).
+func (m *simMaster) acknowledged(k *scheduler.Call_Acknowledge) {
+	a := m.agents[k.AgentID.Value]
+	if a == nil || a.state != registered {
+		return
+	}
+	if t := a.tasks[k.TaskID.Value]; t != nil && terminal(t.told) && t.uuid == string(k.UUID) {
+		delete(a.tasks, k.TaskID.Value)
 	}
 }
 
@@ -525,7 +542,7 @@ func (m *simMaster) registers(a *simAgent) {
 	known.tasks = map[string]*masterTask{}
 	for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
 		t := a.tasks[id]
-		known.tasks[id] = &masterTask{id: id, executor: t.group.executor, state: t.state, resources: t.resources, executorRes: t.group.resources, volumes: t.group.volumes}
+		known.tasks[id] = &masterTask{id: id, executor: t.group.executor, state: t.state, told: t.told(), uuid: t.uuid(), resources: t.resources, executorRes: t.group.resources, volumes: t.group.volumes}
 		if was == unreachableAgent {
 			m.status(id, a.id, t.state, mesos.REASON_AGENT_REREGISTERED, "Unreachable agent re-reregistered")
 		}

@@ -1,8 +1,11 @@
 package core_test
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -80,6 +83,51 @@ func fields(b []byte, number protowire.Number) [][]byte {
 		b = b[size:]
 	}
 	return found
+}
+
+// narrowTrust is how long a master may have constraints that something which waits does
+// not want: a call that fails is made again.
+const narrowTrust = 30 * time.Second
+
+// notNarrowed: no constraints keep an agent from us that something which waits may go to.
+func (k *checks) notNarrowed() {
+	w := k.s.w
+	hidden := ""
+	if w.master.stream != nil && !k.s.down && len(w.master.constraints) > 0 {
+		hidden = k.hidden()
+	}
+	switch {
+	case hidden == "":
+		k.narrow = time.Time{}
+	case k.narrow.IsZero():
+		k.narrow = w.now
+	case w.now.Sub(k.narrow) > narrowTrust:
+		w.fail("%s", hidden)
+	}
+}
+
+// hidden names an instance that waits, and an agent that is kept from it.
+func (k *checks) hidden() string {
+	var found []string
+	for key, r := range k.s.store[state.KindInstance] {
+		in := r.record.(*tandemv1.InstanceRecord)
+		v, ok := k.s.store[state.KindVersion][state.VersionKey(in.JobId, in.JobVersion)]
+		if !ok || in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
+			continue
+		}
+		likes := slices.ContainsFunc(v.record.(*tandemv1.VersionRecord).Spec.Constraints, func(c *tandemv1.Constraint) bool {
+			return c.Operator == tandemv1.ConstraintOperator_CONSTRAINT_OPERATOR_LIKE
+		})
+		for _, a := range k.s.w.agents {
+			if (!likes || strings.Contains("r0 r1", a.rack)) && !admitted(k.s.w.master.constraints, a) {
+				found = append(found, fmt.Sprintf("instance %s waits, and agent %s is kept from it by constraints", key, a.id))
+			}
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return slices.Min(found)
 }
 
 // roomIn reports whether an agent that is there has what a copy of the job needs,

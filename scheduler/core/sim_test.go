@@ -157,7 +157,7 @@ func (a *simAgent) stray() {
 	g.tasks = []*simTask{t}
 	a.tasks[id] = t
 	m.quiet = false
-	known.tasks[id] = &masterTask{id: id, executor: "old", state: mesos.TASK_RUNNING}
+	known.tasks[id] = &masterTask{id: id, executor: "old", state: mesos.TASK_RUNNING, told: mesos.TASK_RUNNING}
 	a.report(t, mesos.TASK_RUNNING, "")
 }
 

@@ -126,6 +126,7 @@ func newWorld(seed uint64, scale int, length time.Duration) *world {
 	}
 	w.every(time.Second, w.master.allocate)
 	w.every(time.Second, w.master.inverseOffers)
+	w.every(time.Second, w.sched.checks.notNarrowed)
 	w.every(time.Second, func() {
 		for _, a := range w.agents {
 			a.reconnect()
