@@ -45,7 +45,7 @@ func (c *Core) countFailure(in *instance, a *attempt, why string) {
 	u := c.editUpdate(j)
 	u.Failures++
 	if p := j.rec.Spec.GetUpdate(); p != nil && p.MaxFailures != nil && u.Failures > uint32(p.GetMaxFailures()) {
-		j.broken = fmt.Sprintf("it may fail %d times, and has once more: instance %d: %s", p.GetMaxFailures(), in.slot, why)
+		j.broken = fmt.Sprintf("more failures than %d, the last of instance %d: %s", p.GetMaxFailures(), in.slot, why)
 		c.touch(j)
 	}
 }

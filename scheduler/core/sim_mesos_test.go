@@ -354,6 +354,7 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 		at = o.agent
 		offered = offered.Add(o.resources)
 	}
+	unexpected := false // an executor that a group was to join has ended, and is brought anew
 	for i := range accept.Operations {
 		g := accept.Operations[i].LaunchGroup
 		if g == nil {
@@ -374,18 +375,21 @@ func (m *simMaster) accept(accept *scheduler.Call_Accept) {
 		for _, t := range g.TaskGroup.Tasks {
 			sum = sum.Add(m.read(t.Resources))
 		}
+		own := strings.HasPrefix(g.TaskGroup.Tasks[0].TaskID.Value, g.Executor.ExecutorID.Value+".")
 		rest, err := offered.Subtract(sum)
 		if err != nil {
-			if len(volumesIn(g.Executor.Resources)) == 0 && strings.HasPrefix(g.TaskGroup.Tasks[0].TaskID.Value, g.Executor.ExecutorID.Value+".") {
+			if len(volumesIn(g.Executor.Resources)) == 0 && own && !unexpected {
 				m.w.fail("the group of %s is not in its offers: %v", g.Executor.ExecutorID.Value, err)
 			}
-			// It was to join an executor that has ended, or its volumes were refused.
+			// It or one before it was to join an executor that has ended, or its volumes
+			// were refused.
 			for _, t := range g.TaskGroup.Tasks {
 				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_ERROR, mesos.REASON_TASK_GROUP_INVALID, "Task group uses more resources than available")
 			}
 			continue
 		}
 		offered = rest
+		unexpected = unexpected || !own && !at.carries(g.Executor.ExecutorID.Value)
 		if m.w.faults() && m.w.chance(0.02) {
 			for _, t := range g.TaskGroup.Tasks {
 				m.status(t.TaskID.Value, t.AgentID.Value, mesos.TASK_ERROR, mesos.REASON_TASK_GROUP_INVALID, "Task '"+t.TaskID.Value+"' is invalid: made up")

@@ -40,8 +40,12 @@ func InstancePhase(p tandemv1.InstancePhase) string {
 }
 
 // Update returns where an update that is not done stands, such as "PAUSED from
-// version 1 to version 2, 1 failure: it was paused", or nothing.
+// version 1 to version 2, 1 failure: it was paused", or how one was gone back from;
+// nothing of others.
 func Update(u *tandemv1.UpdateRecord) string {
+	if u.GetPhase() == tandemv1.UpdatePhase_UPDATE_PHASE_DONE && u.GetReverts() != 0 {
+		return fmt.Sprintf("version %d in place of version %d: %s", u.GetVersion(), u.GetReverts(), OneLine(u.GetReason()))
+	}
 	switch u.GetPhase() {
 	case tandemv1.UpdatePhase_UPDATE_PHASE_UNSPECIFIED, tandemv1.UpdatePhase_UPDATE_PHASE_DONE, tandemv1.UpdatePhase_UPDATE_PHASE_CANCELLED:
 		return ""

@@ -44,6 +44,9 @@ func TestReports(t *testing.T) {
 			Phase: tandemv1.UpdatePhase_UPDATE_PHASE_PAUSED, FromVersion: 1, Version: 2, Failures: 1, Reason: "it was paused",
 		}), "PAUSED from version 1 to version 2, 1 failure: it was paused"},
 		{"an update that is done", present.Update(&tandemv1.UpdateRecord{Phase: tandemv1.UpdatePhase_UPDATE_PHASE_DONE, Version: 2}), ""},
+		{"an update that was gone back from", present.Update(&tandemv1.UpdateRecord{
+			Phase: tandemv1.UpdatePhase_UPDATE_PHASE_DONE, Version: 3, FromVersion: 1, Reverts: 2, Reason: "going back, for version 2 has failed: exit 1",
+		}), "version 3 in place of version 2: going back, for version 2 has failed: exit 1"},
 		{"no report", present.Exit(running) + present.WallTime(running) + present.PeakMemory(running), ""},
 		{"ports", present.Ports("agent1", running)[0] + " " + present.Ports("agent1", running)[1], "admin=agent1:31001 http=agent1:31000"},
 	} {
