@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -138,16 +139,16 @@ func (c *Core) explanation(e *Explain) (*tandemv1.Explanation, *Refused) {
 	if x.Summary == "" && (x.Placeable < x.Waiting || x.Waiting == 0) {
 		x.Summary = match.Summary(agents, &request)
 	}
-	least := 0
-	for i := range agents {
-		if i == explainedAgents {
-			break
-		}
+	least := math.MaxInt
+	for i := range agents[:min(len(agents), explainedAgents)] {
 		a := explainedAgent(seen[i], match.Explain(&agents[i], &request))
 		x.Agents = append(x.Agents, a)
-		if n := len(a.Obstacles); n > 0 && x.Placeable == 0 && (least == 0 || n < least) {
+		if n := len(a.Obstacles); n < least {
 			least, x.Nearest = n, a.Hostname
 		}
+	}
+	if least == 0 || x.Placeable > 0 {
+		x.Nearest = "" // some agent would do
 	}
 	return x, nil
 }

@@ -112,7 +112,7 @@ func (k *checks) hidden() string {
 	for key, r := range k.s.store[state.KindInstance] {
 		in := r.record.(*tandemv1.InstanceRecord)
 		v, ok := k.s.store[state.KindVersion][state.VersionKey(in.JobId, in.JobVersion)]
-		if !ok || in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_WAITING {
+		if !ok || in.Phase != tandemv1.InstancePhase_INSTANCE_PHASE_WAITING || k.waitsForAPerson(in) {
 			continue
 		}
 		likes := slices.ContainsFunc(v.record.(*tandemv1.VersionRecord).Spec.Constraints, func(c *tandemv1.Constraint) bool {
