@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/jobspec"
 	"github.com/tandem-mesos/tandem/pkg/mesos/agentapi"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
+	"github.com/tandem-mesos/tandem/scheduler/present"
 	"github.com/tandem-mesos/tandem/scheduler/sandbox"
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
@@ -218,6 +219,9 @@ func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, str
 	}
 	for _, t := range found {
 		err := l.read(ctx, t, l.lines, nil)
+		if errors.Is(err, agentapi.ErrNoFile) && t.neverRan() && (l.file == "stdout" || l.file == "stderr") {
+			err = l.readExecutor(ctx, t)
+		}
 		if err != nil && (w.task != nil || ctx.Err() != nil || errors.Is(err, sandbox.ErrOutside)) {
 			return s.unread(ctx, t.task.GetTaskId(), l.file, err)
 		}
@@ -228,6 +232,14 @@ func (s *service) ReadLog(ctx context.Context, req *tandemv1.ReadLogRequest, str
 		}
 	}
 	return nil
+}
+
+// neverRan reports whether a task ended by its agent's word before its executor had
+// said anything of it. It is false where the executor is shared: others' jobs are named
+// in what that writes.
+func (t logTask) neverRan() bool {
+	own := strings.HasPrefix(t.task.GetTaskId(), t.attempt.GetExecutorId()+".")
+	return own && t.task.GetStarted() == nil && t.task.GetSource() == "AGENT" && present.Ended(t.task)
 }
 
 // without says of a job that has no tasks why, and whether it has runs instead.
@@ -280,5 +292,23 @@ func (l *logReader) read(ctx context.Context, t logTask, lines *int, ended <-cha
 	tail := sandbox.Tail{Name: l.file, Lines: lines, From: l.resume[t.task.GetTaskId()], Ended: ended}
 	return sandbox.Read(ctx, l.service.server.opt.Sandboxes, l.service.place(t), tail, func(p sandbox.Piece) error {
 		return l.send(&tandemv1.ReadLogResponse{TaskId: t.task.GetTaskId(), Data: p.Data, Offset: p.Offset, Before: p.Before, Note: p.Note})
+	})
+}
+
+// readExecutor reads, in place of what a task has written that never ran, what the
+// agent's fetcher and the executor have: there stands why the executor did not come up.
+func (l *logReader) readExecutor(ctx context.Context, t logTask) error {
+	at := l.service.place(t)
+	at.TaskID = ""
+	told := false
+	return sandbox.Read(ctx, l.service.server.opt.Sandboxes, at, sandbox.Tail{Name: "stderr", Lines: l.lines}, func(p sandbox.Piece) error {
+		if !told {
+			told = true
+			note := "the task never ran; this is the stderr of its executor, which its agent has written to as well"
+			if err := l.send(&tandemv1.ReadLogResponse{TaskId: t.task.GetTaskId(), Note: note}); err != nil {
+				return err
+			}
+		}
+		return l.send(&tandemv1.ReadLogResponse{TaskId: t.task.GetTaskId(), Data: p.Data, Note: p.Note})
 	})
 }

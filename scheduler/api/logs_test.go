@@ -18,7 +18,8 @@ import (
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
-// sandboxes are what agents hold: stdout by task. An absent one is no file.
+// sandboxes are what agents hold: stdout by task, and the stderr of executors as that of
+// "latest". An absent one is no file.
 type sandboxes struct {
 	mu    sync.Mutex
 	files map[string]string
@@ -33,8 +34,12 @@ func (s *sandboxes) write(task, text string) {
 func (s *sandboxes) ReadFile(_ context.Context, _, name string, offset, length int64) ([]byte, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	content, ok := s.files[path.Base(path.Dir(name))]
-	if !ok || path.Base(name) != "stdout" {
+	dir, file := path.Base(path.Dir(name)), "stdout"
+	if dir == "latest" {
+		file = "stderr" // the executor's
+	}
+	content, ok := s.files[dir]
+	if !ok || path.Base(name) != file {
 		return nil, 0, agentapi.ErrNoFile
 	}
 	size := int64(len(content))
@@ -43,7 +48,7 @@ func (s *sandboxes) ReadFile(_ context.Context, _, name string, offset, length i
 }
 
 func (s *sandboxes) ListFiles(_ context.Context, _, name string) ([]mesos.FileInfo, error) {
-	if path.Base(path.Dir(name)) != "tasks" {
+	if in := path.Base(path.Dir(name)); in != "tasks" && in != "runs" {
 		return nil, agentapi.ErrNoFile
 	}
 	file, dir := uint32(0o100644), uint32(0o040755)
@@ -269,5 +274,37 @@ func TestFollowingTooMuch(t *testing.T) {
 	}
 	if got := transcript(stream); !strings.HasSuffix(got, "failed_precondition: more than 100 tasks of job /words run at once: name one of them\n") {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestLogsOfATaskThatNeverRan: why an executor did not come up stands in its own stderr,
+// where the agent's fetcher has written it, and nowhere else.
+func TestLogsOfATaskThatNeverRan(t *testing.T) {
+	c, s, read, _ := logsOf(t)
+	failed := c.jobs[0].Instances[1].Attempts[0].Tasks[0]
+	failed.State, failed.Source = tandemv1.TaskState_TASK_FAILED, "AGENT"
+	s.files["latest"] = "Failed to fetch: HTTP 404\n"
+	told := "words.1.1.count \"\" the task never ran; this is the stderr of its executor, which its agent has written to as well\n" +
+		"words.1.1.count \"Failed to fetch: HTTP 404\\n\" \n"
+	for _, tt := range []struct {
+		name string
+		ask  *tandemv1.ReadLogRequest
+		want string
+	}{
+		{"its stdout", &tandemv1.ReadLogRequest{TaskId: "words.1.1.count"}, told},
+		{"its stderr", &tandemv1.ReadLogRequest{TaskId: "words.1.1.count", Path: "stderr"}, told},
+		{"a job", &tandemv1.ReadLogRequest{JobId: "/words"}, "words.0.2.count \"one\\ntwo\\n\" \n" + told},
+		{"another file", &tandemv1.ReadLogRequest{TaskId: "words.1.1.count", Path: "access.log"},
+			"not_found: there is no access.log of task words.1.1.count: it has not been made yet, or the agent has removed the sandbox\n"},
+		{"one that ran", &tandemv1.ReadLogRequest{TaskId: "words.0.2.count", Path: "stderr"},
+			"not_found: there is no stderr of task words.0.2.count: it has not been made yet, or the agent has removed the sandbox\n"},
+	} {
+		if got := transcript(read(tt.ask)); got != tt.want {
+			t.Errorf("%s: got\n%swant\n%s", tt.name, got, tt.want)
+		}
+	}
+	c.jobs[0].Instances[1].Attempts[0].ExecutorId = "job.words.1"
+	if got, want := transcript(read(&tandemv1.ReadLogRequest{TaskId: "words.1.1.count"})), "not_found"; !strings.HasPrefix(got, want) {
+		t.Errorf("what a shared executor has written is shown: %s", got)
 	}
 }

@@ -33,7 +33,8 @@ func newLogs(sys *System) *cobra.Command {
 		Short: "Show what a task, or every task of a job, has written",
 		Long: `Shows what a task has written to its standard output, or what all tasks of a job have, each
 line with its task before it. The scheduler reads it from the agents, as long as they keep
-the sandboxes: of ended tasks too.
+the sandboxes: of ended tasks too. Of a task that never ran, for its executor did not come
+up, it shows what the agent and the executor have said.
 
 With --follow it goes on with what is written later, through restarts and on other agents,
 until the job has ended; and where the scheduler is away for up to a minute, without a line

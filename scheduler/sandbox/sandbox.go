@@ -27,7 +27,7 @@ type Files interface {
 	ListFiles(ctx context.Context, agentURL, path string) ([]mesos.FileInfo, error)
 }
 
-// Place is where a task's directory is.
+// Place is where a task's directory is or, without TaskID, that of its executor.
 type Place struct {
 	AgentURL                        string
 	FrameworkID, ExecutorID, TaskID string
@@ -45,7 +45,11 @@ func (p Place) file(name string) (string, error) {
 	if path.IsAbs(name) || path.Clean(name) == ".." || strings.HasPrefix(path.Clean(name), "../") || strings.ContainsRune(name, 0) {
 		return "", ErrOutside
 	}
-	return path.Join("/frameworks", p.FrameworkID, "executors", p.ExecutorID, "runs", "latest", "tasks", p.TaskID, name), nil
+	run := path.Join("/frameworks", p.FrameworkID, "executors", p.ExecutorID, "runs", "latest")
+	if p.TaskID == "" {
+		return path.Join(run, name), nil
+	}
+	return path.Join(run, "tasks", p.TaskID, name), nil
 }
 
 // List returns what is in a directory of the task, "." being its own, by name.
