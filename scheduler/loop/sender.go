@@ -140,7 +140,9 @@ func (s *sender) run(ctx context.Context, failed func(context.Context, core.Call
 				failed(ctx, core.CallFailed{Call: sent[i], Reason: err.Error(), Uncertain: uncertain(err)})
 			}
 		}
-		clear(calls) // no secret stays with us
+		// No secret stays with us, nor a launch of thousands until the next calls.
+		clear(calls)
+		clear(sent)
 	}
 }
 
