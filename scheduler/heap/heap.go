@@ -27,10 +27,9 @@ const (
 	least = 25
 	// smallest is the size that a heap is taken for at least.
 	smallest = 4 << 20
-	// calm is how long after the last collection memory is given back that is free,
-	// where it is more than the next ones will need.
-	calm   = 5 * time.Second
-	excess = room + room/4
+	// calm is how long after the last collection memory is given back, where there is
+	// more of it than what lives and the next collections will need.
+	calm = 5 * time.Second
 )
 
 // Bound sets the collector's pace, and keeps it in step with the heap until stop is
@@ -42,7 +41,7 @@ func Bound() (stop func()) {
 	}
 	p := &pace{set: percent(0)}
 	was := debug.SetGCPercent(p.set)
-	p.calm = time.AfterFunc(calm, release)
+	p.calm = time.AfterFunc(calm, p.release)
 	p.follow()
 	return func() {
 		p.mu.Lock()
@@ -53,8 +52,11 @@ func Bound() (stop func()) {
 	}
 }
 
+// needed is how much is allocated between two collections where so much lives.
+func needed(live uint64) uint64 { return max(room, live*least/100) }
+
 // percent is the collector's pace where so much lives.
-func percent(live uint64) int { return max(least, int(100*room/max(live, smallest))) }
+func percent(live uint64) int { return int(100 * needed(live) / max(live, smallest)) }
 
 func read(metric string) uint64 {
 	s := []metrics.Sample{{Name: metric}}
@@ -62,9 +64,16 @@ func read(metric string) uint64 {
 	return s[0].Value.Uint64()
 }
 
-// release gives free memory back to the machine.
-func release() {
-	if read("/memory/classes/heap/free:bytes") > excess {
+// release gives back to the machine what a burst has taken. The last collection of one
+// comes in its midst and finds alive what no longer is when it is over; nothing may be
+// allocated for minutes then that would bring about the next.
+func (p *pace) release() {
+	p.mu.Lock()
+	had := read("/memory/classes/heap/objects:bytes") + read("/memory/classes/heap/free:bytes")
+	due := !p.stopped && had > p.lives+needed(p.lives)*5/4
+	p.released = due
+	p.mu.Unlock()
+	if due {
 		debug.FreeOSMemory()
 	}
 }
@@ -75,6 +84,10 @@ type pace struct {
 	mu      sync.Mutex
 	set     int
 	stopped bool
+	// lives is how much surely lives, as a collection has found that came of a release,
+	// or a later one that found less.
+	lives    uint64
+	released bool // and what that collection has found was not looked at yet
 }
 
 // follow has the pace looked at after the next collection: it ends what nothing
@@ -91,8 +104,12 @@ func (p *pace) collected() {
 	if p.stopped {
 		return
 	}
+	live := read("/gc/heap/live:bytes")
+	if p.released || live < p.lives {
+		p.lives, p.released = live, false
+	}
 	// To set it stops the program for a moment.
-	if to := percent(read("/gc/heap/live:bytes")); to < p.set-p.set/10 || to > p.set+p.set/10 {
+	if to := percent(live); to < p.set-p.set/10 || to > p.set+p.set/10 {
 		debug.SetGCPercent(to)
 		p.set = to
 	}
