@@ -65,8 +65,8 @@ func (c *Core) tellWhy(versions []*version) {
 // seenAgents are the agents that have offered something to one of the
 // framework's roles, with what they have free as far as that is known.
 func (c *Core) seenAgents() ([]*agent, []match.Agent) {
-	var seen []*agent
-	var agents []match.Agent
+	seen := make([]*agent, 0, len(c.agents.list))
+	agents := make([]match.Agent, 0, len(c.agents.list))
 	for _, a := range c.agents.list {
 		if !a.lastSeen.IsZero() {
 			seen = append(seen, a)
