@@ -144,6 +144,7 @@ func together(a, b *tandemv1.Usage) *tandemv1.Usage {
 	sum.CpuTime = addDurations(a.CpuTime, b.CpuTime)
 	sum.ThrottledTime = addDurations(a.ThrottledTime, b.ThrottledTime)
 	sum.OomKills += a.OomKills
+	sum.ForksRefused += a.ForksRefused
 	if a.MemoryPeakBytes != nil {
 		sum.MemoryPeakBytes = proto.Uint64(max(a.GetMemoryPeakBytes(), b.GetMemoryPeakBytes()))
 	}

@@ -276,6 +276,10 @@ func (s *script) exit(line string, options map[string]string) Exit {
 			OomKills:         uint64(number("oom")),
 			MemoryPeakBytes:  proto.Uint64(uint64(number("peak")) << 20),
 			MemoryLimitBytes: proto.Uint64(uint64(number("limit")) << 20),
+			ForksRefused:     uint64(number("refused")),
+		}
+		if n := number("pids"); n > 0 {
+			exit.Usage.PidsLimit = proto.Uint64(uint64(n))
 		}
 	}
 	return exit

@@ -64,6 +64,10 @@ func (t *task) judge(exit Exit) verdict {
 	default:
 		v.state = mesos.TASK_FAILED
 	}
+	if n := exit.Usage.GetForksRefused(); n > 0 {
+		// Which failure came of it nobody can tell; that it happened explains many.
+		v.message += fmt.Sprintf("; at its limit of %d processes %d more could not be started", exit.Usage.GetPidsLimit(), n)
+	}
 	return v
 }
 

@@ -385,5 +385,8 @@ func usageOf(u workload.Usage) *tandemv1.Usage {
 			usage.MemoryLimitBytes = proto.Uint64(m.Limit)
 		}
 	}
+	if n := u.Pids; n != nil && n.Refused > 0 {
+		usage.ForksRefused, usage.PidsLimit = n.Refused, proto.Uint64(n.Limit)
+	}
 	return usage
 }

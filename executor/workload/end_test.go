@@ -123,6 +123,22 @@ func TestForkBombIsEnded(t *testing.T) {
 	}
 }
 
+func TestRefusedForksAreCounted(t *testing.T) {
+	controlled(t, func(t *testing.T, e *env) {
+		s := e.shell("for i in 1 2 3 4 5 6; do sleep 1000 & done")
+		s.Limits = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(4))}}
+		exit := e.run(s)
+		if n := exit.Usage.Pids; exit.Status.Success() || n == nil || n.Limit != 4 || n.Refused == 0 {
+			t.Errorf("exit = %+v, processes %+v", exit, n)
+		}
+		s = e.shell("sleep 0 & wait")
+		s.Limits = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(4))}}
+		if n := e.run(s).Usage.Pids; n == nil || n.Refused != 0 {
+			t.Errorf("processes %+v, where none was refused", n)
+		}
+	}, "pids")
+}
+
 func memory(mib int64) *specs.LinuxResources {
 	return &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(mib << 20), Swap: ptr(mib << 20)}}
 }

@@ -233,6 +233,7 @@ func (p *Process) settle(exit *Exit) error {
 		}
 		// What they did since counts, too, unless their accounts are gone.
 		if all, err := p.group.Totals(); err == nil {
+			all.Pids = usage.Pids
 			usage = all
 		}
 		errs = append(errs, p.group.Remove(context.Background()))

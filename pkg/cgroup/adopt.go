@@ -17,6 +17,8 @@ type State struct {
 	Dirs []Dir
 	// Soft is the memory limit in bytes that memory.high stands for, 0 for none.
 	Soft int64
+	// Pids is the limit of processes, 0 for none.
+	Pids int64
 	// Level and Weight are the group's place on the chain of a v2 container.
 	Level  int
 	Weight uint64
@@ -24,7 +26,7 @@ type State struct {
 
 // State returns the state of a task's group.
 func (c *Container) State(g *Group) State {
-	s := State{Name: g.name, Dirs: g.Dirs(), Soft: g.soft.Load()}
+	s := State{Name: g.name, Dirs: g.Dirs(), Soft: g.soft.Load(), Pids: g.pids.Load()}
 	if c.flat {
 		return s
 	}
@@ -50,6 +52,7 @@ func (c *Container) Adopt(s State) (*Group, error) {
 	}
 	g := &Group{version: c.version, name: s.Name, dirs: s.Dirs, options: c.options}
 	g.soft.Store(s.Soft)
+	g.pids.Store(s.Pids)
 	for _, d := range s.Dirs {
 		if _, err := os.Lstat(d.Path); err != nil {
 			return nil, fmt.Errorf("cannot go on with cgroup %s: %w", s.Name, err)

@@ -25,7 +25,10 @@ type Group struct {
 	dirs    []Dir
 	options ValueOptions
 	// soft is the memory limit in bytes that memory.high stands for, 0 for none.
-	soft    atomic.Int64
+	soft atomic.Int64
+	// pids is the limit of processes, 0 for none, and from when forking was stopped
+	// to kill them: what is refused then is refused by us.
+	pids    atomic.Int64
 	thrash  thrash
 	removed func() // called once, when the directories are gone; nil for nothing
 	// gone is set with it: another task's group may have the same directories

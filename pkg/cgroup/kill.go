@@ -65,6 +65,7 @@ func (g *Group) killEach(ctx context.Context) error {
 	freezer := g.freezers()
 	defer thaw(freezer)
 	if dir, ok := g.dir("pids"); ok {
+		g.pids.Store(0)
 		err := eachDir(dir, func(d string) error { return write(filepath.Join(d, "pids.max"), "0") })
 		if err == nil || gone(err) {
 			freezer = nil

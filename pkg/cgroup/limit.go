@@ -41,6 +41,9 @@ func (g *Group) Limit(r *specs.LinuxResources, policy Policy) (skipped []error, 
 	if g.options.SoftMemory && r != nil && r.Memory != nil && r.Memory.Limit != nil {
 		g.soft.Store(max(*r.Memory.Limit, 0))
 	}
+	if r != nil && r.Pids != nil && r.Pids.Limit != nil && g.Has("pids") {
+		g.pids.Store(max(*r.Pids.Limit, 0))
+	}
 	for i, v := range values {
 		err := g.set(v, values[i:])
 		var absent *AbsentError

@@ -48,14 +48,17 @@ type PidsUsage struct {
 	Current uint64
 	// Limit is [Unlimited] where there is none.
 	Limit uint64
+	// Refused is how often the kernel refused to start another one. It is counted
+	// for a group with a limit only, whosever limit it was.
+	Refused uint64
 }
 
 // Usage reads about ten small files. It must be called before the group is
 // removed.
 func (g *Group) Usage() (Usage, error) { return g.usage(true) }
 
-// Totals is Usage for a group in which nobody is left: without Pids, without what is
-// Current, and without how the time divides where that takes a file of its own.
+// Totals is Usage for a group in which nobody is left: without Pids where these are not
+// limited, without what is Current, and without how the time divides where that takes a file of its own.
 func (g *Group) Totals() (Usage, error) { return g.usage(false) }
 
 func (g *Group) usage(present bool) (Usage, error) {
@@ -130,10 +133,25 @@ func (g *Group) usageV1(present bool) (Usage, error) {
 			u.Memory.Current = r.number(dir, "memory.usage_in_bytes")
 		}
 	}
-	if dir, ok := g.dir("pids"); ok && present {
-		u.Pids = &PidsUsage{Current: r.number(dir, "pids.current"), Limit: r.number(dir, "pids.max")}
+	if dir, ok := g.dir("pids"); ok {
+		u.Pids = g.usagePids(&r, dir, present)
 	}
 	return u, r.err
+}
+
+func (g *Group) usagePids(r *reader, dir string, present bool) *PidsUsage {
+	limit := g.pids.Load()
+	if !present && limit == 0 {
+		return nil
+	}
+	u := &PidsUsage{Limit: uint64(limit)}
+	if present {
+		u.Current, u.Limit = r.number(dir, "pids.current"), r.number(dir, "pids.max")
+	}
+	if limit > 0 {
+		u.Refused = r.keyed(dir, "pids.events")["max"]
+	}
+	return u
 }
 
 func (g *Group) usageV2(present bool) (Usage, error) {
@@ -165,8 +183,8 @@ func (g *Group) usageV2(present bool) (Usage, error) {
 			u.Memory.Limit = min(u.Memory.Limit, soft)
 		}
 	}
-	if present && g.Has("pids") {
-		u.Pids = &PidsUsage{Current: r.number(dir, "pids.current"), Limit: r.number(dir, "pids.max")}
+	if g.Has("pids") {
+		u.Pids = g.usagePids(&r, dir, present)
 	}
 	return u, r.err
 }

@@ -339,7 +339,12 @@ type Usage struct {
 	// How many of its processes the kernel killed for want of memory.
 	OomKills uint64 `protobuf:"varint,7,opt,name=oom_kills,json=oomKills,proto3" json:"oom_kills,omitempty"`
 	// Where the figures come from: cgroup-v1, cgroup-v2 or rusage.
-	Source        string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	// How many processes and threads it was kept from starting, where it has a limit
+	// of them.
+	ForksRefused uint64 `protobuf:"varint,9,opt,name=forks_refused,json=forksRefused,proto3" json:"forks_refused,omitempty"`
+	// That limit, where there were any.
+	PidsLimit     *uint64 `protobuf:"varint,10,opt,name=pids_limit,json=pidsLimit,proto3,oneof" json:"pids_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -430,6 +435,20 @@ func (x *Usage) GetSource() string {
 	return ""
 }
 
+func (x *Usage) GetForksRefused() uint64 {
+	if x != nil {
+		return x.ForksRefused
+	}
+	return 0
+}
+
+func (x *Usage) GetPidsLimit() uint64 {
+	if x != nil && x.PidsLimit != nil {
+		return *x.PidsLimit
+	}
+	return 0
+}
+
 var File_tandem_v1_task_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_task_proto_rawDesc = "" +
@@ -467,7 +486,7 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	"\brestarts\x18\a \x01(\rR\brestartsB\f\n" +
 	"\n" +
 	"_exit_codeB\t\n" +
-	"\a_signal\"\xb6\x03\n" +
+	"\a_signal\"\x8e\x04\n" +
 	"\x05Usage\x126\n" +
 	"\twall_time\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bwallTime\x124\n" +
 	"\bcpu_time\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\acpuTime\x12@\n" +
@@ -476,10 +495,15 @@ const file_tandem_v1_task_proto_rawDesc = "" +
 	"\x12memory_limit_bytes\x18\x05 \x01(\x04H\x01R\x10memoryLimitBytes\x88\x01\x01\x12&\n" +
 	"\fmemory_bytes\x18\x06 \x01(\x04H\x02R\vmemoryBytes\x88\x01\x01\x12\x1b\n" +
 	"\toom_kills\x18\a \x01(\x04R\boomKills\x12\x16\n" +
-	"\x06source\x18\b \x01(\tR\x06sourceB\x14\n" +
+	"\x06source\x18\b \x01(\tR\x06source\x12#\n" +
+	"\rforks_refused\x18\t \x01(\x04R\fforksRefused\x12\"\n" +
+	"\n" +
+	"pids_limit\x18\n" +
+	" \x01(\x04H\x03R\tpidsLimit\x88\x01\x01B\x14\n" +
 	"\x12_memory_peak_bytesB\x15\n" +
 	"\x13_memory_limit_bytesB\x0f\n" +
-	"\r_memory_bytesB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
+	"\r_memory_bytesB\r\n" +
+	"\v_pids_limitB9Z7github.com/tandem-mesos/tandem/proto/tandem/v1;tandemv1b\x06proto3"
 
 var (
 	file_tandem_v1_task_proto_rawDescOnce sync.Once

@@ -124,6 +124,7 @@ function drawUsage(e, t, w, current) {
   if (u) {
     rows.push(meter("Processor time", 0, 0, span(u.cpuTime) || "0s"), meter("Wall time", 0, 0, span(u.wallTime)));
     if (u.throttledTime && u.throttledTime !== "0s") rows.push(meter("Held back by its limit", 0, 0, span(u.throttledTime)));
+    if (Number(u.forksRefused ?? 0)) rows.push(meter("Not started at its limit of processes", 0, 0, `${u.forksRefused} (limit ${u.pidsLimit})`));
     if (Number(u.oomKills ?? 0)) rows.push(meter("Killed for want of memory", 0, 0, `${u.oomKills} ${u.oomKills === "1" ? "process" : "processes"}`));
   }
   put(e,
