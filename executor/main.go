@@ -19,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-mesos/tandem/executor/app"
+	"github.com/tandem-mesos/tandem/executor/footprint"
+	"github.com/tandem-mesos/tandem/executor/guard"
 	"github.com/tandem-mesos/tandem/executor/output"
 	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/version"
@@ -27,6 +29,15 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
+	if os.Args[0] == guard.Name {
+		name(guard.Name)
+		footprint.Rest()
+		if err := guard.Main(os.Args[1:], os.Stdin, os.Stderr); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", guard.Name, err)
+			return 1
+		}
+		return 0
+	}
 	flags := flag.NewFlagSet("tandem-executor", flag.ExitOnError)
 	linger := flags.Duration("linger", time.Second, "how long to stay when no task is left; longer for an executor that is shared")
 	cache := flags.String("cache", "", "`directory` for copies of fetched files (default: in the sandbox)")

@@ -25,6 +25,7 @@ package app
 import (
 	"context"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +35,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/footprint"
+	"github.com/tandem-mesos/tandem/executor/guard"
 	"github.com/tandem-mesos/tandem/executor/handover"
 	"github.com/tandem-mesos/tandem/executor/loop"
 	"github.com/tandem-mesos/tandem/executor/spawn"
@@ -164,7 +166,16 @@ func (m *machine) start(where place, held int, adopt []workload.State) (*runner,
 		kernel.Version, kernel.BoundsSwap = container.Version(), container.BoundsSwap()
 		o.Log.Infof("Tasks get cgroups (%s) below %s", kernel.Version, container)
 	}
-	launcher, err := workload.New(workload.Options{Container: container, NoContainer: none, Adopt: adopt, Log: o.Log})
+	options := workload.Options{Container: container, NoContainer: none, Mark: markOf(o, where), Adopt: adopt, Log: o.Log}
+	switch {
+	case container == nil:
+		options.Guard = guard.NewSessions(options.Mark)
+	case container.Delegated() != "" && held == 0: // The guard outlasts upgrades.
+		if err := guard.OfCgroup(container.Delegated()); err != nil {
+			o.Log.Warnf("Tasks would outlive an executor that is killed: %v", err)
+		}
+	}
+	launcher, err := workload.New(options)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +194,11 @@ func (m *machine) start(where place, held int, adopt []workload.State) (*runner,
 		return nil, err
 	}
 	return &runner{tasks}, nil
+}
+
+// markOf tells what this executor has started from what all others have.
+func markOf(o Options, where place) string {
+	return "TANDEM_PROCESS_OF=" + strings.Join([]string{o.FrameworkID, o.ExecutorID, where.ContainerID}, "/")
 }
 
 // machineMemory returns the machine's memory in bytes, or 0.

@@ -43,6 +43,13 @@ func (f *Footprint) Starting() {
 // Stop leaves everything as it is.
 func (f *Footprint) Stop() { f.timer.Stop() }
 
+// Rest gives back what the process's own start has taken, once, where it waits for one
+// thing from now on.
+func Rest() {
+	debug.FreeOSMemory()
+	forget(programMapped())
+}
+
 func (f *Footprint) rest() {
 	debug.FreeOSMemory()
 	if f.used.Load() >= burst {

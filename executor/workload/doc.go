@@ -20,8 +20,9 @@
 // leaves behind becomes a child of the executor and is reaped here. Children that other
 // code of the program has started are left to that code, as long as they stay in the
 // program's own session. Where there are no cgroups, the processes of a workload
-// are those of its session, and those adopted ones that have its mark, the
-// variable TANDEM_WORKLOAD, in their environment.
+// are those of its session, and those adopted ones that have its mark
+// in their environment; the kernel ends the first of them with the executor, and a guard
+// (see package guard) what those have started.
 //
 // # What it must never do
 //

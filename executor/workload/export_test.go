@@ -49,16 +49,4 @@ func BundleOf(s Spec, uid int, has, present []string) ([]byte, error) {
 	return json.MarshalIndent(bundleOf(&s, p, has, present), "", " ")
 }
 
-var (
-	CgroupMounts   = cgroupMounts
-	ParseStat      = parseStat
-	SessionMembers = sessionMembers
-)
-
-// Table is a process table.
-type Table = []process
-
-// TableEntry makes a line of a process table.
-func TableEntry(pid, parent, session int, zombie bool) process {
-	return process{pid: pid, parent: parent, session: session, zombie: zombie}
-}
+var CgroupMounts = cgroupMounts

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tandem-mesos/tandem/executor/kin"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -49,6 +50,9 @@ func (p *Process) join(ctx context.Context, g Guest) (*Process, error) {
 	s := g.Spec
 	mark := guestMark + "=" + s.ID
 	s.Env = append(slices.Clone(s.Env), mark)
+	if p.group == nil {
+		s.Env = append(s.Env, p.mark)
+	}
 	s.With = p
 	if err := s.validate(); err != nil {
 		return nil, err
@@ -182,21 +186,14 @@ func (p *Process) killMarked(group *cgroup.Group) (n int, unsure bool) {
 		if err != nil {
 			continue // It has ended.
 		}
-		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err == nil && has(env, p.mark) && h.signal(syscall.SIGKILL) == nil {
+		marked, unknown := kin.Marked(pid, p.mark)
+		if marked && h.signal(syscall.SIGKILL) == nil {
 			n++
 		}
-		unsure = unsure || err == nil && len(env) == 0 && executing(pid)
+		unsure = unsure || unknown
 		h.release()
 	}
 	return n, unsure
-}
-
-// executing says that a process is on its way from one program to another: for that
-// moment it has no arguments, not even a name.
-func executing(pid int) bool {
-	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && len(args) == 0
 }
 
 // SignalGroup sends a signal to a guest's main process and to those of its

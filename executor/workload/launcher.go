@@ -28,12 +28,33 @@ type Options struct {
 	// case NoContainer should say why.
 	Container   *cgroup.Container
 	NoContainer error
+	// Mark is a variable, NAME=value, that what runs without a cgroup has in its
+	// environment, followed by a slash and the workload's ID. It has a default, which
+	// does not tell one executor from another.
+	Mark string
+	// Guard hears of all sessions without a cgroup; nil for nobody. See package guard.
+	Guard Guard
 	// Adopt are the workloads of the program whose place this one has taken, in
 	// the same process. [Launcher.Adopted] returns them.
 	Adopt []State
 	// Log is told what nobody waits for; nil for silence.
 	Log logrus.FieldLogger
 }
+
+// Guard is told which sessions must not outlive the executor, by the number of their
+// leader.
+type Guard interface {
+	Add(leader int) error
+	Remove(leader int)
+	Close()
+}
+
+// noGuard is for workloads that somebody else finds.
+type noGuard struct{}
+
+func (noGuard) Add(int) error { return nil }
+func (noGuard) Remove(int)    {}
+func (noGuard) Close()        {}
 
 // Launcher starts workloads. There should be one in a process, because it
 // reaps the orphans of all of them.
@@ -46,6 +67,8 @@ type Launcher struct {
 	ready     *ready.Watcher
 	hands     *hands.Hands // for ends
 	tethers   tethers
+	guard     Guard
+	mark      string
 	birth     func(context.Context, *spawn.Child) error // a test's, or Start of the child
 	nofile    func() *spawn.Rlimit                      // that the executor was started with; nil for unknown
 	runtimes  []ociRuntime
@@ -69,7 +92,13 @@ func New(o Options) (*Launcher, error) {
 		quiet.SetOutput(io.Discard)
 		o.Log = quiet
 	}
-	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, birth: func(ctx context.Context, c *spawn.Child) error { return c.Start(ctx) }, oomScore: ownOOMScore(), runtimes: runtimes, nofile: sync.OnceValue(givenNofile), ids: make(map[string]bool)}
+	l := &Launcher{container: o.Container, none: o.NoContainer, log: o.Log, birth: func(ctx context.Context, c *spawn.Child) error { return c.Start(ctx) }, oomScore: ownOOMScore(), runtimes: runtimes, nofile: sync.OnceValue(givenNofile), mark: o.Mark, guard: o.Guard, ids: make(map[string]bool)}
+	if l.guard == nil {
+		l.guard = noGuard{}
+	}
+	if l.mark == "" {
+		l.mark = "TANDEM_PROCESS_OF=executor"
+	}
 	if l.container == nil {
 		if l.none == nil {
 			l.none = &cgroup.NoContainerError{Reason: "none was looked for"}
@@ -104,6 +133,7 @@ func (l *Launcher) Close() {
 	l.running.Wait()
 	l.reaper.stop()
 	l.tethers.stop()
+	l.guard.Close()
 	l.hands.Close()
 	_ = l.ready.Close()
 }
@@ -194,7 +224,7 @@ func (p *Process) launch(ctx context.Context, s *Spec) error {
 		return err
 	}
 	if p.group == nil {
-		p.mark = strayMark + "=" + s.ID
+		p.mark = p.launcher.mark + "/" + s.ID
 		s.Env = append(slices.Clone(s.Env), p.mark)
 	}
 	if err := p.confine(s); err != nil {
@@ -324,6 +354,11 @@ func (p *Process) bear(ctx context.Context, program spawn.Program, o spawn.Optio
 	p.pid = child.Pid()
 	p.mu.Unlock()
 	l.reaper.manage(p)
+	if program.DieWithParent {
+		if err := l.guard.Add(p.pid); err != nil {
+			l.log.WithField("task", p.id).Warnf("What it starts may outlive an executor that is killed: %v", err)
+		}
+	}
 	return child, nil
 }
 

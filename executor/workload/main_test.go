@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/tandem-mesos/tandem/executor/guard"
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
@@ -31,6 +32,13 @@ const (
 var lives = flag.Int("lives", 60, "how many `workloads` to run, one after the other, in each setup")
 
 func TestMain(m *testing.M) {
+	if os.Args[0] == guard.Name {
+		if err := guard.Main(os.Args[1:], os.Stdin, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 2 {
 		switch os.Args[1] {
 		case executorArg:

@@ -289,6 +289,9 @@ func (p *Process) reap(r *syscall.Rusage) (Status, error) {
 	if p.reaped { // A runtime that has left nothing.
 		return Status{Code: -1}, nil
 	}
+	if p.group == nil {
+		p.launcher.guard.Remove(p.pid)
+	}
 	var w syscall.WaitStatus
 	for {
 		_, err := syscall.Wait4(p.pid, &w, 0, r)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-mesos/tandem/executor/kin"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -102,7 +103,7 @@ func (p *Process) signalSession(sig syscall.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
-	members := sessionMembers(processTable(), p.pid)
+	members := kin.Members(kin.Table(), p.pid)
 	if len(members) == 0 {
 		return os.ErrProcessDone
 	}

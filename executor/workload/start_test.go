@@ -100,7 +100,7 @@ func TestWhatAWorkloadGets(t *testing.T) {
 			"score":  "0\n",
 		}
 		if e.container == nil {
-			want["env"] += "TANDEM_WORKLOAD=" + s.ID + "\n" // nothing else tells its processes
+			want["env"] += "TANDEM_PROCESS_OF=executor/" + s.ID + "\n" // nothing else tells its processes
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)

@@ -280,8 +280,8 @@ func (c *Container) share() {
 // Close removes what the container has made beside the tasks' groups: the
 // executor's own directory in a delegated subtree. It must be empty by then.
 func (c *Container) Close() error {
-	if c.version == V2 && c.flat {
-		if err := unlinkDir(c.dirs[0].Path); err != nil && !gone(err) {
+	if dir := c.Delegated(); dir != "" {
+		if err := unlinkDir(dir); err != nil && !gone(err) {
 			return fmt.Errorf("cannot remove cgroup %s: %w", c.name, err)
 		}
 		c.mu.Lock()

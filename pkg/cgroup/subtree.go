@@ -7,14 +7,15 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A delegated subtree has nobody who cleans up in it when an executor dies. So
 // each executor holds a lock on its own directory there for as long as it lives,
-// and ends and removes what is below those that nobody holds. The lock on the
-// subtree itself keeps an executor that begins from being taken for a dead one.
+// and ends and removes what is below those that nobody holds. Somebody who waits for
+// the lock can do so at once; see ClearAfter. The lock on the subtree itself keeps an executor that begins from being taken for a dead one.
 
 // lockDir takes a lock on a directory, which lasts until the descriptor is closed.
 func lockDir(dir string, how int) (fd int, err error) {
@@ -71,10 +72,43 @@ func clearDead(subtree, id string) {
 		return // it lives
 	}
 	defer unix.Close(fd)
-	g := &Group{version: V2, name: path.Join("/", filepath.Base(subtree), id), dirs: []Dir{{Path: dir}}}
-	ctx, cancel := context.WithTimeout(context.Background(), RemoveTime)
+	_, _ = clearDir(dir, RemoveTime)
+}
+
+func clearDir(dir string, patience time.Duration) (processes int, err error) {
+	g := &Group{version: V2, name: path.Join("/", filepath.Base(filepath.Dir(dir)), filepath.Base(dir)), dirs: []Dir{{Path: dir}}}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if g.Kill(ctx) == nil {
-		_ = g.Remove(ctx)
+	left, err := g.Processes()
+	if err != nil {
+		return 0, err
 	}
+	if err := g.Kill(ctx); err != nil {
+		return len(left), err
+	}
+	return len(left), g.Remove(ctx)
+}
+
+// ClearAfter waits until the executor that holds a directory in a delegated subtree lives
+// no more, ends what it has left there, says how many processes that were, and removes
+// the directory.
+func ClearAfter(dir string) (processes int, err error) {
+	fd, err := lockDir(dir, unix.LOCK_EX)
+	if err == nil {
+		defer unix.Close(fd)
+		processes, err = clearDir(dir, time.Minute)
+	}
+	if gone(err) {
+		return processes, nil // It ended in order, or another executor was quicker.
+	}
+	return processes, err
+}
+
+// Delegated returns the executor's directory in a delegated subtree, or nothing where
+// the container is the agent's.
+func (c *Container) Delegated() string {
+	if c.version == V2 && c.flat {
+		return c.dirs[0].Path
+	}
+	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -63,5 +65,54 @@ func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+
+	// Who waits for the end of an executor need not wait for the next one.
+	type cleared struct {
+		processes int
+		err       error
+	}
+	await := func(c *cgroup.Container) chan cleared {
+		done := make(chan cleared, 1)
+		go func() {
+			n, err := cgroup.ClearAfter(c.Delegated())
+			done <- cleared{n, err}
+		}()
+		return done
+	}
+	killed := open("killed")
+	g, err := killed.Create("hello.0.1.web", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stray = exec.Command("sleep", "1000")
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(g.Dirs()[0].Path, "cgroup.procs"), []byte(strconv.Itoa(stray.Process.Pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+	done := await(killed)
+	select {
+	case got := <-done:
+		t.Fatalf("one that lives was cleared: %+v", got)
+	default:
+	}
+	if err := unix.Close(killed.Held()); err != nil { // as its end does
+		t.Fatal(err)
+	}
+	if got := <-done; got != (cleared{1, nil}) {
+		t.Errorf("of one that was killed: %+v, want one process", got)
+	}
+	if err := stray.Wait(); err == nil {
+		t.Error("what it has left lives on")
+	}
+	ends := open("ends")
+	done = await(ends)
+	if err := ends.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got != (cleared{}) {
+		t.Errorf("of one that has ended in order: %+v, want nothing", got)
 	}
 }

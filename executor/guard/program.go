@@ -1,0 +1,106 @@
+package guard
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/tandem-mesos/tandem/executor/kin"
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
+)
+
+// Main is the program of a guard, which is told its orders by in. It returns when the
+// executor is no more, and nothing is left of it.
+func Main(args []string, in io.Reader, log io.Writer) error {
+	if len(args) != 2 {
+		return fmt.Errorf("%s is started by tandem-executor, and not by hand", Name)
+	}
+	what := args[1]
+	if args[0] == ofCgroup {
+		left, err := cgroup.ClearAfter(what)
+		if err != nil {
+			return fmt.Errorf("cannot end what a dead executor has left: %w", err)
+		}
+		tell(log, left)
+		return nil
+	}
+	sessions, err := listen(in)
+	if err != nil {
+		return fmt.Errorf("cannot follow the executor: %w", err)
+	}
+	if len(sessions) > 0 {
+		tell(log, end(sessions, what))
+	}
+	return nil
+}
+
+// tell says what somebody who looks for a task's end would miss.
+func tell(log io.Writer, ended int) {
+	if ended > 0 {
+		fmt.Fprintf(log, "%s: The executor has ended without its tasks; ended %d of their processes.\n", Name, ended)
+	}
+}
+
+// listen follows what an executor says, and returns the sessions that there are at its
+// end.
+func listen(in io.Reader) (map[int]bool, error) {
+	sessions := make(map[int]bool)
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		line := lines.Text()
+		if line == "" {
+			continue
+		}
+		leader, err := strconv.Atoi(line[1:])
+		switch {
+		case err != nil || leader <= 1:
+			return nil, fmt.Errorf("what does %q mean?", line)
+		case line[0] == '+':
+			sessions[leader] = true
+		default:
+			delete(sessions, leader)
+		}
+	}
+	return sessions, lines.Err()
+}
+
+// end ends all that belongs to the sessions or has the mark, and says how many
+// processes that were. It looks again until a look finds nobody.
+func end(sessions map[int]bool, mark string) int {
+	const looks = 100
+	ended, own := make(map[int]bool), os.Getpid()
+	for range looks {
+		table := kin.Table()
+		var roots []int
+		sure := true
+		for _, p := range table {
+			// Those of session 0 are the kernel's, or outside of the pid namespace.
+			if p.Pid == own || p.Zombie || p.Session == 0 {
+				continue
+			}
+			marked, unsure := kin.Marked(p.Pid, mark)
+			if marked || sessions[p.Session] {
+				roots = append(roots, p.Pid)
+			}
+			sure = sure && !unsure
+		}
+		members := kin.Members(table, roots...)
+		for _, pid := range members {
+			if syscall.Kill(pid, syscall.SIGKILL) == nil {
+				ended[pid] = true
+			}
+		}
+		if len(members) == 0 && sure {
+			break
+		}
+		time.Sleep(pause)
+	}
+	return len(ended)
+}
+
+// pause is what processes take to die, and others to become another program.
+const pause = 5 * time.Millisecond
