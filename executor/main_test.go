@@ -203,7 +203,7 @@ func TestChecksOfATask(t *testing.T) {
 	a := newAgent(t)
 	task := shell("web", "sleep 300", 32)
 	task.HealthCheck = &mesos.HealthCheck{
-		Type: mesos.HealthCheck_COMMAND, Command: &mesos.CommandInfo{Value: proto.String("test -f well || (sleep 60 & sleep 60)")},
+		Type: mesos.HealthCheck_COMMAND, Command: &mesos.CommandInfo{Value: proto.String("test -f well || (echo is not well >/dev/stderr; sleep 60 & sleep 60)")},
 		DelaySeconds: proto.Float64(0), IntervalSeconds: proto.Float64(0.1), TimeoutSeconds: proto.Float64(0.3),
 		GracePeriodSeconds: proto.Float64(0), ConsecutiveFailures: proto.Uint32(3),
 	}
@@ -222,7 +222,7 @@ func TestChecksOfATask(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed := a.await("web", mesos.TASK_KILLED)
-	if want := "killed because its health check failed 3 times in a row, the last time with: no answer within 300ms"; !strings.Contains(killed.GetMessage(), want) {
+	if want := "killed because its health check failed 3 times in a row, the last time with: no answer within 300ms, its output ends: is not well"; !strings.Contains(killed.GetMessage(), want) {
 		t.Errorf("message %q, want %q", killed.GetMessage(), want)
 	}
 	if killed.Healthy == nil || *killed.Healthy {

@@ -189,8 +189,8 @@ func (c *Core) reportHealth(t *task, healthy bool, message string) {
 // report.
 func (c *Core) statusChecked(t *task, k *checker, result CheckResult) {
 	found := result.status(k.spec)
-	if result.Err != "" {
-		c.note(Info, t, "check failed: %s", result.Err)
+	if failure := result.failure(k.spec); failure != "" {
+		c.note(Info, t, "check failed: %s", failure)
 	}
 	if found.Equal(t.checkStatus) {
 		return
@@ -205,6 +205,14 @@ func (c *Core) statusChecked(t *task, k *checker, result CheckResult) {
 // failure says in what way a result is not that of a healthy task, or returns
 // nothing.
 func (r CheckResult) failure(spec CheckSpec) string {
+	failure := r.fault(spec)
+	if failure != "" && r.Said != "" {
+		failure += ", its output ends: " + r.Said
+	}
+	return failure
+}
+
+func (r CheckResult) fault(spec CheckSpec) string {
 	switch {
 	case r.Err != "":
 		return r.Err

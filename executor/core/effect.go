@@ -160,6 +160,8 @@ type CheckResult struct {
 	ExitCode  int
 	Status    int
 	Connected bool
+	// Said is how the output of a command ends that did not succeed; empty for nothing.
+	Said string
 }
 
 // Notice is a fact for the log, one line: what was decided about what, and why.

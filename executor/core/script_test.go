@@ -186,7 +186,7 @@ func (s *script) do(line string) []string {
 		if !ok {
 			s.t.Fatalf("%q: no check of %s is under way", line, word(0))
 		}
-		result := CheckResult{Err: options["err"], Connected: options["tcp"] == "ok"}
+		result := CheckResult{Err: options["err"], Connected: options["tcp"] == "ok", Said: options["said"]}
 		result.Status, _ = strconv.Atoi(options["http"])
 		result.ExitCode, _ = strconv.Atoi(options["code"])
 		return s.step(Checked{Run: check.Run, Kind: check.Kind, Seq: check.Seq, Result: result})
@@ -399,6 +399,8 @@ func (s *script) tasks(text string) []mesos.TaskInfo {
 				task.HealthCheck = &mesos.HealthCheck{
 					Type: mesos.HealthCheck_HTTP, HTTP: &mesos.HealthCheck_HTTPCheckInfo{Port: 31000, Path: proto.String(value)},
 				}
+			case "health-command":
+				task.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_COMMAND, Command: &mesos.CommandInfo{Value: &value}}
 			case "check":
 				task.Check = &mesos.CheckInfo{
 					Type:    mesos.CheckInfo_COMMAND,

@@ -3,6 +3,8 @@ package task
 import (
 	"fmt"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/confine"
@@ -22,7 +24,7 @@ func (s *Tasks) Adopt(t core.Running, w *workload.Process) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 	}
-	return s.process(spec, w, t.Warnings), nil
+	return s.process(t.Task, spec, w, t.Warnings), nil
 }
 
 // specAgain describes the workload of a task that runs as its start did.
@@ -39,8 +41,8 @@ func (s *Tasks) specAgain(t core.Running, dir string) (workload.Spec, error) {
 	return spec, err
 }
 
-func (s *Tasks) process(spec workload.Spec, w *workload.Process, warnings []string) *Process {
-	return &Process{launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings}
+func (s *Tasks) process(task *mesos.TaskInfo, spec workload.Spec, w *workload.Process, warnings []string) *Process {
+	return &Process{launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings, secrets: secretsOf(task.Command)}
 }
 
 // CanAdopt says why this program could not go on with a task that runs, or returns

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,7 +153,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := s.process(spec, process, append(limits.Skipped, left...))
+	p := s.process(t.Task, spec, process, append(limits.Skipped, left...))
 	for _, skipped := range process.Skipped() {
 		p.warnings = append(p.warnings, skipped.Error())
 	}
@@ -244,6 +245,7 @@ type Process struct {
 	spec     workload.Spec
 	process  *workload.Process
 	warnings []string
+	secrets  []string // that its output must not tell
 
 	mu    sync.Mutex // guards turns
 	turns map[core.CheckKind]chan struct{}
@@ -334,19 +336,28 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 	case <-ctx.Done():
 		return core.CheckResult{Err: context.Cause(ctx).Error()}
 	}
+	output, err := hear(append(slices.Clone(p.secrets), secretsOf(k.Spec.Command)...))
+	if err != nil {
+		return core.CheckResult{Err: err.Error()}
+	}
+	spec.Output = output.in
 	process, err := p.launcher.Start(ctx, spec)
 	if err != nil {
+		output.end()
 		return core.CheckResult{Err: err.Error()}
 	}
 	stop := context.AfterFunc(ctx, process.Kill)
 	exit := <-process.Exit()
+	said := output.end()
 	switch {
 	case !stop():
-		return core.CheckResult{Err: context.Cause(ctx).Error()}
+		return core.CheckResult{Err: context.Cause(ctx).Error(), Said: said}
 	case exit.Status.Signal != 0:
-		return core.CheckResult{Err: "command terminated with " + exit.Status.String()}
+		return core.CheckResult{Err: "command terminated with " + exit.Status.String(), Said: said}
+	case exit.Status.Code != 0:
+		return core.CheckResult{ExitCode: exit.Status.Code, Said: said}
 	default:
-		return core.CheckResult{ExitCode: exit.Status.Code}
+		return core.CheckResult{}
 	}
 }
 

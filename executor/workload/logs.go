@@ -25,6 +25,15 @@ func (p *Process) stdio(s *Spec, user *Numbers) (files []*os.File, err error) {
 	}
 	null := os.NewFile(uintptr(fd), os.DevNull)
 	files = append(files, null)
+	if s.Output != nil {
+		files = append(files, s.Output, s.Output)
+		if user != nil { // Some programs open it anew, as /dev/stderr.
+			if err := s.Output.Chown(user.UID, user.GID); err != nil {
+				return files, fmt.Errorf("cannot give it its output: %w", err)
+			}
+		}
+		return files, nil
+	}
 	for _, path := range []string{s.Stdout, s.Stderr} {
 		switch {
 		case path == "":

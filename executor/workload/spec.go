@@ -3,6 +3,7 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -40,6 +41,8 @@ type Spec struct {
 	// they are missing. They are given to User. Empty means /dev/null; the same
 	// path twice means one file. Standard input is /dev/null.
 	Stdout, Stderr string
+	// Output is both in their place; nil for none. A start closes it.
+	Output *os.File
 	// Rotation bounds these files; nil lets them grow, with nothing between
 	// the workload and them. See package output.
 	Rotation *Rotation
