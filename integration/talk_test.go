@@ -25,6 +25,7 @@ workloads:
 - name: main
   cmd: 'trap "echo hup" HUP; trap "echo usr1" USR1; echo ready; sh -c "trap \"echo child\" USR1; while :; do sleep 0.05; done" & while :; do wait; done'
   resources: {cpus: 0.1, mem: 32}
+  limits: {policy: prefer, disk: 64}
 `))
 	const id = "listener.0.1.main"
 	s.awaitTask(id, inState(tandemv1.TaskState_TASK_RUNNING))
@@ -71,6 +72,13 @@ workloads:
 		}
 		tandem(0, id, "stats")
 	}
+
+	eventually(t, func() string { // Its directory is looked through every few seconds.
+		if r := s.tandem("stats", "-o", "json", id); !strings.Contains(r.stdout, `"diskBytes"`) || !strings.Contains(r.stdout, `"67108864"`) {
+			return "nobody knows what disk it takes: " + r.String()
+		}
+		return ""
+	})
 
 	// To the restart policy somebody else has killed the task.
 	tandem(0, "TASK_KILLED", "kill", "--wait", id)

@@ -10,6 +10,13 @@ import (
 // whole executor: it should not have to.
 const diskEvery = 5 * time.Second
 
+// A directory of a million files takes seconds to look through. So the time until the
+// next look is diskCalm times what the last one took, but no more than diskSeldom.
+const (
+	diskCalm   = 20
+	diskSeldom = time.Minute
+)
+
 // diskLimit returns how many bytes the task's directory may take; 0 for any number.
 func (t *task) diskLimit() uint64 { return uint64(t.settings.GetLimits().GetDisk() * mebibyte) }
 
@@ -22,7 +29,7 @@ func (c *Core) watchDisk(t *task) {
 
 func (c *Core) measureDisk(t *task) {
 	if due(t.diskAt, c.now) {
-		t.diskAt = time.Time{}
+		t.diskAt, t.diskBegun = time.Time{}, c.now
 		c.out.Disks = append(c.out.Disks, t.run)
 	}
 }
@@ -42,6 +49,8 @@ func (c *Core) diskMeasured(in DiskMeasured) {
 		c.kill(t, byDisk, fmt.Sprintf("disk limit exceeded: its directory takes %s of %s", size(in.Used), size(limit)), 0)
 		return
 	}
-	c.watchDisk(t)
+	if took := c.now.Sub(t.diskBegun); limit > 0 {
+		t.diskAt = c.now.Add(max(diskEvery, min(diskCalm*took, diskSeldom)))
+	}
 	c.arm(t)
 }

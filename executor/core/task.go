@@ -61,6 +61,7 @@ type task struct {
 	expires      time.Time // when max_completion_time is over; zero for never
 	armed        time.Time // the timer that is set; zero for none
 	diskAt       time.Time // when its directory is to be measured; zero for not now
+	diskBegun    time.Time // when the last measurement began
 
 	checkers    []*checker
 	healthy     *bool // the last report

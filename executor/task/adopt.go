@@ -8,6 +8,7 @@ import (
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/workload"
 	"github.com/tandem-mesos/tandem/pkg/confine"
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // Workload returns the task's workload.
@@ -24,7 +25,7 @@ func (s *Tasks) Adopt(t core.Running, w *workload.Process) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 	}
-	return s.process(t.Task, spec, w, t.Warnings), nil
+	return s.process(t.Task, t.Settings, spec, w, t.Warnings), nil
 }
 
 // specAgain describes the workload of a task that runs as its start did.
@@ -41,8 +42,11 @@ func (s *Tasks) specAgain(t core.Running, dir string) (workload.Spec, error) {
 	return spec, err
 }
 
-func (s *Tasks) process(task *mesos.TaskInfo, spec workload.Spec, w *workload.Process, warnings []string) *Process {
-	return &Process{launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings, secrets: secretsOf(task.Command)}
+func (s *Tasks) process(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, spec workload.Spec, w *workload.Process, warnings []string) *Process {
+	return &Process{
+		launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings,
+		secrets: secretsOf(task.Command), diskLimit: uint64(settings.GetLimits().GetDisk() * mebibyte),
+	}
 }
 
 // CanAdopt says why this program could not go on with a task that runs, or returns

@@ -9,9 +9,14 @@ import (
 	"syscall"
 )
 
-// Disk returns how many bytes the task's directory takes; see [used].
+// Disk returns how many bytes the task's directory takes, also to later samples; see
+// [used].
 func (p *Process) Disk(ctx context.Context) (uint64, error) {
-	return used(ctx, filepath.Dir(p.spec.Stdout))
+	bytes, err := used(ctx, filepath.Dir(p.spec.Stdout))
+	if err == nil {
+		p.disk.Store(&bytes)
+	}
+	return bytes, err
 }
 
 // used returns how many bytes the files below a directory take on the file system

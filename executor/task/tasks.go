@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -153,7 +154,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := s.process(t.Task, spec, process, append(limits.Skipped, left...))
+	p := s.process(t.Task, t.Settings, spec, process, append(limits.Skipped, left...))
 	for _, skipped := range process.Skipped() {
 		p.warnings = append(p.warnings, skipped.Error())
 	}
@@ -246,6 +247,9 @@ type Process struct {
 	process  *workload.Process
 	warnings []string
 	secrets  []string // that its output must not tell
+
+	diskLimit uint64                 // of its directory, in bytes; 0 for none
+	disk      atomic.Pointer[uint64] // what that took; nil for not known
 
 	mu    sync.Mutex // guards turns
 	turns map[core.CheckKind]chan struct{}

@@ -33,6 +33,9 @@ func (p *Process) Sample() (*tandemv1.UsageSample, error) {
 		TaskId: p.spec.ID, Time: timestamppb.Now(), Usage: usageOf(usage),
 		CpuPressure: pressureOf(activity.CPU), MemoryPressure: pressureOf(activity.Memory), IoPressure: pressureOf(activity.Block),
 	}
+	if p.diskLimit > 0 {
+		s.DiskBytes, s.DiskLimitBytes = p.disk.Load(), &p.diskLimit
+	}
 	if m := usage.Memory; m != nil {
 		s.Usage.MemoryBytes = proto.Uint64(m.Current)
 		s.Usage.OomKills = m.OOMKills

@@ -232,11 +232,11 @@ func (b *usageBoard) print() error {
 
 func (b *usageBoard) table() *table {
 	t := &table{}
-	t.add("TASK", "CPU", "THROTTLED", "MEMORY", "READ/S", "WRITTEN/S", "PIDS", "CPU WAIT", "MEMORY WAIT", "IO WAIT")
+	t.add("TASK", "CPU", "THROTTLED", "MEMORY", "READ/S", "WRITTEN/S", "PIDS", "DISK", "CPU WAIT", "MEMORY WAIT", "IO WAIT")
 	for _, id := range slices.Sorted(maps.Keys(b.tasks)) {
 		r := b.tasks[id]
 		s, u := r.last, r.last.GetUsage()
-		var cpu, throttled, read, written, memory, pids string
+		var cpu, throttled, read, written, memory, pids, disk string
 		if rates, ok := present.RatesOf(r.before, r.last); ok {
 			if u.GetCpuTime() != nil {
 				cpu = fmt.Sprintf("%.2f", rates.CPU)
@@ -257,7 +257,10 @@ func (b *usageBoard) table() *table {
 		if s.Pids != nil {
 			pids = fmt.Sprint(s.GetPids())
 		}
-		t.add(id, cpu, throttled, memory, read, written, pids, waited(s.GetCpuPressure()), waited(s.GetMemoryPressure()), waited(s.GetIoPressure()))
+		if s.DiskBytes != nil {
+			disk = present.Bytes(s.GetDiskBytes()) + " of " + present.Bytes(s.GetDiskLimitBytes())
+		}
+		t.add(id, cpu, throttled, memory, read, written, pids, disk, waited(s.GetCpuPressure()), waited(s.GetMemoryPressure()), waited(s.GetIoPressure()))
 	}
 	return t
 }

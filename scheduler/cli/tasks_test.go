@@ -120,7 +120,7 @@ func (f *fake) Usage(_ context.Context, wants func(string) bool) iter.Seq2[[]*ta
 						Source: "cgroup-v2", CpuTime: durationpb.New(time.Duration(i+3) * time.Second), ThrottledTime: durationpb.New(time.Duration(i) * 100 * time.Millisecond),
 						MemoryBytes: proto.Uint64(48 << 20), MemoryLimitBytes: proto.Uint64(64 << 20),
 					},
-					Pids: proto.Uint64(7), IoReadBytes: proto.Uint64(uint64(i) << 20), IoWrittenBytes: proto.Uint64(0),
+					Pids: proto.Uint64(7), DiskBytes: proto.Uint64(100 << 20), DiskLimitBytes: proto.Uint64(512 << 20), IoReadBytes: proto.Uint64(uint64(i) << 20), IoWrittenBytes: proto.Uint64(0),
 					CpuPressure: &tandemv1.Pressure{Some: 12.5}, MemoryPressure: &tandemv1.Pressure{}, IoPressure: &tandemv1.Pressure{Some: 0.3},
 				},
 				{TaskId: "api.1.1.web", Time: at, Usage: &tandemv1.Usage{Source: "rusage"}},

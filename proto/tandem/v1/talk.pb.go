@@ -644,6 +644,10 @@ type UsageSample struct {
 	CpuPressure    *Pressure `protobuf:"bytes,8,opt,name=cpu_pressure,json=cpuPressure,proto3" json:"cpu_pressure,omitempty"`
 	MemoryPressure *Pressure `protobuf:"bytes,9,opt,name=memory_pressure,json=memoryPressure,proto3" json:"memory_pressure,omitempty"`
 	IoPressure     *Pressure `protobuf:"bytes,10,opt,name=io_pressure,json=ioPressure,proto3" json:"io_pressure,omitempty"`
+	// What the task's directory took when it was last looked through, and may take: of
+	// tasks with limits.disk only, every few seconds.
+	DiskBytes      *uint64 `protobuf:"varint,11,opt,name=disk_bytes,json=diskBytes,proto3,oneof" json:"disk_bytes,omitempty"`
+	DiskLimitBytes *uint64 `protobuf:"varint,12,opt,name=disk_limit_bytes,json=diskLimitBytes,proto3,oneof" json:"disk_limit_bytes,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -746,6 +750,20 @@ func (x *UsageSample) GetIoPressure() *Pressure {
 		return x.IoPressure
 	}
 	return nil
+}
+
+func (x *UsageSample) GetDiskBytes() uint64 {
+	if x != nil && x.DiskBytes != nil {
+		return *x.DiskBytes
+	}
+	return 0
+}
+
+func (x *UsageSample) GetDiskLimitBytes() uint64 {
+	if x != nil && x.DiskLimitBytes != nil {
+		return *x.DiskLimitBytes
+	}
+	return 0
 }
 
 // Pressure is how much of the time the processes of a cgroup waited for a
@@ -1347,7 +1365,7 @@ const file_tandem_v1_talk_proto_rawDesc = "" +
 	"\aproblem\x18\x02 \x01(\tR\aproblem\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\"@\n" +
 	"\fUsageSamples\x120\n" +
-	"\asamples\x18\x01 \x03(\v2\x16.tandem.v1.UsageSampleR\asamples\"\xfe\x03\n" +
+	"\asamples\x18\x01 \x03(\v2\x16.tandem.v1.UsageSampleR\asamples\"\xf5\x04\n" +
 	"\vUsageSample\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12&\n" +
@@ -1361,11 +1379,16 @@ const file_tandem_v1_talk_proto_rawDesc = "" +
 	"\x0fmemory_pressure\x18\t \x01(\v2\x13.tandem.v1.PressureR\x0ememoryPressure\x124\n" +
 	"\vio_pressure\x18\n" +
 	" \x01(\v2\x13.tandem.v1.PressureR\n" +
-	"ioPressureB\a\n" +
+	"ioPressure\x12\"\n" +
+	"\n" +
+	"disk_bytes\x18\v \x01(\x04H\x04R\tdiskBytes\x88\x01\x01\x12-\n" +
+	"\x10disk_limit_bytes\x18\f \x01(\x04H\x05R\x0ediskLimitBytes\x88\x01\x01B\a\n" +
 	"\x05_pidsB\r\n" +
 	"\v_pids_limitB\x10\n" +
 	"\x0e_io_read_bytesB\x13\n" +
-	"\x11_io_written_bytes\"l\n" +
+	"\x11_io_written_bytesB\r\n" +
+	"\v_disk_bytesB\x13\n" +
+	"\x11_disk_limit_bytes\"l\n" +
 	"\bPressure\x12\x12\n" +
 	"\x04some\x18\x01 \x01(\x01R\x04some\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\x01R\x04full\x128\n" +

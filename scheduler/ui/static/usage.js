@@ -116,6 +116,7 @@ export function usage(id, signal) {
     const held = before ? grown((s) => seconds(s.usage?.throttledTime) ?? 0)(u, before) : 0;
     const words = [];
     if (u?.pids != null) words.push(`${u.pids} processes and threads${u.pidsLimit != null ? ` of ${u.pidsLimit}` : ""}`);
+    if (u?.diskBytes != null) words.push(`${bytes(count(u.diskBytes))} of ${bytes(count(u.diskLimitBytes))} of disk`);
     if (held > 0) words.push(`held back by its cpu limit ${percent(100 * Math.min(1, held))} of the time`);
     put(note, words.join("; "));
   }
