@@ -15,7 +15,8 @@ import (
 // A delegated subtree has nobody who cleans up in it when an executor dies. So
 // each executor holds a lock on its own directory there for as long as it lives,
 // and ends and removes what is below those that nobody holds. Somebody who waits for
-// the lock can do so at once; see ClearAfter. The lock on the subtree itself keeps an executor that begins from being taken for a dead one.
+// the lock can do so at once; see ClearAfter. The lock on the subtree itself keeps an
+// executor that begins from being taken for a dead one.
 
 // lockDir takes a lock on a directory, which lasts until the descriptor is closed.
 func lockDir(dir string, how int) (fd int, err error) {
