@@ -165,7 +165,7 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 		}
 		return p, nil
 	}
-	if p.pid == 0 {
+	if !p.born() {
 		if p.ranOut(s) && ctx.Err() == nil {
 			err = errTooSmall(s.Limits)
 		}
@@ -181,6 +181,14 @@ func (l *Launcher) start(ctx context.Context, s *Spec) (*Process, error) {
 		err = errors.Join(err, exit.Err)
 	}
 	return nil, errors.Join(err, p.entry.remove())
+}
+
+// born says whether the workload has had a process. A runtime may be leaving it to
+// another meanwhile.
+func (p *Process) born() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid != 0
 }
 
 // ranOut says whether a workload that has not begun lacked the memory for it.
