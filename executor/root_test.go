@@ -59,7 +59,7 @@ func TestExecutorReplacesItselfBesideARoot(t *testing.T) {
 	}
 	rooted.Data = data
 	rooted.HealthCheck = &mesos.HealthCheck{
-		Type: mesos.HealthCheck_COMMAND, Command: &mesos.CommandInfo{Value: proto.String("cat /own >> checks")},
+		Type: mesos.HealthCheck_COMMAND, Command: &mesos.CommandInfo{Value: proto.String("while [ ! -f /own ]; do sleep 0.01; done; cat /own >> checks")},
 		DelaySeconds: proto.Float64(0), IntervalSeconds: proto.Float64(0.1), TimeoutSeconds: proto.Float64(5),
 		GracePeriodSeconds: proto.Float64(0), ConsecutiveFailures: proto.Uint32(1),
 	}
