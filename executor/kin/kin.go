@@ -93,15 +93,16 @@ func Members(table []Process, sessions ...int) []int {
 // environment nor arguments.
 func Marked(pid int, mark string) (marked, unsure bool) {
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
-		return false, false
+	if err == nil && len(env) == 0 {
+		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil || len(args) == 0 {
+			return false, err == nil
+		}
+		// It has arrived meanwhile, or was given no environment.
+		env, _ = os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	}
-	if len(env) > 0 {
-		return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool {
-			below, ok := bytes.CutPrefix(e, []byte(mark))
-			return ok && (len(below) == 0 || below[0] == '/')
-		}), false
-	}
-	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return false, err == nil && len(args) == 0
+	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool {
+		below, ok := bytes.CutPrefix(e, []byte(mark))
+		return ok && (len(below) == 0 || below[0] == '/')
+	}), false
 }
