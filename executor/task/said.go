@@ -23,14 +23,16 @@ type said struct {
 	in      *os.File // for the command
 	out     *os.File
 	done    chan struct{}
-	secrets []string
+	secrets []string // the longest first
 	tail    []byte
 	cut     bool // there was more
 }
 
-// hear makes the two ends of an output. What is written never waits for more than this
-// to read it.
+// hear makes the two ends of an output, which must not tell secrets. What is written
+// never waits for more than this to read it.
 func hear(secrets []string) (*said, error) {
+	// The longest first: one may begin with another.
+	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) })
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe for its output: %w", err)
@@ -49,7 +51,7 @@ func (s *said) read() {
 	for {
 		n, err := s.out.Read(buffer)
 		s.tail = append(s.tail, buffer[:n]...)
-		if over := len(s.tail) - maxSaid - longest(s.secrets); over > 0 {
+		if over := len(s.tail) - maxSaid - s.longest(); over > 0 {
 			s.tail, s.cut = slices.Delete(s.tail, 0, over), true
 		}
 		if err != nil {
@@ -58,11 +60,12 @@ func (s *said) read() {
 	}
 }
 
-func longest(secrets []string) (n int) {
-	for _, s := range secrets {
-		n = max(n, len(s))
+// longest is the length of the longest secret.
+func (s *said) longest() int {
+	if len(s.secrets) == 0 {
+		return 0
 	}
-	return n
+	return len(s.secrets[0])
 }
 
 // end returns what was written as one line, when nobody is left to write. One that has
@@ -101,8 +104,8 @@ func line(text []byte, cut bool, secrets []string) string {
 	return plain
 }
 
-// secretsOf lists the values of a command's variables that were given as secrets, the
-// longest first. Those of a few letters are words of any text.
+// secretsOf lists the values of a command's variables that were given as secrets. Those
+// of a few letters are words of any text.
 func secretsOf(c *mesos.CommandInfo) (values []string) {
 	const few = 3
 	for _, v := range c.GetEnvironment().GetVariables() {
@@ -110,6 +113,5 @@ func secretsOf(c *mesos.CommandInfo) (values []string) {
 			values = append(values, secret)
 		}
 	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
 	return values
 }

@@ -340,7 +340,7 @@ func (p *Process) run(ctx context.Context, k core.Check) core.CheckResult {
 	case <-ctx.Done():
 		return core.CheckResult{Err: context.Cause(ctx).Error()}
 	}
-	output, err := hear(append(slices.Clone(p.secrets), secretsOf(k.Spec.Command)...))
+	output, err := hear(slices.Concat(p.secrets, secretsOf(k.Spec.Command)))
 	if err != nil {
 		return core.CheckResult{Err: err.Error()}
 	}
