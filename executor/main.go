@@ -32,11 +32,7 @@ func run() int {
 	if os.Args[0] == guard.Name {
 		name(guard.Name)
 		footprint.Rest()
-		if err := guard.Main(os.Args[1:], os.Stdin, os.Stderr); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", guard.Name, err)
-			return 1
-		}
-		return 0
+		return guard.Run()
 	}
 	flags := flag.NewFlagSet("tandem-executor", flag.ExitOnError)
 	linger := flags.Duration("linger", time.Second, "how long to stay when no task is left; longer for an executor that is shared")

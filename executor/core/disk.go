@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"time"
+
+	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
 // diskEvery is the time between the end of one measurement of a task's directory and
@@ -17,13 +19,16 @@ const (
 	diskSeldom = time.Minute
 )
 
-// diskLimit returns how many bytes the task's directory may take; 0 for any number.
-func (t *task) diskLimit() uint64 { return uint64(t.settings.GetLimits().GetDisk() * mebibyte) }
+// DiskLimit returns how many bytes a task's directory may take; 0 for any number.
+func DiskLimit(s *tandemv1.TaskSettings) uint64 { return uint64(s.GetLimits().GetDisk() * mebibyte) }
 
-// watchDisk has the directory of a task that runs measured, if it is limited.
-func (c *Core) watchDisk(t *task) {
+func (t *task) diskLimit() uint64 { return DiskLimit(t.settings) }
+
+// watchDisk has the directory of a task that runs measured, if it is limited. The last
+// look took so long; 0 where there was none.
+func (c *Core) watchDisk(t *task, took time.Duration) {
 	if t.diskLimit() > 0 {
-		t.diskAt = c.now.Add(diskEvery)
+		t.diskAt = c.now.Add(max(diskEvery, min(diskCalm*took, diskSeldom)))
 	}
 }
 
@@ -49,8 +54,6 @@ func (c *Core) diskMeasured(in DiskMeasured) {
 		c.kill(t, byDisk, fmt.Sprintf("disk limit exceeded: its directory takes %s of %s", size(in.Used), size(limit)), 0)
 		return
 	}
-	if took := c.now.Sub(t.diskBegun); limit > 0 {
-		t.diskAt = c.now.Add(max(diskEvery, min(diskCalm*took, diskSeldom)))
-	}
+	c.watchDisk(t, c.now.Sub(t.diskBegun))
 	c.arm(t)
 }

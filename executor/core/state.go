@@ -288,7 +288,7 @@ func (c *Core) restore(now, written time.Time, s State) error {
 		}
 		if t.phase == running && t.kill == nil {
 			c.now = now
-			c.watchDisk(t)
+			c.watchDisk(t, 0)
 		}
 		if err := c.restoreCheckers(t, ts, at); err != nil {
 			return err

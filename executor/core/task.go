@@ -226,7 +226,7 @@ func (c *Core) started(in Started) {
 		t.expires = c.now.Add(limit)
 	}
 	c.beginChecks(t)
-	c.watchDisk(t)
+	c.watchDisk(t, 0)
 	if t.restarts.total > 0 {
 		c.startedAgain(t)
 	} else {

@@ -15,11 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Args[0] == guard.Name {
-		if err := guard.Main(os.Args[1:], os.Stdin, os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		os.Exit(guard.Run())
 	}
 	os.Exit(m.Run())
 }

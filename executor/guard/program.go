@@ -13,6 +13,16 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
+// Run is all that a program does which was started to be a guard, and returns its exit
+// status.
+func Run() (status int) {
+	if err := Main(os.Args[1:], os.Stdin, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", Name, err)
+		return 1
+	}
+	return 0
+}
+
 // Main is the program of a guard, which is told its orders by in. It returns when the
 // executor is no more, and nothing is left of it.
 func Main(args []string, in io.Reader, log io.Writer) error {

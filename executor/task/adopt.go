@@ -45,7 +45,7 @@ func (s *Tasks) specAgain(t core.Running, dir string) (workload.Spec, error) {
 func (s *Tasks) process(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, spec workload.Spec, w *workload.Process, warnings []string) *Process {
 	return &Process{
 		launcher: s.options.Launcher, spec: spec, process: w, warnings: warnings,
-		secrets: secretsOf(task.Command), diskLimit: uint64(settings.GetLimits().GetDisk() * mebibyte),
+		secrets: secretsOf(task.Command), diskLimit: core.DiskLimit(settings),
 	}
 }
 

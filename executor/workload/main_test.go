@@ -33,11 +33,7 @@ var lives = flag.Int("lives", 60, "how many `workloads` to run, one after the ot
 
 func TestMain(m *testing.M) {
 	if os.Args[0] == guard.Name {
-		if err := guard.Main(os.Args[1:], os.Stdin, os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		os.Exit(guard.Run())
 	}
 	if len(os.Args) == 2 {
 		switch os.Args[1] {

@@ -63,9 +63,7 @@ func (c *Core) teardown(command uint64, r *Reply) bool {
 	}
 	r.Tasks = int32(c.openTasks())
 	c.notice(Warn, nil, "tearing the framework down: every task ends, and every job is stopped")
-	for _, j := range c.jobsInOrder() {
-		c.stopJob(j, false)
-	}
+	c.stopAll()
 	f := &farewell{command: command, tasks: r.Tasks, until: c.now, unheard: c.openAttempts()}
 	f.unheard = slices.DeleteFunc(f.unheard, func(a *attempt) bool { return a.heard() || !a.there().After(c.now) })
 	for _, a := range f.unheard {
@@ -83,6 +81,12 @@ func (c *Core) teardown(command uint64, r *Reply) bool {
 	f.timer.owner = f
 	c.timers.set(&f.timer, f.until)
 	return false
+}
+
+func (c *Core) stopAll() {
+	for _, j := range c.jobsInOrder() {
+		c.stopJob(j, false)
+	}
 }
 
 // heard reports whether an agent or executor has said something of every task.
@@ -107,9 +111,7 @@ func (c *Core) endWhenLanded() {
 	}
 	c.farewell = nil
 	c.timers.unset(&f.timer)
-	for _, j := range c.jobsInOrder() {
-		c.stopJob(j, false) // what was submitted since
-	}
+	c.stopAll() // what was submitted since
 	c.endFramework()
 	c.farewellOver(f, Reply{Tasks: f.tasks})
 }
