@@ -73,15 +73,22 @@ func (s *Sessions) Remove(leader int) {
 	}
 }
 
-// Close lets the guard go. If there are still sessions it ends them.
+// Close lets the guard go, which ends the sessions that there still are. Where there are
+// none it has gone when Close returns, so that an executor leaves nobody behind.
 func (s *Sessions) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.guard != nil {
-		_ = s.orders.Close()
-		_ = s.guard.Release() // Whoever reaps orphans reaps it.
-		s.guard = nil
+	if s.guard == nil {
+		return
 	}
+	_ = s.orders.Close()
+	if len(s.known) == 0 {
+		_ = s.guard.Kill()
+		_, _ = s.guard.Wait()
+	} else {
+		_ = s.guard.Release() // Whoever reaps orphans reaps it.
+	}
+	s.guard = nil
 }
 
 func (s *Sessions) order(what byte, leader int) error {
