@@ -118,11 +118,24 @@ func (i *Issuer) caller(ctx context.Context, raw string) (Caller, error) {
 		return Caller{}, errors.New("the ID token's e-mail address is not verified by its issuer")
 	}
 	c := Caller{Name: "oidc:" + name, Expires: token.Expiry}
-	groups, _ := claims[i.opt.GroupsClaim].([]any)
-	for _, g := range groups {
-		if g, ok := g.(string); ok {
-			c.Others = append(c.Others, "group:"+g)
-		}
+	for _, g := range strs(claims[i.opt.GroupsClaim]) {
+		c.Others = append(c.Others, "group:"+g)
 	}
 	return c, nil
+}
+
+// strs reads a claim of strings. Some issuers give a list of one without its brackets.
+func strs(claim any) []string {
+	one, is := claim.(string)
+	if is && one != "" {
+		return []string{one}
+	}
+	var all []string
+	list, _ := claim.([]any)
+	for _, v := range list {
+		if v, is := v.(string); is {
+			all = append(all, v)
+		}
+	}
+	return all
 }

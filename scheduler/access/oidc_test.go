@@ -95,6 +95,10 @@ func TestIDTokens(t *testing.T) {
 	if err != nil || grant.Name != "oidc:ann@example.org" || !grant.May(operate, "/ann") || !grant.May(read, "/payments") || grant.May(operate, "/payments") {
 		t.Fatalf("got %+v, %v", grant, err)
 	}
+	one, err := g.Caller(t.Context(), i.token(t, i.key, jose.RS256, map[string]any{"groups": "payments"}), &http.Request{})
+	if err != nil || !one.May(read, "/payments") {
+		t.Errorf("the only group of a caller counts for nothing: %+v, %v", one, err)
+	}
 	if !grant.Expires.Equal(now.Add(time.Hour)) {
 		t.Errorf("the proof expires at %v", grant.Expires)
 	}
