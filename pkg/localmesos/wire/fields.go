@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -49,4 +50,60 @@ func EachField(encoded []byte, read func(Field) error) error {
 		}
 	}
 	return nil
+}
+
+// Fields writes a message that mesos-go lacks, in whole or in part, field by field. Its
+// zero value is an empty message.
+type Fields struct {
+	encoded []byte
+	err     error // the first
+}
+
+// FieldsAfter writes on where an encoded message ends.
+func FieldsAfter(encoded []byte) *Fields { return &Fields{encoded: encoded} }
+
+// Encoded returns the message, or the first error in writing it.
+func (w *Fields) Encoded() ([]byte, error) { return w.encoded, w.err }
+
+// Bytes writes bytes.
+func (w *Fields) Bytes(number int, value []byte) {
+	w.encoded = protowire.AppendTag(w.encoded, protowire.Number(number), protowire.BytesType)
+	w.encoded = protowire.AppendBytes(w.encoded, value)
+}
+
+// Text writes a string.
+func (w *Fields) Text(number int, value string) {
+	w.encoded = protowire.AppendTag(w.encoded, protowire.Number(number), protowire.BytesType)
+	w.encoded = protowire.AppendString(w.encoded, value)
+}
+
+// Varint writes a number, a value of an enumeration, or 1 for true.
+func (w *Fields) Varint(number int, value uint64) {
+	w.encoded = protowire.AppendTag(w.encoded, protowire.Number(number), protowire.VarintType)
+	w.encoded = protowire.AppendVarint(w.encoded, value)
+}
+
+// Double writes a number with a fraction.
+func (w *Fields) Double(number int, value float64) {
+	w.encoded = protowire.AppendTag(w.encoded, protowire.Number(number), protowire.Fixed64Type)
+	w.encoded = protowire.AppendFixed64(w.encoded, math.Float64bits(value))
+}
+
+// Message writes a message of mesos-go's.
+func (w *Fields) Message(number int, m interface{ Marshal() ([]byte, error) }) {
+	value, err := m.Marshal()
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("cannot encode a %T: %w", m, err)
+	}
+	w.Bytes(number, value)
+}
+
+// Nested writes a message whose fields are written meanwhile.
+func (w *Fields) Nested(number int, fields func()) {
+	outer := w.encoded
+	w.encoded = nil
+	fields()
+	inner := w.encoded
+	w.encoded = outer
+	w.Bytes(number, inner)
 }

@@ -3,21 +3,13 @@ package checkpoint
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
-
-// message is one of mesos-go's.
-type message interface {
-	Marshal() ([]byte, error)
-	Unmarshal([]byte) error
-}
 
 // errTorn says that bytes end before the message that they begin.
 var errTorn = errors.New("it ends within a message")
@@ -50,8 +42,12 @@ const (
 func encodeAgent(info mesos.AgentInfo) ([]byte, error) {
 	info.Resources = downgraded(info.Resources)
 	encoded, err := info.Marshal()
-	encoded = protowire.AppendTag(encoded, agentCheckpoint, protowire.VarintType)
-	return protowire.AppendVarint(encoded, 1), err
+	if err != nil {
+		return nil, err
+	}
+	w := wire.FieldsAfter(encoded)
+	w.Varint(agentCheckpoint, 1)
+	return w.Encoded()
 }
 
 func decodeAgent(encoded []byte) (info mesos.AgentInfo, err error) {
@@ -74,13 +70,17 @@ func decodeExecutor(encoded []byte) (info mesos.ExecutorInfo, err error) {
 func encodeTask(t mesos.Task, limits map[string]mesos.Value_Scalar) ([]byte, error) {
 	t.Resources = downgraded(t.Resources)
 	encoded, err := t.Marshal()
-	for name, limit := range limits {
-		value, failed := limit.Marshal()
-		err = errors.Join(err, failed)
-		entry := appendField(appendField(nil, 1, []byte(name)), 2, value)
-		encoded = appendField(encoded, taskLimits, entry)
+	if err != nil {
+		return nil, err
 	}
-	return encoded, err
+	w := wire.FieldsAfter(encoded)
+	for name, limit := range limits {
+		w.Nested(taskLimits, func() {
+			w.Text(1, name)
+			w.Message(2, &limit)
+		})
+	}
+	return w.Encoded()
 }
 
 func decodeTask(encoded []byte) (t mesos.Task, limits map[string]mesos.Value_Scalar, err error) {
@@ -114,19 +114,15 @@ func decodeTask(encoded []byte) (t mesos.Task, limits map[string]mesos.Value_Sca
 // The fields of ResourceState (src/slave/state.proto).
 const stateOperations, stateResources = 1, 2
 
-func encodeState(r core.KeepResources) (encoded []byte, err error) {
-	put := func(number protowire.Number, m message) {
-		value, failed := m.Marshal()
-		err = errors.Join(err, failed)
-		encoded = appendField(encoded, number, value)
-	}
+func encodeState(r core.KeepResources) ([]byte, error) {
+	w := new(wire.Fields)
 	for i := range r.Operations {
-		put(stateOperations, &r.Operations[i])
+		w.Message(stateOperations, &r.Operations[i])
 	}
 	for i := range r.Resources {
-		put(stateResources, &r.Resources[i])
+		w.Message(stateResources, &r.Resources[i])
 	}
-	return encoded, err
+	return w.Encoded()
 }
 
 func decodeState(encoded []byte, into *core.Saved) error {
@@ -160,32 +156,27 @@ const (
 )
 
 func encodeUpdate(u *link.StatusUpdate) ([]byte, error) {
-	var encoded []byte
-	var errs []error
-	put := func(number protowire.Number, m message) {
-		value, err := m.Marshal()
-		errs = append(errs, err)
-		encoded = appendField(encoded, number, value)
-	}
-	put(updateFramework, &u.FrameworkID)
-	if u.ExecutorID != nil {
-		put(updateExecutor, u.ExecutorID)
-	}
-	put(updateAgent, &u.AgentID)
-	put(updateStatus, &u.Status)
-	encoded = protowire.AppendTag(encoded, updateTimestamp, protowire.Fixed64Type)
-	encoded = protowire.AppendFixed64(encoded, math.Float64bits(u.Status.GetTimestamp()))
-	encoded = appendField(encoded, updateUUID, u.Status.UUID)
-
-	record := protowire.AppendTag(nil, recordType, protowire.VarintType)
-	record = protowire.AppendVarint(record, typeUpdate)
-	return appendField(record, recordUpdate, encoded), errors.Join(errs...)
+	w := new(wire.Fields)
+	w.Varint(recordType, typeUpdate)
+	w.Nested(recordUpdate, func() {
+		w.Message(updateFramework, &u.FrameworkID)
+		if u.ExecutorID != nil {
+			w.Message(updateExecutor, u.ExecutorID)
+		}
+		w.Message(updateAgent, &u.AgentID)
+		w.Message(updateStatus, &u.Status)
+		w.Double(updateTimestamp, u.Status.GetTimestamp())
+		w.Bytes(updateUUID, u.Status.UUID)
+	})
+	return w.Encoded()
 }
 
 func encodeAcknowledged(uuid []byte) []byte {
-	record := protowire.AppendTag(nil, recordType, protowire.VarintType)
-	record = protowire.AppendVarint(record, typeAcknowledged)
-	return appendField(record, recordUUID, uuid)
+	w := new(wire.Fields)
+	w.Varint(recordType, typeAcknowledged)
+	w.Bytes(recordUUID, uuid)
+	encoded, _ := w.Encoded() // Only messages can fail.
+	return encoded
 }
 
 // decodeUpdates reads records one after the other, and says how many bytes of
@@ -249,8 +240,4 @@ func decodeRecord(encoded []byte, into *core.SavedTask) error {
 	u.LatestState = u.Status.GetState()
 	into.Updates = append(into.Updates, u)
 	return err
-}
-
-func appendField(encoded []byte, number protowire.Number, value []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(encoded, number, protowire.BytesType), value)
 }

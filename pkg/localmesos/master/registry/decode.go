@@ -144,9 +144,19 @@ func capability(f wire.Field) error {
 // appended reads a message into a list.
 func appended[T any, M interface {
 	*T
-	message
+	Unmarshal([]byte) error
 }](f wire.Field, list *[]T, m M) error {
 	err := f.Message(m)
 	*list = append(*list, *m)
 	return err
+}
+
+// eachNested calls a function with every field of that number in a message.
+func eachNested(outer wire.Field, number int, read func(wire.Field) error) error {
+	return wire.EachField(outer.Bytes, func(f wire.Field) error {
+		if f.Number != number {
+			return nil
+		}
+		return read(f)
+	})
 }

@@ -15,6 +15,8 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 // Registry is what outlives a master: the agents that it had admitted, which
@@ -73,62 +75,62 @@ const (
 
 // Encode returns the registry as it is stored.
 func (r *Registry) Encode() ([]byte, error) {
-	w := new(writer)
+	w := new(wire.Fields)
 	if r.Master != nil {
-		w.nested(fieldMaster, func() { w.message(fieldInfo, r.Master) })
+		w.Nested(fieldMaster, func() { w.Message(fieldInfo, r.Master) })
 	}
-	w.nested(fieldAgents, func() {
+	w.Nested(fieldAgents, func() {
 		for i := range r.Agents {
-			w.nested(fieldItem, func() {
-				w.message(fieldInfo, &r.Agents[i])
+			w.Nested(fieldItem, func() {
+				w.Message(fieldInfo, &r.Agents[i])
 				r.standing(w, r.Agents[i].ID.GetValue(), fieldAgentDrain, fieldAgentDeactivated)
 			})
 		}
 	})
 	r.machines(w)
-	w.message(fieldSchedules, &r.Schedule)
+	w.Message(fieldSchedules, &r.Schedule)
 	for i := range r.Weights {
-		w.nested(fieldWeights, func() { w.message(fieldInfo, &r.Weights[i]) })
+		w.Nested(fieldWeights, func() { w.Message(fieldInfo, &r.Weights[i]) })
 	}
-	w.nested(fieldUnreachable, func() {
+	w.Nested(fieldUnreachable, func() {
 		for _, id := range oldestFirst(r.Unreachable) {
-			w.nested(fieldItem, func() {
-				w.since(id, r.Unreachable[id])
+			w.Nested(fieldItem, func() {
+				writeSince(w, id, r.Unreachable[id])
 				r.standing(w, id, fieldUnreachableDrain, fieldUnreachableDeactivated)
 			})
 		}
 	})
-	w.nested(fieldGone, func() {
+	w.Nested(fieldGone, func() {
 		for _, id := range oldestFirst(r.Gone) {
-			w.nested(fieldItem, func() { w.since(id, r.Gone[id]) })
+			w.Nested(fieldItem, func() { writeSince(w, id, r.Gone[id]) })
 		}
 	})
 	if len(r.Deactivated) > 0 || len(r.Draining) > 0 {
-		w.nested(fieldCapabilities, func() { w.text(fieldInfo, agentDraining) })
+		w.Nested(fieldCapabilities, func() { w.Text(fieldInfo, agentDraining) })
 	}
 	if len(r.Quotas) > 0 {
-		w.nested(fieldCapabilities, func() { w.text(fieldInfo, quotaV2) })
+		w.Nested(fieldCapabilities, func() { w.Text(fieldInfo, quotaV2) })
 	}
 	for i := range r.Quotas {
-		w.message(fieldQuotas, &r.Quotas[i])
+		w.Message(fieldQuotas, &r.Quotas[i])
 	}
-	return w.bytes, w.err
+	return w.Encoded()
 }
 
 // standing writes what operators want of an agent.
-func (r *Registry) standing(w *writer, id string, drain, deactivated int) {
+func (r *Registry) standing(w *wire.Fields, id string, drain, deactivated int) {
 	if info, ok := r.Draining[id]; ok {
-		w.message(drain, &info)
+		w.Message(drain, &info)
 	}
 	if slices.Contains(r.Deactivated, id) {
-		w.truth(deactivated)
+		w.Varint(deactivated, 1)
 	}
 }
 
 // machines writes those of the schedule, which are draining unless they are
 // down.
-func (r *Registry) machines(w *writer) {
-	w.nested(fieldMachines, func() {
+func (r *Registry) machines(w *wire.Fields) {
+	w.Nested(fieldMachines, func() {
 		for i := range r.Schedule.Windows {
 			window := &r.Schedule.Windows[i]
 			for _, id := range window.MachineIDs {
@@ -136,8 +138,8 @@ func (r *Registry) machines(w *writer) {
 				if slices.ContainsFunc(r.Down, func(down mesos.MachineID) bool { return down.Equal(&id) }) {
 					mode = mesos.DOWN
 				}
-				w.nested(fieldItem, func() {
-					w.message(fieldInfo, &mesos.MachineInfo{ID: id, Mode: &mode, Unavailability: &window.Unavailability})
+				w.Nested(fieldItem, func() {
+					w.Message(fieldInfo, &mesos.MachineInfo{ID: id, Mode: &mode, Unavailability: &window.Unavailability})
 				})
 			}
 		}
@@ -148,4 +150,10 @@ func oldestFirst(agents map[string]time.Time) []string {
 	return slices.SortedFunc(maps.Keys(agents), func(a, b string) int {
 		return cmp.Or(agents[a].Compare(agents[b]), cmp.Compare(a, b))
 	})
+}
+
+// writeSince writes an agent's ID and the time of what became of it.
+func writeSince(w *wire.Fields, id string, at time.Time) {
+	w.Message(fieldInfo, &mesos.AgentID{Value: id})
+	w.Message(fieldTime, &mesos.TimeInfo{Nanoseconds: at.UnixNano()})
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
 func example() *Registry {
@@ -52,22 +55,27 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsRefused(t *testing.T) {
-	w := new(writer)
-	w.nested(fieldCapabilities, func() { w.text(fieldInfo, "TELEPATHY") })
-	nameless := new(writer)
-	nameless.nested(fieldAgents, func() {
-		nameless.nested(fieldItem, func() { nameless.message(fieldInfo, &mesos.AgentInfo{Hostname: "a"}) })
+	telepath := new(wire.Fields)
+	telepath.Nested(fieldCapabilities, func() { telepath.Text(fieldInfo, "TELEPATHY") })
+	nameless := new(wire.Fields)
+	nameless.Nested(fieldAgents, func() {
+		nameless.Nested(fieldItem, func() { nameless.Message(fieldInfo, &mesos.AgentInfo{Hostname: "a"}) })
 	})
 	whole, err := example().Encode()
 	if err != nil {
+		t.Fatal(err)
+	}
+	capable, errCapable := telepath.Encoded()
+	noID, errNoID := nameless.Encoded()
+	if err := errors.Join(errCapable, errNoID); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
 		stored []byte
 		want   string
 	}{
-		"another capability":  {w.bytes, `the capability "TELEPATHY", which this one does not have`},
-		"an agent without ID": {nameless.bytes, "an agent has no ID"},
+		"another capability":  {capable, `the capability "TELEPATHY", which this one does not have`},
+		"an agent without ID": {noID, "an agent has no ID"},
 		"torn":                {whole[:len(whole)-1], "this is no registry of a master: "},
 	} {
 		t.Run(name, func(t *testing.T) {
