@@ -2,16 +2,13 @@ package agent_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,17 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
 )
-
-// needCgroups skips a test on machines where executors cannot be limited.
-func (f *fixture) needCgroups() {
-	f.Helper()
-	if f.agent.Cgroups() == cgroup.None {
-		f.Skip("no cgroups can be made here: it takes root and a writable cgroup file system")
-	}
-}
 
 func needRoot(t *testing.T) {
 	t.Helper()
@@ -162,123 +150,6 @@ func TestWhatAnExecutorSees(t *testing.T) {
 	}
 }
 
-// checkMembership asserts in which cgroups an executor is.
-func (f *fixture) checkMembership(lines []string, container string) {
-	f.Helper()
-	path := "/" + f.opts.CgroupsRoot + "/" + container
-	if f.agent.Cgroups() == cgroup.V2 {
-		if want := "0::" + path + "/leaf"; !slices.Contains(lines, want) {
-			f.Errorf("not in %s: %q", want, lines)
-		}
-		return
-	}
-	for _, line := range lines {
-		parts := strings.SplitN(line, ":", 3)
-		controlled := slices.Contains([]string{"cpu", "cpuacct", "memory", "pids", "freezer"}, parts[1])
-		if inside := strings.HasSuffix(parts[2], path); inside != controlled {
-			f.Errorf("in the hierarchy of %s the executor is in %s", parts[1], parts[2])
-		}
-	}
-}
-
-// limits reads files of a container's cgroup: on v1 each as controller/file, on
-// v2 by its path in the one directory.
-func (f *fixture) limits(container string, files ...string) []string {
-	f.Helper()
-	var all []string
-	for _, file := range files {
-		controller := ""
-		if f.agent.Cgroups() == cgroup.V1 {
-			controller, file, _ = strings.Cut(file, "/")
-		}
-		all = append(all, strings.TrimSpace(f.read(filepath.Join("/sys/fs/cgroup", controller, f.opts.CgroupsRoot, container, file))))
-	}
-	return all
-}
-
-func TestLimitsFollowTheTasks(t *testing.T) {
-	f := start(t, nil)
-	f.needCgroups()
-	sized := func(id, data string, cpus, mem float64) mesos.TaskInfo {
-		ti := task(id, data)
-		ti.Resources = amounts(cpus, mem, 10)
-		return ti
-	}
-	f.launch(executorInfo("exec-1", "normal"), sized("t1", "run", 0.5, 128))
-	container := f.expect("update t1 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
-	check := func(shares, weight, soft, hard string) {
-		t.Helper()
-		files := []string{"cpu/cpu.shares", "cpu/cpu.cfs_quota_us", "memory/memory.soft_limit_in_bytes", "memory/memory.limit_in_bytes", "pids/pids.max"}
-		want := []string{shares, "-1", soft, hard, "max"}
-		if f.agent.Cgroups() == cgroup.V2 {
-			// The processes are in the leaf, which has no limits of its own.
-			files = []string{"cpu.weight", "cpu.max", "memory.low", "memory.max", "pids.max", "leaf/memory.max", "cgroup.procs"}
-			want = []string{weight, "max 100000", soft, hard, "max", "max", ""}
-		}
-		if diff := cmp.Diff(want, f.limits(container, files...)); diff != "" {
-			t.Errorf("limits (-want +got):\n%s", diff)
-		}
-	}
-	check("716", "70", "201326592", "201326592")
-	f.agent.RunTaskGroup(framework(), executorInfo("exec-1", "normal"), group(sized("t2", "run", 1, 256), sized("t3", "run", 0.1, 32)), false)
-	f.expect("update t2 TASK_RUNNING", "update t3 TASK_RUNNING")
-	check("1843", "180", "503316480", "503316480")
-	f.agent.KillTask(mesos.FrameworkID{Value: frameworkID}, mesos.TaskID{Value: "t2"}, nil)
-	f.expect("update t2 TASK_KILLED")
-	check("819", "80", "234881024", "503316480") // the hard limit is never lowered
-}
-
-func TestCPUQuota(t *testing.T) {
-	for name, cfs := range map[string]bool{"for tasks with a bound": false, "for all with cgroups_enable_cfs": true} {
-		t.Run(name, func(t *testing.T) {
-			f := start(t, func(o *agent.Options) { o.CgroupsEnableCFS = cfs })
-			f.needCgroups()
-			bound := task("t1", "run")
-			bound.Limits = map[string]mesos.Value_Scalar{"cpus": {Value: 2}, "mem": {Value: 256}}
-			want := "220000"
-			if cfs {
-				bound, want = task("t1", "run"), "30000"
-			}
-			f.launch(executorInfo("exec-1", "normal"), bound)
-			container := f.expect("update t1 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
-			file := "cpu/cpu.cfs_quota_us"
-			if f.agent.Cgroups() == cgroup.V2 {
-				file, want = "cpu.max", want+" 100000"
-			}
-			if got := f.limits(container, file); got[0] != want {
-				t.Errorf("quota %s, want %s", got[0], want)
-			}
-		})
-	}
-}
-
-// TestLimitsThatTheKernelRefuses plays an executor that leaves a cgroup with a
-// quota behind when a task has ended: the agent cannot lower its own any more.
-func TestLimitsThatTheKernelRefuses(t *testing.T) {
-	f := start(t, func(o *agent.Options) { o.CgroupsEnableCFS = true })
-	f.needCgroups()
-	if f.agent.Cgroups() != cgroup.V1 {
-		t.Skip("cgroup v2 takes any quota")
-	}
-	f.launch(executorInfo("exec-1", "normal"), task("t1", "run"), task("t2", "run"))
-	f.expect("update t1 TASK_RUNNING")
-	container := f.expect("update t2 TASK_RUNNING").update.Status.ContainerStatus.GetContainerID().Value
-	child := filepath.Join("/sys/fs/cgroup/cpu", f.opts.CgroupsRoot, container, "child")
-	if err := os.Mkdir(child, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(child, "cpu.cfs_quota_us"), []byte("40000"), 0); err != nil {
-		t.Fatal(err)
-	}
-	f.agent.KillTask(*framework().ID, task("t1", "").TaskID, nil)
-	f.expect("update t1 TASK_KILLED", "exited exec-1 9")
-	got := f.expect("update t2 TASK_GONE").update.Status
-	want := "Failed to update resources for container: Failed to update 'cpu.cfs_quota_us': Invalid argument"
-	if got.GetReason() != mesos.REASON_CONTAINER_UPDATE_FAILED || got.GetMessage() != want {
-		t.Errorf("%v %q, want %q", got.GetReason(), got.GetMessage(), want)
-	}
-}
-
 func TestCommandForms(t *testing.T) {
 	needRoot(t)
 	f := start(t, nil)
@@ -388,243 +259,9 @@ func TestExecutorsThatNeverRun(t *testing.T) {
 	}
 }
 
-func TestFetchedFiles(t *testing.T) {
-	f := start(t, nil)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "words"), []byte("some words"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	requests := 0
-	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet { // and not the question for its size
-			requests++
-		}
-		http.ServeFile(w, r, filepath.Join(dir, r.URL.Path))
-	}))
-	defer files.Close()
-	yes, name := true, "data/more"
-	for _, id := range []string{"exec-1", "exec-2"} {
-		e := executorInfo(id, "normal")
-		e.Command.URIs = append(e.Command.URIs,
-			mesos.CommandInfo_URI{Value: files.URL + "/words", Cache: &yes},
-			mesos.CommandInfo_URI{Value: filepath.Join(dir, "words"), OutputFile: &name})
-		f.launch(e, task("of-"+id, "run"))
-		f.expect("update of-" + id + " TASK_RUNNING")
-		for _, file := range []string{"words", name} {
-			if got := f.read(filepath.Join(f.sandbox(id), file)); got != "some words" {
-				t.Errorf("%s holds %q", file, got)
-			}
-		}
-	}
-	if requests != 1 {
-		t.Errorf("the cached file was requested %d times", requests)
-	}
-	if log := f.read(filepath.Join(f.sandbox("exec-1"), "stderr")); !strings.Contains(log, "Successfully fetched all URIs into '") {
-		t.Errorf("stderr %q", log)
-	}
-}
-
-// slowSite serves one file, once it is allowed to.
-func slowSite(t *testing.T, file string) (url string, asked <-chan struct{}, release func()) {
-	t.Helper()
-	began, allowed := make(chan struct{}), make(chan struct{})
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		close(began)
-		select {
-		case <-allowed:
-			http.ServeFile(w, r, file)
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(site.Close)
-	return site.URL + "/" + filepath.Base(file), began, func() { close(allowed) }
-}
-
-func TestKillDuringTheFetch(t *testing.T) {
-	f := start(t, nil)
-	e := executorInfo("exec-1", "normal")
-	var asked <-chan struct{}
-	var release func()
-	e.Command.URIs[0].Value, asked, release = slowSite(t, strings.TrimPrefix(e.Command.URIs[0].Value, "file://"))
-	f.launch(e, task("t1", "run"), task("t2", "run"))
-	<-asked
-	f.agent.KillTask(*framework().ID, task("t2", "").TaskID, nil)
-	for _, id := range []string{"t1", "t2"} {
-		got := f.expect("update " + id + " TASK_KILLED").update.Status
-		if got.GetReason() != mesos.REASON_TASK_KILLED_DURING_LAUNCH ||
-			got.GetMessage() != "A task within the task group was killed before delivery to the executor" {
-			t.Errorf("%v %q", got.GetReason(), got.GetMessage())
-		}
-	}
-	// The fetch goes on; the executor starts and is told to end.
-	release()
-	f.expect("exited exec-1 0")
-	if out := f.read(filepath.Join(f.sandbox("exec-1"), "stdout")); strings.Contains(out, "SUBSCRIBED") {
-		t.Errorf("the executor was let in: %s", out)
-	}
-}
-
-func TestStopDuringTheFetch(t *testing.T) {
-	f := start(t, nil)
-	e := executorInfo("exec-1", "normal")
-	var asked <-chan struct{}
-	e.Command.URIs[0].Value, asked, _ = slowSite(t, "none")
-	f.launch(e, task("t1", "run"))
-	<-asked
-	f.stop()
-}
-
-func TestExecutorsThatEnd(t *testing.T) {
-	for _, c := range []struct {
-		name, data string
-		status     int
-	}{
-		{"with exit status 0", "exit 0", 0},
-		{"with exit status 1", "exit 1", 256},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := start(t, nil)
-			f.launch(executorInfo("exec-1", "normal"), task("run", "run"), task("staging", "stage"), task("last", c.data))
-			f.expect("update run TASK_RUNNING", fmt.Sprintf("exited exec-1 %d", c.status))
-			// The order is open: an update waits for the acknowledgement of
-			// the one before it.
-			f.expectAny("update run TASK_FAILED", "update staging TASK_FAILED", "update last TASK_FAILED")
-		})
-	}
-	t.Run("by SIGKILL", func(t *testing.T) {
-		f := start(t, nil)
-		f.launch(executorInfo("exec-1", "normal"), task("run", "run"))
-		pid := f.expect("update run TASK_RUNNING").update.Status.ContainerStatus.GetExecutorPID()
-		if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		f.expect("exited exec-1 9", "update run TASK_FAILED")
-	})
-}
-
-func TestNothingOutlivesItsContainer(t *testing.T) {
-	for _, isolation := range []agent.Isolation{agent.IsolationAuto, agent.IsolationNone} {
-		t.Run(fmt.Sprintf("isolation %d", isolation), func(t *testing.T) {
-			f := start(t, func(o *agent.Options) { o.Isolation = isolation })
-			e := executorInfo("exec-1", "normal")
-			// A grandchild that the executor leaves behind.
-			value := "sleep 1000 & echo $! > child; sleep 1000 & " + *e.Command.Value
-			e.Command.Value = &value
-			f.launch(e, task("t1", "run"))
-			f.expect("update t1 TASK_RUNNING")
-			child := strings.TrimSpace(f.read(filepath.Join(f.sandbox("exec-1"), "child")))
-			f.stop()
-			if _, err := os.Stat("/proc/" + child); !errors.Is(err, os.ErrNotExist) {
-				stat, _ := os.ReadFile("/proc/" + child + "/stat")
-				if !strings.Contains(string(stat), ") Z ") {
-					t.Errorf("process %s lives on: %s", child, stat)
-				}
-			}
-			for _, controller := range []string{"cpu", "memory", "freezer", "."} {
-				if _, err := os.Stat(filepath.Join("/sys/fs/cgroup", controller, f.opts.CgroupsRoot)); err == nil {
-					t.Errorf("a cgroup of %s is left", controller)
-				}
-			}
-		})
-	}
-}
-
-func TestOutOfMemory(t *testing.T) {
-	f := start(t, nil)
-	f.needCgroups()
-	f.launch(executorInfo("exec-1", "normal"), task("t1", "run"), task("t2", "eat"))
-	f.expect("update t1 TASK_RUNNING", "update t2 TASK_RUNNING", "exited exec-1 9")
-	for _, h := range f.expectAny("update t1 TASK_FAILED", "update t2 TASK_FAILED") {
-		got := h.update.Status
-		if got.GetReason() != mesos.REASON_CONTAINER_LIMITATION_MEMORY {
-			t.Errorf("reason %v", got.GetReason())
-		}
-		if f.agent.Cgroups() == cgroup.V1 && !strings.HasPrefix(got.GetMessage(), "Memory limit exceeded: Requested: 128MB Maximum Used: 1") {
-			t.Errorf("message %q", got.GetMessage())
-		}
-		if !strings.Contains(got.GetMessage(), "\nMEMORY STATISTICS") {
-			t.Errorf("message %q has no statistics", got.GetMessage())
-		}
-		// The kernel's peak may be some pages above the limit.
-		if r := got.GetLimitation().GetResources(); len(r) != 1 || r[0].Name != "mem" || math.Abs(r[0].Scalar.GetValue()-128) > 1 {
-			t.Errorf("limitation %v", r)
-		}
-	}
-}
-
-// manualClock stands still until it is moved.
-type manualClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers map[*manualTimer]bool
-}
-
 type manualTimer struct {
 	at time.Time
 	f  func()
-}
-
-func newManualClock() *manualClock {
-	return &manualClock{now: time.Unix(1_795_412_844, 0), timers: map[*manualTimer]bool{}}
-}
-
-func (c *manualClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *manualClock) AfterFunc(d time.Duration, f func()) func() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &manualTimer{c.now.Add(d), f}
-	c.timers[t] = true
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.timers, t)
-	}
-}
-
-func (c *manualClock) advance(d time.Duration) {
-	c.mu.Lock()
-	c.now = c.now.Add(d)
-	var due []func()
-	for t := range c.timers {
-		if !t.at.After(c.now) {
-			due = append(due, t.f)
-			delete(c.timers, t)
-		}
-	}
-	c.mu.Unlock()
-	for _, f := range due {
-		f()
-	}
-}
-
-func TestRegistrationTimeout(t *testing.T) {
-	clock := newManualClock()
-	f := start(t, func(o *agent.Options) { o.Clock = clock })
-	f.launch(executorInfo("exec-1", "silent"), task("t1", "run"))
-	waitFor(t, "the executor to run", func() bool {
-		text, err := os.ReadFile(filepath.Join(f.sandbox("exec-1"), "stdout"))
-		return err == nil && strings.Contains(string(text), "started")
-	})
-	clock.advance(time.Minute)
-	f.expect("exited exec-1 9", "update t1 TASK_FAILED")
-}
-
-func TestStubbornExecutor(t *testing.T) {
-	clock := newManualClock()
-	f := start(t, func(o *agent.Options) { o.Clock = clock })
-	f.launch(executorInfo("exec-1", "normal", "STUBBORN=1"), task("t1", "run"))
-	f.expect("update t1 TASK_RUNNING")
-	f.agent.ShutdownExecutor(mesos.FrameworkID{Value: frameworkID}, mesos.ExecutorID{Value: "exec-1"})
-	waitFor(t, "the executor to be told", func() bool {
-		return strings.Contains(f.read(filepath.Join(f.sandbox("exec-1"), "stdout")), "SHUTDOWN")
-	})
-	clock.advance(5 * time.Second)
-	f.expect("exited exec-1 9", "update t1 TASK_FAILED")
 }
 
 func TestMessagesBothWays(t *testing.T) {
@@ -635,36 +272,6 @@ func TestMessagesBothWays(t *testing.T) {
 	if got := string(f.expect("message from exec-1").data); got != "echo hello" {
 		t.Errorf("message %q", got)
 	}
-}
-
-func TestCrashAndRecovery(t *testing.T) {
-	clock := newManualClock()
-	f := start(t, func(o *agent.Options) { o.Clock = clock })
-	f.launch(executorInfo("exec-1", "normal"), task("t1", "run"))
-	f.expect("update t1 TASK_RUNNING")
-	f.agent.Crash()
-	f.expect("disconnected")
-	if err := f.agent.Recover(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "the executor to come back", func() bool {
-		return strings.Count(f.read(filepath.Join(f.sandbox("exec-1"), "stdout")), "event SUBSCRIBED") == 2
-	})
-	clock.advance(2 * time.Second)
-	r := f.expect("reregister").reg
-	if len(r.Executors) != 1 || len(r.Tasks) != 1 || r.Tasks[0].GetState() != mesos.TASK_RUNNING {
-		t.Errorf("reregistered with %d executors and tasks %v", len(r.Executors), r.Tasks)
-	}
-	f.agent.KillTask(mesos.FrameworkID{Value: frameworkID}, mesos.TaskID{Value: "t1"}, nil)
-	f.expect("update t1 TASK_KILLED")
-}
-
-func TestUnregistering(t *testing.T) {
-	f := start(t, nil)
-	f.launch(executorInfo("exec-1", "normal"), task("t1", "run"))
-	f.expect("update t1 TASK_RUNNING")
-	f.agent.Unregister()
-	f.expect("unregister", "exited exec-1 0")
 }
 
 func TestOptionsThatCannotWork(t *testing.T) {

@@ -331,3 +331,12 @@ func (c *core) removeFramework(f *framework) {
 	c.tellFrameworkRemoved(f)
 	c.options.Logger.WithField("framework", string(f.id)).Info("framework removed")
 }
+
+func (c *core) isCompleted(id frameworkID) bool {
+	for _, f := range c.completed {
+		if f.id == id {
+			return true
+		}
+	}
+	return false
+}
