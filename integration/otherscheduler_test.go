@@ -34,6 +34,10 @@ type otherScheduler struct {
 }
 
 func startOtherScheduler(t *testing.T, c *cluster) *otherScheduler {
+	return startOtherSchedulerOf(t, c, "*")
+}
+
+func startOtherSchedulerOf(t *testing.T, c *cluster, role string) *otherScheduler {
 	t.Helper()
 	client, err := schedulerapi.New(schedulerapi.Options{Detector: detect.NewList([]string{c.master})})
 	if err != nil {
@@ -43,7 +47,7 @@ func startOtherScheduler(t *testing.T, c *cluster) *otherScheduler {
 	t.Cleanup(cancel)
 	timeout := patience.Seconds()
 	stream, err := client.Subscribe(ctx, calls.Subscribe(&mesos.FrameworkInfo{
-		User: "root", Name: "other " + t.Name(), Roles: []string{"*"}, FailoverTimeout: &timeout,
+		User: "root", Name: "other " + t.Name(), Roles: []string{role}, FailoverTimeout: &timeout,
 		Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE},
 			{Type: mesos.FrameworkInfo_Capability_TASK_KILLING_STATE},
@@ -216,6 +220,63 @@ func TestExecutorServesAnyScheduler(t *testing.T) {
 			last := o.last["confined"]
 			t.Errorf("the task was %v, then ended: %s", got, last.GetMessage())
 		}
+	})
+
+	t.Run("a container that confines it", func(t *testing.T) {
+		o := startOtherScheduler(t, c)
+		offer := o.offer()
+		task := o.task(offer, "contained",
+			`grep -q 'CapBnd:.0*400$' /proc/self/status && grep -q 'CapEff:.0*400$' /proc/self/status && [ "$(ulimit -n)" = 77 ]`)
+		nofile := uint64(77)
+		task.Container = &mesos.ContainerInfo{
+			Type: mesos.ContainerInfo_MESOS.Enum(),
+			LinuxInfo: &mesos.LinuxInfo{EffectiveCapabilities: &mesos.CapabilityInfo{
+				Capabilities: []mesos.CapabilityInfo_Capability{mesos.CapabilityInfo_NET_BIND_SERVICE},
+			}},
+			RlimitInfo: &mesos.RLimitInfo{Rlimits: []mesos.RLimitInfo_RLimit{{Type: mesos.RLimitInfo_RLimit_RLMT_NOFILE, Soft: &nofile, Hard: &nofile}}},
+		}
+		o.accept(offer, calls.OpLaunchGroup(*o.executor("contained"), task))
+		o.until("the task has ended", o.ended("contained"))
+		if last := o.last["contained"]; last.GetState() != mesos.TASK_FINISHED {
+			t.Errorf("the task is %s: %s", last.GetState(), last.GetMessage())
+		}
+	})
+
+	t.Run("a persistent volume among its resources", func(t *testing.T) {
+		const role = "other-volumes"
+		o := startOtherSchedulerOf(t, c, role)
+		disk := mesos.Resource{
+			Name: "disk", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 16}, AllocationInfo: &mesos.Resource_AllocationInfo{Role: proto.String(role)},
+			Reservations: []mesos.Resource_ReservationInfo{{Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: proto.String(role)}},
+		}
+		volume := disk
+		volume.Disk = &mesos.Resource_DiskInfo{
+			Persistence: &mesos.Resource_DiskInfo_Persistence{ID: "of-another-scheduler"},
+			Volume:      &mesos.Volume{ContainerPath: "data", Mode: mesos.RW.Enum()},
+		}
+		offer := o.offer()
+		first := o.task(offer, "writes", "echo kept > data/file")
+		first.Resources = append(first.Resources, volume)
+		o.accept(offer, calls.OpReserve(disk), calls.OpCreate(volume), calls.OpLaunchGroup(*o.executor("writes"), first))
+		o.until("the task has ended", o.ended("writes"))
+		if last := o.last["writes"]; last.GetState() != mesos.TASK_FINISHED {
+			t.Errorf("the task is %s: %s", last.GetState(), last.GetMessage())
+		}
+
+		o.offers = nil
+		o.send(calls.Revive())
+		offer = o.offer()
+		second := o.task(offer, "reads", "grep kept data/file")
+		second.Resources = append(second.Resources, volume)
+		o.accept(offer, calls.OpLaunchGroup(*o.executor("reads"), second))
+		o.until("the task has ended", o.ended("reads"))
+		if last := o.last["reads"]; last.GetState() != mesos.TASK_FINISHED {
+			t.Errorf("the task is %s: %s", last.GetState(), last.GetMessage())
+		}
+
+		o.offers = nil
+		o.send(calls.Revive())
+		o.accept(o.offer(), calls.OpDestroy(volume), calls.OpUnreserve(disk))
 	})
 
 	t.Run("a task without a command", func(t *testing.T) {

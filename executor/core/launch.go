@@ -137,10 +137,17 @@ func (t *task) refuse() string {
 			return fmt.Sprintf("the task's check is of type %s, and does not say what that takes: HTTP, TCP or a command", k.Type)
 		}
 	}
-	container := t.info.Container
-	switch {
-	case container == nil:
+	return refuseContainer(t.info.Container)
+}
+
+// refuseContainer says what of a container this executor cannot do. What it can,
+// capabilities and resource limits, package task does.
+func refuseContainer(container *mesos.ContainerInfo) string {
+	if container == nil {
 		return ""
+	}
+	linux := container.LinuxInfo
+	switch {
 	case container.Docker != nil:
 		return "the task asks for a Docker container: this executor runs commands only"
 	case container.GetMesos().GetImage() != nil:
@@ -149,8 +156,14 @@ func (t *task) refuse() string {
 		return "the task asks for volumes: give them to the executor's container"
 	case len(container.NetworkInfos) > 0:
 		return "the task asks for a network: give it to the executor's container"
+	case container.GetHostname() != "":
+		return "the task asks for a host name: give it to the executor's container"
 	case container.TTYInfo != nil:
 		return "the task asks for a terminal: this executor has none"
+	case linux.GetSeccomp().GetProfileName() != "":
+		return "the task asks for a seccomp profile of the agent's, which an executor cannot find: give it to the executor's container"
+	case linux.GetIPCMode() == mesos.LinuxInfo_PRIVATE || linux.GetSHMSize() > 0:
+		return "the task asks for an IPC namespace or a /dev/shm of its own by its container: give that to the executor's container"
 	}
 	return ""
 }

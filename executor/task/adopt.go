@@ -7,7 +7,6 @@ import (
 
 	"github.com/tandem-mesos/tandem/executor/core"
 	"github.com/tandem-mesos/tandem/executor/workload"
-	"github.com/tandem-mesos/tandem/pkg/confine"
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
 )
 
@@ -34,7 +33,7 @@ func (s *Tasks) specAgain(t core.Running, dir string) (workload.Spec, error) {
 	if err != nil {
 		return workload.Spec{}, err
 	}
-	asked, err := confine.Parse(t.Settings.GetOciConfinement())
+	asked, err := askedOf(t.Task, t.Settings)
 	if err != nil {
 		return workload.Spec{}, err
 	}
@@ -56,7 +55,7 @@ func CanAdopt(t core.Running) error {
 	if err != nil {
 		return fmt.Errorf("cannot go on with task %s: %w", t.Task.TaskID.Value, err)
 	}
-	asked, err := confine.Parse(t.Settings.GetOciConfinement())
+	asked, err := askedOf(t.Task, t.Settings)
 	if err == nil && asked.Bundle == "" {
 		_, err = describe(t.Task, t.Settings, limits, asked, nil, Place{Dir: "/"})
 	}

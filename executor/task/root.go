@@ -30,9 +30,9 @@ func rootOf(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, asked confine
 		root.Container = containerOf(bundle, filepath.Join(at.Dir, asked.Bundle))
 	}
 	root.Container.Seccomp = asked.Seccomp
-	for _, name := range settings.GetVolumes() {
+	for _, v := range volumesOf(task, settings) {
 		root.Volumes = append(root.Volumes, workload.Volume{
-			Source: filepath.Join(at.Sandbox, "volume-"+name), Destination: filepath.Join(insideRoot, name),
+			Source: filepath.Join(at.Sandbox, v.source), Destination: filepath.Join(insideRoot, v.name),
 		})
 	}
 	return root

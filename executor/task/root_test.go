@@ -77,7 +77,7 @@ func TestVolumesOfARootAreMountedOnDirectories(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // again, as for a restart in place
-		if err := linkVolumes(sandbox, dir, []string{"data"}, nil, true); err != nil {
+		if err := linkVolumes(sandbox, dir, []volume{{name: "data", source: "volume-data"}}, nil, true); err != nil {
 			t.Fatal(err)
 		}
 	}

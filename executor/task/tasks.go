@@ -83,7 +83,7 @@ func (s *Tasks) user(task *mesos.TaskInfo) string {
 // Fetch makes a task's directory and brings its files. It blocks until they are
 // there, or one cannot be had; the error names it.
 func (s *Tasks) Fetch(ctx context.Context, f core.Fetch) error {
-	asked, err := confine.Parse(f.Settings.GetOciConfinement())
+	asked, err := askedOf(f.Task, f.Settings)
 	if err != nil {
 		return err
 	}
@@ -114,21 +114,21 @@ func (s *Tasks) prepare(task *mesos.TaskInfo, settings *tandemv1.TaskSettings, a
 	if err != nil {
 		return "", nil, err
 	}
-	return dir, owner, s.give(dir, owner, settings, asked.HasRoot())
+	return dir, owner, s.give(dir, owner, volumesOf(task, settings), asked.HasRoot())
 }
 
 // give makes a task's directory, with its volumes in it, as far as it is not there yet,
 // and gives both to a user (nil for the executor's own).
-func (s *Tasks) give(dir string, owner *workload.Numbers, settings *tandemv1.TaskSettings, rooted bool) error {
+func (s *Tasks) give(dir string, owner *workload.Numbers, volumes []volume, rooted bool) error {
 	if err := makeDirectory(s.options.Sandbox, dir, owner); err != nil {
 		return err
 	}
-	return linkVolumes(s.options.Sandbox, dir, settings.GetVolumes(), owner, rooted)
+	return linkVolumes(s.options.Sandbox, dir, volumes, owner, rooted)
 }
 
 // Start runs a task's workload and returns when its program is being executed.
 func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
-	asked, err := confine.Parse(t.Settings.GetOciConfinement())
+	asked, err := askedOf(t.Task, t.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (s *Tasks) Start(ctx context.Context, t core.Start) (*Process, error) {
 		err = checkRoot(spec.View.Root)
 	}
 	if err == nil && spec.Numbers != nil {
-		err = s.give(dir, spec.Numbers, t.Settings, true) // Its bundle has told who it is.
+		err = s.give(dir, spec.Numbers, volumesOf(t.Task, t.Settings), true) // Its bundle has told who it is.
 	}
 	if err != nil {
 		return nil, err

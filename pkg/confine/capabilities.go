@@ -58,5 +58,15 @@ func CapabilityOf(name string) (number uint, ok bool) {
 	return number, ok
 }
 
+// CapabilityName returns the name of a capability by its number.
+func CapabilityName(number uint) (name string, ok bool) {
+	for name, n := range capabilities {
+		if n == number {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // Capabilities returns the names of all capabilities, sorted.
 func Capabilities() []string { return slices.Sorted(maps.Keys(capabilities)) }
