@@ -217,7 +217,12 @@ func TestThePageForAPerson(t *testing.T) {
 				}
 			}
 		}
-		overview := []string{"&lt;b&gt;team&lt;/b&gt;", "fw-a", `href="http://127.0.0.1:9999/"`, "Completed frameworks", "gone", "agent-1.example", "rack=r1, zone=a", `href="/frameworks?framework_id=` + s.id}
+		watcher := w.subscribe(strings.Replace(exampleInfo, `"name":"example"`, `"name":"holds one"`, 1))
+		w.pass(2 * time.Second)
+		if got := watcher.transcript(); !strings.Contains(got, "OFFERS") {
+			t.Fatalf("it got no offer: %s", got)
+		}
+		overview := []string{"<td data-of=\"Framework\"><a href=\"/frameworks?framework_id=" + watcher.id + "\">holds one</a>", `<tr id="/agents/` + a.id.Value, "/files/browse?path=", "&lt;b&gt;team&lt;/b&gt;", "fw-a", `href="http://127.0.0.1:9999/"`, "Completed frameworks", "gone", "agent-1.example", "rack=r1, zone=a", `href="/frameworks?framework_id=` + s.id}
 		page("/", overview...)
 		page("/frameworks", overview...)
 		page("/frameworks?framework_id="+s.id, "task t1", "RUNNING", "exec-1", "team=x", "0.1 CPUs", "sandbox")

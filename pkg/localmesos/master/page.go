@@ -32,6 +32,7 @@ type pageData struct {
 	Active    []frameworkRow
 	Completed []frameworkRow
 	Agents    []agentRow
+	Offers    []offerRow
 	Framework *frameworkPage // of the page of one framework
 }
 
@@ -59,7 +60,10 @@ type taskRow struct {
 type agentRow struct {
 	ID, Hostname, State, Attributes, Total, Used, Offered, Version string
 	Tasks                                                          int
+	Browse                                                         string // where its files are
 }
+
+type offerRow struct{ ID, Framework, FrameworkID, Agent, Role, Resources string }
 
 // newPages parses the templates.
 func newPages() (*template.Template, error) {
@@ -132,6 +136,16 @@ func (c *core) page(id frameworkID) *pageData {
 	for _, a := range c.sortedAgents() {
 		data.Agents = append(data.Agents, a.row())
 	}
+	for _, o := range sortedOffers(c.offers) {
+		row := offerRow{ID: string(o.id), FrameworkID: string(o.framework), Agent: string(o.agent), Role: o.role, Resources: quantities(o.resources)}
+		if f := c.frameworks[o.framework]; f != nil {
+			row.Framework = f.info.Name
+		}
+		if a := c.agents[o.agent]; a != nil {
+			row.Agent = a.info.Hostname
+		}
+		data.Offers = append(data.Offers, row)
+	}
 	return data
 }
 
@@ -200,11 +214,16 @@ func (c *core) taskRow(f *framework, t *task) taskRow {
 	}
 	if a := c.agents[t.agent()]; a != nil {
 		row.Agent = a.info.Hostname
-		_, address, _ := strings.Cut(a.pid, "@")
 		path := fmt.Sprintf("/frameworks/%s/executors/%s/runs/latest", f.id, row.Executor)
-		row.Sandbox = "//" + address + "/files/browse?path=" + url.QueryEscape(path)
+		row.Sandbox = a.browse() + url.QueryEscape(path)
 	}
 	return row
+}
+
+// browse is where the agent shows a file or directory, but for its path.
+func (a *agent) browse() string {
+	_, address, _ := strings.Cut(a.pid, "@")
+	return "//" + address + "/files/browse?path="
 }
 
 func (a *agent) row() agentRow {
@@ -216,6 +235,7 @@ func (a *agent) row() agentRow {
 		Used:     quantities(a.used()),
 		Offered:  quantities(offered(a.offers)),
 		Version:  a.version,
+		Browse:   a.browse(),
 	}
 	if !a.connected {
 		row.State = "disconnected"

@@ -172,6 +172,9 @@ func (f *Files) browse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if wantsPage(r) {
+		return f.servePage(w, r, name, infos)
+	}
 	out := &wire.Writer{}
 	out.BeginArray()
 	for _, info := range infos {

@@ -3,9 +3,11 @@ package files_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
@@ -73,6 +75,60 @@ func TestEndpoints(t *testing.T) {
 		router.ServeHTTP(w, httptest.NewRequest(http.MethodGet, c.path, nil))
 		if w.Code != c.status || !strings.HasPrefix(w.Body.String(), c.body) || (c.body == "" && w.Body.Len() > 0) {
 			t.Errorf("%s is answered %d %q, want %d %q", c.path, w.Code, w.Body.String(), c.status, c.body)
+		}
+	}
+}
+
+func TestPagesForABrowser(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	for name, text := range map[string]string{"stdout": "hello\n", "a & b/<x>": "x"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := files.New()
+	f.Attach("/runs/latest", dir, nil)
+	f.Attach("/runs/hidden", dir, func(string) bool { return false })
+	router := wire.NewRouter("slave(1)")
+	f.Register(router, func(h wire.Handler) wire.Handler { return h }, func(_ string, h wire.Handler) wire.Handler { return h })
+	for _, c := range []struct {
+		name   string
+		status int
+		wants  []string
+		never  string
+	}{
+		{"/runs/latest", 200, []string{
+			`<a href="/files/browse?path=%2Fruns%2Flatest%2Fa&#43;%26&#43;b">a &amp; b/</a>`, `<a href="/files/browse?path=%2Fruns%2Flatest%2Fstdout">stdout</a>`,
+			`<a href="/files/download?path=%2Fruns%2Flatest%2Fstdout">Download</a>`, "runs/latest</h1>", `<td>pipe</td>`,
+		}, "path=%2Fruns\""},
+		{"/runs/latest/stdout", 200, []string{
+			`<a href="/files/browse?path=%2Fruns%2Flatest">latest</a>/stdout</h1>`, `read = "/files/read?path=%2Fruns%2Flatest%2Fstdout"`, "6 bytes",
+		}, "hello"},
+		{"/runs/latest/a & b/<x>", 200, []string{"&lt;x&gt;</h1>"}, "<x>"},
+		{"/runs/latest/pipe", 200, []string{"Nothing is in it"}, "Download"},
+		{"/runs/latest/nope", 404, nil, "html"},
+		{"/runs/hidden", 403, nil, "html"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/files/browse?path="+url.QueryEscape(c.name), nil)
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, r)
+		if w.Code != c.status {
+			t.Errorf("%s is answered %d, want %d", c.name, w.Code, c.status)
+		}
+		for _, want := range c.wants {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s does not show %s:\n%s", c.name, want, w.Body)
+			}
+		}
+		if strings.Contains(w.Body.String(), c.never) {
+			t.Errorf("%s shows %s:\n%s", c.name, c.never, w.Body)
 		}
 	}
 }

@@ -1,0 +1,106 @@
+package files
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
+)
+
+// What /files/browse shows to a browser, which asks for HTML by name: a directory, or
+// the end of a file, which is followed. A real master's web UI has such pages of its
+// own, made of the same endpoints.
+
+//go:embed page/files.html
+var pageText string
+
+// pageData is what the template shows.
+type pageData struct {
+	Name    string
+	Parents []entry
+	Entries []entry // of a directory
+
+	// File says that it is one; Read is where its bytes are.
+	File           bool
+	Size           int64
+	Read, Download string
+}
+
+// entry is a file or directory. Without a link it cannot be seen.
+type entry struct {
+	Name, Link, Download string
+	Dir                  bool
+	Size                 uint64
+	Changed, Mode, Owner string
+}
+
+func wantsPage(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+func at(endpoint, name string) string { return "/files/" + endpoint + "?path=" + url.QueryEscape(name) }
+
+// servePage shows what has that name, of which List has told what is in it.
+func (f *Files) servePage(w http.ResponseWriter, r *http.Request, name string, infos []mesos.FileInfo) error {
+	page, err := template.New("files").Parse(pageText)
+	if err != nil {
+		return fmt.Errorf("cannot parse the page of files: %w", err)
+	}
+	name, principal := path.Clean(name), wire.Principal(r)
+	data := pageData{Name: path.Base(name), Parents: f.parents(name, principal)}
+	file, err := f.resolve(name, principal)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+		data.File, data.Size, data.Read, data.Download = true, info.Size(), at("read", name), at("download", name)
+	}
+	for _, info := range infos {
+		data.Entries = append(data.Entries, entryOf(info))
+	}
+	var body bytes.Buffer
+	if err := page.Execute(&body, &data); err != nil {
+		return fmt.Errorf("cannot make the page of %s: %w", name, err)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	wire.WriteBody(w, r, "text/html; charset=utf-8", body.Bytes())
+	return nil
+}
+
+// parents are the directories above, with links to those that can be seen.
+func (f *Files) parents(name, principal string) []entry {
+	var above []entry
+	for dir := path.Dir(name); dir != "/" && dir != "."; dir = path.Dir(dir) {
+		e := entry{Name: path.Base(dir)}
+		if _, err := f.resolve(dir, principal); err == nil {
+			e.Link = at("browse", dir)
+		}
+		above = append([]entry{e}, above...)
+	}
+	return above
+}
+
+func entryOf(info mesos.FileInfo) entry {
+	e := entry{
+		Name: path.Base(info.Path), Size: info.GetSize_(), Mode: modeString(info.GetMode()), Owner: info.GetUID(),
+		Changed: time.Unix(0, info.Mtime.GetNanoseconds()).Format(time.DateTime),
+	}
+	switch info.GetMode() & syscall.S_IFMT {
+	case syscall.S_IFDIR:
+		e.Dir, e.Link = true, at("browse", info.Path)
+	case syscall.S_IFREG:
+		e.Link, e.Download = at("browse", info.Path), at("download", info.Path)
+	}
+	return e
+}
