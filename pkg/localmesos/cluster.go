@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/registry"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
@@ -303,6 +304,10 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	}
 	if c.own {
 		errs = append(errs, os.RemoveAll(c.dir))
+	}
+	if c.options.Agent.Recovery != agent.RecoverNothing {
+		// An earlier process may have had more agents.
+		container.RemoveStale(func(name string) bool { return name == c.cgroups })
 	}
 	return errors.Join(errs...)
 }

@@ -14,16 +14,19 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
 
+	"github.com/tandem-mesos/tandem/pkg/cgroup"
 	"github.com/tandem-mesos/tandem/pkg/localmesos"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master"
 )
 
 // clusterDir is the variable that makes this test binary a cluster in a directory.
-// Where that has a file of the name of unlimited, there are no cgroups.
+// Where that has a file of the name of unlimited, there are no cgroups; of two, two
+// agents.
 const (
 	clusterDir = "TEST_CLUSTER_DIR"
 	unlimited  = "unlimited"
+	two        = "two"
 )
 
 func recovering(dir string) localmesos.Options {
@@ -34,6 +37,9 @@ func recovering(dir string) localmesos.Options {
 	}
 	if _, err := os.Stat(filepath.Join(dir, unlimited)); err == nil {
 		o.Agent.Isolation = agent.IsolationNone
+	}
+	if _, err := os.Stat(filepath.Join(dir, two)); err == nil {
+		o.Agents = 2
 	}
 	return o
 }
@@ -215,6 +221,73 @@ func TestAClusterThatWasStoppedHasTheSameAgents(t *testing.T) {
 	if again := recovered(t, dir).Agents()[0].ID(); again != id {
 		t.Errorf("agent %s has become %s", id.Value, again.Value)
 	}
+}
+
+func TestStoppingEndsWhatAgentsThatAreNoMoreHaveLeft(t *testing.T) {
+	dir := sharedDir(t)
+	if err := os.WriteFile(filepath.Join(dir, two), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	url, kill := clusterProcess(t, dir)
+	before := subscribeAt(t, url, mesos.FrameworkID{})
+	executors := map[mesos.AgentID]int{}
+	for len(executors) < 2 {
+		offer := before.offer()
+		if _, has := executors[offer.AgentID]; has {
+			continue
+		}
+		task := fmt.Sprint("t", len(executors))
+		before.launch(offer, "exec-1", task+":stay")
+		running := before.update(task, mesos.TASK_RUNNING)
+		executors[offer.AgentID] = int(running.GetContainerStatus().GetExecutorPID())
+	}
+	var groups []string
+	for _, pid := range executors {
+		groups = append(groups, agentGroups(t, pid)...)
+	}
+	kill()
+	<-before.ended
+	if err := os.Remove(filepath.Join(dir, two)); err != nil {
+		t.Fatal(err)
+	}
+
+	cluster, err := localmesos.Start(t.Context(), recovering(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(groups) == 0 {
+		t.Skip("there are no cgroups here")
+	}
+	for _, group := range groups {
+		if _, err := os.Stat(group); err == nil {
+			t.Error("there still is", group)
+		}
+	}
+}
+
+// agentGroups lists the directories of a process's cgroups that are a cluster's agent's.
+func agentGroups(t *testing.T, pid int) (dirs []string) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := cgroup.ReadHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		name := strings.TrimSpace(line[strings.LastIndex(line, ":")+1:])
+		if at := strings.Index(name, "/agent-"); at >= 0 {
+			for _, h := range host.Hierarchies {
+				dirs = append(dirs, filepath.Join(h.Mount, name[:at+len("/agent-1")]))
+			}
+		}
+	}
+	return dirs
 }
 
 // sharedDir is a temporary directory that executors of any user can get through.

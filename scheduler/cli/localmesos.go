@@ -126,8 +126,13 @@ func tellLimits(sys *System, cluster *localmesos.Cluster) {
 }
 
 func stopMesos(c *localmesos.Cluster) error {
+	// What still runs ends as its kill policy says, not like in a power cut.
+	return errors.Join(inTime(c.Retire), inTime(c.Stop))
+}
+
+// inTime does something that may take as long as the patience lasts.
+func inTime(do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	// What still runs ends as its kill policy says, not like in a power cut.
-	return errors.Join(c.Retire(ctx), c.Stop(ctx))
+	return do(ctx)
 }
