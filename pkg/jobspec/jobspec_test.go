@@ -103,6 +103,7 @@ func TestOneProblem(t *testing.T) {
 		{"a decimal size", ok + "  resources: {mem: 256MB}\n", `job.yaml:5:20: workloads[0].resources.mem: "256MB" is not a size such as 256Mi, 1Gi or 512Ki; a bare number is MiB; did you mean "256Mi"?`},
 		{"a size of no limit", ok + "  limits: {mem: unlimited}\n", `job.yaml:5:17: workloads[0].limits.mem: cannot be lifted; give a size such as 256Mi`},
 		{"finer than thousandths", ok + "  resources: {cpus: 0.12345}\n", `job.yaml:5:15: workloads[0].resources.cpus: Mesos counts in thousandths, and 0.12345 is finer; did you mean "0.123"?`},
+		{"finer than any thousandth", ok + "  resources: {cpus: 0.0004}\n", `job.yaml:5:15: workloads[0].resources.cpus: Mesos counts in thousandths, and 0.0004 is finer; did you mean "0.001"?`},
 		{"a limit below its request", ok + "  resources: {mem: 64}\n  limits: {mem: 32}\n", "job.yaml:6:12: workloads[0].limits.mem: must be at least resources.mem, 64 MiB"},
 		{"half a tuple", ok + "constraints: [[rack]]\n", `job.yaml:5:15: constraints[0]: has one part; a constraint is ["attribute", "OPERATOR"] or ["attribute", "OPERATOR", "value"]`},
 		{"a wrong operator", ok + "constraints: [[rack, GROUPBY]]\n", `job.yaml:5:22: constraints[0].operator: "GROUPBY" is not one of UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS; did you mean "GROUP_BY"?`},

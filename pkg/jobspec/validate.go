@@ -352,7 +352,7 @@ func (c *checker) thousandths(field string, v float64) {
 	case !(v <= maxAmount):
 		c.refuse(field, "must be at most %.0f", maxAmount)
 	case math.Abs(math.Round(v*1000)-v*1000) > 1e-6*max(1, v):
-		c.suggest(field, strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64), "Mesos counts in thousandths, and %s is finer", strconv.FormatFloat(v, 'f', -1, 64))
+		c.suggest(field, strconv.FormatFloat(max(1, math.Round(v*1000))/1000, 'f', -1, 64), "Mesos counts in thousandths, and %s is finer", strconv.FormatFloat(v, 'f', -1, 64))
 	}
 }
 
