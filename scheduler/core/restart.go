@@ -92,7 +92,7 @@ func (a *attempt) outcome() (outcome, string) {
 		// agent says so a moment later.
 		return wasLost, fmt.Sprintf("it ended while agent %s was out of reach, and nothing of it is known to have run", a.rec.Hostname)
 	case failed != nil && a.withoutExecutor(failed):
-		return wasLost, fmt.Sprintf("no executor came up on agent %s: %s", a.rec.Hostname, headline(failed.Message))
+		return wasLost, a.noExecutor(failed.Message)
 	case failed != nil:
 		return wentWrong, taskText(failed)
 	case lost != nil && lost.Reason == drainingReason:
@@ -116,6 +116,16 @@ func (a *attempt) inVain() bool {
 		}
 	}
 	return true
+}
+
+// noExecutor says why there was none. A fetcher says no more than that it failed; what it
+// fetches is the executor, and files that jobs name are the executor's to fetch.
+func (a *attempt) noExecutor(message string) string {
+	why := fmt.Sprintf("no executor came up on agent %s: %s", a.rec.Hostname, headline(message))
+	if strings.Contains(message, "Failed to fetch all URIs") {
+		why += "; does the agent reach the address that the scheduler advertises? tandem logs shows what it tried"
+	}
+	return why
 }
 
 // withoutExecutor reports whether an attempt failed with this task because its
