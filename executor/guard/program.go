@@ -81,9 +81,11 @@ func listen(in io.Reader) (map[int]bool, error) {
 // end ends all that belongs to the sessions or has the mark, and says how many
 // processes that were. It looks again until a look finds nobody.
 func end(sessions map[int]bool, mark string) int {
-	const looks = 100
+	// Most are gone after the first few. On a machine where little gets its turn it takes
+	// longer, and what the kernel holds up may never go.
+	const quick, slow = 100, 60
 	ended, own := make(map[int]bool), os.Getpid()
-	for range looks {
+	for look := range quick + slow {
 		table := kin.Table()
 		var roots []int
 		sure := true
@@ -107,10 +109,12 @@ func end(sessions map[int]bool, mark string) int {
 		if len(members) == 0 && sure {
 			break
 		}
+		// What processes take to die, and others to become another program.
+		pause := 5 * time.Millisecond
+		if look >= quick {
+			pause = time.Second
+		}
 		time.Sleep(pause)
 	}
 	return len(ended)
 }
-
-// pause is what processes take to die, and others to become another program.
-const pause = 5 * time.Millisecond
