@@ -144,6 +144,11 @@ func TestContainersWithinStandaloneOnes(t *testing.T) {
 	if image != "Unsupported container image type: DOCKER" {
 		t.Errorf("an image was refused with %q", image)
 	}
+	docker := call(`{"type":"LAUNCH_NESTED_CONTAINER","launch_nested_container":{"container_id":{"value":"x","parent":{"value":"outer"}},
+		"container":{"type":"DOCKER"}}}`, http.StatusBadRequest)
+	if docker != "The provided ContainerInfo is not supported" {
+		t.Errorf("a container of Docker's was refused with %q", docker)
+	}
 	wait := `{"type":"WAIT_NESTED_CONTAINER","wait_nested_container":{` + inner + `}}`
 	if got := call(wait, http.StatusOK); !strings.Contains(got, `"exit_status":1792`) {
 		t.Errorf("the end of the inner container is %s", got)

@@ -194,6 +194,9 @@ func (w *worker) runIn(dir string, owner sandbox.Owner) core.Ending {
 // unsupported says why a container cannot be as it is described, in the words of
 // a real agent that is not configured for it; or nothing.
 func unsupported(c *mesos.ContainerInfo) string {
+	if c != nil && c.GetType() != mesos.ContainerInfo_MESOS {
+		return "The provided ContainerInfo is not supported"
+	}
 	image := c.GetMesos().GetImage()
 	for _, volume := range c.GetVolumes() {
 		if image == nil {

@@ -316,10 +316,11 @@ func (f *Files) read(w http.ResponseWriter, r *http.Request) error {
 
 // number reads a number of the query; -1 stands for none.
 func number(r *http.Request, name string) (int64, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
+	query := r.URL.Query()
+	if !query.Has(name) {
 		return -1, nil
 	}
+	text := query.Get(name)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, wire.BadRequest("Failed to parse %s: Failed to convert '%s' to number.\n", name, text)
@@ -357,7 +358,7 @@ func (f *Files) download(w http.ResponseWriter, r *http.Request) error {
 	if info.IsDir() {
 		return wire.BadRequest("Cannot download a directory.\n")
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Type", mediaType(file))
 	w.Header().Set("Content-Disposition", "attachment; filename="+filepath.Base(file))
 	w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 	// If the client goes or the file shrinks meanwhile, the answer is broken

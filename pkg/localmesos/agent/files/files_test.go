@@ -56,6 +56,7 @@ func TestEndpoints(t *testing.T) {
 		{"/files/read?path=" + run + "/stdout&offset=100000", 200, `{"data":"","offset":100000}`},
 		{"/files/read?path=/agent/log&offset=0&length=7", 200, `{"data":"example","offset":0}`},
 		{"/files/read?path=" + run + "/stdout&offset=x", 400, "Failed to parse offset: Failed to convert 'x' to number.\n"},
+		{"/files/read?path=" + run + "/stdout&offset=", 400, "Failed to parse offset: Failed to convert '' to number.\n"},
 		{"/files/read?path=" + run, 400, "Cannot read a directory.\n"},
 		{"/files/read?path=" + run + "/nope", 404, ""},
 		{"/files/read?path=" + run + "/../secret", 400, "'" + sandbox + "/../secret' is inaccessible.\n"},
@@ -129,6 +130,27 @@ func TestPagesForABrowser(t *testing.T) {
 		}
 		if strings.Contains(w.Body.String(), c.never) {
 			t.Errorf("%s shows %s:\n%s", c.name, c.never, w.Body)
+		}
+	}
+}
+
+func TestDownloadsHaveTheMediaTypesOfTheirNames(t *testing.T) {
+	dir := t.TempDir()
+	f := files.New()
+	f.Attach("/d", dir, nil)
+	router := wire.NewRouter("slave(1)")
+	f.Register(router, func(h wire.Handler) wire.Handler { return h }, func(_ string, h wire.Handler) wire.Handler { return h })
+	for name, want := range map[string]string{
+		"stdout": "application/octet-stream", "black.gif": "image/gif", "a.tar.gz": "application/octet-stream",
+		"notes.txt": "text/plain", "page.html": "text/html", "run.sh": "application/x-sh", "upper.TXT": "application/octet-stream",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/files/download?path=/d/"+name, nil))
+		if got := w.Header().Get("Content-Type"); got != want || w.Code != http.StatusOK {
+			t.Errorf("%s is downloaded as %q with %d, want %q", name, got, w.Code, want)
 		}
 	}
 }
