@@ -71,10 +71,12 @@ func everything() (saved core.Saved, records []core.Record) {
 			Info:         mesos.Offer_Operation{Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{}},
 		}},
 	}
+	drain := &mesos.DrainConfig{MaxGracePeriod: &mesos.DurationInfo{Nanoseconds: 5}, MarkGone: new(true)}
 	running, finished := update("u1", mesos.TASK_RUNNING), update("u2", mesos.TASK_FINISHED)
 	records = []core.Record{
 		core.KeepAgent{Info: agentInfo()},
 		kept,
+		core.KeepDrain{Agent: run.Agent, Config: drain},
 		core.KeepFramework{Agent: run.Agent, Info: framework},
 		core.KeepExecutor{Run: run, Info: executor, Kind: core.CommandExecutor},
 		core.KeepTask{Run: run, Task: task, Limits: limits},
@@ -83,7 +85,7 @@ func everything() (saved core.Saved, records []core.Record) {
 		core.KeepAcknowledged{Run: run, Task: task.TaskID, UUID: []byte("u1")},
 		core.KeepUpdate{Run: run, Update: finished},
 	}
-	saved = core.Saved{Agent: agentInfo(), Resources: kept.Resources, Operations: kept.Operations, Frameworks: []core.SavedFramework{{
+	saved = core.Saved{Agent: agentInfo(), Resources: kept.Resources, Operations: kept.Operations, Drain: drain, Frameworks: []core.SavedFramework{{
 		Info: framework,
 		Executors: []core.SavedExecutor{{
 			Info: executor, Container: run.Container, Kind: core.CommandExecutor, PID: 42,
@@ -125,6 +127,14 @@ func TestWhatIsKeptIsReadAgain(t *testing.T) {
 	}
 }
 
+func TestADrainThatIsOverIsForgotten(t *testing.T) {
+	_, records := everything()
+	_, dir := keep(t, append(records, core.KeepDrain{Agent: run.Agent}, core.KeepDrain{Agent: run.Agent})...)
+	if got, err := dir.Read(boot, true); err != nil || got.Drain != nil {
+		t.Errorf("read %+v (%v)", got.Drain, err)
+	}
+}
+
 // TestTheLayoutIsARealAgents names what a real agent of Mesos 1.12 makes.
 func TestTheLayoutIsARealAgents(t *testing.T) {
 	_, records := everything()
@@ -148,7 +158,7 @@ func TestTheLayoutIsARealAgents(t *testing.T) {
 		}
 		content, err := os.ReadFile(path)
 		got[name] = string(content)
-		if strings.HasSuffix(name, ".info") || strings.HasSuffix(name, ".state") || strings.HasSuffix(name, ".updates") {
+		if strings.HasSuffix(name, ".info") || strings.HasSuffix(name, ".state") || strings.HasSuffix(name, ".config") || strings.HasSuffix(name, ".updates") {
 			got[name] = "…"
 		}
 		return err
@@ -163,6 +173,7 @@ func TestTheLayoutIsARealAgents(t *testing.T) {
 		"meta/resources/resources.info":   "…",
 		"meta/slaves/latest":              "meta/slaves/S0",
 		"meta/slaves/S0/slave.info":       "…",
+		"meta/slaves/S0/drain.config":     "…",
 		fw + "framework.info":             "…",
 		fw + "framework.pid":              "@0.0.0.0:0",
 		ex + "executor.info":              "…",

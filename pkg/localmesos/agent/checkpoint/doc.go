@@ -10,6 +10,7 @@
 //	  slaves/latest                a link to the directory of the agent's ID
 //	  slaves/<agent>/
 //	    slave.info                 SlaveInfo
+//	    drain.config               DrainConfig, while the agent drains
 //	    frameworks/<framework>/
 //	      framework.info           FrameworkInfo
 //	      framework.pid            @0.0.0.0:0, for frameworks that use HTTP

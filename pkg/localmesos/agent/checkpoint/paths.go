@@ -14,6 +14,7 @@ const (
 	stateFile        = "resources_and_operations.state"
 	resourcesFile    = "resources.info"
 	agentFile        = "slave.info"
+	drainFile        = "drain.config"
 	frameworkFile    = "framework.info"
 	frameworkPIDFile = "framework.pid"
 	executorFile     = "executor.info"

@@ -136,6 +136,14 @@ func (r *reader) read() error {
 		return err
 	}
 	r.state.Agent = info
+	var drain mesos.DrainConfig
+	found, err = r.message(filepath.Join(dir, drainFile), drain.Unmarshal)
+	if err != nil {
+		return err
+	}
+	if found {
+		r.state.Drain = &drain
+	}
 	names, err := directories(filepath.Join(dir, "frameworks"))
 	if err != nil {
 		return err

@@ -30,6 +30,13 @@ func (d Dir) write(r core.Record) error {
 		return errors.Join(err, put(filepath.Join(dir, agentFile), frame(encoded)), point(filepath.Join(d.agents(), latest), dir))
 	case core.KeepResources:
 		return d.writeResources(r)
+	case core.KeepDrain:
+		name := filepath.Join(d.agent(r.Agent.Value), drainFile)
+		if r.Config == nil {
+			return ignoreAbsent(os.Remove(name))
+		}
+		encoded, err := r.Config.Marshal()
+		return errors.Join(err, put(name, frame(encoded)))
 	case core.KeepFramework:
 		dir := d.framework(r.Agent.Value, r.Info.ID.GetValue())
 		encoded, err := r.Info.Marshal()

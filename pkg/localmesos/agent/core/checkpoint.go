@@ -34,6 +34,11 @@ type (
 		Resources  []mesos.Resource
 		Operations []mesos.Operation
 	}
+	// KeepDrain is what the agent drains by; nil when it does not, or no longer.
+	KeepDrain struct {
+		Agent  mesos.AgentID
+		Config *mesos.DrainConfig
+	}
 	// KeepFramework is a framework that has something on the agent.
 	KeepFramework struct {
 		Agent mesos.AgentID
@@ -70,6 +75,7 @@ type (
 
 func (KeepAgent) record()        {}
 func (KeepResources) record()    {}
+func (KeepDrain) record()        {}
 func (KeepFramework) record()    {}
 func (KeepExecutor) record()     {}
 func (KeepTask) record()         {}

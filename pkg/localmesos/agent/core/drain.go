@@ -14,6 +14,7 @@ func (c *Core) Drain(now time.Time, config mesos.DrainConfig) {
 		return
 	}
 	c.drain = &config
+	c.keepDrain()
 	for _, f := range c.frameworks.all() {
 		for _, e := range f.executors.all() {
 			for _, t := range e.launched.all() {
@@ -40,8 +41,22 @@ func shorter(longest *mesos.DurationInfo, own *mesos.KillPolicy) *mesos.KillPoli
 
 // drained ends the draining once nothing is left.
 func (c *Core) drained() {
-	if len(c.operations) == 0 && len(c.frameworks.all()) == 0 {
+	if c.drain != nil && len(c.operations) == 0 && len(c.frameworks.all()) == 0 {
 		c.drain = nil
+		c.keepDrain()
+	}
+}
+
+// drainOn goes on with a draining that an earlier process began.
+func (c *Core) drainOn(now time.Time) {
+	if c.drain != nil {
+		c.Drain(now, *c.drain)
+	}
+}
+
+func (c *Core) keepDrain() {
+	if c.config.Checkpoint {
+		c.emit(Keep{Record: KeepDrain{Agent: c.AgentID(), Config: c.drain}})
 	}
 }
 

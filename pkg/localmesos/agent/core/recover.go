@@ -74,4 +74,5 @@ func (c *Core) recoveryTimedOut(now time.Time) {
 	}
 	c.phase = Disconnected
 	c.registerAt = now
+	c.drainOn(now)
 }

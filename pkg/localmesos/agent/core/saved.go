@@ -18,6 +18,8 @@ type Saved struct {
 	// of, and Operations those that were not acknowledged.
 	Resources  []mesos.Resource
 	Operations []mesos.Operation
+	// Drain is what the agent drains by; nil if it does not.
+	Drain *mesos.DrainConfig
 }
 
 // SavedFramework is a framework that checkpoints.
@@ -64,6 +66,7 @@ func (Adopt) effect() {}
 func Recover(now time.Time, config Config, saved Saved, cleanup bool) (*Core, error) {
 	c := New(now, config)
 	c.config.Info.ID = saved.Agent.ID
+	c.drain = saved.Drain
 	if err := c.recoverResources(&saved); err != nil {
 		return nil, fmt.Errorf("cannot recover the agent's resources: %w", err)
 	}

@@ -33,6 +33,11 @@ func (d *disk) keep(r core.Record) string {
 	case core.KeepAgent:
 		d.Agent = r.Info
 		return "agent"
+	case core.KeepDrain:
+		if d.Drain = r.Config; d.Drain == nil {
+			return "no drain"
+		}
+		return "drain"
 	case core.KeepFramework:
 		d.Frameworks = []core.SavedFramework{{Info: r.Info}}
 		return "framework"
@@ -238,4 +243,30 @@ func TestTheNextProcessHasWhatOperationsMade(t *testing.T) {
 	if _, err := core.Recover(s.now, s.config, s.disk.Saved, false); err == nil {
 		t.Error("an agent with less than was reserved goes on")
 	}
+}
+
+func TestTheNextProcessDrainsOn(t *testing.T) {
+	s, _ := keeping(t)
+	s.started("t1")
+	s.update("t1", "u1", mesos.TASK_RUNNING)
+	s.ack("t1")
+	s.Drain(s.now, mesos.DrainConfig{MaxGracePeriod: &mesos.DurationInfo{Nanoseconds: 3e9}})
+	s.skip()
+
+	s.next(false)
+	s.skip()
+	s.subscribe(1)
+	s.want("keep subscribed", "stream 1: SUBSCRIBED", "limit c1 to 0.3 cpus, 96 MB")
+	s.Limited(s.now, "c1", nil)
+	s.advance(2 * time.Second)
+	s.want("keep drain", "stream 1: KILL t1", "reregister with 1 executors, 1 tasks")
+	s.Reregistered(s.now, agentID, 0, nil)
+	s.want("keep agent")
+	s.update("t1", "u2", mesos.TASK_KILLED)
+	s.want("limit c1 to 0.2 cpus, 64 MB")
+	s.Limited(s.now, "c1", nil)
+	s.want("keep update t1 TASK_KILLED", "update t1 TASK_KILLED REASON_AGENT_DRAINING", "stream 1: ACKNOWLEDGED t1 u2")
+	s.ack("t1")
+	s.Exited(s.now, "c1", core.Ending{})
+	s.want("keep acknowledged t1", "stream 1 ends", "exited exec-1 0", "keep end of c1", "discard c1", "forget fw", "keep no drain")
 }
