@@ -32,7 +32,7 @@ func (f *mesosFlags) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&f.agents, "agents", 1, "how many agents there are")
 	flags.StringVar(&f.listen, "mesos-listen", "", "the `address` of the Mesos master (default: 127.0.0.1:5050 if it is free)")
 	flags.StringVar(&f.agentListen, "agent-listen", "",
-		"the `address` of the first agent; the others have the ports after it (default: 127.0.0.1, 127.0.0.2 and so on, free ports)")
+		"the `address` of the first agent; the others have the ports after it (default: port 5051 of 127.0.0.1, 127.0.0.2 and so on, and free ports where it is taken)")
 	flags.StringVar(&f.resources, "resources", "",
 		"what each agent offers, as in 'cpus:4;mem:4096;disk:10000;ports:[31000-31999]' (default: all that the machine has)")
 	flags.StringVar(&f.attributes, "attributes", "", "the attributes of each agent, as in 'rack:r1;zone:a'")
@@ -58,6 +58,18 @@ func (f *mesosFlags) check(all *localFlags, files []string) error {
 	return nil
 }
 
+// agentAddress returns where an agent listens that nobody gave an address. Each has
+// a host name of its own, as rules on @hostname want, and the port of a real agent,
+// as tools expect that know agents by their host names. One that comes back has the
+// port it had.
+func agentAddress(number int, back bool) string {
+	host := fmt.Sprintf("127.0.%d.%d", number>>8, number&0xff)
+	if back {
+		return net.JoinHostPort(host, "0")
+	}
+	return freeAddress(net.JoinHostPort(host, "5051"))
+}
+
 // start starts the Mesos in a directory. One that is kept has what the next process
 // needs to go on.
 func (f *mesosFlags) start(ctx context.Context, dir string, kept bool, log logrus.FieldLogger) (*localmesos.Cluster, error) {
@@ -75,8 +87,9 @@ func (f *mesosFlags) start(ctx context.Context, dir string, kept bool, log logru
 		o.Master.Listen = freeAddress(master.DefaultListen)
 	}
 	if f.agentListen == "" {
-		// Each has a host name of its own then, as rules on @hostname want.
-		o.EachAgent = func(number int, o *agent.Options) { o.Listen = fmt.Sprintf("127.0.%d.%d:0", number>>8, number&0xff) }
+		_, err := os.Stat(o.Dir)
+		back := err == nil // with the agents of a process before
+		o.EachAgent = func(number int, o *agent.Options) { o.Listen = agentAddress(number, back) }
 	} else {
 		host, text, err := net.SplitHostPort(f.agentListen)
 		port, notNumber := strconv.ParseUint(text, 10, 16)
