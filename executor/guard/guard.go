@@ -13,6 +13,10 @@
 //
 // It never ends anything while the executor lives, and never holds it up: a guard that
 // has gone, or does not read, is replaced by another.
+//
+// It does what can be done without a cgroup, and promises no more: what has left its
+// session, lost its parents and taken the mark off gets away, and so may a fork bomb that
+// gets more of the processors than the guard does.
 package guard
 
 import (

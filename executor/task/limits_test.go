@@ -134,3 +134,25 @@ func TestFetchesOf(t *testing.T) {
 		t.Errorf("a file of the settings: %+v", r)
 	}
 }
+
+// The v1 kernel refuses a quota whose share of its period is above that of the
+// container's, which a Mesos agent works out (CpuSubsystemProcess::update) from what the
+// executor and its tasks are limited to, cut off after the microsecond.
+func TestAQuotaIsNeverAboveTheContainers(t *testing.T) {
+	const period, least, executor = 100e6, 1e6, 0.01 // nanoseconds, nanoseconds, and the least that a master takes
+	for thousandths := 1; thousandths <= 20_000; thousandths++ {
+		cpus := float64(thousandths) / 1000
+		l, err := LimitsOf(Kernel{}, &mesos.TaskInfo{Limits: map[string]mesos.Value_Scalar{"cpus": {Value: cpus}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := *l.Resources.CPU
+		container := max(int64(period*(executor+cpus)), least) / 1000
+		if uint64(*own.Quota)*uint64(period)/1000 > uint64(container)**own.Period {
+			t.Errorf("%v processors: %d of %d microseconds, where the container has %d of %d", cpus, *own.Quota, *own.Period, container, int64(period/1000))
+		}
+		if got := float64(*own.Quota) / float64(*own.Period); cpus >= 0.01 && math.Abs(got-cpus) > 1e-5 {
+			t.Errorf("%v processors are %v", cpus, got)
+		}
+	}
+}
