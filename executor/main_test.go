@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -188,15 +189,43 @@ func TestAgentRestart(t *testing.T) {
 	a.awaitExit(0)
 }
 
+// Fifty that ignore SIGTERM, each with a daemon that does, are gone within the agent's
+// grace: it would kill the executor then, and know nothing of how they ended.
 func TestShutdownEndsEverything(t *testing.T) {
 	a := newAgent(t)
-	a.launch(shell("deaf", "trap '' TERM; while :; do sleep 1; done", 32), shell("polite", "sleep 300", 32))
-	a.await("deaf", mesos.TASK_RUNNING)
-	a.await("polite", mesos.TASK_RUNNING)
+	const daemon = "4244.4244" // seconds that nobody else sleeps
+	tasks := []mesos.TaskInfo{shell("polite", "exec sleep 300", 32)}
+	for i := range 50 {
+		tasks = append(tasks, shell(fmt.Sprintf("deaf-%d", i), "trap '' TERM; setsid sleep "+daemon+" & touch ready; while :; do sleep 1; done", 32))
+	}
+	a.launch(tasks...)
+	for _, task := range tasks[1:] {
+		a.await(task.TaskID.Value, mesos.TASK_RUNNING)
+		a.eventually(task.TaskID.Value+" is deaf", func() bool {
+			_, err := os.Stat(filepath.Join(a.sandbox, "tasks", task.TaskID.Value, "ready"))
+			return err == nil
+		})
+	}
 	a.say(&executor.Event{Type: executor.Event_SHUTDOWN})
-	a.await("polite", mesos.TASK_KILLED)
-	a.await("deaf", mesos.TASK_KILLED)
+	for _, task := range tasks {
+		want := "SIGKILL"
+		if task.TaskID.Value == "polite" {
+			want = "SIGTERM"
+		}
+		if killed := a.await(task.TaskID.Value, mesos.TASK_KILLED); !strings.Contains(killed.GetMessage(), want) {
+			t.Errorf("%s: %s, want %s", task.TaskID.Value, killed.GetMessage(), want)
+		}
+	}
 	a.awaitExit(0)
+	left, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range left {
+		if line, err := os.ReadFile(name); err == nil && strings.Contains(string(line), daemon) {
+			t.Errorf("%s: %q is left", name, line)
+		}
+	}
 }
 
 func TestChecksOfATask(t *testing.T) {

@@ -120,7 +120,10 @@ func none(testing.TB) place { return place{} }
 var controllers = []string{"cpu", "cpuacct", "memory", "pids", "freezer"}
 
 // v1Container makes a container as an agent does.
-func v1Container(t testing.TB) place {
+func v1Container(t testing.TB) place { return v1With(t, controllers) }
+
+// v1With makes one as an agent does that isolates with these controllers.
+func v1With(t testing.TB, controllers []string) place {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes cgroups at the top of the machine's v1 hierarchies")
@@ -130,11 +133,11 @@ func v1Container(t testing.TB) place {
 		t.Fatal(err)
 	}
 	for _, c := range controllers {
-		if !slices.Contains(h.Controllers(), c) {
+		if h.Version != cgroup.V1 || !slices.Contains(h.Controllers(), c) {
 			t.Skipf("needs the v1 controller %s", c)
 		}
 	}
-	return open(t, h, "", 0)
+	return open(t, h, "", 0, controllers)
 }
 
 // v2Container does so in the v2 hierarchy, also where that is without
@@ -167,10 +170,10 @@ func chain(t testing.TB, depth int) place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, h, "/leaf", depth)
+	return open(t, h, "/leaf", depth, controllers)
 }
 
-func open(t testing.TB, h cgroup.Host, leaf string, depth int) place {
+func open(t testing.TB, h cgroup.Host, leaf string, depth int, controllers []string) place {
 	t.Helper()
 	id := uuid.NewString()
 	top := fmt.Sprintf("/tandem-workload-%d", os.Getpid())
