@@ -38,7 +38,7 @@ func run() int {
 	linger := flags.Duration("linger", time.Second, "how long to stay when no task is left; longer for an executor that is shared")
 	cache := flags.String("cache", "", "`directory` for copies of fetched files (default: in the sandbox)")
 	starting := flags.Bool("starting", false, "report TASK_STARTING for every task, not only for those that do not run at once")
-	subtree := flags.String("cgroup", "", "`path` of a cgroup v2 subtree that is delegated to executors, such as /tandem")
+	subtree := flags.String("cgroup", "", "`path` of a cgroup that is delegated to executors, such as /tandem, for agents that give them none")
 	verbose := flags.Bool("verbose", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	adopt := flags.Int("adopt", 0, "`descriptor` of the state of the executor that this one has replaced")

@@ -170,8 +170,8 @@ func (m *machine) start(where place, held int, adopt []workload.State) (*runner,
 	switch {
 	case container == nil:
 		options.Guard = guard.NewSessions(options.Mark)
-	case container.Delegated() != "" && held == 0: // The guard outlasts upgrades.
-		if err := guard.OfCgroup(container.Delegated()); err != nil {
+	case len(container.Delegated()) > 0 && held == 0: // The guard outlasts upgrades.
+		if err := guard.OfCgroup(container.Delegated()...); err != nil {
 			o.Log.Warnf("Tasks would outlive an executor that is killed: %v", err)
 		}
 	}

@@ -47,7 +47,7 @@ type Options struct {
 	Cache string
 	// Subtree is the path of a cgroup that the agent's operator has delegated
 	// to executors, such as /tandem, for agents that give them none of their
-	// own (cgroup v2 with Mesos 1.11). Empty for none.
+	// own (posix isolators, and cgroup v2 with Mesos 1.11). Empty for none.
 	Subtree string
 
 	// Version is that of this program.

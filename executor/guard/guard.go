@@ -144,15 +144,15 @@ func (s *Sessions) replace() error {
 	return fmt.Errorf("cannot have a guard: %w", err)
 }
 
-// OfCgroup starts a guard of an executor's directory in a delegated subtree, which ends
-// what is in it as soon as nobody has the lock on it.
-func OfCgroup(dir string) error {
+// OfCgroup starts a guard of an executor's directories in a delegated subtree, which ends
+// what is in them as soon as nobody has the lock on the first.
+func OfCgroup(dirs ...string) error {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
-	p, err := start(null, ofCgroup, dir)
+	p, err := start(null, ofCgroup, dirs...)
 	if err != nil {
 		return fmt.Errorf("cannot have a guard: %w", err)
 	}
@@ -161,8 +161,8 @@ func OfCgroup(dir string) error {
 
 // start starts a guard in a session of its own, with nothing of the executor's but its
 // log.
-func start(in *os.File, of, what string) (*os.Process, error) {
-	return os.StartProcess(self, []string{Name, of, what}, &os.ProcAttr{
+func start(in *os.File, of string, what ...string) (*os.Process, error) {
+	return os.StartProcess(self, append([]string{Name, of}, what...), &os.ProcAttr{
 		Dir: "/", Env: []string{}, Files: []*os.File{in, nil, os.Stderr},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})

@@ -26,24 +26,24 @@ func Run() (status int) {
 // Main is the program of a guard, which is told its orders by in. It returns when the
 // executor is no more, and nothing is left of it.
 func Main(args []string, in io.Reader, log io.Writer) error {
-	if len(args) != 2 {
-		return fmt.Errorf("%s is started by tandem-executor, and not by hand", Name)
-	}
-	what := args[1]
-	if args[0] == ofCgroup {
-		left, err := cgroup.ClearAfter(what)
+	switch {
+	case len(args) == 2 && args[0] == ofSessions:
+	case len(args) >= 2 && args[0] == ofCgroup:
+		left, err := cgroup.ClearAfter(args[1:]...)
 		if err != nil {
 			return fmt.Errorf("cannot end what a dead executor has left: %w", err)
 		}
 		tell(log, left)
 		return nil
+	default:
+		return fmt.Errorf("%s is started by tandem-executor, and not by hand", Name)
 	}
 	sessions, err := listen(in)
 	if err != nil {
 		return fmt.Errorf("cannot follow the executor: %w", err)
 	}
 	if len(sessions) > 0 {
-		tell(log, end(sessions, what))
+		tell(log, end(sessions, args[1]))
 	}
 	return nil
 }

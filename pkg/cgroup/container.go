@@ -46,11 +46,12 @@ type ContainerOptions struct {
 	// ID is the container id that the agent named in SUBSCRIBED. Empty means
 	// that it named none.
 	ID string
-	// Subtree is the path of a v2 cgroup that an operator has delegated to
-	// executors, with no process in it, such as "/tandem". Tasks then get
+	// Subtree is the path of a cgroup that an operator has delegated to executors,
+	// such as "/tandem": on v2 one with no process in it, on v1 a directory in each of
+	// the hierarchies that tasks are to be limited with. Tasks then get
 	// Subtree/ID/task and no chain. What an executor has left there that
 	// lives no more is ended and removed by the next.
-	// It is not used on v1, where the agent's own cgroup serves.
+	// It is not used on v1 where the agent has given the executor a cgroup of its own.
 	Subtree string
 	// Held is the descriptor by which the program whose place this one takes held
 	// its directory there; 0 for none. See [Container.Held].
@@ -83,8 +84,11 @@ type Container struct {
 	dirs    []Dir // the container's directories
 	options ValueOptions
 	flat    bool
-	held    int // the descriptor of the lock on a delegated subtree's directory
-	shared  sync.Once
+	// delegated says that the directories are the executor's in a delegated subtree, and
+	// held is the descriptor of the lock on the first of them.
+	delegated bool
+	held      int
+	shared    sync.Once
 
 	mu sync.Mutex // guards chain, and the directories of the chain
 	// chain holds the tasks' weights by level, the first at 0; 0 is free.
@@ -107,9 +111,13 @@ func OpenContainer(o ContainerOptions) (*Container, error) {
 	case strings.ContainsRune(o.ID, '/'):
 		return nil, &NoContainerError{fmt.Sprintf("%q is not the id of a container", o.ID)}
 	case o.Host.Version == V1:
-		return openV1Container(o)
+		c, err := openV1Container(o)
+		if o.Subtree != "" && errors.Is(err, errNone) {
+			return openV1Subtree(o)
+		}
+		return c, err
 	case o.Subtree != "":
-		return openSubtree(o)
+		return openV2Subtree(o)
 	default:
 		return openV2Container(o)
 	}
@@ -143,15 +151,17 @@ func openV1Container(o ContainerOptions) (*Container, error) {
 	case len(denied) > 0:
 		return nil, &NoContainerError{fmt.Sprintf("the executor may not write to %s", strings.Join(denied, ", "))}
 	default:
-		return nil, &NoContainerError{"the agent isolates without cgroups and gave the executor none"}
+		return nil, errNone
 	}
 }
+
+var errNone = &NoContainerError{"the agent isolates without cgroups and gave the executor none"}
 
 func openV2Container(o ContainerOptions) (*Container, error) {
 	h := o.Host.Hierarchies[0]
 	above, ok := strings.CutSuffix(o.Self.Unified, "/leaf")
 	if !ok || path.Base(above) != o.ID {
-		return nil, &NoContainerError{"the agent isolates without cgroups and gave the executor none"}
+		return nil, errNone
 	}
 	dir, err := h.Dir(above)
 	if err != nil {
@@ -173,39 +183,6 @@ func openV2Container(o ContainerOptions) (*Container, error) {
 		// the container's and destroys it. So the kernel must not kill.
 		options: ValueOptions{SoftMemory: !h.LocalEvents, GroupOOM: h.LocalEvents},
 	}, nil
-}
-
-func openSubtree(o ContainerOptions) (*Container, error) {
-	group := path.Join("/", o.Subtree, o.ID)
-	subtree, err := o.Host.Hierarchies[0].Dir(path.Dir(group))
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(subtree, o.ID)
-	held := o.Held
-	if held > 0 {
-		err = hold(held, dir)
-	} else {
-		held, err = claim(subtree, o.ID)
-	}
-	if err != nil {
-		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
-	}
-	available, err := words(filepath.Join(subtree, "cgroup.controllers"))
-	for _, d := range []string{subtree, dir} {
-		if err == nil {
-			_, err = enable(d, available)
-		}
-	}
-	if err != nil {
-		_ = unix.Close(held)
-		return nil, &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", o.Subtree, err)}
-	}
-	g, err := openV2(group, dir)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(held))
-	}
-	return &Container{version: V2, name: group, dirs: g.dirs, flat: true, held: held, options: ValueOptions{GroupOOM: true}}, nil
 }
 
 // String names the container's cgroup.
@@ -280,9 +257,12 @@ func (c *Container) share() {
 // Close removes what the container has made beside the tasks' groups: the
 // executor's own directory in a delegated subtree. It must be empty by then.
 func (c *Container) Close() error {
-	if dir := c.Delegated(); dir != "" {
-		if err := unlinkDir(dir); err != nil && !gone(err) {
-			return fmt.Errorf("cannot remove cgroup %s: %w", c.name, err)
+	if dirs := c.Delegated(); len(dirs) > 0 {
+		// The first is the one that is held: it goes last.
+		for _, dir := range slices.Backward(dirs) {
+			if err := unlinkDir(dir); err != nil && !gone(err) {
+				return fmt.Errorf("cannot remove cgroup %s: %w", c.name, err)
+			}
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()

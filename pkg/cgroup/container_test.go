@@ -353,31 +353,61 @@ func TestLeftoverLeafKeepsItsPlace(t *testing.T) {
 }
 
 func TestDelegatedSubtreeIsFlat(t *testing.T) {
-	h := v2Host(t)
-	s, err := h.Create("/tandem-test-subtree", "hugetlb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Remove(t.Context()); err != nil {
+	onEach(t, func(t *testing.T, h cgroup.Host) {
+		s := delegate(t, h, "/tandem-test-subtree")
+		o := cgroup.ContainerOptions{Host: h, ID: containerID, Subtree: s.String()}
+		c, err := cgroup.OpenContainer(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := c.Create("hello.0.1.web", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "/tandem-test-subtree/" + containerID + "/task-hello.0.1.web"; g.String() != want {
+			t.Errorf("group = %s, want %s", g, want)
+		}
+		if c.SoftMemory() {
+			t.Error("a subtree that no agent watches needs no soft limits")
+		}
+		if dirs := c.Delegated(); len(dirs) != len(s.Dirs()) {
+			t.Errorf("it has %v, of a subtree in %v", dirs, s.Dirs())
+		}
+		// The program that takes its place has what it had.
+		o.Held = c.Held()
+		next, err := cgroup.OpenContainer(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := next.Adopt(c.State(g)); err != nil || next.Held() != c.Held() || len(next.Delegated()) != len(c.Delegated()) {
+			t.Errorf("the next program has %v by descriptor %d: %v", next.Delegated(), next.Held(), err)
+		}
+		if err := errors.Join(g.Remove(t.Context()), c.Close(), c.Close()); err != nil {
 			t.Error(err)
 		}
+		for _, d := range s.Dirs() {
+			if _, err := os.Stat(filepath.Join(d.Path, containerID)); err == nil {
+				t.Errorf("%s is left in %s", containerID, d.Path)
+			}
+		}
 	})
-	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, ID: containerID, Subtree: s.String()})
-	if err != nil {
-		t.Fatal(err)
+}
+
+// Where the agent has made a cgroup that one counts, and a subtree that nobody has made is
+// told of.
+func TestWhereASubtreeIsNotUsed(t *testing.T) {
+	h := v1Host(t)
+	_, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, ID: containerID, Subtree: "/nobody-has-made-this"})
+	if err == nil || !strings.Contains(err.Error(), "the subtree /nobody-has-made-this cannot be used: it is in none of the v1 hierarchies") {
+		t.Errorf("of one that is not there: %v", err)
 	}
-	g, err := c.Create("hello.0.1.web", nil)
-	if err != nil {
-		t.Fatal(err)
+	s, own := delegate(t, h, "/tandem-test-unused"), newGroup(t, h, containerID)
+	self := cgroup.Membership{Controllers: map[string]string{}}
+	for _, c := range controllers {
+		self.Controllers[c] = own.String()
 	}
-	if want := "/tandem-test-subtree/" + containerID + "/task-hello.0.1.web"; g.String() != want {
-		t.Errorf("group = %s, want %s", g, want)
-	}
-	if c.SoftMemory() {
-		t.Error("a subtree that no agent watches needs no soft limits")
-	}
-	if err := errors.Join(g.Remove(t.Context()), c.Close(), c.Close()); err != nil {
-		t.Error(err)
+	c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, Self: self, ID: containerID, Subtree: s.String()})
+	if err != nil || c.String() != own.String() || c.Delegated() != nil {
+		t.Errorf("it uses %v, %v", c, err)
 	}
 }

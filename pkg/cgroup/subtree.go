@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,19 +38,103 @@ func lockDir(dir string, how int) (fd int, err error) {
 	}
 }
 
-// claim makes an executor's directory in a subtree, takes it, and clears those of
-// the dead. It returns the descriptor that holds it.
-func claim(subtree, id string) (held int, err error) {
+// errUnusable says why a delegated subtree does not serve.
+func errUnusable(subtree string, err error) error {
+	return &NoContainerError{fmt.Sprintf("the subtree %s cannot be used: %v", subtree, err)}
+}
+
+func openV2Subtree(o ContainerOptions) (*Container, error) {
+	subtree, err := o.Host.Hierarchies[0].Dir(path.Join("/", o.Subtree))
+	if err != nil {
+		return nil, err
+	}
+	held, err := take(o, []Dir{{Path: subtree}})
+	if err != nil {
+		return nil, errUnusable(o.Subtree, err)
+	}
+	group, dir := path.Join("/", o.Subtree, o.ID), filepath.Join(subtree, o.ID)
+	available, err := words(filepath.Join(subtree, "cgroup.controllers"))
+	for _, d := range []string{subtree, dir} {
+		if err == nil {
+			_, err = enable(d, available)
+		}
+	}
+	if err != nil {
+		_ = unix.Close(held)
+		return nil, errUnusable(o.Subtree, err)
+	}
+	g, err := openV2(group, dir)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(held))
+	}
+	return &Container{version: V2, name: group, dirs: g.dirs, flat: true, delegated: true, held: held, options: ValueOptions{GroupOOM: true}}, nil
+}
+
+// openV1Subtree uses the hierarchies in which the operator has made the subtree. Their
+// order is that of the mounts, so that all executors hold their directories in the same.
+func openV1Subtree(o ContainerOptions) (*Container, error) {
+	var above []Dir
+	for _, h := range o.Host.Hierarchies {
+		if strings.HasPrefix(h.Controllers[0], namePrefix) {
+			continue
+		}
+		dir, err := h.Dir(path.Join("/", o.Subtree))
+		if err != nil {
+			return nil, err
+		}
+		if o.Held > 0 { // Those that there were when it was taken.
+			_, err = os.Lstat(filepath.Join(dir, o.ID))
+		} else {
+			_, err = os.Lstat(dir)
+		}
+		if err == nil {
+			above = append(above, Dir{Path: dir, Controllers: h.Controllers})
+		}
+	}
+	if len(above) == 0 {
+		return nil, errUnusable(o.Subtree, errors.New("it is in none of the v1 hierarchies; make it in those of cpu, cpuacct, memory, pids and freezer"))
+	}
+	held, err := take(o, above)
+	if err != nil {
+		return nil, errUnusable(o.Subtree, err)
+	}
+	return &Container{version: V1, name: path.Join("/", o.Subtree, o.ID), dirs: below(above, o.ID), flat: true, delegated: true, held: held}, nil
+}
+
+// below returns directories of a name.
+func below(above []Dir, name string) []Dir {
+	all := slices.Clone(above)
+	for i := range all {
+		all[i].Path = filepath.Join(all[i].Path, name)
+	}
+	return all
+}
+
+// take takes the executor's directory, which is made where there is no program before
+// this one that held it.
+func take(o ContainerOptions, above []Dir) (held int, err error) {
+	if o.Held > 0 {
+		return o.Held, hold(o.Held, filepath.Join(above[0].Path, o.ID))
+	}
+	return claim(above, o.ID)
+}
+
+// claim makes an executor's directory in a subtree, in each of its hierarchies, takes
+// that in the first, and clears those of the dead. It returns the descriptor that holds it.
+func claim(above []Dir, id string) (held int, err error) {
+	subtree := above[0].Path
 	all, err := lockDir(subtree, unix.LOCK_EX)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(all)
-	own := filepath.Join(subtree, id)
-	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return -1, err
+	for i, d := range below(above, id) {
+		shareV1(above[i].Path, d.Controllers)
+		if err := makeV1(above[i].Path, d.Path, d.Controllers); err != nil && !errors.Is(err, os.ErrExist) {
+			return -1, err
+		}
 	}
-	held, err = lockDir(own, unix.LOCK_EX|unix.LOCK_NB)
+	held, err = lockDir(filepath.Join(subtree, id), unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		return -1, fmt.Errorf("an executor that lives has %s: %w", id, err)
 	}
@@ -58,7 +144,7 @@ func claim(subtree, id string) (held int, err error) {
 	}
 	for _, e := range entries {
 		if e.IsDir() && e.Name() != id {
-			clearDead(subtree, e.Name())
+			clearDead(paths(below(above, e.Name())))
 		}
 	}
 	return held, nil
@@ -66,18 +152,27 @@ func claim(subtree, id string) (held int, err error) {
 
 // clearDead ends and removes what an executor has left that lives no more. What
 // cannot be removed now is left to the next executor.
-func clearDead(subtree, id string) {
-	dir := filepath.Join(subtree, id)
-	fd, err := lockDir(dir, unix.LOCK_EX|unix.LOCK_NB)
+func clearDead(dirs []string) {
+	fd, err := lockDir(dirs[0], unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		return // it lives
 	}
 	defer unix.Close(fd)
-	_, _ = clearDir(dir, RemoveTime)
+	_, _ = clearDirs(dirs, RemoveTime)
 }
 
-func clearDir(dir string, patience time.Duration) (processes int, err error) {
-	g := &Group{version: V2, name: path.Join("/", filepath.Base(filepath.Dir(dir)), filepath.Base(dir)), dirs: []Dir{{Path: dir}}}
+// clearDirs removes the first directory last: as long as it is there, somebody finds what
+// is left.
+func clearDirs(dirs []string, patience time.Duration) (processes int, err error) {
+	g := &Group{version: V1, name: path.Join("/", filepath.Base(filepath.Dir(dirs[0])), filepath.Base(dirs[0]))}
+	for _, dir := range slices.Backward(dirs) {
+		if _, err := os.Lstat(dir); err == nil { // It may have died while it made them.
+			g.dirs = append(g.dirs, Dir{Path: dir, Controllers: inDir(dir)})
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dirs[0], "cgroup.controllers")); err == nil {
+		g.version = V2
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	left, err := g.Processes()
@@ -90,14 +185,24 @@ func clearDir(dir string, patience time.Duration) (processes int, err error) {
 	return len(left), g.Remove(ctx)
 }
 
-// ClearAfter waits until the executor that holds a directory in a delegated subtree lives
-// no more, ends what it has left there, says how many processes that were, and removes
-// the directory.
-func ClearAfter(dir string) (processes int, err error) {
-	fd, err := lockDir(dir, unix.LOCK_EX)
+// inDir lists the controllers of a v1 directory with which processes are ended.
+func inDir(dir string) (controllers []string) {
+	for _, c := range []struct{ controller, file string }{{"freezer", "freezer.state"}, {"pids", "pids.max"}, {"cpu", "cpu.cfs_quota_us"}} {
+		if _, err := os.Lstat(filepath.Join(dir, c.file)); err == nil {
+			controllers = append(controllers, c.controller)
+		}
+	}
+	return controllers
+}
+
+// ClearAfter waits until the executor that holds its directories in a delegated subtree
+// lives no more, ends what it has left there, says how many processes that were, and
+// removes the directories.
+func ClearAfter(dirs ...string) (processes int, err error) {
+	fd, err := lockDir(dirs[0], unix.LOCK_EX)
 	if err == nil {
 		defer unix.Close(fd)
-		processes, err = clearDir(dir, time.Minute)
+		processes, err = clearDirs(dirs, time.Minute)
 	}
 	if gone(err) {
 		return processes, nil // It ended in order, or another executor was quicker.
@@ -105,11 +210,18 @@ func ClearAfter(dir string) (processes int, err error) {
 	return processes, err
 }
 
-// Delegated returns the executor's directory in a delegated subtree, or nothing where
-// the container is the agent's.
-func (c *Container) Delegated() string {
-	if c.version == V2 && c.flat {
-		return c.dirs[0].Path
+// Delegated returns the executor's directories in a delegated subtree, or nothing where
+// the container is the agent's. The first is the one that is held.
+func (c *Container) Delegated() []string {
+	if c.delegated {
+		return paths(c.dirs)
 	}
-	return ""
+	return nil
+}
+
+func paths(dirs []Dir) (all []string) {
+	for _, d := range dirs {
+		all = append(all, d.Path)
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package cgroup_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,20 +13,34 @@ import (
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
-// An executor that died could not clean up in a delegated subtree. The next does,
-// and leaves alone who lives.
-func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
-	h := v2Host(t)
-	s, err := h.Create("/tandem-test-cleared", "hugetlb")
+// delegate makes a subtree, as an operator does.
+func delegate(t *testing.T, h cgroup.Host, name string) *cgroup.Group {
+	t.Helper()
+	of := []string{"hugetlb"}
+	if h.Version == cgroup.V1 {
+		of = controllers
+	}
+	s, err := h.Create(name, of...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	top := s.Dirs()[0].Path
 	t.Cleanup(func() {
-		if err := s.Remove(t.Context()); err != nil {
+		if err := s.Remove(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
+	return s
+}
+
+// An executor that died could not clean up in a delegated subtree. The next does,
+// and leaves alone who lives.
+func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
+	onEach(t, clearedFromASubtree)
+}
+
+func clearedFromASubtree(t *testing.T, h cgroup.Host) {
+	s := delegate(t, h, "/tandem-test-cleared")
+	top := s.Dirs()[0].Path
 	open := func(id string) *cgroup.Container {
 		t.Helper()
 		c, err := cgroup.OpenContainer(cgroup.ContainerOptions{Host: h, ID: id, Subtree: s.String()})
@@ -35,9 +50,17 @@ func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
 		return c
 	}
 	lives := open("lives")
-	left := filepath.Join(top, "dead", "task-hello.0.1.web")
-	if err := os.MkdirAll(left, 0o755); err != nil {
-		t.Fatal(err)
+	// It died before it had a directory in the first but one of the hierarchies of v1, and
+	// its process is in the last only.
+	var left string
+	for i, d := range s.Dirs() {
+		if i == 1 && i < len(s.Dirs())-1 {
+			continue
+		}
+		left = filepath.Join(d.Path, "dead", "task-hello.0.1.web")
+		if err := os.MkdirAll(left, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	stray := exec.Command("sleep", "1000")
 	if err := stray.Start(); err != nil {
@@ -52,8 +75,13 @@ func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
 	if err := stray.Wait(); err == nil {
 		t.Error("what the dead executor has left lives on")
 	}
-	if _, err := os.Stat(filepath.Join(top, "dead")); err == nil {
-		t.Error("its cgroup is still there")
+	for _, d := range s.Dirs() {
+		if _, err := os.Stat(filepath.Join(d.Path, "dead")); err == nil {
+			t.Errorf("its cgroup is still there: %s", d.Path)
+		}
+		if _, err := os.Stat(filepath.Join(d.Path, "next")); err != nil {
+			t.Errorf("its follower has none: %v", err)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(top, "lives")); err != nil {
 		t.Errorf("that of one that lives: %v", err)
@@ -75,7 +103,7 @@ func TestDeadExecutorsAreClearedFromASubtree(t *testing.T) {
 	await := func(c *cgroup.Container) chan cleared {
 		done := make(chan cleared, 1)
 		go func() {
-			n, err := cgroup.ClearAfter(c.Delegated())
+			n, err := cgroup.ClearAfter(c.Delegated()...)
 			done <- cleared{n, err}
 		}()
 		return done
