@@ -12,6 +12,9 @@ type Leader struct {
 	// Changed is closed when another master is known to lead; nil when that
 	// cannot be known.
 	Changed <-chan struct{}
+	// Doubt is why another may lead by now, for a person who hears that this one
+	// does not answer; nil where nothing speaks against it.
+	Doubt error
 }
 
 // List detects the leader among known masters by asking one after another:

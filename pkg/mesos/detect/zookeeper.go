@@ -33,7 +33,7 @@ const infoPrefix = "json.info_"
 
 // ZooKeeper detects the leader that the masters have elected through ZooKeeper,
 // and follows every change. While ZooKeeper is away the last known leader
-// stands. It may be used by several goroutines.
+// stands, in doubt. It may be used by several goroutines.
 type ZooKeeper struct {
 	url  zookeeper.URL
 	conn *zk.Conn
@@ -76,9 +76,13 @@ func (z *ZooKeeper) Leader(ctx context.Context) (Leader, error) {
 	defer timeout.Stop()
 	for {
 		z.mu.Lock()
-		l, news, problem := Leader{z.address, z.changed}, z.news, z.problem
+		l, news, problem := Leader{Address: z.address, Changed: z.changed}, z.news, z.problem
 		z.mu.Unlock()
+		away := z.conn.State() != zk.StateHasSession
 		if l.Address != "" {
+			if away {
+				l.Doubt = fmt.Errorf("ZooKeeper at %s cannot be reached, and another master may lead by now", z.url)
+			}
 			return l, nil
 		}
 		select {
@@ -88,7 +92,7 @@ func (z *ZooKeeper) Leader(ctx context.Context) (Leader, error) {
 		case <-z.done:
 			return Leader{}, errors.New("the detector was closed")
 		case <-timeout.C:
-			if z.conn.State() != zk.StateHasSession || problem == nil {
+			if away || problem == nil {
 				problem = errors.New("it cannot be reached")
 			}
 			return Leader{}, fmt.Errorf("no leading master is known from ZooKeeper at %s: %w", z.url, problem)

@@ -154,8 +154,9 @@ func TestZooKeeperAway(t *testing.T) {
 		}
 		return nil
 	})
-	if got, err := z.Leader(t.Context()); err != nil || got.Address != "127.0.0.1:5250" {
-		t.Errorf("while ZooKeeper is away: got %v, %v, want the last leader", got, err)
+	want := "ZooKeeper at zk://" + e.addr + "/mesos cannot be reached, and another master may lead by now"
+	if got, err := z.Leader(t.Context()); err != nil || got.Address != "127.0.0.1:5250" || got.Doubt == nil || got.Doubt.Error() != want {
+		t.Errorf("while ZooKeeper is away: got %v, %v, want the last leader, and in doubt: %s", got, err, want)
 	}
 	e.Restart(t)
 	// The old master's znode is there until its session ends.
@@ -166,7 +167,9 @@ func TestZooKeeperAway(t *testing.T) {
 	})
 	masters.Close()
 	<-l.Changed
-	leads(t, z, "127.0.0.1:5260")
+	if l = leads(t, z, "127.0.0.1:5260"); l.Doubt != nil {
+		t.Errorf("ZooKeeper is back, and yet: %v", l.Doubt)
+	}
 }
 
 func TestClosingWhileZooKeeperIsAway(t *testing.T) {

@@ -166,10 +166,11 @@ func (c *Client) Subscribe(ctx context.Context, call *scheduler.Call) (*Stream, 
 	header, asked := c.header(), []string{at.Host}
 	ctx, cancel := context.WithCancelCause(ctx)
 	for {
-		r, err := c.post(ctx, at, header, body)
-		if err != nil {
+		r, failed := c.post(ctx, at, header, body)
+		if failed != nil {
 			cancel(nil)
-			return nil, err
+			failed.Doubt = leader.Doubt
+			return nil, failed
 		}
 		if r.StatusCode == http.StatusTemporaryRedirect {
 			r.Body.Close()
@@ -210,7 +211,7 @@ func redirected(from *url.URL, location string) (*url.URL, error) {
 }
 
 // post sends the body to one master. The answer's body is the caller's to close.
-func (c *Client) post(ctx context.Context, at *url.URL, header http.Header, body []byte) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, at *url.URL, header http.Header, body []byte) (*http.Response, *Error) {
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },

@@ -40,10 +40,19 @@ type Error struct {
 	Text string
 	// Err is what went wrong on the way; nil when the master answered.
 	Err error
+	// Doubt is why another master may lead by now; nil where nothing says so.
+	Doubt error
 }
 
 // Error returns one line for a person, without a password.
 func (e *Error) Error() string {
+	if e.Doubt != nil {
+		return e.text() + "; " + e.Doubt.Error()
+	}
+	return e.text()
+}
+
+func (e *Error) text() string {
 	var lost *lostError
 	switch {
 	case e.Master == "":

@@ -174,18 +174,29 @@ func TestMastersOfAListAreTriedInTurn(t *testing.T) {
 type leads struct {
 	address string
 	changed chan struct{}
+	doubt   error
 }
 
 func (d leads) Leader(context.Context) (detect.Leader, error) {
-	return detect.Leader{Address: d.address, Changed: d.changed}, nil
+	return detect.Leader{Address: d.address, Changed: d.changed, Doubt: d.doubt}, nil
 }
 
 func TestSubscriptionEndsWhenAnotherLeads(t *testing.T) {
-	d := leads{start(t, &master{Stay: true}), make(chan struct{})}
+	d := leads{address: start(t, &master{Stay: true}), changed: make(chan struct{})}
 	s := subscribe(t, client(t, schedulerapi.Options{Detector: d}))
 	close(d.changed)
 	_, err := s.Next()
 	wantError(t, err, schedulerapi.Unavailable, "the subscription with the master at "+d.address+" ended: another master leads now")
+}
+
+// TestALeaderInDoubt: where the one that is said to lead does not answer, the error
+// says what speaks against it; where it answers, that does not matter.
+func TestALeaderInDoubt(t *testing.T) {
+	d := leads{address: nobody(t), doubt: errors.New("nobody was asked lately")}
+	_, err := client(t, schedulerapi.Options{Detector: d}).Subscribe(t.Context(), subscribeCall())
+	wantError(t, err, schedulerapi.Unavailable, "cannot reach the master at "+d.address+": connection refused; nobody was asked lately")
+	d.address = start(t, &master{Stay: true})
+	subscribe(t, client(t, schedulerapi.Options{Detector: d}))
 }
 
 // TestSilence: a master, or the way to it, that has died without closing the
