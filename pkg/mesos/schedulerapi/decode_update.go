@@ -31,15 +31,13 @@ type update struct {
 // ids are the IDs of a status, as they stand in the record.
 type ids struct{ task, agent, executor, container []byte }
 
-// The numbers of Event.update and Event.Update.status
-// (mesos/v1/scheduler/scheduler.proto); of ContainerStatus.container_id and of the
-// value in a TaskID, AgentID, ExecutorID and ContainerID; and of the fields of a
+// The numbers of Event.update (mesos/v1/scheduler/scheduler.proto), of
+// ContainerStatus.container_id, of the field that only reads, and of the fields of a
 // TaskStatus (mesos/v1/mesos.proto).
 const (
-	eventUpdateField  = 5
-	updateStatusField = 1
-	containerIDField  = 4
-	idValueField      = 1
+	eventUpdateField = 5
+	containerIDField = 4
+	onlyField        = 1
 
 	statusTask      = 1
 	statusState     = 2
@@ -69,7 +67,7 @@ func decodeUpdate(record []byte) *scheduler.Event {
 	if n != len(given) {
 		return nil
 	}
-	status, is := only(body, updateStatusField)
+	status, is := only(body)
 	if !is {
 		return nil
 	}
@@ -81,10 +79,12 @@ func decodeUpdate(record []byte) *scheduler.Event {
 	return &u.event
 }
 
-// only returns the value of a message's one field, which has that number.
-func only(message []byte, number protowire.Number) ([]byte, bool) {
+// only returns the value of a message that has one field, such as the status in an
+// Event.Update that has no more, and the value in a TaskID, AgentID, ExecutorID or
+// ContainerID.
+func only(message []byte) ([]byte, bool) {
 	got, kind, tag := protowire.ConsumeTag(message)
-	if tag < 0 || got != number || kind != protowire.BytesType {
+	if tag < 0 || got != onlyField || kind != protowire.BytesType {
 		return nil, false
 	}
 	value, n := protowire.ConsumeBytes(message[tag:])
@@ -124,12 +124,12 @@ func (u *update) read(status []byte) bool {
 			}
 			switch number {
 			case statusTask:
-				of.task, good = only(value, idValueField)
+				of.task, good = only(value)
 			case statusAgent:
-				of.agent, good = only(value, idValueField)
+				of.agent, good = only(value)
 				s.AgentID = &u.agent
 			case statusExecutor:
-				of.executor, good = only(value, idValueField)
+				of.executor, good = only(value)
 				s.ExecutorID = &u.executor
 			case statusContainer:
 				of.container, good = u.containerStatus(value)
@@ -219,7 +219,7 @@ func (u *update) containerStatus(status []byte) (id []byte, good bool) {
 			given, _ := protowire.ConsumeBytes(status[tag:])
 			u.container.ContainerID = &u.inside
 			// Of a container in another one there is more than the value.
-			if value, is := only(given, idValueField); is {
+			if value, is := only(given); is {
 				id = value
 			} else if u.inside.Unmarshal(given) != nil {
 				return nil, false
