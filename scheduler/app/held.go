@@ -82,7 +82,11 @@ func standBy(ctx context.Context, opt Options, c *leader.Candidate, copies *copi
 		return nil, err
 	}
 	standby, err := api.NewStandby(api.StandbyOptions{
-		Leader: c.Leader, Copy: copies.latest, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
+		Leader: func() (string, error) {
+			address, _, err := c.Leader()
+			return address, err
+		},
+		Copy: copies.latest, Files: files, Artifacts: files, Log: opt.Log.WithField("component", "api"), Gatherer: metrics,
 		Gate: door.gate, LeaderTLS: door.peers.Client(),
 	})
 	if err != nil {
@@ -106,8 +110,8 @@ func copyFiles(ctx context.Context, opt Options, c *leader.Candidate, files *art
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: peers, TLSHandshakeTimeout: 10 * time.Second}}
 	log, last := opt.Log.WithField("component", "artifact"), ""
 	for {
-		if address, err := c.Leader(); err == nil {
-			copied, err := files.CopyFrom(ctx, client, address, c.Token())
+		if address, token, err := c.Leader(); err == nil {
+			copied, err := files.CopyFrom(ctx, client, address, token)
 			if copied > 0 {
 				log.Infof("copied %d files of the leader at %s", copied, address)
 			}

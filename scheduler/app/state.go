@@ -89,7 +89,7 @@ func openShared(ctx context.Context, u zookeeper.URL, create bool, log logrus.Fi
 		}
 		lease, err := candidate.Lead(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
-			at, why := candidate.Leader()
+			at, _, why := candidate.Leader()
 			if why != nil {
 				return nil, why
 			}

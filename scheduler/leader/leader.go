@@ -173,21 +173,15 @@ func (c *Candidate) back() {
 // Conn is the session that leadership belongs to.
 func (c *Candidate) Conn() *zk.Conn { return c.conn }
 
-// Leader returns the leader's address, or an error that says why none is known.
-func (c *Candidate) Leader() (address string, err error) {
+// Leader returns the leader's address and token, or an error that says why none is
+// known.
+func (c *Candidate) Leader() (address, token string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leader == "" {
-		return "", errors.New(c.problem)
+		return "", "", errors.New(c.problem)
 	}
-	return c.leader, nil
-}
-
-// Token returns the leader's token, which is empty where no leader is known.
-func (c *Candidate) Token() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.token
+	return c.leader, c.token, nil
 }
 
 func (c *Candidate) set(leader, token, problem string) {

@@ -63,7 +63,7 @@ func leads(t *testing.T, c *leader.Candidate) *leader.Lease {
 func knows(t *testing.T, c *leader.Candidate, want string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		got, err := c.Leader()
+		got, _, err := c.Leader()
 		if got == want {
 			return
 		}
@@ -233,7 +233,7 @@ func TestAStandbyThatIsCutOff(t *testing.T) {
 		knows(t, b, "http://a:7070")
 		proxy.Cut()
 		knows(t, b, "")
-		if _, err := b.Leader(); err == nil || !strings.Contains(err.Error(), "ZooKeeper at zk://"+proxy.Address) {
+		if _, _, err := b.Leader(); err == nil || !strings.Contains(err.Error(), "ZooKeeper at zk://"+proxy.Address) {
 			t.Errorf("no leader is known because of %v", err)
 		}
 		proxy.Heal()
@@ -250,7 +250,7 @@ func TestWhoCannotReachZooKeeper(t *testing.T) {
 	a := stand(t, u, "http://a:7070")
 	elected := later(t, a)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		_, err := a.Leader()
+		_, _, err := a.Leader()
 		if err != nil && strings.Contains(err.Error(), "ZooKeeper at "+u.String()) {
 			break
 		}
