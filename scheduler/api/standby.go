@@ -153,13 +153,13 @@ func (s *Standby) metrics(w http.ResponseWriter, r *http.Request) {
 
 // pass passes a request on to the leader.
 func (s *Standby) pass(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get(passedOn) != "" {
-		s.unavailable(w, r, errors.New("the scheduler that was taken for the leader does not lead; try again"))
-		return
-	}
 	p, err := s.keep(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if r.Header.Get(passedOn) != "" {
+		s.fallBack(w, p, errors.New("the scheduler that was taken for the leader does not lead; try again"))
 		return
 	}
 	address, err := s.opt.Leader()

@@ -102,8 +102,20 @@ func TestStandbyAnswersReadersItself(t *testing.T) {
 			}
 		}
 	}
+	// So it does for another standby that takes it for the leader.
+	second, _, _ := guarded(t, &commander{}, teams())
+	b.leader = newStandby(t, second).base
+	ctx, call := connect.NewClientContext(t.Context())
+	got, err := as(b.base, "planted-reader")["gRPC"].GetJob(ctx, &tandemv1.GetJobRequest{Id: "/team/words"})
+	if err != nil || got.GetJob().GetJob().GetVersion() != 4 || call.ResponseHeader().Get(api.NoticeHeader) != "this is old" {
+		t.Errorf("passed on to a standby: %v, %v, with the notice %q", got, err, call.ResponseHeader().Get(api.NoticeHeader))
+	}
+	_, err = as(b.base, "planted-admin")["gRPC"].StopJob(t.Context(), &tandemv1.StopJobRequest{Id: "/team/words"})
+	if want := "the scheduler that was taken for the leader does not lead"; connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), want) {
+		t.Errorf("a write passed on to a standby: %v, want unavailable with %q", err, want)
+	}
 	b.leader, b.noCopy = "", errors.New("the state was not read yet")
-	_, err := as(b.base, "planted-reader")["gRPC"].ListJobs(t.Context(), &tandemv1.ListJobsRequest{})
+	_, err = as(b.base, "planted-reader")["gRPC"].ListJobs(t.Context(), &tandemv1.ListJobsRequest{})
 	if want := "nobody stands for election; and this standby cannot answer by itself: the state was not read yet"; connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), want) {
 		t.Errorf("without a copy: %v, want unavailable with %q", err, want)
 	}
