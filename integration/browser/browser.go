@@ -5,6 +5,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -186,6 +188,29 @@ func (p *Page) Colours(dark bool) {
 func (p *Page) Width(pixels int64) {
 	p.t.Helper()
 	run(p, chromedp.EmulateViewport(pixels, 900))
+}
+
+// Heard returns what the page has for a screen reader, in no certain order: each thing
+// with its role and its name, such as "link Jobs".
+func (p *Page) Heard() []string {
+	p.t.Helper()
+	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		p.t.Fatalf("cannot ask the browser what a screen reader is told: %v", err)
+	}
+	text := func(v *accessibility.Value) (s string) {
+		if v != nil {
+			_ = json.Unmarshal(v.Value, &s) // what is no text has no name
+		}
+		return s
+	}
+	var heard []string
+	for _, n := range tree.Nodes {
+		if !n.Ignored {
+			heard = append(heard, text(n.Role)+" "+text(n.Name))
+		}
+	}
+	return heard
 }
 
 // Shoot writes a picture of the page, in the light or the dark.

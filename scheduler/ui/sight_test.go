@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -114,8 +115,9 @@ func TestFocusGoesAsTheEyeDoes(t *testing.T) {
 	}
 }
 
-// TestEveryViewFitsATelephone: no view is wider than a narrow window, however long
-// the names on it are. Tables scroll within themselves.
+// TestEveryViewFitsATelephone: no view is wider than a narrow window, and nothing on it
+// goes on to the side, however long the names on it are. What is a table for a screen
+// reader stays one.
 func TestEveryViewFitsATelephone(t *testing.T) {
 	saved := team(5)
 	long := "/payments/" + strings.Repeat("a", 60)
@@ -129,6 +131,23 @@ func TestEveryViewFitsATelephone(t *testing.T) {
 		show(p, path)
 		if wide := browser.Value[int](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 			t.Errorf("%s is %d pixels wider than its window", path, wide)
+		}
+		for _, hidden := range browser.Value[[]string](p, `[...document.querySelectorAll("main *")]
+			.filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === "auto")
+			.map((e) => e.tagName + " " + e.className + " with " + e.innerText.slice(0, 40))`) {
+			t.Errorf("%s has something that goes on to the side: %s", path, hidden)
+		}
+		if *shots != "" {
+			p.Shoot(filepath.Join(*shots, "narrow"+strings.NewReplacer("/", "_", ".", "_").Replace(path[:min(len(path), 30)])+".png"), false)
+		}
+	}
+
+	show(p, "/jobs/payments/api")
+	p.AwaitText(".count", "5 instances")
+	heard := p.Heard()
+	for _, want := range []string{"table Instances of /payments/api", "columnheader Phase", "rowheader 3", "cell agent03", "link web"} {
+		if !slices.Contains(heard, want) {
+			t.Errorf("in a narrow window a screen reader finds no %s among %q", want, heard)
 		}
 	}
 }

@@ -34,6 +34,19 @@ export function facts(list) {
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
+// grid is a table, and row makes rows of it, a cell for each column. Cells carry the
+// names of their columns, which stand before them where a window is narrow.
+//
+//   columns  [{name, class, head}], head being for the cells that name their rows
+export function grid(caption, columns, attributes) {
+  const body = h("tbody");
+  const element = h("table", attributes, h("caption", { class: "unseen" }, caption),
+    h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.class }, c.name)))), body);
+  const row = (cells = [], attributes = {}) => h("tr", attributes, columns.map((c, i) =>
+    h(c.head ? "th" : "td", { class: c.class, scope: c.head ? "row" : null, "data-name": c.name }, cells[i])));
+  return { element, body, row };
+}
+
 // bar shows counts side by side, each as wide as its part of the whole.
 export function bar(parts, whole, label) {
   const e = h("div", { class: "bar-chart", role: "img", "aria-label": label });

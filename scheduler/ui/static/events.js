@@ -1,4 +1,4 @@
-import { h, put, pill } from "./dom.js";
+import { grid, h, put, pill } from "./dom.js";
 import { stream } from "./api.js";
 import { state, taskState, health, why, exit } from "./words.js";
 
@@ -34,12 +34,11 @@ function lines(r) {
 // events shows what has happened lately, the newest first.
 export function events(page) {
   page.title("Events");
-  const body = h("tbody");
   const pause = h("button", { type: "button", "aria-pressed": "false", onclick: toggle }, "Pause");
   const note = h("p", { class: "quiet", role: "status" });
   const nothing = h("p", { class: "empty" }, "Nothing has happened yet.");
-  const table = h("table", { class: "events", hidden: true }, h("caption", { class: "unseen" }, "Events, the newest first"),
-    h("thead", {}, h("tr", {}, ["Time", "What", "State", "More"].map((n) => h("th", { scope: "col", class: n === "Time" ? "n" : null }, n)))), body);
+  const { element: table, body, row } = grid("Events, the newest first",
+    [{ name: "Time", class: "n" }, { name: "What", head: true }, { name: "State" }, { name: "More", class: "why" }], { class: "events", hidden: true });
   page.show(h("div", { class: "toolbar" }, h("h1", {}, "Events"), pause), note,
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Events" }, table), nothing);
 
@@ -64,9 +63,9 @@ export function events(page) {
     put(note, "");
     nothing.hidden = body.childElementCount + waiting.length > 0;
     table.hidden = !nothing.hidden;
-    const rows = waiting.slice(-most).reverse().map((l) => h("tr", {},
-      h("td", { class: "n", title: `event ${l.sequence}` }, l.time ? new Date(l.time).toLocaleTimeString() : ""),
-      h("th", { scope: "row" }, l.href ? h("a", { href: l.href }, l.what) : l.what), h("td", {}, pill(l.state)), h("td", { class: "why" }, l.more)));
+    const rows = waiting.slice(-most).reverse().map((l) => row(
+      [l.time ? new Date(l.time).toLocaleTimeString() : "", l.href ? h("a", { href: l.href }, l.what) : l.what, pill(l.state), l.more],
+      { title: `event ${l.sequence}` }));
     waiting = [];
     body.prepend(...rows);
     while (body.childElementCount > most) body.lastElementChild.remove();

@@ -1,4 +1,4 @@
-import { h, put, pill, when, due, facts, bar } from "./dom.js";
+import { grid, h, put, pill, when, due, facts, bar } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./model.js";
 import { pagedTable } from "./table.js";
@@ -167,10 +167,9 @@ function versionTable(list, record, instances) {
     v === record?.stableVersion && "all instances have served with it",
     v === record?.update?.reverts && "given up",
   ].filter(Boolean).join(", ");
-  return h("table", {}, h("caption", { class: "unseen" }, "Versions that are kept"),
-    h("thead", {}, h("tr", {}, ["Version", "Submitted", "Instances", "Standing"].map((n) => h("th", { scope: "col", class: n === "Standing" ? null : "n" }, n)))),
-    h("tbody", {}, list.map((v) => h("tr", {}, h("th", { scope: "row", class: "n" }, `${v.version}`), h("td", { class: "n" }, when(v.created)),
-      h("td", { class: "n" }, number(instances.filter((i) => i.jobVersion === v.version).length)), h("td", {}, standing(v.version))))));
+  const table = grid("Versions that are kept", [{ name: "Version", class: "n", head: true }, { name: "Submitted", class: "n" }, { name: "Instances", class: "n" }, { name: "Standing" }]);
+  table.body.append(...list.map((v) => table.row([v.version, when(v.created), number(instances.filter((i) => i.jobVersion === v.version).length), standing(v.version)])));
+  return table.element;
 }
 
 function drawPhases(select, counts) {
@@ -206,10 +205,14 @@ function drawExplanation(e, x) {
     h("p", {}, x.summary || (x.placeable ? `${x.placeable} would find room now.` : "")),
     h("p", { class: "quiet" }, x.lastOffer ? ["The last offer came ", when(x.lastOffer), " ago. "] : "No offer has come yet. ", stands.join(" ")),
     (x.quotas ?? []).map((q) => h("p", {}, `By quota ${quota(q)}.`)),
-    agents.length ? h("div", { class: "scroll" }, h("table", {}, h("caption", { class: "unseen" }, "What stands against an instance on each agent"),
-      h("thead", {}, h("tr", {}, ["Agent", "What stands against it", "Offered"].map((n) => h("th", { scope: "col", class: n === "Offered" ? "n" : null }, n)))),
-      h("tbody", {}, agents.map((a) => h("tr", {}, h("th", { scope: "row" }, a.hostname), h("td", {}, obstacles(a)), h("td", { class: "n" }, when(a.lastOffer))))))) : null,
+    agents.length ? h("div", { class: "scroll" }, against(agents)) : null,
     (x.agents ?? []).length > agents.length ? h("p", { class: "quiet" }, `${x.agents.length - agents.length} further agents are not shown.`) : null);
+}
+
+function against(agents) {
+  const table = grid("What stands against an instance on each agent", [{ name: "Agent", head: true }, { name: "What stands against it" }, { name: "Offered", class: "n" }]);
+  table.body.append(...agents.map((a) => table.row([a.hostname, obstacles(a), when(a.lastOffer)])));
+  return table.element;
 }
 
 function obstacles(a) {

@@ -37,11 +37,11 @@ export function overview(page) {
     text: (r) => `${r.of.spec.id} ${jobType(r.of.spec)} ${state(r.of.phase).word} ${r.of.phaseReason ?? ""}`.toLowerCase(),
     columns: [
       { name: "Job", head: true, draw: (r) => h("a", { href: `/jobs${r.of.spec.id}` }, r.of.spec.id) },
-      { name: "Type", class: "lesser", draw: (r) => jobType(r.of.spec) },
+      { name: "Type", draw: (r) => jobType(r.of.spec) },
       { name: "Phase", draw: (r) => pill(state(r.of.phase)) },
       { name: "Instances", class: "wide", draw: (r) => r.instances },
-      { name: "Version", class: "n lesser", draw: (r) => String(r.of.version ?? "") },
-      { name: "Changed", class: "n lesser", draw: (r) => when(r.of.updated) },
+      { name: "Version", class: "n", draw: (r) => String(r.of.version ?? "") },
+      { name: "Changed", class: "n", draw: (r) => when(r.of.updated) },
       { name: "Why", class: "why", draw: (r) => r.of.phaseReason ?? "" },
     ],
   });

@@ -1,4 +1,4 @@
-import { h, put } from "./dom.js";
+import { grid, h, put } from "./dom.js";
 
 // pagedTable is a table that shows one page of any number of rows, with a field
 // that filters them. Rows keep their elements while they are shown, and a cell
@@ -16,14 +16,12 @@ export function pagedTable({ columns, key, text, many, title, caption, empty, la
   let page = 0;
   let shown = new Map();
 
-  const body = h("tbody");
   const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": label ?? "Filter", autocomplete: "off", spellcheck: "false", "data-filter": true });
   const count = h("span", { class: "quiet count", role: "status" });
   const back = h("button", { type: "button", onclick: () => turn(-1) }, "Previous");
   const on = h("button", { type: "button", onclick: () => turn(1) }, "Next");
   const pager = h("div", { class: "pager" }, back, on);
-  const table = h("table", {}, h("caption", { class: "unseen" }, caption),
-    h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.class }, c.name)))), body);
+  const { element: table, body, row: made } = grid(caption, columns);
   const nothing = h("p", { class: "empty" });
   const tools = h("div", { class: "tools" }, filter);
   const element = h("div", { class: "paged" }, h("div", { class: "toolbar" }, title && h("h2", {}, title), tools, h("div", { class: "paging" }, count, pager)),
@@ -53,7 +51,7 @@ export function pagedTable({ columns, key, text, many, title, caption, empty, la
     for (const row of visible) {
       const k = key(row);
       let entry = shown.get(k);
-      if (!entry) entry = { tr: h("tr", {}, columns.map((c) => h(c.head ? "th" : "td", { class: c.class, scope: c.head ? "row" : null }))), row: null };
+      if (!entry) entry = { tr: made(), row: null };
       if (entry.row !== row.of) {
         entry.row = row.of;
         columns.forEach((c, i) => put(entry.tr.children[i], ...[c.draw(row)].flat()));

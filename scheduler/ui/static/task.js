@@ -1,4 +1,4 @@
-import { h, put, pill, when, facts, external } from "./dom.js";
+import { grid, h, put, pill, when, facts, external } from "./dom.js";
 import { watch } from "./model.js";
 import { state, taskState, taskName, ended, health, healthMood, why, exit, bytes, mib, span, amount } from "./words.js";
 import { logs } from "./logs.js";
@@ -142,13 +142,13 @@ function drawUsage(e, t, w, current) {
 }
 
 function drawOthers(e, attempts, name) {
-  put(e, attempts.length ? h("div", { class: "scroll" }, h("table", {}, h("caption", { class: "unseen" }, "Attempts"),
-    h("thead", {}, h("tr", {}, ["Attempt", "Task", "State", "Agent", "Launched", "Why"].map((n) => h("th", { scope: "col", class: n === "Attempt" || n === "Launched" ? "n" : null }, n)))),
-    h("tbody", {}, attempts.map((a) => {
-      const t = a.tasks?.find((x) => x.workload === name.workload) ?? {};
-      const here = Number(a.attempt) === name.attempt;
-      return h("tr", { "aria-current": here ? "true" : null }, h("th", { scope: "row", class: "n" }, String(a.attempt)),
-        h("td", {}, here ? t.taskId ?? "" : h("a", { href: `/tasks/${t.taskId}` }, t.taskId ?? "")),
-        h("td", {}, pill(state(taskState(t))), " ", exit(t)), h("td", {}, a.hostname), h("td", { class: "n" }, when(a.created)), h("td", { class: "why" }, why(t)));
-    })))) : h("p", { class: "empty" }, "No attempt is kept."));
+  if (!attempts.length) return put(e, h("p", { class: "empty" }, "No attempt is kept."));
+  const table = grid("Attempts", [{ name: "Attempt", class: "n", head: true }, { name: "Task" }, { name: "State" }, { name: "Agent" }, { name: "Launched", class: "n" }, { name: "Why", class: "why" }]);
+  table.body.append(...attempts.map((a) => {
+    const t = a.tasks?.find((x) => x.workload === name.workload) ?? {};
+    const here = Number(a.attempt) === name.attempt;
+    return table.row([a.attempt, here ? t.taskId : h("a", { href: `/tasks/${t.taskId}` }, t.taskId ?? ""), [pill(state(taskState(t))), " ", exit(t)], a.hostname, when(a.created), why(t)],
+      { "aria-current": here ? "true" : null });
+  }));
+  put(e, h("div", { class: "scroll" }, table.element));
 }
