@@ -20,9 +20,9 @@ const (
 	answerAge = 10 * time.Second
 	// masterPatience bounds the wait for an answer, which is one fact among others.
 	masterPatience = 3 * time.Second
-	// tellInterval is how often the master is asked for quotas while something waits,
+	// tellInterval is how often the master is asked while there is something to ask for,
 	// refusedInterval how often when it did not answer, and lookInterval how often it
-	// is looked whether something waits.
+	// is looked whether there is.
 	tellInterval, refusedInterval, lookInterval = time.Minute, 10 * time.Minute, 10 * time.Second
 	// maxAgents bounds how many agents are asked about at once.
 	maxAgents = 20
@@ -144,10 +144,11 @@ func (q *inquirer) askAgent(ctx context.Context, id string) (why string, ok bool
 	return "", true
 }
 
-// tell has tell know of the quotas, now and then while something waits, until ctx
-// ends.
-func (q *inquirer) tell(ctx context.Context, waits func() bool, tell func(core.Withheld)) {
+// tell has tell know of the quotas, and of the agents that are known as drained, now
+// and then while something waits or there are such agents, until ctx ends.
+func (q *inquirer) tell(ctx context.Context, waits func() (instances bool, drained []string), tell func(core.Withheld)) {
 	var next time.Time
+	turn := 0 // so that each of very many agents is asked about now and then
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
@@ -156,14 +157,19 @@ func (q *inquirer) tell(ctx context.Context, waits func() bool, tell func(core.W
 			return
 		case <-look.C:
 		}
+		instances, drained := waits()
 		switch {
-		case !waits():
+		case !instances && len(drained) == 0:
 			next = time.Time{}
 			continue
 		case q.now().Before(next):
 			continue
 		}
-		w, err := q.Withheld(ctx, nil)
+		if n := len(drained); n > maxAgents {
+			drained = slices.Concat(drained[turn%n:], drained[:turn%n])
+			turn += maxAgents
+		}
+		w, err := q.Withheld(ctx, drained)
 		if err != nil {
 			next = q.now().Add(refusedInterval)
 			continue
@@ -173,9 +179,14 @@ func (q *inquirer) tell(ctx context.Context, waits func() bool, tell func(core.W
 	}
 }
 
-// waits reports whether an instance waits for offers.
-func waits(v *loop.View) func() bool {
-	return func() bool { return v.Counts().Instances[tandemv1.InstancePhase_INSTANCE_PHASE_WAITING] > 0 }
+// waits reports whether an instance waits for offers, and which agents are known as
+// drained: while nothing waits none offers, which would say that it is no more.
+func waits(v *loop.View) func() (instances bool, drained []string) {
+	return func() (bool, []string) {
+		agents := v.Agents()
+		maps.DeleteFunc(agents, func(_ string, a *tandemv1.AgentRecord) bool { return a.OperatorDrain == nil })
+		return v.Counts().Instances[tandemv1.InstancePhase_INSTANCE_PHASE_WAITING] > 0, slices.Sorted(maps.Keys(agents))
+	}
 }
 
 // tellWithheld tells the core, unless it ends.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -112,16 +113,32 @@ func TestWithheldAgents(t *testing.T) {
 	}
 }
 
-// TestTell: while something waits its quotas are told now and then, and less often
-// when the master does not answer.
+// TestTell: while something waits its quotas are told now and then, and so it is of
+// agents that are known as drained; less often when the master does not answer.
 func TestTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiting atomic.Bool
+		var drained atomic.Pointer[[]string]
+		drained.Store(&[]string{})
 		var told atomic.Int32
-		q := &inquirer{now: time.Now, asked: time.Now().Add(24 * time.Hour)} // it has an answer all along
+		back := map[string]bool{} // the agents that are not drained any more
+		// It has answers all along.
+		q := &inquirer{now: time.Now, asked: time.Now().Add(24 * time.Hour), agents: map[string]agentAnswer{}}
+		var many []string
+		for n := range maxAgents + maxAgents/2 {
+			many = append(many, fmt.Sprintf("agent%02d", n))
+			q.agents[many[n]] = agentAnswer{at: time.Now().Add(24 * time.Hour)}
+		}
 		var wg sync.WaitGroup
-		wg.Go(func() { q.tell(ctx, waiting.Load, func(core.Withheld) { told.Add(1) }) })
+		wg.Go(func() {
+			q.tell(ctx, func() (bool, []string) { return waiting.Load(), *drained.Load() }, func(w core.Withheld) {
+				told.Add(1)
+				for id, why := range w.Agents {
+					back[id] = why == ""
+				}
+			})
+		})
 		time.Sleep(time.Second) // beside the looks
 		expect := func(want int32, err error) {
 			t.Helper()
@@ -139,6 +156,13 @@ func TestTell(t *testing.T) {
 		expect(10, nil)
 		expect(10, errors.New("no"))
 		expect(20, nil)
+		waiting.Store(false)
+		expect(20, nil)
+		drained.Store(&many)
+		expect(30, nil)
+		if len(back) != len(many) {
+			t.Errorf("told of the agents %v, and not of all of %v", back, many)
+		}
 		cancel()
 		wg.Wait()
 	})

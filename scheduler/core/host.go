@@ -313,6 +313,13 @@ func (c *Core) operatorDrains(agent string) {
 	}
 }
 
+// drainedNoMore takes in that no operator drains the agent.
+func (c *Core) drainedNoMore(h *host) {
+	if h.rec.GetOperatorDrain() != nil {
+		c.editHost(h).OperatorDrain = nil
+	}
+}
+
 // hostFailed forgets what is said anew should the agent come back.
 func (c *Core) hostFailed(agent string) {
 	h := c.hosts[agent]

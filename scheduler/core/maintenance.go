@@ -88,9 +88,7 @@ func (c *Core) heardOf(o *mesos.Offer) {
 	if h == nil {
 		return
 	}
-	if h.rec.GetOperatorDrain() != nil {
-		c.editHost(h).OperatorDrain = nil
-	}
+	c.drainedNoMore(h)
 	if h.rec != nil || o.Unavailability != nil {
 		c.seenUnavailability(h, o.Unavailability)
 	}

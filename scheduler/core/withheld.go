@@ -32,14 +32,21 @@ type withheld struct {
 // quotaTrust is for how long what was said of quotas counts: others launch, too.
 const quotaTrust = 3 * time.Minute
 
+// answerAge is how old what the master is said to have answered may be: of a drain that
+// began since, it says nothing.
+const answerAge = time.Minute
+
 // onWithheld takes in what the master says, and tells those that wait.
 func (c *Core) onWithheld(w *Withheld) {
 	c.withheld.quotas, c.withheld.said = w.Quotas, c.now
-	for id, why := range w.Agents {
-		if why == "" {
-			delete(c.withheld.agents, id)
-		} else {
+	for _, id := range sortedKeys(w.Agents) {
+		if why := w.Agents[id]; why != "" {
 			c.withheld.agents[id] = why
+			continue
+		}
+		delete(c.withheld.agents, id)
+		if h := c.hosts[id]; h != nil && c.now.Sub(h.rec.GetOperatorDrain().AsTime()) > answerAge {
+			c.drainedNoMore(h)
 		}
 	}
 	for _, v := range c.offers.queue {
