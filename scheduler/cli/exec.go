@@ -27,12 +27,12 @@ func newExec(sys *System) *cobra.Command {
 		Long: `Runs a command beside a running task: in its cgroup, under its limits, as its user, in its
 directory and with its environment. -i passes on the standard input, -t gives the command a
 terminal; a shell wants both, and without a command there is one: sh, with -i, and with -t
-where the standard input is a terminal. The command and all that it has started end with this one, and
-with the task. What it uses counts against the task's limits: where the kernel has to kill
-for want of memory, it may take the task.
+where the standard input is a terminal. The command and all that it has started end with
+this one, and with the task. What it uses counts against the task's limits: where the kernel
+has to kill for want of memory, it may take the task.
 
-The exit status is the command's, or 128 and the number of the signal that ended it. Interrupted
-without a terminal, it passes SIGINT on to the command.`,
+The exit status is the command's, or 128 and the number of the signal that ended it.
+Interrupted without a terminal, it passes SIGINT on to the command.`,
 		Example: `  tandem exec payments_api.2.7.web     # a shell
   tandem exec payments_api.2.7.web -- cat /proc/self/cgroup
   tandem exec -i payments_api.2.7.web -- tar xf - <files.tar`,

@@ -22,8 +22,8 @@ func newState(sys *System) *cobra.Command {
 		Use:   "state",
 		Short: "Copy, move and check the state of a scheduler that is stopped",
 		Long: `Copies, moves and checks what a scheduler keeps: jobs, instances, attempts and the
-framework's ID. The scheduler, or all that share the state, must be stopped. Uploaded files are not part of it; they are
-in the directory artifacts within the state directory.`,
+framework's ID. The scheduler, or all that share the state, must be stopped. Uploaded files
+are not part of it; they are in the directory artifacts within the state directory.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -353,6 +353,8 @@ func (c *Core) rollback(b *Rollback, r *Reply) {
 		}
 	}
 	switch {
+	case to == nil && b.Version == 0 && len(j.versions) > 1:
+		r.Refused = &Refused{NotFound, fmt.Sprintf("job %[1]s has no earlier version that ran anything else: name the one to go back to, of those that `tandem history %[1]s` lists", b.JobID)}
 	case to == nil && b.Version == 0:
 		r.Refused = &Refused{NotFound, fmt.Sprintf("job %s has no earlier version to go back to", b.JobID)}
 	case to == nil:
