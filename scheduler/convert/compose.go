@@ -108,7 +108,8 @@ func serviceDeploy(s object, job *tandemv1.Job, w *tandemv1.Workload) {
 		}
 		job.Constraints = append(job.Constraints, c)
 	}
-	for _, text := range d.words("attributes") {
+	// They stand in either place, by the version of mesos-compose.
+	for _, text := range append(placement.words("attributes"), d.words("attributes")...) {
 		name, value, _ := strings.Cut(text, ":")
 		job.Constraints = append(job.Constraints, &tandemv1.Constraint{
 			Attribute: strings.TrimSpace(name), Value: strings.TrimSpace(value),
@@ -173,7 +174,7 @@ func servicePorts(s object, w *tandemv1.Workload) {
 		host, inside, mapped := strings.Cut(numbers, ":")
 		port := &tandemv1.Port{Name: fmt.Sprintf("port%d", i)}
 		if mapped {
-			if _, err := strconv.ParseUint(host, 10, 16); err == nil {
+			if n, err := strconv.ParseUint(host, 10, 16); err == nil && n != 0 {
 				s.remark(at, "the host port %s became any free one, as mesos-compose takes one from its range too", host)
 			}
 		} else {
