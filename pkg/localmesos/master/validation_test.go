@@ -13,6 +13,8 @@ import (
 func TestInvalidGroups(t *testing.T) {
 	const framework = masterID + "-0000"
 	long := strings.Repeat("x", 256)
+	// From the executor's resources to the task's.
+	const between = `]},"task_group":{"tasks":[{"name":"task t1","task_id":{"value":"t1"},"agent_id":{"value":"%A"},"resources":[`
 	for _, tt := range []struct {
 		name, old, with string // in the operation; %F is the framework, %A the agent
 		want            string // the message; empty for a group that is launched
@@ -52,6 +54,9 @@ func TestInvalidGroups(t *testing.T) {
 		{"a resource that is not offered", resourcesOf(0.1, 32, 10), `{"name":"widgets","type":"SCALAR","scalar":{"value":1}}`, `Total resources widgets(allocated: example):1; cpus(allocated: example):0.2; mem(allocated: example):64; disk(allocated: example):32 required by task group and its executor are more than available ports(allocated: example):[31000-32000]; cpus(allocated: example):8; mem(allocated: example):8192; disk(allocated: example):20000`},
 		{"another role", resourcesOf(0.1, 32, 10), `{"name":"cpus","type":"SCALAR","scalar":{"value":1},"allocation_info":{"role":"other"}}`, `Total resources cpus(allocated: other):1; cpus(allocated: example):0.2; mem(allocated: example):64; disk(allocated: example):32 required by task group and its executor are more than available ports(allocated: example):[31000-32000]; cpus(allocated: example):8; mem(allocated: example):8192; disk(allocated: example):20000`},
 		{"two roles", resourcesOf(0.1, 32, 10), resourcesOf(0.1, 32, 10) + `,{"name":"cpus","type":"SCALAR","scalar":{"value":1},"allocation_info":{"role":"other"}}`, `Task 't1' is invalid: Invalid task resources: The resources have multiple allocation roles ('other' and 'example') but only one allocation role is allowed`},
+
+		{"revocable beside its executor's that is not", resourcesOf(0.1, 32, 10), `{"name":"cpus","type":"SCALAR","scalar":{"value":1},"revocable":{}}`, `Task group and executor mix revocable and non-revocable resources: Cannot use both revocable and non-revocable 'cpus' at the same time`},
+		{"a volume of both", resourcesOf(0.2, 64, 32) + between + resourcesOf(0.1, 32, 10), resourcesOf(0.2, 64, 32) + volume("v", "") + between + resourcesOf(0.1, 32, 10) + volume("v", ""), `Task group and executor use duplicate persistence ID: Persistence ID 'v' is not unique`},
 
 		{"empty task id", `"task_id":{"value":"t1"}`, `"task_id":{"value":""}`, `Task '' is invalid: ID must not be empty`},
 		{"task id with a backslash", `"task_id":{"value":"t1"}`, `"task_id":{"value":"a\\b"}`, `Task 'a\b' is invalid: 'a\b' contains invalid characters`},
@@ -203,6 +208,40 @@ func TestPlainLaunches(t *testing.T) {
 		w.pass(1e9)
 		w.expect(s.transcript(), "OFFERS O1 S0 example ports:31000-32000,cpus:7.6,mem:8064,disk:19948 +own")
 	})
+}
+
+// What a task and its executor use is looked at together, before what only tasks of a
+// group may have.
+func TestTasksAndTheirExecutors(t *testing.T) {
+	revocable := `,{"name":"gpus","type":"SCALAR","scalar":{"value":1},"revocable":{}}`
+	alone := `,"container":{"type":"MESOS","linux_info":{"share_cgroups":false}}`
+	inWorld(t, Options{}, func(w *world) {
+		a := w.agent("127.0.0.1")
+		s := w.subscribe(exampleInfo)
+		s.transcript()
+		var tasks []string
+		add := func(id, own, executors, rest string) {
+			executor := strings.Replace(s.executor("of-"+id), resourcesOf(0.2, 64, 32), resourcesOf(0.2, 64, 32)+executors, 1)
+			tasks = append(tasks, fmt.Sprintf(`{"name":"n","task_id":{"value":%q},"agent_id":{"value":%q},"resources":[%s%s],"executor":{%s}%s}`,
+				id, a.id.Value, resourcesOf(0.1, 32, 10), own, executor, rest))
+		}
+		add("shared", "", volume("v", `,"shared":{}`), alone)
+		add("twice", volume("v", ""), volume("v", ""), alone)
+		add("mixed", revocable, `,{"name":"gpus","type":"SCALAR","scalar":{"value":1}}`, alone)
+		add("much", "", `,{"name":"gpus","type":"SCALAR","scalar":{"value":1}}`, alone)
+		s.must(accept("O0", `{"type":"LAUNCH","launch":{"task_infos":[`+strings.Join(tasks, ",")+`]}}`))
+		w.expect(a.heard(), "")
+		w.expect(s.transcript(), `
+			UPDATE shared TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID Executor resources cpus(allocated: example):0.2; mem(allocated: example):64; disk(allocated: example):32; disk(allocated: example)(reservations: [(DYNAMIC,example)])[v:v]<SHARED>:1<1> should not contain any shared resources agent_id=S0
+			UPDATE twice TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID Task and its executor use duplicate persistence ID: Persistence ID 'v' is not unique agent_id=S0
+			UPDATE mixed TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID Task and its executor mix revocable and non-revocable resources: Cannot use both revocable and non-revocable 'gpus' at the same time agent_id=S0
+			UPDATE much TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID Total resources cpus(allocated: example):0.3; mem(allocated: example):96; disk(allocated: example):42; gpus(allocated: example):1 required by task and its executor is more than available ports(allocated: example):[31000-32000]; cpus(allocated: example):8; mem(allocated: example):8192; disk(allocated: example):20000 agent_id=S0`)
+	})
+}
+
+// volume is a persistent volume of role example, behind other resources.
+func volume(id, rest string) string {
+	return fmt.Sprintf(`,{"name":"disk","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"example"}],"disk":{"persistence":{"id":%q},"volume":{"mode":"RW","container_path":%[1]q}}%s}`, id, rest)
 }
 
 func TestTheAgentGetsCompleteTasks(t *testing.T) {

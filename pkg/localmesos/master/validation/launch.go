@@ -42,10 +42,13 @@ func (l *Launch) Task(task *mesos.TaskInfo) error {
 	if err := l.task(task); err != nil {
 		return err
 	}
+	if err := l.taskExecutor(task); err != nil {
+		return err
+	}
 	if !SharesCgroups(task.Container) {
 		return errors.New("Only tasks in a task group may have 'share_cgroups' set to 'false'")
 	}
-	return l.taskExecutor(task)
+	return nil
 }
 
 func (l *Launch) taskExecutor(task *mesos.TaskInfo) error {
@@ -56,7 +59,6 @@ func (l *Launch) taskExecutor(task *mesos.TaskInfo) error {
 	if err != nil {
 		return err
 	}
-	parts := []resource.Resources{total}
 	if executor := task.Executor; executor != nil {
 		if err := l.executor(executor); err != nil {
 			return err
@@ -67,20 +69,25 @@ func (l *Launch) taskExecutor(task *mesos.TaskInfo) error {
 		if executor.Command == nil {
 			return errors.New("'ExecutorInfo.command' must be set")
 		}
-		if executorSharesCgroups(executor) {
-			return errShareOnExecutor
-		}
 		own, err := resource.FromMesos(executor.Resources)
 		if err != nil {
 			return err
 		}
-		parts = append(parts, own)
+		if !own.Shared().Empty() {
+			return fmt.Errorf("Executor resources %s should not contain any shared resources", own)
+		}
+		if executorSharesCgroups(executor) {
+			return errShareOnExecutor
+		}
+		if overlap([]resource.Resources{total, own}) {
+			return fmt.Errorf("There are overlapping resources in the task resources %s and executor resources %s", total, own)
+		}
+		if err := together("Task and its executor", task.Resources, executor.Resources); err != nil {
+			return err
+		}
 		if l.Running(executor.ExecutorID.Value) == nil {
 			total = total.Add(own)
 		}
-	}
-	if overlap(parts) {
-		return fmt.Errorf("There are overlapping resources in the task resources %s and executor resources %s", parts[0], parts[1])
 	}
 	if !l.Offered.Contains(total) {
 		return fmt.Errorf("Total resources %s required by task and its executor is more than available %s", total, l.Offered)
@@ -158,6 +165,13 @@ func (l *Launch) groupExecutor(executor *mesos.ExecutorInfo, typed bool, group *
 	}
 	if own.Scalar("disk") == 0 {
 		return fmt.Errorf("Executor '%s' uses no disk", id)
+	}
+	lists := [][]mesos.Resource{executor.Resources}
+	for i := range group.Tasks {
+		lists = append(lists, group.Tasks[i].Resources)
+	}
+	if err := together("Task group and executor", lists...); err != nil {
+		return err
 	}
 	var total resource.Resources
 	parts := make([]resource.Resources, 0, len(group.Tasks)+1)

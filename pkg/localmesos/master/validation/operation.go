@@ -235,10 +235,11 @@ func dynamicallyReserved(r *mesos.Resource) bool {
 	return n > 0 && r.Reservations[n-1].GetType() == mesos.Resource_ReservationInfo_DYNAMIC
 }
 
-// uniquePersistence refuses two volumes of one ID for one role.
+// uniquePersistence refuses two volumes of one ID for one role. A shared volume may be
+// there several times.
 func uniquePersistence(list []mesos.Resource) error {
 	type key struct{ role, id string }
-	seen := make(map[key]bool)
+	seen := make(map[key]*mesos.Resource)
 	for i := range list {
 		r := resource.Upgrade(list[i])
 		volume := r.GetDisk().GetPersistence()
@@ -246,10 +247,10 @@ func uniquePersistence(list []mesos.Resource) error {
 			continue
 		}
 		k := key{r.Reservations[len(r.Reservations)-1].GetRole(), volume.ID}
-		if seen[k] {
+		if other := seen[k]; other != nil && (r.Shared == nil || !r.Equal(other)) {
 			return fmt.Errorf("Persistence ID '%s' is not unique", volume.ID)
 		}
-		seen[k] = true
+		seen[k] = &r
 	}
 	return nil
 }

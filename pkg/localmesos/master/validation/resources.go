@@ -3,6 +3,7 @@ package validation
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -25,10 +26,33 @@ func resources(list []mesos.Resource, user, several string) error {
 	if err := singleRole(list); err != nil {
 		return fmt.Errorf("%s: %w", several, err)
 	}
+	if err := onlyRevocableOrNot(all); err != nil {
+		return fmt.Errorf("%s mixes revocable and non-revocable resources: %w", user, err)
+	}
+	return nil
+}
+
+// together looks at what tasks and their executor use in all; users are they.
+func together(users string, lists ...[]mesos.Resource) error {
+	list := slices.Concat(lists...)
+	if err := uniquePersistence(list); err != nil {
+		return fmt.Errorf("%s use duplicate persistence ID: %w", users, err)
+	}
+	all, err := resource.FromMesos(list)
+	if err != nil {
+		return err // each was found to be sound
+	}
+	if err := onlyRevocableOrNot(all); err != nil {
+		return fmt.Errorf("%s mix revocable and non-revocable resources: %w", users, err)
+	}
+	return nil
+}
+
+func onlyRevocableOrNot(all resource.Resources) error {
 	for _, name := range all.Names() {
 		named := all.Named(name)
 		if revocable := named.Revocable(); !revocable.Empty() && !revocable.Equal(named) {
-			return fmt.Errorf("%s mixes revocable and non-revocable resources: Cannot use both revocable and non-revocable '%s' at the same time", user, name)
+			return fmt.Errorf("Cannot use both revocable and non-revocable '%s' at the same time", name)
 		}
 	}
 	return nil
