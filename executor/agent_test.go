@@ -44,6 +44,8 @@ type agent struct {
 	// user is the executor's; 0 for this test's. It owns its cgroups' directories,
 	// but for the freezer's, as an agent gives them to it.
 	user int
+	// delegated has the executor in no container, and a subtree delegated to it.
+	delegated bool
 	// within is a command that starts the executor, in words of sh; empty for none.
 	within string
 	// socket is where the agent listens, too; empty for nowhere.
@@ -121,7 +123,11 @@ func (a *agent) startExecutor(more []string) {
 		script = fmt.Sprintf(`exec setpriv --reuid=%d --regid=%d --clear-groups "$0"`, a.user, a.user)
 		a.own(a.sandbox)
 	}
-	if group := a.makeContainer(); group != nil {
+	switch group := a.makeContainer(); {
+	case group == nil:
+	case a.delegated:
+		script += " -cgroup " + group.String()
+	default:
 		for _, d := range group.Dirs() {
 			if a.user != 0 && !slices.Contains(d.Controllers, "freezer") {
 				a.own(d.Path)
@@ -178,7 +184,11 @@ func (a *agent) makeContainer() *cgroup.Group {
 		a.t.Logf("the executor has no container (%v, user %d)", err, os.Geteuid())
 		return nil
 	}
-	group, err := host.Create(a.container, "cpu", "cpuacct", "memory", "pids", "freezer")
+	name := a.container
+	if a.delegated {
+		name = "subtree-" + name
+	}
+	group, err := host.Create(name, "cpu", "cpuacct", "memory", "pids", "freezer")
 	if err != nil {
 		a.t.Fatal(err)
 	}
