@@ -19,7 +19,12 @@ import (
 // streamed says so.
 func agentCall(t *testing.T, cluster *localmesos.Cluster, body string, streamed bool) *http.Response {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+cluster.Agents()[0].Address()+"/api/v1", strings.NewReader(body))
+	return agentCallAt(t, cluster.Agents()[0].Address(), body, streamed)
+}
+
+func agentCallAt(t *testing.T, address, body string, streamed bool) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/api/v1", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +269,57 @@ func TestStoppingEndsWhatAgentsThatAreNoMoreHaveLeft(t *testing.T) {
 			t.Error("there still is", group)
 		}
 	}
+}
+
+func TestTheNextProcessTakesStandaloneContainersOver(t *testing.T) {
+	for _, name := range []string{"", unlimited} {
+		t.Run("cgroups: "+name, func(t *testing.T) {
+			dir := sharedDir(t)
+			if name != "" {
+				if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			url, kill := clusterProcess(t, dir)
+			framework := subscribeAt(t, url, mesos.FrameworkID{})
+			offer := framework.offer()
+			agentAddress := fmt.Sprintf("%s:%d", offer.URL.Address.GetIP(), offer.URL.Address.Port)
+			const id = `"container_id":{"value":"standing-alone"}`
+			if r := agentCallAt(t, agentAddress, `{"type":"LAUNCH_CONTAINER","launch_container":{`+id+`,"command":{"value":"sleep 1000"},"resources":[
+				{"name":"cpus","type":"SCALAR","scalar":{"value":0.1}},{"name":"mem","type":"SCALAR","scalar":{"value":32}}]}}`, false); r.StatusCode != http.StatusOK {
+				t.Fatal("the launch was answered with", r.Status)
+			}
+			const list = `{"type":"GET_CONTAINERS","get_containers":{"show_standalone":true}}`
+			before := executorPID(t, agentCallAt(t, agentAddress, list, false))
+			kill()
+			<-framework.ended
+
+			cluster := recovered(t, dir)
+			if after := executorPID(t, agentCall(t, cluster, list, false)); after != before {
+				t.Errorf("the container has become process %s, from %s", after, before)
+			}
+			for _, call := range []string{"KILL", "WAIT"} {
+				lower := strings.ToLower(call) + "_container"
+				if r := agentCall(t, cluster, `{"type":"`+call+`_CONTAINER","`+lower+`":{`+id+`}}`, false); r.StatusCode != http.StatusOK {
+					t.Errorf("%s was answered with %s", call, r.Status)
+				}
+			}
+		})
+	}
+}
+
+// executorPID returns the process ID of the one container that is listed.
+func executorPID(t *testing.T, r *http.Response) string {
+	t.Helper()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"executor_pid":(\d+)`).FindAllSubmatch(text, -1)
+	if len(found) != 1 {
+		t.Fatalf("there are %d containers: %s", len(found), text)
+	}
+	return string(found[0][1])
 }
 
 // agentGroups lists the directories of a process's cgroups that are a cluster's agent's.

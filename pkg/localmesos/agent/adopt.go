@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/checkpoint"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/container"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/sandbox"
@@ -46,10 +49,34 @@ func (w *worker) adoptIn(path sandbox.Path, pid int) core.Ending {
 	return w.watch(c, path.Dir(), owner, func() {})
 }
 
+// adoptStandalone takes a standalone container over. It is called before the loop
+// runs.
+func (a *Agent) adoptStandalone(s checkpoint.Standalone) {
+	n := newStandalone(s.Launch.ContainerID)
+	dir, owner, err := sandbox.Standalone(a.options.WorkDir, n.id.Value, s.Launch.Command.GetUser())
+	if err != nil {
+		a.log.WithError(err).WithField("container", n.id.Value).Error("cannot adopt a container")
+		a.standaloneEnded(n.id.Value)
+		return
+	}
+	a.describe(n, &s.Launch, dir, owner)
+	c, err := a.runtime.Adopt(n.id.Value, s.PID, n.spec.Limits)
+	if err != nil {
+		a.log.WithError(err).Error("a container is lost")
+		a.standaloneEnded(n.id.Value)
+		return
+	}
+	n.process = signaled{c}
+	close(n.ready)
+	a.nested[n.id.Value] = n
+	a.workers.Add(1)
+	go a.awaitStandalone(n, c, func() {})
+}
+
 // clearOrphans kills the containers that an earlier process has left and that
 // nobody knows of.
 func (a *Agent) clearOrphans(saved core.Saved) {
-	var known []string
+	known := slices.Collect(maps.Keys(a.nested))
 	for _, f := range saved.Frameworks {
 		for _, e := range f.Executors {
 			if e.PID != 0 {

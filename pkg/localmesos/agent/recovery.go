@@ -11,6 +11,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/checkpoint"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/core"
@@ -98,6 +99,9 @@ func (a *Agent) newCore(config core.Config, state *checkpoint.State) error {
 		return err
 	}
 	a.discardSettled(now, state.Settled)
+	for _, s := range state.Standalone {
+		a.adoptStandalone(s)
+	}
 	a.clearOrphans(state.Saved)
 	return a.checkpoints.Booted(boot)
 }
@@ -139,6 +143,26 @@ func (a *Agent) forked(l core.Launch, pid int) {
 	run := core.Run{Agent: l.Agent, Framework: *l.Framework.ID, Executor: l.Executor.ExecutorID, Container: l.Container}
 	if err := a.checkpoints.Forked(run, pid); err != nil {
 		a.log.WithError(err).Error("an agent that starts now does not know an executor")
+	}
+}
+
+// standaloneStarted keeps a standalone container.
+func (a *Agent) standaloneStarted(c *mesosagent.Call_LaunchContainer, pid int) {
+	if !a.keeps() {
+		return
+	}
+	if err := a.checkpoints.Started(checkpoint.Standalone{Launch: *c, PID: pid}); err != nil {
+		a.log.WithError(err).Error("an agent that starts now does not know a container")
+	}
+}
+
+// standaloneEnded forgets one.
+func (a *Agent) standaloneEnded(id string) {
+	if !a.keeps() {
+		return
+	}
+	if err := a.checkpoints.Ended(id); err != nil {
+		a.log.WithError(err).Warn("the checkpoint of a container is left")
 	}
 }
 

@@ -67,8 +67,7 @@ func invalidLaunch(c *mesosagent.Call_LaunchContainer) string {
 
 // launchStandalone starts a container that belongs to no executor.
 func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_LaunchContainer) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	n := &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{}), ctx: ctx, cancel: cancel}
+	n := newStandalone(id)
 	refused, ok := ask(a, func(time.Time) *wire.Error {
 		switch {
 		case a.stopping:
@@ -82,10 +81,10 @@ func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_Launch
 	})
 	switch {
 	case !ok:
-		cancel()
+		n.cancel()
 		return wire.Unavailable("Agent has not finished recovery")
 	case refused != nil:
-		cancel()
+		n.cancel()
 		return refused
 	}
 	err := a.startStandalone(n, c)
@@ -96,6 +95,11 @@ func (a *Agent) launchStandalone(id mesos.ContainerID, c *mesosagent.Call_Launch
 		n.end()
 	}
 	return err
+}
+
+func newStandalone(id mesos.ContainerID) *nested {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &nested{id: id, ready: make(chan struct{}), ended: make(chan struct{}), ctx: ctx, cancel: cancel}
 }
 
 func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) error {
@@ -115,8 +119,9 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 		_ = stdout.Close()
 		_ = stderr.Close()
 	}
-	limits := core.LimitsOf(c.Resources, c.Limits, a.options.CgroupsEnableCFS)
-	text := a.lacking(limits)
+	a.describe(n, c, dir, owner)
+	n.spec.Stdout, n.spec.Stderr = stdout, stderr
+	text := a.lacking(n.spec.Limits)
 	if text == "" {
 		text = unsupported(c.Container)
 	}
@@ -128,23 +133,15 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 		done()
 		return wire.BadRequest("%s", err)
 	}
-	spec := container.Spec{
-		ID: n.id.Value, Dir: dir, Credential: owner.Credential, Stdout: stdout, Stderr: stderr, Limits: limits,
-		Env: withVariables([]string{"PATH=" + defaultPath}, command, map[string]string{
-			"MESOS_CONTAINER_IP": a.ip, "MESOS_SANDBOX": dir,
-		}),
-	}
-	setCommand(&spec, command)
-	n.spec, n.own, n.owner = spec, dir, owner
 	if err := a.fetchAll(n.ctx, n.id.Value, command.URIs, dir, owner, stderr); err != nil {
 		done()
 		return wire.BadRequest("%s", err)
 	}
-	ran, err := a.runtime.Start(spec)
+	ran, err := a.runtime.Start(n.spec)
 	var notExecuted *container.NotExecutedError
 	if errors.As(err, &notExecuted) {
 		// A real agent's launch helper finds out.
-		fmt.Fprintf(stderr, "Failed to execute '%s': %s\n", spec.Path, reason(notExecuted))
+		fmt.Fprintf(stderr, "Failed to execute '%s': %s\n", n.spec.Path, reason(notExecuted))
 		n.status = int32(container.StatusNotExecuted)
 		close(n.ready)
 		n.end()
@@ -156,24 +153,47 @@ func (a *Agent) startStandalone(n *nested, c *mesosagent.Call_LaunchContainer) e
 		done()
 		return wire.BadRequest("%s", err)
 	}
+	a.standaloneStarted(c, ran.PID())
 	n.process = signaled{ran}
 	close(n.ready)
 	if stopping, ok := ask(a, func(time.Time) bool { return a.stopping }); stopping || !ok {
 		ran.Destroy()
 	}
-	go func() {
-		defer a.workers.Done()
-		status, limitation, err := ran.Wait()
-		done()
-		if err != nil {
-			a.destroyErrors.Add(1)
-			a.log.WithError(err).WithField("container", n.id.Value).Error("cannot remove a container")
-		}
-		n.status, n.limitation = int32(status), limitation
-		a.forgetNested(n.id.Value)
-		n.end()
-	}()
+	go a.awaitStandalone(n, ran, done)
 	return nil
+}
+
+// describe says what a standalone container is, but for its files.
+func (a *Agent) describe(n *nested, c *mesosagent.Call_LaunchContainer, dir string, owner sandbox.Owner) {
+	command := c.Command
+	if command == nil {
+		command = &mesos.CommandInfo{}
+	}
+	n.own, n.owner = dir, owner
+	n.spec = container.Spec{
+		ID: n.id.Value, Dir: dir, Credential: owner.Credential,
+		Limits: core.LimitsOf(c.Resources, c.Limits, a.options.CgroupsEnableCFS),
+		Env: withVariables([]string{"PATH=" + defaultPath}, command, map[string]string{
+			"MESOS_CONTAINER_IP": a.ip, "MESOS_SANDBOX": dir,
+		}),
+	}
+	setCommand(&n.spec, command)
+}
+
+// awaitStandalone waits until a standalone container is gone; then nothing uses its
+// files any more, and done is called.
+func (a *Agent) awaitStandalone(n *nested, c *container.Container, done func()) {
+	defer a.workers.Done()
+	status, limitation, err := c.Wait()
+	done()
+	if err != nil {
+		a.destroyErrors.Add(1)
+		a.log.WithError(err).WithField("container", n.id.Value).Error("cannot remove a container")
+	}
+	n.status, n.limitation = int32(status), limitation
+	a.standaloneEnded(n.id.Value)
+	a.forgetNested(n.id.Value)
+	n.end()
 }
 
 // lacking says what resources a container has none of and cannot be without.

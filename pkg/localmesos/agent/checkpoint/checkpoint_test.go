@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosagent "github.com/mesos/mesos-go/api/v1/lib/agent"
 	"github.com/mesos/mesos-go/api/v1/lib/resources"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/checkpoint"
@@ -132,6 +133,35 @@ func TestADrainThatIsOverIsForgotten(t *testing.T) {
 	_, dir := keep(t, append(records, core.KeepDrain{Agent: run.Agent}, core.KeepDrain{Agent: run.Agent})...)
 	if got, err := dir.Read(boot, true); err != nil || got.Drain != nil {
 		t.Errorf("read %+v (%v)", got.Drain, err)
+	}
+}
+
+func TestStandaloneContainersAreKeptWhileTheyRun(t *testing.T) {
+	_, dir := keep(t, core.KeepAgent{Info: agentInfo()})
+	var want []checkpoint.Standalone
+	for pid, id := range map[int]string{42: "a", 43: "b"} {
+		s := checkpoint.Standalone{PID: pid, Launch: mesosagent.Call_LaunchContainer{
+			ContainerID: mesos.ContainerID{Value: id}, Command: &mesos.CommandInfo{Value: new("run")},
+		}}
+		if err := dir.Started(s); err != nil {
+			t.Fatal(err)
+		}
+		if id == "b" {
+			want = append(want, s)
+		}
+	}
+	if err := dir.Ended("a"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := dir.Read(boot, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Standalone); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+	if got, err := dir.Read("another boot", true); err != nil || got.Standalone != nil {
+		t.Errorf("after a new start of the machine there are %v (%v)", got.Standalone, err)
 	}
 }
 

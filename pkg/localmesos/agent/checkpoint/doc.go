@@ -7,6 +7,8 @@
 //	  resources/resources_and_operations.state   ResourceState: what is reserved or
 //	                               a volume, and the operations not acknowledged
 //	  resources/resources.info     the same resources in the older form, Resource by Resource
+//	  standalone/<container>/launch.call   Call.LaunchContainer of the operator API
+//	  standalone/<container>/forked.pid    its process ID
 //	  slaves/latest                a link to the directory of the agent's ID
 //	  slaves/<agent>/
 //	    slave.info                 SlaveInfo
@@ -25,6 +27,8 @@
 //	          tasks/<task>/
 //	            task.info          Task
 //	            task.updates       StatusUpdateRecord, one after the other
+//
+// What is standalone a real agent keeps elsewhere and in another way.
 //
 // A message is its length in four bytes, the least significant first, and then
 // its encoding in protobuf. A file with one message, or a text, is written beside

@@ -24,6 +24,7 @@ const (
 	endFile          = "executor.sentinel"
 	taskFile         = "task.info"
 	updatesFile      = "task.updates"
+	launchFile       = "launch.call"
 )
 
 // Dir is the directory of an agent's checkpoints.
@@ -37,6 +38,10 @@ func (d Dir) state() string { return filepath.Join(d.root, resourcesDir, stateFi
 func (d Dir) agents() string { return filepath.Join(d.root, "slaves") }
 
 func (d Dir) agent(id string) string { return filepath.Join(d.agents(), id) }
+
+func (d Dir) standalones() string { return filepath.Join(d.root, "standalone") }
+
+func (d Dir) standalone(id string) string { return filepath.Join(d.standalones(), id) }
 
 func (d Dir) framework(agent, id string) string {
 	return filepath.Join(d.agent(agent), "frameworks", id)

@@ -19,6 +19,8 @@ type State struct {
 	core.Saved
 	// Rebooted says that the machine was started anew, so that no process is left.
 	Rebooted bool
+	// Standalone are the containers that belong to no executor.
+	Standalone []Standalone
 	// Settled are the runs for which nothing is left to do but to be removed.
 	Settled []core.Run
 	// Errors are what was passed over because it could not be read.
@@ -44,7 +46,7 @@ func (d Dir) Read(booted string, strict bool) (*State, error) {
 	if kept, err := os.ReadFile(filepath.Join(d.root, bootIDFile)); err == nil {
 		r.state.Rebooted = strings.TrimSpace(string(kept)) != booted
 	}
-	if err := r.read(); err != nil {
+	if err := errors.Join(r.standalones(), r.read()); err != nil {
 		return nil, fmt.Errorf("cannot recover agent %s from %s: %w", r.agent.Value, d.root, err)
 	}
 	return &r.state, nil
@@ -240,7 +242,11 @@ func (r *reader) kind(run core.Run, info *mesos.ExecutorInfo) (core.ExecutorKind
 // forked returns an executor's process ID, or zero when there is none that could
 // be its.
 func (r *reader) forked(run core.Run) (int, error) {
-	name := r.dir.forked(run)
+	return r.pid(r.dir.forked(run))
+}
+
+// pid reads a process ID, in the same way.
+func (r *reader) pid(name string) (int, error) {
 	if r.state.Rebooted {
 		// It must not be believed by a process that knows of no new start.
 		return 0, ignoreAbsent(os.Remove(name))
