@@ -145,7 +145,7 @@ func TestContainersWithinStandaloneOnes(t *testing.T) {
 		t.Errorf("an image was refused with %q", image)
 	}
 	docker := call(`{"type":"LAUNCH_NESTED_CONTAINER","launch_nested_container":{"container_id":{"value":"x","parent":{"value":"outer"}},
-		"container":{"type":"DOCKER"}}}`, http.StatusBadRequest)
+		"container":{"type":"DOCKER","docker":{"image":"busybox"}}}}`, http.StatusBadRequest)
 	if docker != "The provided ContainerInfo is not supported" {
 		t.Errorf("a container of Docker's was refused with %q", docker)
 	}
@@ -188,5 +188,28 @@ func TestContainersThatCannotBe(t *testing.T) {
 				t.Errorf("the task failed for %v: %s", s.GetReason(), s.GetMessage())
 			}
 		})
+	}
+}
+
+func TestCallsAboutContainersThatAreRefused(t *testing.T) {
+	cluster := clusterIn(t, t.TempDir())
+	const inner, deep = `"container_id":{"value":"i","parent":{"value":"o"}}`, `"container_id":{"value":"d","parent":{"value":"i","parent":{"value":"o"}}}`
+	const own = `"container":{"type":"MESOS","linux_info":{"share_cgroups":false}}`
+	for _, c := range []struct{ call, fields, want string }{
+		{"launch_nested_container", `"container_id":{"value":".","parent":{"value":"o"}}`, "'launch_nested_container.container_id' is invalid: '.' is disallowed"},
+		{"launch_nested_container", `"container_id":{"value":"a.b","parent":{"value":"o"}}`, "'launch_nested_container.container_id' is invalid: 'ContainerID.value' 'a.b' contains invalid characters"},
+		{"kill_nested_container", `"container_id":{"value":"x","parent":{"value":""}}`, "'kill_nested_container.container_id' is invalid: 'ContainerID.parent' is invalid: ID must not be empty"},
+		{"launch_nested_container", inner + `,"container":{"type":"DOCKER"}`, "'launch_nested_container.container' is invalid: DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"},
+		{"launch_nested_container", inner + `,"command":{"environment":{"variables":[{"name":"A"}]}}`, "'launch_nested_container.command' is invalid: Environment variable 'A' of type 'VALUE' must have a value set"},
+		{"launch_nested_container", deep + "," + own, "'launch_nested_container' is invalid: containers nested at the second level or greater cannot set 'share_cgroups' to 'false'"},
+		{"launch_nested_container_session", inner + "," + own, "'launch_nested_container_session.container.linux_info' is invalid: 'share_cgroups' cannot be set to 'false' for nested container sessions"},
+		{"launch_container", deep + "," + own, "'launch_container' is invalid: containers nested at the second level or greater cannot set 'share_cgroups' to 'false'"},
+		{"launch_container", `"container_id":{"value":"o"},"container":{"type":"MESOS","linux_info":{"share_cgroups":true}}`, "'launch_container' is invalid: containers without a parent cannot set 'share_cgroups' to 'true'"},
+	} {
+		r := agentCall(t, cluster, `{"type":"`+strings.ToUpper(c.call)+`","`+c.call+`":{`+c.fields+`}}`, false)
+		text, err := io.ReadAll(r.Body)
+		if want := "Failed to validate agent::Call: " + c.want; err != nil || r.StatusCode != http.StatusBadRequest || string(text) != want {
+			t.Errorf("%s with %s is answered %s %q (%v), want %q", c.call, c.fields, r.Status, text, err, want)
+		}
 	}
 }

@@ -21,6 +21,9 @@ func (a *Agent) onContainers(call *mesosagent.Call, there wire.Presence) wire.Ha
 			if there {
 				text = invalidID(name, id(), nested)
 			}
+			if text == "" {
+				text = invalidLaunch(call)
+			}
 			if text != "" {
 				return wire.BadRequest("Failed to validate agent::Call: %s", text)
 			}

@@ -81,34 +81,6 @@ func root(id mesos.ContainerID) string {
 	return root(*id.Parent)
 }
 
-// invalidID says what is wrong with a container's ID (validateContainerId in
-// src/slave/validation.cpp), or nothing.
-func invalidID(call string, id mesos.ContainerID, nested bool) string {
-	const longest = 242
-	text := ""
-	for at, prefix := &id, ""; at != nil && text == ""; at, prefix = at.Parent, prefix+"'ContainerID.parent' is invalid: " {
-		switch v := at.Value; {
-		case v == "":
-			text = prefix + "ID must not be empty"
-		case v == "..":
-			text = prefix + "'..' is disallowed"
-		case strings.ContainsAny(v, "/\\"):
-			text = fmt.Sprintf("%s'%s' contains invalid characters", prefix, v)
-		case len(v) > longest:
-			text = fmt.Sprintf("%s'ContainerID.value' '%s' exceeds the maximum length (%d)", prefix, v, longest)
-		case strings.ContainsAny(v, ". "):
-			text = fmt.Sprintf("%s'ContainerID.value' '%s' contains invalid characters", prefix, v)
-		}
-	}
-	if text != "" {
-		return "'" + call + ".container_id' is invalid: " + text
-	}
-	if nested && id.Parent == nil {
-		return "Expecting '" + call + ".container_id.parent' to be present"
-	}
-	return ""
-}
-
 // session launches a container that ends with its client.
 func (a *Agent) session(w http.ResponseWriter, r *http.Request, id mesos.ContainerID, command *mesos.CommandInfo, info *mesos.ContainerInfo) error {
 	media, err := wire.AcceptStream(w, r)

@@ -23,9 +23,6 @@ import (
 // launchContainer serves LAUNCH_CONTAINER: a container within another, or a
 // standalone one, which the master knows nothing of.
 func (a *Agent) launchContainer(w http.ResponseWriter, id mesos.ContainerID, c *mesosagent.Call_LaunchContainer) error {
-	if text := invalidLaunch(c); text != "" {
-		return wire.BadRequest("Failed to validate agent::Call: %s", text)
-	}
 	if id.Parent == nil {
 		if err := a.launchStandalone(id, c); err != nil {
 			return err
@@ -35,34 +32,6 @@ func (a *Agent) launchContainer(w http.ResponseWriter, id mesos.ContainerID, c *
 	}
 	wire.WriteEmpty(w, http.StatusOK)
 	return nil
-}
-
-// invalidLaunch says what is wrong with a LAUNCH_CONTAINER call (validate in
-// src/slave/validation.cpp), or nothing.
-func invalidLaunch(c *mesosagent.Call_LaunchContainer) string {
-	if c.ContainerID.Parent == nil {
-		for _, r := range c.Resources {
-			switch {
-			case reservedFor(r) != "", r.GetRole() != "" && r.GetRole() != "*":
-				return "'launch_container.resources' must be unreserved"
-			case r.GetDisk().GetPersistence() != nil:
-				return "'launch_container.resources' may not use persistent volumes"
-			case r.Revocable != nil:
-				return "'launch_container.resources' must be non-revocable"
-			}
-		}
-		return ""
-	}
-	if c.ContainerID.Parent.Parent == nil {
-		return ""
-	}
-	switch {
-	case len(c.Resources) > 0:
-		return "'launch_container' is invalid: containers nested at the second level or greater cannot specify resources"
-	case len(c.Limits) > 0:
-		return "'launch_container' is invalid: containers nested at the second level or greater cannot specify resource limits"
-	}
-	return ""
 }
 
 // launchStandalone starts a container that belongs to no executor.

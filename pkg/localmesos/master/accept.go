@@ -283,6 +283,7 @@ func (acc *acceptance) launch(task *mesos.TaskInfo) {
 			e.FrameworkID = &mesos.FrameworkID{Value: string(acc.f.id)}
 		}
 	}
+	guessCheck(task.HealthCheck)
 	if err := acc.rules().Task(task); err != nil {
 		acc.core.tell(acc.f, task, mesos.TASK_ERROR, mesos.REASON_TASK_INVALID, err.Error())
 		return
@@ -291,6 +292,18 @@ func (acc *acceptance) launch(task *mesos.TaskInfo) {
 	acc.useTask(task)
 	acc.f.count("operations", mesos.Offer_Operation_LAUNCH.String())
 	acc.a.link.RunTask(acc.f.info, *task, launch)
+}
+
+// guessCheck tells the type of a health check that has none by what it has, which
+// tasks of a group are not granted.
+func guessCheck(h *mesos.HealthCheck) {
+	switch {
+	case h == nil || h.Type != mesos.HealthCheck_UNKNOWN || (h.Command == nil) == (h.HTTP == nil):
+	case h.Command != nil:
+		h.Type = mesos.HealthCheck_COMMAND
+	default:
+		h.Type = mesos.HealthCheck_HTTP
+	}
 }
 
 // launchGroup launches a task group, all or nothing.

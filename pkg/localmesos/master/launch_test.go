@@ -45,3 +45,28 @@ func TestAGroupRunsToItsEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestTasksMayLeaveOutTheTypeOfTheirHealthCheck: those of a group may not.
+func TestTasksMayLeaveOutTheTypeOfTheirHealthCheck(t *testing.T) {
+	const command, http = `"command":{"value":"true"}`, `"http":{"port":80}`
+	for _, c := range []struct{ check, want string }{
+		{command, ""},
+		{http, ""},
+		{`"tcp":{"port":80}`, "Task uses invalid health check: HealthCheck must specify 'type'"},
+		{command + "," + http, "Task uses invalid health check: HealthCheck must specify 'type'"},
+	} {
+		inWorld(t, Options{}, func(w *world) {
+			a := w.agent("127.0.0.1")
+			s := w.subscribe(exampleInfo)
+			s.transcript()
+			s.must(accept("O0", `{"type":"LAUNCH","launch":{"task_infos":[{"name":"t","task_id":{"value":"t"},"agent_id":{"value":"`+a.id.Value+
+				`"},"command":{"value":"x"},"health_check":{`+c.check+`},"resources":[`+resourcesOf(0.1, 32, 10)+`]}]}}`))
+			heard, told := "run t", ""
+			if c.want != "" {
+				heard, told = "", "UPDATE t TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID "+c.want+" agent_id=S0"
+			}
+			w.expect(a.heard(), heard)
+			w.expect(s.transcript(), told)
+		})
+	}
+}

@@ -87,12 +87,6 @@ func Create(p Path, name string) (Owner, error) {
 	if err := os.Chmod(dir, 0o750); err != nil {
 		return fail(err)
 	}
-	if err := os.Remove(p.Latest()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fail(err)
-	}
-	if err := os.Symlink(dir, p.Latest()); err != nil {
-		return fail(err)
-	}
 	owner, err := lookup(name)
 	if err == nil && owner.Credential != nil {
 		err = os.Chown(dir, int(owner.UID), int(owner.GID))
@@ -102,8 +96,15 @@ func Create(p Path, name string) (Owner, error) {
 		}
 	}
 	if err != nil {
+		_ = os.Remove(dir) // as far as possible, as by a real agent
 		//lint:ignore ST1005 the words of a real agent, which travel on the wire
 		return fail(fmt.Errorf("Failed to chown directory to '%s': %w", name, err))
+	}
+	if err := os.Remove(p.Latest()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	if err := os.Symlink(dir, p.Latest()); err != nil {
+		return fail(err)
 	}
 	return owner, nil
 }

@@ -42,6 +42,11 @@ func TestUnknownUser(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
+	for _, left := range []string{p.Dir(), p.Latest()} {
+		if _, err := os.Lstat(left); err == nil {
+			t.Error("there is", left)
+		}
+	}
 }
 
 func TestLogs(t *testing.T) {

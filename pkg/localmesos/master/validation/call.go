@@ -101,22 +101,3 @@ func UUID(raw []byte) error {
 	}
 	return nil
 }
-
-// ID refuses what cannot be the ID of a task, an executor or a framework.
-func ID(id string) error {
-	const longest = 255
-	switch {
-	case id == "":
-		return errors.New("ID must not be empty")
-	case len(id) > longest:
-		return fmt.Errorf("ID must not be greater than %d characters", longest)
-	case id == "." || id == "..":
-		return fmt.Errorf("'%s' is disallowed", id)
-	}
-	for i := 0; i < len(id); i++ {
-		if ch := id[i]; ch < ' ' || ch == 0x7f || ch == '/' || ch == '\\' {
-			return fmt.Errorf("'%s' contains invalid characters", id)
-		}
-	}
-	return nil
-}

@@ -10,6 +10,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/spec"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
@@ -32,7 +33,7 @@ func Framework(info *mesos.FrameworkInfo) error {
 		return err
 	}
 	if id := frameworkID(info.ID); id != "" {
-		if err := ID(id); err != nil {
+		if err := spec.ID(id); err != nil {
 			return err
 		}
 	}

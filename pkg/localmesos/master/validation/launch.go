@@ -9,6 +9,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/spec"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
@@ -228,19 +229,19 @@ func (l *Launch) executor(executor *mesos.ExecutorInfo) error {
 	if err := executorType(executor); err != nil {
 		return err
 	}
-	if err := ID(executor.ExecutorID.Value); err != nil {
+	if err := spec.ID(executor.ExecutorID.Value); err != nil {
 		return err
 	}
 	if grace := executor.ShutdownGracePeriod; grace != nil && grace.Nanoseconds < 0 {
 		return errors.New("ExecutorInfo's 'shutdown_grace_period' must be non-negative")
 	}
 	if executor.Command != nil {
-		if err := command(executor.Command); err != nil {
+		if err := spec.Command(executor.Command); err != nil {
 			return fmt.Errorf("Executor's `CommandInfo` is invalid: %w", err)
 		}
 	}
 	if executor.Container != nil {
-		if err := container(executor.Container); err != nil {
+		if err := spec.Container(executor.Container); err != nil {
 			return fmt.Errorf("Executor's `ContainerInfo` is invalid: %w", err)
 		}
 	}
@@ -303,7 +304,7 @@ func SameExecutor(a, b *mesos.ExecutorInfo) bool {
 // task holds the rules for every task.
 func (l *Launch) task(task *mesos.TaskInfo) error {
 	id := task.TaskID.Value
-	if err := ID(id); err != nil {
+	if err := spec.ID(id); err != nil {
 		return err
 	}
 	switch known, unreachable := l.Known(id); {
@@ -322,12 +323,12 @@ func (l *Launch) task(task *mesos.TaskInfo) error {
 		return errors.New("Task's `max_completion_time` must be non-negative")
 	}
 	if task.Check != nil {
-		if err := check(task.Check); err != nil {
+		if err := spec.Check(task.Check); err != nil {
 			return fmt.Errorf("Task uses invalid check: %w", err)
 		}
 	}
 	if task.HealthCheck != nil {
-		if err := healthCheck(task.HealthCheck); err != nil {
+		if err := spec.HealthCheck(task.HealthCheck); err != nil {
 			return fmt.Errorf("Task uses invalid health check: %w", err)
 		}
 	}
@@ -338,12 +339,12 @@ func (l *Launch) task(task *mesos.TaskInfo) error {
 		return err
 	}
 	if task.Command != nil {
-		if err := command(task.Command); err != nil {
+		if err := spec.Command(task.Command); err != nil {
 			return fmt.Errorf("Task's `CommandInfo` is invalid: %w", err)
 		}
 	}
 	if task.Container != nil {
-		if err := container(task.Container); err != nil {
+		if err := spec.Container(task.Container); err != nil {
 			return fmt.Errorf("Task's `ContainerInfo` is invalid: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/spec"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
 
@@ -97,7 +98,7 @@ func diskInfo(list []mesos.Resource) error {
 		case disk.Volume.HostPath != nil:
 			return errors.New("Expecting 'host_path' to be unset for persistent volume")
 		}
-		if err := ID(disk.Persistence.ID); err != nil {
+		if err := spec.ID(disk.Persistence.ID); err != nil {
 			return fmt.Errorf("Invalid persistence ID for persistent volume: %w", err)
 		}
 	}

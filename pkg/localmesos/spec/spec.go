@@ -1,4 +1,4 @@
-package validation
+package spec
 
 import (
 	"errors"
@@ -8,7 +8,27 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
-func command(c *mesos.CommandInfo) error {
+// ID refuses what cannot be an ID.
+func ID(id string) error {
+	const longest = 255
+	switch {
+	case id == "":
+		return errors.New("ID must not be empty")
+	case len(id) > longest:
+		return fmt.Errorf("ID must not be greater than %d characters", longest)
+	case id == "." || id == "..":
+		return fmt.Errorf("'%s' is disallowed", id)
+	}
+	for i := 0; i < len(id); i++ {
+		if ch := id[i]; ch < ' ' || ch == 0x7f || ch == '/' || ch == '\\' {
+			return fmt.Errorf("'%s' contains invalid characters", id)
+		}
+	}
+	return nil
+}
+
+// Command says what is wrong with a command, or nothing.
+func Command(c *mesos.CommandInfo) error {
 	for _, v := range c.GetEnvironment().GetVariables() {
 		if err := variable(&v); err != nil {
 			return err
@@ -65,7 +85,8 @@ func secret(s *mesos.Secret) error {
 	return nil
 }
 
-func container(c *mesos.ContainerInfo) error {
+// Container says what is wrong with the description of a container, or nothing.
+func Container(c *mesos.ContainerInfo) error {
 	for i := range c.Volumes {
 		if err := volume(&c.Volumes[i]); err != nil {
 			return fmt.Errorf("Invalid volume: %w", err)
@@ -128,7 +149,8 @@ func commandKind(c *mesos.CommandInfo) string {
 	return "'executable path'"
 }
 
-func healthCheck(h *mesos.HealthCheck) error {
+// HealthCheck says what is wrong with a health check, or nothing.
+func HealthCheck(h *mesos.HealthCheck) error {
 	switch h.Type {
 	case mesos.HealthCheck_COMMAND:
 		if h.Command == nil {
@@ -137,7 +159,7 @@ func healthCheck(h *mesos.HealthCheck) error {
 		if h.Command.Value == nil {
 			return fmt.Errorf("Command health check must contain %s", commandKind(h.Command))
 		}
-		if err := command(h.Command); err != nil {
+		if err := Command(h.Command); err != nil {
 			return fmt.Errorf("Health check's `CommandInfo` is invalid: %w", err)
 		}
 	case mesos.HealthCheck_HTTP:
@@ -164,7 +186,8 @@ func healthCheck(h *mesos.HealthCheck) error {
 		seconds{"timeout_seconds", h.TimeoutSeconds})
 }
 
-func check(c *mesos.CheckInfo) error {
+// Check says what is wrong with a check, or nothing.
+func Check(c *mesos.CheckInfo) error {
 	switch c.Type {
 	case mesos.CheckInfo_COMMAND:
 		if c.Command == nil {
@@ -174,7 +197,7 @@ func check(c *mesos.CheckInfo) error {
 		if run.Value == nil {
 			return fmt.Errorf("Command check must contain %s", commandKind(run))
 		}
-		if err := command(run); err != nil {
+		if err := Command(run); err != nil {
 			return fmt.Errorf("Check's `CommandInfo` is invalid: %w", err)
 		}
 	case mesos.CheckInfo_HTTP:
