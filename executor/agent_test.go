@@ -126,7 +126,7 @@ func (a *agent) startExecutor(more []string) {
 	switch group := a.makeContainer(); {
 	case group == nil:
 	case a.delegated:
-		script += " -cgroup " + group.String()
+		more = append(more, "TANDEM_CGROUP="+group.String())
 	default:
 		for _, d := range group.Dirs() {
 			if a.user != 0 && !slices.Contains(d.Controllers, "freezer") {

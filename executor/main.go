@@ -38,7 +38,7 @@ func run() int {
 	linger := flags.Duration("linger", time.Second, "how long to stay when no task is left; longer for an executor that is shared")
 	cache := flags.String("cache", "", "`directory` for copies of fetched files (default: in the sandbox)")
 	starting := flags.Bool("starting", false, "report TASK_STARTING for every task, not only for those that do not run at once")
-	subtree := flags.String("cgroup", "", "`path` of a cgroup that is delegated to executors, such as /tandem, for agents that give them none")
+	subtree := flags.String("cgroup", "", "`path` of a cgroup that is delegated to executors, such as /tandem, for agents that give them none (default: TANDEM_CGROUP of the environment)")
 	verbose := flags.Bool("verbose", false, "log more")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	adopt := flags.Int("adopt", 0, "`descriptor` of the state of the executor that this one has replaced")
@@ -84,7 +84,10 @@ func run() int {
 		log.WithError(err).Error("Cannot hide the authentication token")
 		return 1
 	}
-	options.Linger, options.Cache, options.Subtree, options.Starting = *linger, *cache, *subtree, *starting
+	options.Linger, options.Cache, options.Starting = *linger, *cache, *starting
+	if *subtree != "" {
+		options.Subtree = *subtree
+	}
 	options.Log, options.Version = log, version.Version
 	options.Arguments, options.Environment = kept(os.Args[1:]), environment
 	options.Replace = func(program string, state int) error {

@@ -34,6 +34,11 @@ type Options struct {
 	RecoveryTimeout time.Duration // 0 for the default
 	Backoff         time.Duration // 0 for the default
 	ShutdownGrace   time.Duration // 0 for the default
+	// Subtree is the path of a cgroup that the agent's operator has delegated
+	// to executors, such as /tandem, for agents that give them none of their
+	// own (posix isolators, and cgroup v2 with Mesos 1.11). Empty for none. The
+	// scheduler may say it as well, and goes before.
+	Subtree string
 
 	// What the scheduler says in the command line.
 
@@ -45,10 +50,6 @@ type Options struct {
 	Starting bool
 	// Cache is where copies of fetched files are kept; empty for the sandbox.
 	Cache string
-	// Subtree is the path of a cgroup that the agent's operator has delegated
-	// to executors, such as /tandem, for agents that give them none of their
-	// own (posix isolators, and cgroup v2 with Mesos 1.11). Empty for none.
-	Subtree string
 
 	// Version is that of this program.
 	Version string
@@ -106,6 +107,7 @@ func FromEnvironment(environment []string) (Options, error) {
 		RecoveryTimeout: e.duration("MESOS_RECOVERY_TIMEOUT"),
 		Backoff:         e.duration("MESOS_SUBSCRIPTION_BACKOFF_MAX"),
 		ShutdownGrace:   e.duration("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"),
+		Subtree:         e.values[subtreeVariable],
 	}
 	if o.Sandbox == "" { // Before Mesos 1.0 it had another name only.
 		o.Sandbox = e.need("MESOS_DIRECTORY")
@@ -121,6 +123,10 @@ func FromEnvironment(environment []string) (Options, error) {
 
 // tokenVariable holds what proves to the agent who the executor is.
 const tokenVariable = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"
+
+// subtreeVariable names a delegated subtree. An operator sets it for the executors of an
+// agent, by --executor_environment_variables.
+const subtreeVariable = "TANDEM_CGROUP"
 
 // Secret says whether an environment variable is between the agent and its
 // executor, and no business of anybody else's.

@@ -44,12 +44,12 @@ func agentEnvironment(more ...string) []string {
 }
 
 func TestFromEnvironment(t *testing.T) {
-	o, err := FromEnvironment(agentEnvironment("MESOS_EXECUTOR_AUTHENTICATION_TOKEN=eyJ.x.y", "LIBPROCESS_SSL_ENABLED=true"))
+	o, err := FromEnvironment(agentEnvironment("MESOS_EXECUTOR_AUTHENTICATION_TOKEN=eyJ.x.y", "LIBPROCESS_SSL_ENABLED=true", "TANDEM_CGROUP=/tandem"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o.FrameworkID != "framework-1" || o.ExecutorID != "api.0.1" || o.Sandbox != "/sandbox" || o.AgentEndpoint != "10.0.0.1:5051" ||
-		o.Token != "eyJ.x.y" || !o.Checkpoint || o.RecoveryTimeout != 15*time.Minute || o.Backoff != 2*time.Second || o.ShutdownGrace != 5*time.Second {
+		o.Token != "eyJ.x.y" || o.Subtree != "/tandem" || !o.Checkpoint || o.RecoveryTimeout != 15*time.Minute || o.Backoff != 2*time.Second || o.ShutdownGrace != 5*time.Second {
 		t.Errorf("got %+v", o)
 	}
 	if o.TLS == nil || !o.TLS.InsecureSkipVerify || o.TLS.ServerName != "10.0.0.1" {
@@ -66,7 +66,7 @@ func TestFromEnvironment(t *testing.T) {
 	plain, err := FromEnvironment([]string{
 		"MESOS_FRAMEWORK_ID=f", "MESOS_EXECUTOR_ID=e", "MESOS_DIRECTORY=/d", "MESOS_AGENT_ENDPOINT=10.0.0.1:5051", "MESOS_CHECKPOINT=0",
 	})
-	if err != nil || plain.Checkpoint || plain.TLS != nil || plain.Sandbox != "/d" {
+	if err != nil || plain.Checkpoint || plain.TLS != nil || plain.Sandbox != "/d" || plain.Subtree != "" {
 		t.Errorf("got %+v, %v", plain, err)
 	}
 }
