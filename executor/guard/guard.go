@@ -85,13 +85,13 @@ func (s *Sessions) Close() {
 	if s.guard == nil {
 		return
 	}
-	_ = s.orders.Close()
 	if len(s.known) == 0 {
-		_ = s.guard.Kill()
+		_ = s.guard.Kill() // before it sees the end of its orders, which are those of a dead executor
 		_, _ = s.guard.Wait()
 	} else {
 		_ = s.guard.Release() // Whoever reaps orphans reaps it.
 	}
+	_ = s.orders.Close()
 	s.guard = nil
 }
 

@@ -106,6 +106,21 @@ func TestGuardOfNobodyEndsNobody(t *testing.T) {
 	}
 }
 
+// An executor that is killed may just have made a process, and not have told of it yet.
+func TestGuardOfADeadExecutorEndsWhatItWasNotToldOf(t *testing.T) {
+	mark := markOf(t)
+	marked, other := session(t, mark+"/a"), session(t)
+	if err := guard.Main([]string{"sessions", mark}, strings.NewReader(""), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	if err := marked.Wait(); err == nil {
+		t.Error("it has ended by itself")
+	}
+	if !alive(other) {
+		t.Error("another's process was ended")
+	}
+}
+
 func TestGuardThatHasGoneIsReplaced(t *testing.T) {
 	mark := markOf(t)
 	s := guard.NewSessions(mark)

@@ -42,9 +42,7 @@ func Main(args []string, in io.Reader, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("cannot follow the executor: %w", err)
 	}
-	if len(sessions) > 0 {
-		tell(log, end(sessions, args[1]))
-	}
+	tell(log, end(sessions, args[1]))
 	return nil
 }
 
