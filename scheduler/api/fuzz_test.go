@@ -101,8 +101,8 @@ func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 func (a *answer) Flush() {}
 
-// FuzzEveryHandler sends anything to whatever else the server answers, and to the
-// calls by every protocol: it is answered, and not with a fault of the server's own.
+// FuzzEveryHandler sends anything to whatever else a server and a standby answer, and to
+// the calls by every protocol: it is answered, and not with a fault of their own.
 func FuzzEveryHandler(f *testing.F) {
 	content := "words"
 	file := fmt.Sprintf("/files/%x/words.txt", sha256.Sum256([]byte(content)))
@@ -125,6 +125,9 @@ func FuzzEveryHandler(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	copied, _, _ := guarded(f, &commander{}, teams())
+	copied.Limits.Rate = -1
+	handlers := map[string]http.Handler{"the server": s.Handler(), "a standby": newStandby(f, copied).handler}
 	f.Fuzz(func(t *testing.T, method, target, kind, token, cookie string, content []byte) {
 		u, err := url.ParseRequestURI(target)
 		if err != nil {
@@ -132,20 +135,22 @@ func FuzzEveryHandler(f *testing.F) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, method, "/", bytes.NewReader(content))
-		if err != nil {
-			t.Skip("no request has this method")
-		}
-		req.URL, req.RemoteAddr = u, "127.0.0.1:1"
-		for name, value := range map[string]string{"Content-Type": kind, "Authorization": token, "Cookie": cookie} {
-			if value != "" {
-				req.Header.Set(name, value)
+		for who, handler := range handlers {
+			req, err := http.NewRequestWithContext(ctx, method, "/", bytes.NewReader(content))
+			if err != nil {
+				t.Skip("no request has this method")
 			}
-		}
-		w := &answer{header: http.Header{}}
-		s.Handler().ServeHTTP(w, req)
-		if w.status >= 500 && w.status != http.StatusNotImplemented && w.status != http.StatusServiceUnavailable {
-			t.Errorf("%s %s was answered with %d %s", method, target, w.status, &w.body)
+			req.URL, req.RemoteAddr = u, "127.0.0.1:1"
+			for name, value := range map[string]string{"Content-Type": kind, "Authorization": token, "Cookie": cookie} {
+				if value != "" {
+					req.Header.Set(name, value)
+				}
+			}
+			w := &answer{header: http.Header{}}
+			handler.ServeHTTP(w, req)
+			if w.status >= 500 && w.status != http.StatusNotImplemented && w.status != http.StatusServiceUnavailable {
+				t.Errorf("%s answered %s %s with %d %s", who, method, target, w.status, &w.body)
+			}
 		}
 	})
 }

@@ -26,7 +26,7 @@ type standby struct {
 	noCopy error
 }
 
-func newStandby(t *testing.T, opt api.Options) *standby {
+func newStandby(t testing.TB, opt api.Options) *standby {
 	t.Helper()
 	b := &standby{}
 	own, err := api.New(opt)
