@@ -63,7 +63,11 @@ func (c *Core) onOffers(offers []mesos.Offer) {
 	// Offers for several roles of one agent show its free amount in parts.
 	for i := range pools {
 		if pools[i].ours {
-			pools[i].agent.last, pools[i].agent.lastSeen = candidates[i], c.now
+			a := pools[i].agent
+			a.last, a.lastSeen = candidates[i], c.now
+			if a.last.Refused != "" && a.last.Refused == c.avoid(a.id) {
+				a.last.Refused = "" // that may be over before the agent offers again, and is asked for when it matters
+			}
 		}
 	}
 	c.tellWhy(versions)
