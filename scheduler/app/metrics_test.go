@@ -28,16 +28,17 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}}); err != nil {
 		t.Fatal(err)
 	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(get(t, at.Local+"/metrics"))
 	there := map[string]bool{"tandem_mesos_call_failures_total": true, "tandem_tasks_ended_total": true, "tandem_standby_copied_timestamp_seconds": true}
-	for _, m := range regexp.MustCompile(`(?m)^# HELP (tandem_\w+) (.*)$`).FindAllStringSubmatch(string(get(t, at.Local+"/metrics")), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# HELP (tandem_\w+) (.*)$`).FindAllStringSubmatch(text, -1) {
 		there[m[1]] = true
 		if strings.HasSuffix(m[1], "_seconds") && !strings.HasSuffix(m[2], ", in seconds.") {
 			t.Errorf("%s does not state its unit: %s", m[1], m[2])
 		}
-	}
-	page, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
 	}
 	documented := map[string]bool{}
 	for _, name := range regexp.MustCompile(`tandem_\w+`).FindAllString(string(page), -1) {
@@ -46,6 +47,48 @@ func TestMetricsAreDocumented(t *testing.T) {
 	if diff := cmp.Diff(sorted(there), sorted(documented)); diff != "" {
 		t.Errorf("what is there and what is documented differ (-there +documented):\n%s", diff)
 	}
+
+	for _, file := range []string{"grafana.json", "alerts.yaml"} {
+		src, err := os.ReadFile("../../examples/operations/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range unknownLabels(text, strings.ReplaceAll(string(src), `\"`, `"`)) {
+			t.Errorf("%s asks for %s, which is not there", file, wrong)
+		}
+	}
+	if got := unknownLabels(text, `tandem_instances{job="x",phase=~"running|walking",colour="red"}`); len(got) != 2 {
+		t.Errorf("of two things that are not there these are found: %q", got)
+	}
+}
+
+// unknownLabels lists what queries ask for of metrics that are there: labels that these
+// do not have, and phases that there are not. The label job is Prometheus's own.
+func unknownLabels(metrics, queries string) (unknown []string) {
+	has := map[string]bool{}
+	label := regexp.MustCompile(`(\w+)(?:=~|!~|!=|=)"([^"]*)"`)
+	for _, sample := range regexp.MustCompile(`(?m)^(tandem_\w+)(?:\{(.*)\})? `).FindAllStringSubmatch(metrics, -1) {
+		has[sample[1]] = true
+		for _, l := range label.FindAllStringSubmatch(sample[2], -1) {
+			has[sample[1]+" "+l[1]], has[sample[1]+" "+l[1]+" "+l[2]] = true, true
+		}
+	}
+	for _, query := range regexp.MustCompile(`(tandem_\w+)\{([^}]*)\}`).FindAllStringSubmatch(queries, -1) {
+		for _, l := range label.FindAllStringSubmatch(query[2], -1) {
+			switch {
+			case l[1] == "job" || !has[query[1]]:
+			case !has[query[1]+" "+l[1]]:
+				unknown = append(unknown, query[1]+" by "+l[1])
+			case l[1] == "phase":
+				for phase := range strings.SplitSeq(l[2], "|") {
+					if !has[query[1]+" phase "+phase] {
+						unknown = append(unknown, query[1]+" in the phase "+phase)
+					}
+				}
+			}
+		}
+	}
+	return unknown
 }
 
 func sorted(m map[string]bool) []string {
