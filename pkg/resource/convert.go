@@ -45,9 +45,17 @@ func readItem(r *mesos.Resource) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	it := item{name: r.Name, role: r.AllocationInfo.GetRole(), traits: t, count: 1}
+	it := item{name: r.Name, allocation: allocationOf(r), traits: t, count: 1}
 	readValue(&it, r)
 	return it, nil
+}
+
+// allocationOf is nil for a resource that is allocated to nobody.
+func allocationOf(r *mesos.Resource) *mesos.Resource_AllocationInfo {
+	if r.AllocationInfo.GetRole() == "" {
+		return nil
+	}
+	return r.AllocationInfo
 }
 
 func readValue(it *item, r *mesos.Resource) {
@@ -286,52 +294,45 @@ func Format(r *mesos.Resource) string {
 }
 
 // ToMesos returns the resources as messages, with reservations in the refined
-// form. The messages share what is below their top level with r; treat that as
-// read-only.
+// form. The messages share what is below their top level with r and with each other;
+// treat that as read-only.
 func (r Resources) ToMesos() []mesos.Resource {
-	out := make([]mesos.Resource, 0, len(r.items))
-	below := make([]belowResource, len(r.items))
+	m := newMessages(len(r.items))
 	for i := range r.items {
-		it := &r.items[i]
-		m := it.toMesos(&below[i])
-		for range max(it.count, 1) - 1 {
-			out = append(out, m)
+		for range max(r.items[i].count, 1) {
+			m.add(&r.items[i])
 		}
-		out = append(out, m)
 	}
-	return out
+	return m.list
 }
 
-// belowResource is what most messages point to. Those of a list are made in one
-// piece, for a launch makes two lists.
-type belowResource struct {
-	typ        mesos.Value_Type
-	scalar     mesos.Value_Scalar
-	role       string
-	allocation mesos.Resource_AllocationInfo
+// messages are items as messages. What most of them point to is made in one piece, or
+// is the same for all: a launch makes two lists.
+type messages struct {
+	list    []mesos.Resource
+	scalars []mesos.Value_Scalar
 }
 
-func (it *item) toMesos(below *belowResource) mesos.Resource {
-	m := mesos.Resource{Name: it.name, Type: &below.typ}
+func newMessages(n int) messages {
+	return messages{list: make([]mesos.Resource, 0, n), scalars: make([]mesos.Value_Scalar, 0, n)}
+}
+
+// The types, to be pointed to.
+var scalarType, rangesType, setType = mesos.SCALAR, mesos.RANGES, mesos.SET
+
+func (ms *messages) add(it *item) {
+	m := mesos.Resource{Name: it.name, AllocationInfo: it.allocation}
 	switch it.typ {
 	case scalarValue:
-		below.typ = mesos.SCALAR
-		below.scalar.Value = it.scalar.Float()
-		m.Scalar = &below.scalar
+		ms.scalars = append(ms.scalars, mesos.Value_Scalar{Value: it.scalar.Float()})
+		m.Type, m.Scalar = &scalarType, &ms.scalars[len(ms.scalars)-1]
 	case rangesValue:
-		below.typ = mesos.RANGES
-		m.Ranges = &mesos.Value_Ranges{Range: make([]mesos.Value_Range, len(it.ranges))}
+		m.Type, m.Ranges = &rangesType, &mesos.Value_Ranges{Range: make([]mesos.Value_Range, len(it.ranges))}
 		for i, given := range it.ranges {
 			m.Ranges.Range[i] = mesos.Value_Range{Begin: given.Begin, End: given.End}
 		}
 	case setValue:
-		below.typ = mesos.SET
-		m.Set = &mesos.Value_Set{Item: slices.Clone(it.set)}
-	}
-	if it.role != "" {
-		below.role = it.role
-		below.allocation.Role = &below.role
-		m.AllocationInfo = &below.allocation
+		m.Type, m.Set = &setType, &mesos.Value_Set{Item: slices.Clone(it.set)}
 	}
 	if t := it.traits; t != nil {
 		m.Reservations, m.Disk, m.ProviderID = t.reservations, t.disk, t.provider
@@ -342,5 +343,5 @@ func (it *item) toMesos(below *belowResource) mesos.Resource {
 			m.Shared = &mesos.Resource_SharedInfo{}
 		}
 	}
-	return m
+	ms.list = append(ms.list, m)
 }

@@ -96,8 +96,8 @@ func (r Resources) TakeDisk(kind DiskKind, amount Milli) (mesos.Resource, Resour
 		it.scalar = amount
 	}
 	rest[best].scalar -= it.scalar
-	rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
-	return it.toMesos(&belowResource{}), Resources{rest}, nil
+	rest = withoutEmpty(rest)
+	return Resources{[]item{it}}.ToMesos()[0], Resources{rest}, nil
 }
 
 // TakeLike finds so much more of the very disk that a resource is, reserved in the

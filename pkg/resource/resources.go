@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
 // Resources is an amount of resources of several kinds.
@@ -22,18 +24,26 @@ const (
 
 // item is an amount of one kind.
 type item struct {
-	name   string
-	typ    valueType
-	role   string // the role allocated to; empty when not allocated
-	traits *traits
-	scalar Milli
-	ranges Ranges
-	set    []string // sorted
-	count  int      // of a shared volume: how many uses
+	name string
+	typ  valueType
+	// allocation is to a role, or nil. It never changes.
+	allocation *mesos.Resource_AllocationInfo
+	traits     *traits
+	scalar     Milli
+	ranges     Ranges
+	set        []string // sorted
+	count      int      // of a shared volume: how many uses
+}
+
+// role is the role allocated to; empty when not allocated.
+func (it *item) role() string { return it.allocation.GetRole() }
+
+func (it *item) allocatedAs(other *item) bool {
+	return it.allocation == other.allocation || it.role() == other.role()
 }
 
 func (it *item) sameKind(other *item) bool {
-	return it.name == other.name && it.typ == other.typ && it.role == other.role && it.traits.equal(other.traits)
+	return it.name == other.name && it.typ == other.typ && it.allocatedAs(other) && it.traits.equal(other.traits)
 }
 
 // joins tells whether the other can be added to the item.
@@ -204,9 +214,25 @@ func (r Resources) Beyond(other Resources) Resources {
 			}
 			break
 		}
-		rest = slices.DeleteFunc(rest, func(it item) bool { return it.empty() })
+		rest = withoutEmpty(rest)
 	}
 	return Resources{rest}
+}
+
+// withoutEmpty drops empty items from a list that the caller owns.
+func withoutEmpty(items []item) []item {
+	kept := 0
+	for i := range items {
+		if items[i].empty() {
+			continue
+		}
+		if kept < i {
+			items[kept] = items[i]
+		}
+		kept++
+	}
+	clear(items[kept:])
+	return items[:kept]
 }
 
 // takeItem subtracts an item from a list that the caller owns.
@@ -321,9 +347,13 @@ func (r Resources) Allocate(role string) Resources {
 	if r.allocatedOnlyTo(role) {
 		return r
 	}
+	var allocation *mesos.Resource_AllocationInfo
+	if role != "" {
+		allocation = &mesos.Resource_AllocationInfo{Role: &role}
+	}
 	items := make([]item, 0, len(r.items))
 	for _, it := range r.items {
-		it.role = role
+		it.allocation = allocation
 		items = appendItem(items, it)
 	}
 	return Resources{items}
@@ -334,7 +364,7 @@ func (r Resources) Unallocate() Resources { return r.Allocate("") }
 
 func (r Resources) allocatedOnlyTo(role string) bool {
 	for i := range r.items {
-		if r.items[i].role != role {
+		if r.items[i].role() != role {
 			return false
 		}
 	}
@@ -346,8 +376,8 @@ func (r Resources) allocatedOnlyTo(role string) bool {
 func (r Resources) Roles() []string {
 	var roles []string
 	for i := range r.items {
-		if !slices.Contains(roles, r.items[i].role) {
-			roles = append(roles, r.items[i].role)
+		if !slices.Contains(roles, r.items[i].role()) {
+			roles = append(roles, r.items[i].role())
 		}
 	}
 	return roles
@@ -404,7 +434,7 @@ func (r Resources) Reservations() []string {
 
 // AllocatedTo returns what is allocated to a role.
 func (r Resources) AllocatedTo(role string) Resources {
-	return r.filter(func(it *item) bool { return it.role == role })
+	return r.filter(func(it *item) bool { return it.role() == role })
 }
 
 // Revocable returns what may be taken back at any time.
@@ -446,8 +476,8 @@ func (r Resources) String() string {
 func (it *item) String() string {
 	var b strings.Builder
 	b.WriteString(it.name)
-	if it.role != "" {
-		fmt.Fprintf(&b, "(allocated: %s)", it.role)
+	if it.role() != "" {
+		fmt.Fprintf(&b, "(allocated: %s)", it.role())
 	}
 	it.traits.print(&b)
 	b.WriteByte(':')

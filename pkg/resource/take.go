@@ -30,41 +30,57 @@ func (s *Shortage) Error() string {
 }
 
 // Take finds what each of several requests needs, and returns it as messages that
-// go into a TaskInfo or ExecutorInfo, and what is left. Reserved resources are taken
-// before unreserved ones; revocable and shared ones, volumes and disks of a source of
-// their own are never taken. The error is a *Shortage, and nothing is taken then.
+// go into a TaskInfo or ExecutorInfo, and what is left. The messages share what is below
+// their top level; treat that as read-only. Reserved resources are taken before
+// unreserved ones; revocable and shared ones, volumes and disks of a source of their own
+// are never taken. The error is a *Shortage, and nothing is taken then.
 func (r Resources) Take(requests ...Request) ([][]mesos.Resource, Resources, error) {
-	t := taking{rest: slices.Clone(r.items)}
+	n := 0 // if nothing is of two kinds
+	for i := range requests {
+		n += requests[i].kinds()
+	}
+	t := taking{rest: slices.Clone(r.items), messages: newMessages(n)}
 	all := make([][]mesos.Resource, len(requests))
 	for i := range requests {
+		from := len(t.list)
 		if err := t.take(&requests[i]); err != nil {
 			return nil, r, err
 		}
-		all[i] = t.taken
+		all[i] = t.list[from:len(t.list):len(t.list)]
 	}
-	return all, Resources{slices.DeleteFunc(t.rest, func(it item) bool { return it.empty() })}, nil
+	return all, Resources{withoutEmpty(t.rest)}, nil
 }
 
-// taking is what is left while requests are met, and what the one at hand has got.
+// taking is what is left while requests are met, and what they have got.
 type taking struct {
-	rest  []item
-	taken []mesos.Resource
-	below []belowResource
+	rest []item
+	messages
 }
 
-func (t *taking) take(q *Request) error {
-	wants := [...]struct {
+// scalars are what a request needs of each.
+func (q *Request) scalars() [4]struct {
+	name   string
+	amount Milli
+} {
+	return [...]struct {
 		name   string
 		amount Milli
 	}{{"cpus", q.CPUs}, {"mem", q.Mem}, {"disk", q.Disk}, {"gpus", q.GPUs}}
-	messages := min(1, len(q.Ports)) // if none is of two kinds
-	for _, want := range wants {
+}
+
+// kinds is how many resources the request names.
+func (q *Request) kinds() int {
+	n := min(1, len(q.Ports))
+	for _, want := range q.scalars() {
 		if want.amount > 0 {
-			messages++
+			n++
 		}
 	}
-	t.taken, t.below = make([]mesos.Resource, 0, messages), make([]belowResource, 0, messages)
-	for _, want := range wants {
+	return n
+}
+
+func (t *taking) take(q *Request) error {
+	for _, want := range q.scalars() {
 		if missing := t.scalar(want.name, want.amount); missing > 0 {
 			return &Shortage{Name: want.name, Want: want.amount, Have: want.amount - missing}
 		}
@@ -73,12 +89,6 @@ func (t *taking) take(q *Request) error {
 		return &Shortage{Name: "ports", Port: missing[0]}
 	}
 	return nil
-}
-
-// add notes that so much of an item's kind was taken.
-func (t *taking) add(it *item) {
-	t.below = append(t.below, belowResource{})
-	t.taken = append(t.taken, it.toMesos(&t.below[len(t.below)-1]))
 }
 
 // scalar takes up to an amount, and returns how much is missing.

@@ -109,7 +109,7 @@ func BenchmarkOffers(b *testing.B) {
 					b.Fatal(err)
 				}
 				for _, call := range c.Step(epoch, Offers{e.Offers.Offers}).Calls {
-					if _, err := call.Marshal(); err != nil {
+					if _, err := schedulerapi.Encode(call); err != nil {
 						b.Fatal(err)
 					}
 					if call.Accept != nil {

@@ -15,16 +15,13 @@ import (
 	"github.com/tandem-mesos/tandem/scheduler/state"
 )
 
-// launch makes the next attempt of an instance, which Match has placed, and the
+// launch makes the next attempt of an instance, which Match has placed, and adds the
 // operations that make its volumes and launch it. It returns what is left of what
 // was free. After an error nothing has changed.
-func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) ([]mesos.Offer_Operation, resource.Resources, error) {
+func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []uint64) (resource.Resources, error) {
 	v := in.job.version(in.rec.JobVersion)
-	fail := func(err error) ([]mesos.Offer_Operation, resource.Resources, error) {
-		return nil, resource.Resources{}, err
-	}
 	if v == nil {
-		return fail(errors.New("its version is not kept"))
+		return free, errors.New("its version is not kept")
 	}
 	plan := c.plan(v)
 	number := in.rec.Attempt + 1
@@ -35,16 +32,16 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 	executor := c.executorFor(v, p, executorID, strings.TrimPrefix(in.job.id(), "/")+" "+strconv.Itoa(int(in.slot)))
 	volumes, free, err := c.mountVolumes(in, v, p, free, number)
 	if err != nil {
-		return fail(err)
+		return free, err
 	}
 	wants, own := plan.requests(v, ports, executor.joined)
 	taken, free, err := free.Take(wants...)
 	if err != nil {
-		return fail(err)
+		return free, err
 	}
 	if !executor.joined {
 		if err := executor.brought(taken[0]); err != nil {
-			return fail(err)
+			return free, err
 		}
 		taken = taken[1:]
 	}
@@ -76,7 +73,9 @@ func (c *Core) launch(in *instance, p *pool, free resource.Resources, ports []ui
 		c.newVolume(made)
 	}
 	c.begin(in, v, rec)
-	return append(volumes.operations, mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: group}), free, nil
+	p.operations = append(append(p.operations, volumes.operations...),
+		mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: group})
+	return free, nil
 }
 
 // requests are what the executor takes, unless one that is there is joined, and each

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-mesos/tandem/proto/tandem/v1"
@@ -39,17 +38,6 @@ func (a *agent) remember(o offered) {
 		return
 	}
 	a.offered[at] = o
-}
-
-// countGroups counts the instances that operations launch.
-func countGroups(operations []mesos.Offer_Operation) int {
-	n := 0
-	for i := range operations {
-		if operations[i].Type == mesos.Offer_Operation_LAUNCH_GROUP {
-			n++
-		}
-	}
-	return n
 }
 
 // listOffers tells what was offered last, by the agents' hostnames.

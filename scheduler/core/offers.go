@@ -86,11 +86,8 @@ func (c *Core) answerOffers(pools []pool) {
 	var unused []mesos.OfferID
 	for i := range pools {
 		p := &pools[i]
-		operations := p.operations
 		if len(p.placed) > 0 {
-			launches := c.launches(p)
-			operations = append(operations, launches...)
-			p.offered.launched = countGroups(launches)
+			c.launches(p)
 		}
 		p.offered.until, p.offered.round = c.now.Add(c.cfg.Refuse), c.offers.round
 		p.agent.remember(p.offered)
@@ -98,13 +95,13 @@ func (c *Core) answerOffers(pools []pool) {
 		for n, o := range p.offers {
 			ids[n] = o.ID
 		}
-		if len(operations) == 0 {
+		if len(p.operations) == 0 {
 			unused = append(unused, ids...)
 			continue
 		}
 		c.calls.offers = append(c.calls.offers, &scheduler.Call{
 			Type:   scheduler.Call_ACCEPT,
-			Accept: &scheduler.Call_Accept{OfferIDs: ids, Operations: operations, Filters: c.filters()},
+			Accept: &scheduler.Call_Accept{OfferIDs: ids, Operations: p.operations, Filters: c.filters()},
 		})
 		c.offers.filtered = true
 	}
@@ -191,25 +188,24 @@ func (p *pool) free() (resource.Resources, error) {
 
 // launches makes the attempts of the instances placed on one agent, and the
 // operations that launch them.
-func (c *Core) launches(p *pool) []mesos.Offer_Operation {
+func (c *Core) launches(p *pool) {
 	free, err := p.free()
 	if err != nil {
 		for _, in := range p.placed {
 			c.notLaunched(in, p, fmt.Errorf("cannot use the offer: %w", err))
 		}
-		return nil
+		return
 	}
-	operations := make([]mesos.Offer_Operation, 0, len(p.placed))
+	p.operations = slices.Grow(p.operations, len(p.placed))
 	for i, in := range p.placed {
-		ops, rest, err := c.launch(in, p, free, p.ports[i])
+		rest, err := c.launch(in, p, free, p.ports[i])
 		if err != nil {
 			c.notLaunched(in, p, err)
 			continue
 		}
 		free = rest
-		operations = append(operations, ops...)
+		p.offered.launched++
 	}
-	return operations
 }
 
 // notLaunched puts off an instance that was placed and cannot be launched all

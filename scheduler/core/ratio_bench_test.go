@@ -112,7 +112,7 @@ func (u *update) decode(b *testing.B) *mesos.TaskStatus {
 // through takes the update from its bytes to those that it is answered with.
 func (u *update) through(b *testing.B, c *Core, now time.Time) {
 	for _, call := range c.Step(now, Updated{u.decode(b)}).Calls {
-		if _, err := call.Marshal(); err != nil {
+		if _, err := schedulerapi.Encode(call); err != nil {
 			b.Fatal(err)
 		}
 	}

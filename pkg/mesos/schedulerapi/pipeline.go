@@ -117,7 +117,7 @@ func (p *pipeline) send(ctx context.Context, calls []*scheduler.Call) []error {
 	// index is where the call of each body stands.
 	index := make([]int, 0, len(calls))
 	for i, c := range calls {
-		b, err := c.Marshal()
+		b, err := Encode(c)
 		if err != nil {
 			errs[i] = &Error{Kind: Refused, Master: p.at.Host, Err: fmt.Errorf("cannot encode the call: %w", err)}
 			continue
