@@ -68,7 +68,7 @@ func Write(w io.Writer, all state.Snapshot) error {
 		if err != nil {
 			return fmt.Errorf("%s %q: %w", c.Kind, c.Key, err)
 		}
-		if err := enc.Encode(recordLine{c.Kind, c.Key, text}); err != nil {
+		if err := enc.Encode(recordLine{c.Kind, c.Key.String(), text}); err != nil {
 			return err
 		}
 		n++
@@ -143,8 +143,8 @@ func readRecord(line []byte, all *state.Snapshot, seen map[string]bool) error {
 	one := state.Snapshot{}
 	one.Add(record)
 	for c := range one.Changes() {
-		if c.Key != r.Key {
-			return fmt.Errorf("%s %q says of itself that it is %q", r.Kind, r.Key, c.Key)
+		if key := c.Key.String(); key != r.Key {
+			return fmt.Errorf("%s %q says of itself that it is %q", r.Kind, r.Key, key)
 		}
 	}
 	if name := string(r.Kind) + " " + r.Key; seen[name] {

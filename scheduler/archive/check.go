@@ -60,7 +60,7 @@ func Check(all state.Snapshot) []string {
 	}
 	for _, r := range all.Requests {
 		if len(r.GetSha256()) != sha256.Size {
-			say("the request %s does not say what was asked for", state.PutRequest(r).Key)
+			say("the request %s does not say what was asked for", state.PutRequest(r).ID)
 		}
 	}
 	if open && all.Framework.GetFrameworkId() == "" {

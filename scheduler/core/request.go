@@ -38,7 +38,7 @@ type request struct {
 	waiting []uint64
 }
 
-func (q *request) key() string { return state.PutRequest(q.rec).Key }
+func (q *request) key() string { return state.PutRequest(q.rec).ID }
 
 // takenRequests are those that are kept.
 type takenRequests struct {

@@ -27,7 +27,7 @@ func TestKeysAreBounded(t *testing.T) {
 			case ok:
 				put = r
 			case c.Kind == state.KindRequest:
-				gone = append(gone, c.Key)
+				gone = append(gone, c.Key.String())
 			}
 		}
 		return put, gone

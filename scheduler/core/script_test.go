@@ -366,9 +366,9 @@ func (s *script) step(in Input) {
 			s.store[c.Kind] = map[string]proto.Message{}
 		}
 		if c.Record == nil {
-			delete(s.store[c.Kind], c.Key)
+			delete(s.store[c.Kind], c.Key.String())
 		} else {
-			s.store[c.Kind][c.Key] = c.Record
+			s.store[c.Kind][c.Key.String()] = c.Record
 		}
 	}
 	for _, c := range e.Calls {

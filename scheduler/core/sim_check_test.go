@@ -47,7 +47,7 @@ func (k *checks) effects(in core.Input, e core.Effects) {
 	}
 	seen := map[string]bool{}
 	for _, c := range e.Save {
-		key := string(c.Kind) + " " + c.Key
+		key := string(c.Kind) + " " + c.Key.String()
 		if c.Record != nil && seen[key] {
 			k.s.w.fail("%s is saved twice in one step", key)
 		}

@@ -95,7 +95,7 @@ func (n notices) attempt(l *core.Notice, e core.Effects) *tandemv1.AttemptRecord
 	}
 	key := state.AttemptKey(l.Job, l.Slot, l.Attempt)
 	for _, c := range e.Save {
-		if a, ok := c.Record.(*tandemv1.AttemptRecord); ok && c.Key == key {
+		if a, ok := c.Record.(*tandemv1.AttemptRecord); ok && c.Key.String() == key {
 			return a
 		}
 	}

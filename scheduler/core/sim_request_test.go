@@ -111,7 +111,7 @@ func (k *checks) carriedOutOnce(in core.Input, e core.Effects) {
 	key := state.RequestKey(c.Request.Caller, c.Request.Call, c.Request.Key)
 	var saved *tandemv1.RequestRecord
 	for _, change := range e.Save {
-		if r, ok := change.Record.(*tandemv1.RequestRecord); ok && change.Key == key {
+		if r, ok := change.Record.(*tandemv1.RequestRecord); ok && change.ID == key {
 			saved = r
 		}
 	}

@@ -62,7 +62,7 @@ func (r *stepRules) before(in core.Input, e core.Effects) {
 				r.replacing(rec)
 			}
 		case *tandemv1.InstanceRecord:
-			r.previous[c.Key] = r.instance(rec.JobId, rec.Slot)
+			r.previous[c.Key.String()] = r.instance(rec.JobId, rec.Slot)
 			r.counted(rec, e)
 		}
 	}
@@ -141,7 +141,7 @@ func (r *stepRules) after(e core.Effects) {
 		case *tandemv1.InstanceRecord:
 			r.ready(rec)
 			r.bounded(rec)
-			r.judged(rec, r.previous[c.Key])
+			r.judged(rec, r.previous[c.Key.String()])
 		}
 	}
 }

@@ -143,18 +143,18 @@ func (s *simScheduler) step(in core.Input) {
 		return
 	}
 	for _, c := range e.Save {
-		if old, ok := s.store[c.Kind][c.Key]; ok {
-			s.checks.unchanged(c.Kind, c.Key, old)
+		if old, ok := s.store[c.Kind][c.Key.String()]; ok {
+			s.checks.unchanged(c.Kind, c.Key.String(), old)
 		}
 		if c.Record == nil {
-			delete(s.store[c.Kind], c.Key)
+			delete(s.store[c.Kind], c.Key.String())
 			continue
 		}
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c.Record)
 		if err != nil {
 			s.w.fail("cannot save %s %s: %v", c.Kind, c.Key, err)
 		}
-		s.store[c.Kind][c.Key] = saved{c.Record, b}
+		s.store[c.Kind][c.Key.String()] = saved{c.Record, b}
 	}
 	s.checks.saved(e)
 	stop := -1

@@ -21,12 +21,7 @@ type batch struct {
 	notices []core.Notice
 	samples []*tandemv1.UsageSample
 	// last is where in save the last change under a key stands.
-	last map[batchKey]int
-}
-
-type batchKey struct {
-	kind state.Kind
-	key  string
+	last map[state.Key]int
 }
 
 // outgoing is a call and the subscription that it was decided under; nil when
@@ -38,7 +33,7 @@ type outgoing struct {
 	constraints []byte
 }
 
-func newBatch() batch { return batch{last: map[batchKey]int{}} }
+func newBatch() batch { return batch{last: map[state.Key]int{}} }
 
 func (b *batch) add(e core.Effects, stream Stream, constraints []byte) {
 	b.inputs++
@@ -61,14 +56,14 @@ func (b *batch) merged() []state.Change {
 		return b.save
 	}
 	for i, c := range b.save {
-		b.last[batchKey{c.Kind, c.Key}] = i
+		b.last[c.Key] = i
 	}
 	if len(b.last) == len(b.save) {
 		return b.save
 	}
 	merged := make([]state.Change, 0, len(b.last))
 	for i, c := range b.save {
-		if b.last[batchKey{c.Kind, c.Key}] == i {
+		if b.last[c.Key] == i {
 			merged = append(merged, c)
 		}
 	}
@@ -80,7 +75,7 @@ func (b *batch) merged() []state.Change {
 func (b *batch) reset() {
 	last := b.last
 	if len(b.save) > keptRoom {
-		last = map[batchKey]int{}
+		last = map[state.Key]int{}
 	}
 	clear(last)
 	*b = batch{

@@ -269,9 +269,9 @@ func describe(changes []state.Change) string {
 	var parts []string
 	for _, c := range changes {
 		if c.Record == nil {
-			parts = append(parts, "-"+c.Key)
+			parts = append(parts, "-"+c.Key.String())
 		} else {
-			parts = append(parts, c.Key)
+			parts = append(parts, c.Key.String())
 		}
 	}
 	return strings.Join(parts, " ")

@@ -211,7 +211,7 @@ func (v *View) arrange(step []state.Change) {
 		case state.KindInstance:
 			return 2
 		case state.KindJob:
-			if j, ok := v.jobs[c.Key]; c.Record != nil && (!ok || j.record == nil) {
+			if j, ok := v.jobs[c.ID]; c.Record != nil && (!ok || j.record == nil) {
 				return 0
 			}
 		}
@@ -236,50 +236,48 @@ func (v *View) showFramework(f *tandemv1.FrameworkView, told bool) {
 // response is how a change is told to watches, and the job that it belongs to.
 // The removal of attempts, of which the newest few are kept, is not told.
 func response(c state.Change) (*tandemv1.WatchResponse, string) {
-	job, slot, _ := state.ParseKey(c.Key)
 	switch {
 	case c.Record != nil:
-		return tell(c.Record), job
+		return tell(c.Record), c.ID
 	case c.Kind == state.KindJob:
-		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: job}}, job
+		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_JobRemoved{JobRemoved: c.ID}}, c.ID
 	case c.Kind == state.KindInstance:
 		return &tandemv1.WatchResponse{Change: &tandemv1.WatchResponse_InstanceRemoved{
-			InstanceRemoved: &tandemv1.InstanceRemoved{JobId: job, Slot: slot},
-		}}, job
+			InstanceRemoved: &tandemv1.InstanceRemoved{JobId: c.ID, Slot: c.Slot},
+		}}, c.ID
 	}
 	return nil, ""
 }
 
 // place puts one record where readers find it, or removes it.
 func (v *View) place(c state.Change) {
-	job, slot, attempt := state.ParseKey(c.Key)
 	switch c.Kind {
 	case state.KindAgent:
 		if r, ok := c.Record.(*tandemv1.AgentRecord); ok {
-			v.agents[c.Key] = r
+			v.agents[c.ID] = r
 		} else {
-			delete(v.agents, c.Key)
+			delete(v.agents, c.ID)
 		}
 		return
 	case state.KindVolume:
 		if r, ok := c.Record.(*tandemv1.VolumeRecord); ok {
-			v.volumes[c.Key] = r
+			v.volumes[c.ID] = r
 		} else {
-			delete(v.volumes, c.Key)
+			delete(v.volumes, c.ID)
 		}
 		return
 	case state.KindJob:
-		j := v.job(job)
+		j := v.job(c.ID)
 		r, _ := c.Record.(*tandemv1.JobRecord)
 		v.tally.job(j.record, r)
 		j.record = r
 	case state.KindVersion:
-		j := v.job(job)
+		j := v.job(c.ID)
 		r, _ := c.Record.(*tandemv1.VersionRecord)
-		j.versions = withVersion(j.versions, state.VersionOf(c.Key), r)
+		j.versions = withVersion(j.versions, c.Number, r)
 	case state.KindInstance:
-		j := v.job(job)
-		i := j.instance(slot)
+		j := v.job(c.ID)
+		i := j.instance(c.Slot)
 		r, _ := c.Record.(*tandemv1.InstanceRecord)
 		v.tally.instances.instance(i.record, r)
 		j.phases.instance(i.record, r)
@@ -288,19 +286,19 @@ func (v *View) place(c state.Change) {
 		}
 		i.record = r
 	case state.KindAttempt:
-		i := v.job(job).instance(slot)
+		i := v.job(c.ID).instance(c.Slot)
 		r, _ := c.Record.(*tandemv1.AttemptRecord)
-		before := i.attempt(attempt)
+		before := i.attempt(c.Number)
 		v.tally.attempt(before, r)
 		if v.course != nil {
 			v.course.attempt(before, r)
 		}
-		i.attempts = withAttempt(i.attempts, attempt, r)
+		i.attempts = withAttempt(i.attempts, c.Number, r)
 	default:
 		return
 	}
 	if c.Record == nil {
-		v.tidy(job, slot)
+		v.tidy(c.ID, c.Slot)
 	}
 }
 

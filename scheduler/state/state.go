@@ -64,41 +64,72 @@ func (k Kind) New() (proto.Message, error) {
 
 // Change puts one record in its place, or removes it.
 type Change struct {
-	Kind Kind
-	Key  string
+	Key
 	// Record is nil to remove what the key holds.
 	Record proto.Message
 }
 
-// FrameworkKey is the one key of KindFramework.
+// Removal removes the record under the same key as c.
+func (c Change) Removal() Change { return Change{c.Key, nil} }
+
+// Key tells a record from all others. An update makes one, so that it becomes text only
+// where records are stored.
+type Key struct {
+	Kind Kind
+	// ID is that of an agent, a volume or a request, and of the job that the record is
+	// of or belongs to; see FrameworkKey and RequestKey.
+	ID string
+	// Slot is that of an instance, and of an attempt's.
+	Slot int32
+	// Number is that of an attempt, or of a version.
+	Number uint64
+}
+
+// FrameworkKey is the ID in the one key of KindFramework.
 const FrameworkKey = "self"
 
-// JobKey is the key of a job: its ID.
-func JobKey(job string) string { return job }
+// Append adds the key as text, which is unique for its kind: the ID; of a version "#"
+// and its number in twenty digits; of an instance "#" and its slot in ten digits, so that
+// keys sort as instances do; of an attempt its instance's key, "#" and its number in
+// twenty digits.
+func (k Key) Append(text []byte) []byte {
+	text = append(text, k.ID...)
+	switch k.Kind {
+	case KindVersion:
+		return appendNumber(text, k.Number, 20)
+	case KindInstance:
+		return appendNumber(text, uint64(uint32(k.Slot)), 10)
+	case KindAttempt:
+		return appendNumber(appendNumber(text, uint64(uint32(k.Slot)), 10), k.Number, 20)
+	}
+	return text
+}
 
-// VersionKey is the key of a version of a job: the job's ID, "#" and the number
-// in twenty digits.
+// String returns the key as text.
+func (k Key) String() string {
+	var room [128]byte // enough for most keys
+	return string(k.Append(room[:0]))
+}
+
+// VersionKey is the key of a version of a job as text.
 func VersionKey(job string, version uint64) string {
-	var room [keyRoom]byte
-	return string(appendNumber(append(room[:0], job...), version, 20))
+	return Key{Kind: KindVersion, ID: job, Number: version}.String()
 }
 
-// keyRoom is enough for most keys, so that they are put together on the stack.
-const keyRoom = 128
-
-// InstanceKey is the key of an instance: its job's ID, "#" and its slot in ten
-// digits, so that keys sort as instances do.
+// InstanceKey is the key of an instance as text.
 func InstanceKey(job string, slot int32) string {
-	var room [keyRoom]byte
-	return string(appendNumber(append(room[:0], job...), uint64(uint32(slot)), 10))
+	return Key{Kind: KindInstance, ID: job, Slot: slot}.String()
 }
 
-// AttemptKey is the key of an attempt: its instance's key, "#" and its number
-// in twenty digits.
+// AttemptKey is the key of an attempt as text.
 func AttemptKey(job string, slot int32, attempt uint64) string {
-	var room [keyRoom]byte
-	key := appendNumber(append(room[:0], job...), uint64(uint32(slot)), 10)
-	return string(appendNumber(key, attempt, 20))
+	return Key{Kind: KindAttempt, ID: job, Slot: slot, Number: attempt}.String()
+}
+
+// RequestKey is the ID in the key of a write that carried a key: the call, and who has
+// called with what key, quoted as Go does, so that the three can be told again.
+func RequestKey(caller, call, key string) string {
+	return call + " " + strconv.Quote(caller) + " " + strconv.Quote(key)
 }
 
 // appendNumber adds "#" and a number in so many digits. Package fmt would be a
@@ -112,65 +143,41 @@ func appendNumber(key []byte, n uint64, digits int) []byte {
 	return key
 }
 
-// ParseKey takes the key of a job, an instance or an attempt apart. Parts that
-// the key has not are zero.
-func ParseKey(key string) (job string, slot int32, attempt uint64) {
-	job, rest, _ := strings.Cut(key, "#")
-	first, second, _ := strings.Cut(rest, "#")
-	s, _ := strconv.ParseInt(first, 10, 32)
-	attempt, _ = strconv.ParseUint(second, 10, 64)
-	return job, int32(s), attempt
-}
-
-// VersionOf returns the number of a version from its key.
-func VersionOf(key string) uint64 {
-	_, number, _ := strings.Cut(key, "#")
-	n, _ := strconv.ParseUint(number, 10, 64)
-	return n
-}
-
 // PutFramework saves who the scheduler is to Mesos.
 func PutFramework(r *tandemv1.FrameworkRecord) Change {
-	return Change{KindFramework, FrameworkKey, r}
+	return Change{Key{Kind: KindFramework, ID: FrameworkKey}, r}
 }
 
 // PutJob saves a job.
-func PutJob(r *tandemv1.JobRecord) Change { return Change{KindJob, JobKey(r.GetSpec().GetId()), r} }
+func PutJob(r *tandemv1.JobRecord) Change {
+	return Change{Key{Kind: KindJob, ID: r.GetSpec().GetId()}, r}
+}
 
 // PutVersion saves a version of a job.
 func PutVersion(r *tandemv1.VersionRecord) Change {
-	return Change{KindVersion, VersionKey(r.JobId, r.Version), r}
+	return Change{Key{Kind: KindVersion, ID: r.JobId, Number: r.Version}, r}
 }
 
 // PutInstance saves an instance.
 func PutInstance(r *tandemv1.InstanceRecord) Change {
-	return Change{KindInstance, InstanceKey(r.JobId, r.Slot), r}
+	return Change{Key{Kind: KindInstance, ID: r.JobId, Slot: r.Slot}, r}
 }
 
 // PutAttempt saves an attempt.
 func PutAttempt(r *tandemv1.AttemptRecord) Change {
-	return Change{KindAttempt, AttemptKey(r.JobId, r.Slot, r.Attempt), r}
+	return Change{Key{Kind: KindAttempt, ID: r.JobId, Slot: r.Slot, Number: r.Attempt}, r}
 }
 
 // PutAgent saves why an agent is to be left, under the agent's ID.
-func PutAgent(r *tandemv1.AgentRecord) Change { return Change{KindAgent, r.AgentId, r} }
+func PutAgent(r *tandemv1.AgentRecord) Change { return Change{Key{Kind: KindAgent, ID: r.AgentId}, r} }
 
 // PutVolume saves a persistent volume, under its ID.
-func PutVolume(r *tandemv1.VolumeRecord) Change { return Change{KindVolume, r.Id, r} }
-
-// RequestKey is the key of a write that carried a key: the call, and who has called
-// with what key, quoted as Go does, so that the three can be told again.
-func RequestKey(caller, call, key string) string {
-	return call + " " + strconv.Quote(caller) + " " + strconv.Quote(key)
-}
+func PutVolume(r *tandemv1.VolumeRecord) Change { return Change{Key{Kind: KindVolume, ID: r.Id}, r} }
 
 // PutRequest saves what a write that carried a key was answered.
 func PutRequest(r *tandemv1.RequestRecord) Change {
-	return Change{KindRequest, RequestKey(r.Caller, r.Call, r.Key), r}
+	return Change{Key{Kind: KindRequest, ID: RequestKey(r.Caller, r.Call, r.Key)}, r}
 }
-
-// Removal removes the record under the same key as c.
-func (c Change) Removal() Change { return Change{c.Kind, c.Key, nil} }
 
 // Snapshot is everything that a scheduler has saved. Slices are in the order of
 // their keys.

@@ -262,7 +262,7 @@ func BenchmarkWrite(b *testing.B) {
 				for i := range changes {
 					r := attempt("/payments/api", int32(n%100000), 1)
 					changes[i] = state.PutAttempt(r)
-					size += proto.Size(r) + len(changes[i].Key)
+					size += proto.Size(r) + len(changes[i].Key.String())
 					n++
 				}
 				began := time.Now()

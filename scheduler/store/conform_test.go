@@ -143,7 +143,7 @@ func TestARecordChangedAfterItsWriteIsNotChangedInTheStore(t *testing.T) {
 func TestAWriteThatFailsWritesNothing(t *testing.T) {
 	each(t, func(t *testing.T, s store.Store, _ func() store.Store) {
 		for name, bad := range map[string]state.Change{
-			"a kind that nobody knows": {Kind: "offer", Key: "O1", Record: job("/a", 1)},
+			"a kind that nobody knows": {Key: state.Key{Kind: "offer", ID: "O1"}, Record: job("/a", 1)},
 			"text that is not UTF-8":   state.PutJob(job("/\xff", 1)),
 		} {
 			if err := s.Write([]state.Change{state.PutJob(job("/payments/api", 1)), bad}); err == nil {

@@ -51,7 +51,7 @@ func newRaw(c state.Change) (raw, error) {
 	if err := known(c.Kind); err != nil {
 		return raw{}, err
 	}
-	r := raw{kind: c.Kind, key: c.Key}
+	r := raw{kind: c.Kind, key: c.Key.String()}
 	if c.Record == nil {
 		return r, nil
 	}
@@ -82,7 +82,8 @@ func appendChange(b []byte, c state.Change) ([]byte, error) {
 		return nil, err
 	}
 	b = appendBytes(b, string(c.Kind))
-	b = appendBytes(b, c.Key)
+	var room [128]byte // enough for most keys
+	b = appendBytes(b, c.Key.Append(room[:0]))
 	if c.Record == nil {
 		return append(b, 0), nil
 	}
@@ -112,7 +113,7 @@ func kindOf(name []byte) state.Kind {
 	return state.Kind(name)
 }
 
-func appendBytes(b []byte, s string) []byte {
+func appendBytes[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 

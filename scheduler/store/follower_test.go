@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
-	"github.com/tandem-mesos/tandem/scheduler/state"
 	"github.com/tandem-mesos/tandem/scheduler/store"
 )
 
@@ -67,7 +66,7 @@ func TestFollowerHasWhatTheLeaderSaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, z, state.Change{Kind: state.KindAttempt, Key: attempts(1, 2)[0].Key})
+	write(t, z, attempts(1, 2)[0].Removal())
 	write(t, z, attempts(3, 5)...)
 	catchesUp(t, f, z)
 	if f.Same(before) {

@@ -71,9 +71,9 @@ func (m *Memory) Write(changes []state.Change) error {
 	}
 	for i, c := range changes {
 		if c.Record == nil {
-			delete(m.records[c.Kind], c.Key)
+			delete(m.records[c.Kind], c.Key.String())
 		} else {
-			m.records[c.Kind][c.Key] = encoded[i]
+			m.records[c.Kind][c.Key.String()] = encoded[i]
 		}
 	}
 	return nil

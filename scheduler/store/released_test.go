@@ -273,7 +273,7 @@ func everyKind(t *testing.T) state.Snapshot {
 		if changes[c.Kind] == nil {
 			changes[c.Kind] = map[string]state.Change{}
 		}
-		changes[c.Kind][c.Key] = c
+		changes[c.Kind][c.Key.String()] = c
 	}
 	for _, kind := range state.Kinds {
 		if len(changes[kind]) == 0 {
