@@ -61,15 +61,25 @@ func volumeSource(v *mesos.Volume, parent string) (string, error) {
 }
 
 func hostVolume(host, at string) (string, error) {
-	if filepath.IsAbs(at) {
-		//lint:ignore ST1005 the words of a real agent, which travel on the wire
-		return "", errors.New("The 'linux' launcher and 'filesystem/linux' isolator must be enabled to support HOST_PATH volume with absolute container path")
-	}
 	if _, err := os.Stat(host); err != nil {
 		//lint:ignore ST1005 the words of a real agent, which travel on the wire
 		return "", fmt.Errorf("Path '%s' in HOST_PATH volume does not exist", host)
 	}
-	return host, nil
+	return host, mountable("HOST_PATH", at)
+}
+
+// mountable refuses what only a mount could show: what is not there by a real
+// agent's filesystem/linux isolator, and the rest by its others.
+func mountable(kind, at string) error {
+	if !filepath.IsAbs(at) {
+		return nil
+	}
+	if _, err := os.Stat(at); err != nil {
+		//lint:ignore ST1005 the words of a real agent, which travel on the wire
+		return fmt.Errorf("Mount point '%s' is an absolute path. It must exist if the container shares the host filesystem", at)
+	}
+	//lint:ignore ST1005 the words of a real agent, which travel on the wire
+	return fmt.Errorf("The 'linux' launcher and 'filesystem/linux' isolator must be enabled to support %s volume with absolute container path", kind)
 }
 
 func parentVolume(s *mesos.Volume_Source_SandboxPath, at, parent string) (string, error) {
@@ -77,8 +87,8 @@ func parentVolume(s *mesos.Volume_Source_SandboxPath, at, parent string) (string
 	switch {
 	case filepath.IsAbs(s.Path):
 		text = "Path '" + s.Path + "' in SANDBOX_PATH volume is absolute"
-	case filepath.IsAbs(at):
-		text = "The 'linux' launcher and 'filesystem/linux' isolator must be enabled to support SANDBOX_PATH volume with absolute container path"
+	case s.Type == mesos.Volume_Source_SandboxPath_SELF && filepath.IsAbs(at):
+		return "", mountable("SANDBOX_PATH", at)
 	case s.Type == mesos.Volume_Source_SandboxPath_SELF:
 		text = "'container_path' is relative for SANDBOX_PATH volume SELF type"
 	case s.Type != mesos.Volume_Source_SandboxPath_PARENT:
@@ -96,7 +106,7 @@ func parentVolume(s *mesos.Volume_Source_SandboxPath, at, parent string) (string
 		//lint:ignore ST1005 the words of a real agent, which travel on the wire
 		return "", fmt.Errorf("Failed to create the directory '%s' in the sandbox: %s", source, reason(err))
 	}
-	return source, nil
+	return source, mountable("SANDBOX_PATH", at)
 }
 
 // makeInside makes a directory below another unless something is there already,
