@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +12,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-mesos/tandem/executor/spawn"
 	"github.com/tandem-mesos/tandem/pkg/cgroup"
 )
 
@@ -36,15 +41,18 @@ type loopSettings struct {
 	Dirs    []cgroup.Dir
 }
 
-// bareLoop makes, for each task, the system calls that running it takes: its
-// directory and output files, its cgroups and their limits, the moves into the
-// cgroups, the process; then the kill, the wait and the removals. It is as
-// wide as the machine. The threads that make the processes move themselves, which is
-// the only move for which the kernel does not stop all forks, and the processes are
-// born where these are.
+// bareLoop makes, for each task, the system calls that running it takes, and speaks no
+// protocol: its directory and output files, its cgroups and their limits, the watch on
+// its memory, the process, which is born and enters its cgroups in the executor's own
+// way; then the kill, the wait, the accounts of its cgroups, and the removals. It is as
+// wide as the machine, and each of its goroutines sees a task through by itself.
 func bareLoop() int {
 	var at loopSettings
 	if err := json.Unmarshal([]byte(os.Getenv(asLoop)), &at); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := spawn.Calm(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -71,9 +79,10 @@ type bare struct {
 }
 
 type bareTask struct {
-	name string
-	pid  int
-	took time.Duration
+	name  string
+	child *spawn.Child
+	watch int // of its memory
+	took  time.Duration
 }
 
 func (l *bare) obey(o order) error {
@@ -89,22 +98,17 @@ func (l *bare) obey(o order) error {
 		}
 		l.running = append(l.running, tasks...)
 	case "end":
-		err = l.inParallel(l.running, l.end)
+		err = l.inParallel(l.running, l.kill)
 		took = []time.Duration{time.Since(start)}
 		l.running = nil
 	case "exit": // of one of those that run
 		t := l.running[len(l.running)-1]
 		l.running = l.running[:len(l.running)-1]
-		if err = syscall.Kill(t.pid, syscall.SIGKILL); err == nil {
-			err = l.end(t)
-		}
+		err = l.kill(t)
 		took = []time.Duration{time.Since(start)}
 	case "churn":
 		err = l.inParallel(l.tasks(o.N), func(t *bareTask) error {
 			if err := l.start(t, o.Program, start); err != nil {
-				return err
-			}
-			if err := l.enter(""); err != nil {
 				return err
 			}
 			return l.end(t)
@@ -126,61 +130,107 @@ func (l *bare) tasks(n int) []*bareTask {
 	return tasks
 }
 
+// bareLimits are the executor's for the same tasks, and bareAccounts what it reads for
+// their reports and before it removes their cgroups.
+var (
+	bareLimits = []struct{ controller, file, value string }{
+		{"cpu", "cpu.shares", "10"}, {"memory", "memory.limit_in_bytes", "33554432"},
+		{"memory", "memory.memsw.limit_in_bytes", "33554432"}, {"pids", "pids.max", "64"},
+	}
+	bareAccounts = []struct{ controller, file string }{
+		{"cpu", "cpu.stat"}, {"memory", "memory.max_usage_in_bytes"}, {"memory", "memory.limit_in_bytes"},
+		{"memory", "memory.oom_control"}, {"pids", "pids.events"}, {"cpu", "cpu.cfs_quota_us"},
+	}
+)
+
 func (l *bare) start(t *bareTask, program string, since time.Time) error {
 	dir := filepath.Join(l.Sandbox, t.name)
 	if err := os.Mkdir(dir, 0o750); err != nil {
 		return err
 	}
-	files := []uintptr{0, 0, 0}
-	for i, name := range []string{"/dev/null", filepath.Join(dir, "stdout"), filepath.Join(dir, "stderr")} {
-		fd, err := syscall.Open(name, syscall.O_RDWR|syscall.O_CREAT|syscall.O_APPEND|syscall.O_CLOEXEC, 0o644)
-		if err != nil {
-			return err
-		}
-		defer syscall.Close(fd)
-		files[i] = uintptr(fd)
-	}
-	limits := map[string][2]string{"cpu": {"cpu.shares", "10"}, "memory": {"memory.limit_in_bytes", "33554432"}, "pids": {"pids.max", "64"}}
+	groups := make(map[string]string)
+	var entrances []string
 	for _, d := range l.Dirs {
 		group := filepath.Join(d.Path, t.name)
 		if err := os.Mkdir(group, 0o755); err != nil {
 			return err
 		}
-		limit := limits[d.Controllers[0]]
-		if err := put(filepath.Join(group, limit[0]), limit[1]); err != nil {
+		groups[d.Controllers[0]] = group
+		entrances = append(entrances, filepath.Join(group, "tasks"))
+	}
+	for _, limit := range bareLimits {
+		err := put(filepath.Join(groups[limit.controller], limit.file), limit.value)
+		if err != nil && !(errors.Is(err, syscall.ENOENT) && strings.Contains(limit.file, "memsw")) { // where swap is not counted
 			return err
 		}
 	}
-	err := l.enter(t.name)
-	if err != nil {
+	var err error
+	if t.watch, err = watchMemory(groups["memory"]); err != nil {
 		return err
 	}
-	t.pid, err = syscall.ForkExec(program, []string{program}, &syscall.ProcAttr{
-		Dir: dir, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
+	var files [3]*os.File
+	for i, name := range []string{os.DevNull, filepath.Join(dir, "stdout"), filepath.Join(dir, "stderr")} {
+		fd, err := syscall.Open(name, syscall.O_RDWR|syscall.O_CREAT|syscall.O_APPEND|syscall.O_CLOEXEC, 0o644)
+		if err != nil {
+			return err
+		}
+		files[i] = os.NewFile(uintptr(fd), name)
+		defer files[i].Close()
+	}
+	t.child = &spawn.Child{
+		Program: spawn.Program{Paths: []string{program}, Args: []string{program}, Dir: dir, Files: files, Umask: 0o022},
+		Options: spawn.Options{Enter: entrances},
+	}
+	if err := t.child.Start(context.Background()); err != nil {
 		return err
 	}
 	t.took = time.Since(since)
 	return nil
 }
 
-// enter moves the calling thread into a task's cgroups, or back into the container.
-func (l *bare) enter(task string) error {
-	for _, d := range l.Dirs {
-		if err := put(filepath.Join(d.Path, task, "tasks"), "0"); err != nil {
+// watchMemory has an eventfd told when a cgroup is out of memory.
+func watchMemory(group string) (int, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return -1, err
+	}
+	control, err := syscall.Open(filepath.Join(group, "memory.oom_control"), syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer syscall.Close(control)
+	return fd, put(filepath.Join(group, "cgroup.event_control"), fmt.Sprint(fd, " ", control))
+}
+
+func (l *bare) kill(t *bareTask) error {
+	if err := syscall.Kill(t.child.Pid(), syscall.SIGKILL); err != nil {
+		return err
+	}
+	return l.end(t)
+}
+
+// end waits for the end of a task's process, and leaves nothing of the task.
+func (l *bare) end(t *bareTask) error {
+	for {
+		_, err := syscall.Wait4(t.child.Pid(), nil, 0, nil)
+		if err == nil {
+			break
+		}
+		if err != syscall.EINTR {
 			return err
 		}
 	}
-	return nil
-}
-
-func (l *bare) end(t *bareTask) error {
-	if err := syscall.Kill(t.pid, syscall.SIGKILL); err != nil {
-		return err
-	}
-	if _, err := syscall.Wait4(t.pid, nil, 0, nil); err != nil {
-		return err
+	_ = syscall.Close(t.child.Pidfd)
+	_ = syscall.Close(t.watch)
+	buffer := make([]byte, 2<<10)
+	for _, d := range l.Dirs {
+		for _, account := range bareAccounts {
+			if account.controller == d.Controllers[0] {
+				if err := get(filepath.Join(d.Path, t.name, account.file), buffer); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	for _, d := range l.Dirs {
 		if err := syscall.Rmdir(filepath.Join(d.Path, t.name)); err != nil {
@@ -190,17 +240,31 @@ func (l *bare) end(t *bareTask) error {
 	return nil
 }
 
-// put writes without the standard library's files, which have the poller wait for each.
+// put and get do without the standard library's files, which have the poller wait for each.
 func put(file, content string) error {
-	fd, err := syscall.Open(file, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
-	if err == nil {
-		_, err = syscall.Write(fd, []byte(content))
-		_ = syscall.Close(fd)
-	}
+	return with(file, syscall.O_WRONLY, func(fd int) (int, error) { return syscall.Write(fd, []byte(content)) })
+}
+
+func get(file string, buffer []byte) error {
+	return with(file, syscall.O_RDONLY, func(fd int) (int, error) { return syscall.Read(fd, buffer) })
+}
+
+// with opens a file for one call. The end of another child interrupts calls.
+func with(file string, how int, do func(fd int) (int, error)) error {
+	fd, err := syscall.Open(file, how|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("cannot write %q to %s: %w", content, file, err)
+		return fmt.Errorf("cannot open %s: %w", file, err)
 	}
-	return nil
+	defer syscall.Close(fd)
+	for {
+		switch _, err := do(fd); err {
+		case nil:
+			return nil
+		case syscall.EINTR:
+		default:
+			return fmt.Errorf("cannot use %s: %w", file, err)
+		}
+	}
 }
 
 func (l *bare) inParallel(tasks []*bareTask, do func(*bareTask) error) error {
@@ -208,13 +272,11 @@ func (l *bare) inParallel(tasks []*bareTask, do func(*bareTask) error) error {
 	errs := make(chan error, runtime.GOMAXPROCS(0))
 	for range cap(errs) {
 		go func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
 			var err error
 			for i := next.Add(1); int(i) <= len(tasks) && err == nil; i = next.Add(1) {
 				err = do(tasks[i-1])
 			}
-			errs <- errors.Join(err, l.enter("")) // Nobody may be left in what is to be removed.
+			errs <- err
 		}()
 	}
 	var err error
