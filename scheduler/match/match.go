@@ -53,7 +53,7 @@ func Match(agents []Agent, requests []Request) []Placement {
 // Put places one copy of a request on an agent if it fits there and every rule
 // holds, and reports whether it did.
 func Put(a *Agent, r *Request) (ports []uint64, ok bool) {
-	if a.Refused != "" || !fits(a, &r.Need) || !r.Rules.admit(&a.Place) || r.allowed(&a.Place) != yes {
+	if a.Refused != "" || !fits(a, &r.Need) || !r.Rules.Admits(&a.Place) || r.allowed(&a.Place) != yes {
 		return nil, false
 	}
 	ports = a.take(&r.Need)

@@ -137,10 +137,7 @@ func (r *rule) admits(p *Place) bool {
 
 // Admits reports whether every rule that depends on the agent alone holds, as
 // those that count instances may come to do at any time.
-func (rs *Rules) Admits(p *Place) bool { return rs.admit(p) }
-
-// admit reports whether every rule that depends on the agent alone holds.
-func (rs *Rules) admit(p *Place) bool {
+func (rs *Rules) Admits(p *Place) bool {
 	if rs != nil {
 		for i := range rs.fixed {
 			if !rs.fixed[i].admits(p) {

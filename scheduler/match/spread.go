@@ -1,5 +1,10 @@
 package match
 
+import (
+	"maps"
+	"slices"
+)
+
 // Spread is where the instances of one job are: for each attribute that its
 // rules count, how many instances each value has. Nil counts nothing.
 type Spread struct {
@@ -9,9 +14,9 @@ type Spread struct {
 type attributeSpread struct {
 	name   string
 	counts map[string]int // only of values with instances
-	// grouped says that a GROUP_BY asks what follows. known are the values of agents that an instance might go to. levels[n] is
-	// how many of them have n instances, so that the least is found without
-	// looking at all.
+	// grouped says that a GROUP_BY asks what follows. known are the values of agents
+	// that an instance might go to. levels[n] is how many of them have n instances, so
+	// that the least is found without looking at all.
 	grouped bool
 	known   map[string]struct{}
 	levels  []int
@@ -62,15 +67,8 @@ func (s *Spread) Clone() *Spread {
 	}
 	c := &Spread{attributes: make([]attributeSpread, len(s.attributes))}
 	for i, a := range s.attributes {
-		counts := make(map[string]int, len(a.counts))
-		for v, n := range a.counts {
-			counts[v] = n
-		}
-		known := make(map[string]struct{}, len(a.known))
-		for v := range a.known {
-			known[v] = struct{}{}
-		}
-		c.attributes[i] = attributeSpread{a.name, counts, a.grouped, known, append([]int(nil), a.levels...), a.lowest}
+		a.counts, a.known, a.levels = maps.Clone(a.counts), maps.Clone(a.known), slices.Clone(a.levels)
+		c.attributes[i] = a
 	}
 	return c
 }
@@ -117,7 +115,7 @@ func (s *Spread) Know(rs *Rules, places []*Place) {
 		s.attributes[i].lowest = 0
 	}
 	for _, p := range places {
-		if !rs.admit(p) {
+		if !rs.Admits(p) {
 			continue
 		}
 		for i := range s.attributes {
