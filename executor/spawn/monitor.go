@@ -20,8 +20,8 @@ const patientSlack = time.Millisecond
 // the runtime that otherwise does so every twenty microseconds for as long as there is
 // something to do, and takes the processor from a goroutine whose call it meets twice:
 // the making of a process, or of a cgroup, is such a call. That, its giving back, and
-// the monitor itself are a twentieth to a fifth of the processor time of a start and an end. A call that
-// hangs it still finds, a little later.
+// the monitor itself are a twentieth to a fifth of the processor time of a start and an
+// end. A call that hangs it still finds, a little later.
 //
 // It is for a program's beginning, before there is anything to wait for, and takes
 // CAP_SYS_NICE. Where it fails everything is as it was.
