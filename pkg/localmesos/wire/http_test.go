@@ -120,6 +120,10 @@ func TestRouterMatchesByElements(t *testing.T) {
 		"/nope":                    "404 Not Found.",
 		"/states":                  "404 Not Found.",
 		"/fails":                   "disk on fire",
+		"/state#x":                 "/state",
+		"/state?y=z#x#y":           "/state",
+		"/#/state":                 "/",
+		"/state%23x":               "404 Not Found.",
 	} {
 		w := httptest.NewRecorder()
 		rt.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1"+path, nil))

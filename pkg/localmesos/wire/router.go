@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -33,13 +34,29 @@ func (rt *Router) Handle(path string, h Handler) {
 
 // ServeHTTP serves a request by the endpoint that its path belongs to.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := rt.serve(w, r); err != nil {
+	if err := rt.serve(w, withoutFragment(r)); err != nil {
 		var answer *Error
 		if !errors.As(err, &answer) {
 			answer = Internal(err.Error())
 		}
 		answer.Write(w)
 	}
+}
+
+// withoutFragment passes over what follows a '#', which no client ought to send, as
+// libprocess does; Go takes it for a part of the path or the query.
+func withoutFragment(r *http.Request) *http.Request {
+	target, _, found := strings.Cut(r.RequestURI, "#")
+	if !found {
+		return r
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return r
+	}
+	without := *r
+	without.URL = u
+	return &without
 }
 
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request) error {
