@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,18 +144,21 @@ func (s *benchScheduler) next() *scheduler.Event {
 }
 
 // run launches tasks, spread over the agents, and returns when all run and are
-// acknowledged.
+// acknowledged. Updates that come again, as no acknowledgement has come for ten
+// seconds, do not count.
 func (s *benchScheduler) run(tasks int) {
 	acks := make(chan *scheduler.Call, tasks)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for c := range acks {
-			s.call(c)
-		}
-	}()
+	var acknowledging sync.WaitGroup
+	for range 4 {
+		acknowledging.Go(func() {
+			for c := range acks {
+				s.call(c)
+			}
+		})
+	}
 	each := (tasks + s.agents - 1) / s.agents
-	for launched, running := 0, 0; running < tasks; {
+	running := make(map[string]bool, tasks)
+	for launched := 0; len(running) < tasks; {
 		switch e := s.next(); e.Type {
 		case scheduler.Event_OFFERS:
 			for _, offer := range e.Offers.Offers {
@@ -166,13 +170,15 @@ func (s *benchScheduler) run(tasks int) {
 				launched += n
 			}
 		case scheduler.Event_UPDATE:
-			running++
 			u := e.Update.Status
-			acks <- calls.Acknowledge(u.AgentID.Value, u.TaskID.Value, u.UUID)
+			if !running[u.TaskID.Value] {
+				running[u.TaskID.Value] = true
+				acks <- calls.Acknowledge(u.AgentID.Value, u.TaskID.Value, u.UUID)
+			}
 		}
 	}
 	close(acks)
-	<-done
+	acknowledging.Wait()
 }
 
 func (s *benchScheduler) tasks(offer mesos.Offer, first, n int) []mesos.TaskInfo {

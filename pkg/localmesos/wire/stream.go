@@ -81,6 +81,10 @@ func (s *Schema) ServeEvents(w http.ResponseWriter, r *http.Request, media Media
 	return s.ServeRecords(w, r, media, e)
 }
 
+// enough is how many bytes of records are written at once at least, if there are as
+// many: for few calls, and little memory.
+const enough = 64 << 10
+
 // ServeRecords is ServeEvents for an answer whose headers are set.
 func (s *Schema) ServeRecords(w http.ResponseWriter, r *http.Request, media MediaType, e *Events) error {
 	w.WriteHeader(http.StatusOK)
@@ -94,16 +98,18 @@ func (s *Schema) ServeRecords(w http.ResponseWriter, r *http.Request, media Medi
 		if len(events) == 0 {
 			return nil
 		}
-		buf = buf[:0]
-		for _, event := range events {
+		for i, event := range events {
 			record, err := s.Encode(media, event)
 			if err != nil {
 				return err
 			}
-			buf = AppendRecord(buf, record)
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
+			if buf = AppendRecord(buf, record); len(buf) < enough && i < len(events)-1 {
+				continue
+			}
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
 		}
 		if err := flush(); err != nil {
 			return err

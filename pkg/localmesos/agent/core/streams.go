@@ -2,6 +2,7 @@ package core
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -36,7 +37,7 @@ type streamKey struct {
 
 // updateStream holds the updates of one task.
 type updateStream struct {
-	seen    map[string]bool // UUIDs received
+	seen    []string // UUIDs received: few, so no map
 	pending []link.StatusUpdate
 	retryAt time.Time // zero while nothing is sent
 	backoff time.Duration
@@ -52,14 +53,14 @@ func (s *updateStreams) add(now time.Time, u link.StatusUpdate) (fresh, send boo
 	key := streamKey{u.FrameworkID, u.Status.TaskID}
 	stream, found := s.all.get(key)
 	if !found {
-		stream = &updateStream{seen: map[string]bool{}}
+		stream = &updateStream{}
 		s.all.put(key, stream)
 	}
 	id := string(u.Status.UUID)
-	if stream.seen[id] {
+	if slices.Contains(stream.seen, id) {
 		return false, false
 	}
-	stream.seen[id] = true
+	stream.seen = append(stream.seen, id)
 	stream.pending = append(stream.pending, u)
 	if s.paused || len(stream.pending) > 1 {
 		return true, false
@@ -87,7 +88,9 @@ func (s *updateStreams) acknowledge(now time.Time, f mesos.FrameworkID, t mesos.
 		return nil, false, false
 	}
 	acked := stream.pending[0]
-	stream.pending = stream.pending[1:]
+	if stream.pending = stream.pending[1:]; len(stream.pending) == 0 {
+		stream.pending = nil // most tasks have none for most of their lives
+	}
 	stream.retryAt = time.Time{}
 	if terminal(acked.Status.GetState()) {
 		s.all.remove(key)

@@ -166,7 +166,9 @@ func (b *base) forward(s mesos.TaskStatus) {
 func (b *base) acknowledged(e *executor.Event_Acknowledged) (mesos.TaskStatus, bool) {
 	for i, u := range b.unacked {
 		if bytes.Equal(u.Status.UUID, e.UUID) {
-			b.unacked = slices.Delete(b.unacked, i, i+1)
+			if b.unacked = slices.Delete(b.unacked, i, i+1); len(b.unacked) == 0 {
+				b.unacked = nil // as it is for most of the time
+			}
 			return u.Status, true
 		}
 	}
