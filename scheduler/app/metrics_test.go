@@ -15,7 +15,8 @@ import (
 )
 
 // TestMetricsAreDocumented: docs/operations.md names every metric, and none that
-// is not there; and each metric's help says what its unit is.
+// is not there; each metric's help says what its unit is; and the dashboard and the alerts
+// ask for labels and phases that there are.
 func TestMetricsAreDocumented(t *testing.T) {
 	opt, _ := options(t, startMesos(t))
 	at, _ := run(t, opt)
