@@ -60,6 +60,8 @@ func once(name string, a fault.Action) fault.Rule {
 func TestFakesDoAsPlanned(t *testing.T) {
 	cluster := fakeCluster(t, 1, func(task mesos.TaskInfo) native.Plan {
 		switch task.TaskID.Value {
+		case "brief":
+			return native.Plan{Run: time.Second}
 		case "batch":
 			return native.Plan{Start: time.Minute, Run: time.Hour, End: mesos.TASK_FAILED, Message: "as planned"}
 		default:
@@ -74,6 +76,10 @@ func TestFakesDoAsPlanned(t *testing.T) {
 	if s := f.update("batch", mesos.TASK_FAILED); s.GetMessage() != "as planned" {
 		t.Errorf("the status is %v", s)
 	}
+	f.launchPlain("brief")
+	f.update("brief", mesos.TASK_RUNNING)
+	cluster.Advance(time.Second)
+	f.update("brief", mesos.TASK_FINISHED)
 	offer := f.launchPlain("service")
 	f.update("service", mesos.TASK_RUNNING)
 	f.call(calls.Kill("service", offer.AgentID.Value))

@@ -22,6 +22,9 @@ type Plan struct {
 	Message string
 }
 
+// unset is the end of a plan that names none: no task ends starting.
+const unset = mesos.TASK_STARTING
+
 // Fake is an executor that runs nothing: what becomes of a task is planned. It
 // says nothing of TASK_STARTING, and ends when it is told to.
 type Fake struct {
@@ -101,7 +104,7 @@ func (f *Fake) launch(info mesos.TaskInfo) {
 		if t.plan.Run > 0 {
 			f.after(t, t.plan.Run, func() {
 				state := mesos.TASK_FINISHED
-				if t.plan.End != mesos.TASK_STAGING {
+				if t.plan.End != unset {
 					state = t.plan.End
 				}
 				f.finish(t, state, t.plan.Message)
