@@ -174,7 +174,7 @@ func (c *Core) changed(a *attempt) {
 		c.editAttempt(a).Unreachable = nil
 		if a.rec.KillReason != "" {
 			a.killAt = c.now.UnixNano()
-		} else if a.instance.live != a && a.instance.next != a {
+		} else if a.instance.live != a && a.instance.next != a && !c.takeBack(a) {
 			c.kill(a, "replaced while its agent could not be reached")
 		}
 		c.arm(a)
@@ -278,7 +278,8 @@ func (a *attempt) replaceable() bool {
 }
 
 // replace lets the instance start anew while nobody knows whether the attempt
-// still runs. It is killed should it come back.
+// still runs. Should it come back it is killed, or is the live one again where no other
+// was launched.
 func (c *Core) replace(a *attempt) {
 	in := a.instance
 	in.uncount(a)
@@ -293,6 +294,24 @@ func (c *Core) replace(a *attempt) {
 		c.await(in, "its agent "+a.rec.Hostname+" cannot be reached")
 	}
 	c.settle(in)
+}
+
+// takeBack makes an attempt that has come back the live one again, unless its instance
+// has another meanwhile, is to run something else, or its place is no good any more.
+func (c *Core) takeBack(a *attempt) bool {
+	in := a.instance
+	if in.live != nil || in.rec.Phase != waiting || !in.wanted() || a.rec.Attempt != in.rec.Attempt ||
+		a.outdated() || !in.job.spread.Allows(a.version.rules, a.value) {
+		return false
+	}
+	in.old = slices.DeleteFunc(in.old, func(o *attempt) bool { return o == a })
+	in.live = a
+	a.uncounted = false
+	in.job.spread.Add(a.value)
+	c.dequeue(in)
+	c.reviewLater(a.host)
+	c.noticeAttempt(Info, a, "agent %s is back, and nothing has replaced attempt %d yet: it stays", a.rec.Hostname, a.rec.Attempt)
+	return true
 }
 
 // expunge gives an attempt up whose agent has been out of reach for too long.
