@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"log"
 	"net"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/agent/files"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/link"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/page"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/process"
 )
 
@@ -23,7 +23,7 @@ var _ link.Master = (*Master)(nil)
 type Master struct {
 	options Options
 	core    *core // owned by the loop
-	pages   *template.Template
+	page    *page.Page
 	handler http.Handler
 	process *process.Process
 	files   *files.Files // a real master shows its log by them; here there is none
@@ -51,13 +51,9 @@ func New(options Options) (*Master, error) {
 			return nil, fmt.Errorf("cannot set up the master: %w", err)
 		}
 	}
-	pages, err := newPages()
-	if err != nil {
-		return nil, err
-	}
 	m := &Master{
 		options: options,
-		pages:   pages,
+		page:    page.Must(pageText),
 		ready:   make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		files:   files.New(),

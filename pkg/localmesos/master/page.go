@@ -1,10 +1,8 @@
 package master
 
 import (
-	"bytes"
-	"embed"
+	_ "embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandem-mesos/tandem/pkg/localmesos/master/validation"
+	"github.com/tandem-mesos/tandem/pkg/localmesos/page"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 	"github.com/tandem-mesos/tandem/pkg/resource"
 )
@@ -20,8 +19,8 @@ import (
 // are at /#/frameworks; this one shows the same facts without a script of its
 // own being needed, and no address but the master's own.
 
-//go:embed page/*.html
-var pageFiles embed.FS
+//go:embed page/page.html
+var pageText string
 
 // pageData is what the templates show.
 type pageData struct {
@@ -65,15 +64,6 @@ type agentRow struct {
 
 type offerRow struct{ ID, Framework, FrameworkID, Agent, Role, Resources string }
 
-// newPages parses the templates.
-func newPages() (*template.Template, error) {
-	pages, err := template.ParseFS(pageFiles, "page/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("cannot parse the master's page: %w", err)
-	}
-	return pages, nil
-}
-
 // servePage serves the page at the root.
 func (m *Master) servePage(w http.ResponseWriter, r *http.Request) error {
 	return m.writePage(w, r, "")
@@ -83,7 +73,7 @@ func (m *Master) servePage(w http.ResponseWriter, r *http.Request) error {
 // asks for HTML by name.
 func (m *Master) serveFrameworks(json wire.Handler) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		if page.Wanted(r) {
 			return m.writePage(w, r, r.URL.Query().Get("framework_id"))
 		}
 		return json(w, r)
@@ -99,13 +89,7 @@ func (m *Master) writePage(w http.ResponseWriter, r *http.Request, framework str
 	if data == nil {
 		return &wire.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("No framework has the ID %q.", framework)}
 	}
-	var body bytes.Buffer
-	if err := m.pages.ExecuteTemplate(&body, "page.html", data); err != nil {
-		return fmt.Errorf("cannot make the page: %w", err)
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	wire.WriteBody(w, r, "text/html; charset=utf-8", body.Bytes())
-	return nil
+	return m.page.Write(w, r, data)
 }
 
 // page collects what a page shows: of one framework, or of all if none is

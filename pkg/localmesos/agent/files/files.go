@@ -23,6 +23,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tandem-mesos/tandem/pkg/localmesos/page"
 	"github.com/tandem-mesos/tandem/pkg/localmesos/wire"
 )
 
@@ -31,6 +32,7 @@ const maxRead = 16 * 4096
 
 // Files maps names to files and directories. It is safe for concurrent use.
 type Files struct {
+	page     *page.Page
 	mu       sync.Mutex
 	attached map[string]attachment
 }
@@ -42,7 +44,7 @@ type attachment struct {
 }
 
 // New returns a Files with nothing attached.
-func New() *Files { return &Files{attached: map[string]attachment{}} }
+func New() *Files { return &Files{page: page.Must(pageText), attached: map[string]attachment{}} }
 
 // Attach lets a file or directory be seen under a name, which is a clean,
 // absolute path, by the principals that may, which is called at any time; nil lets
@@ -172,7 +174,7 @@ func (f *Files) browse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if wantsPage(r) {
+	if page.Wanted(r) {
 		return f.servePage(w, r, name, infos)
 	}
 	out := &wire.Writer{}

@@ -1,15 +1,11 @@
 package files
 
 import (
-	"bytes"
 	_ "embed"
-	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
-	"strings"
 	"syscall"
 	"time"
 
@@ -45,18 +41,10 @@ type entry struct {
 	Changed, Mode, Owner string
 }
 
-func wantsPage(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
-}
-
 func at(endpoint, name string) string { return "/files/" + endpoint + "?path=" + url.QueryEscape(name) }
 
 // servePage shows what has that name, of which List has told what is in it.
 func (f *Files) servePage(w http.ResponseWriter, r *http.Request, name string, infos []mesos.FileInfo) error {
-	page, err := template.New("files").Parse(pageText)
-	if err != nil {
-		return fmt.Errorf("cannot parse the page of files: %w", err)
-	}
 	name, principal := path.Clean(name), wire.Principal(r)
 	data := pageData{Name: path.Base(name), Parents: f.parents(name, principal)}
 	file, err := f.resolve(name, principal)
@@ -69,13 +57,7 @@ func (f *Files) servePage(w http.ResponseWriter, r *http.Request, name string, i
 	for _, info := range infos {
 		data.Entries = append(data.Entries, entryOf(info))
 	}
-	var body bytes.Buffer
-	if err := page.Execute(&body, &data); err != nil {
-		return fmt.Errorf("cannot make the page of %s: %w", name, err)
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	wire.WriteBody(w, r, "text/html; charset=utf-8", body.Bytes())
-	return nil
+	return f.page.Write(w, r, &data)
 }
 
 // parents are the directories above, with links to those that can be seen.
