@@ -118,14 +118,14 @@ func (i *Issuer) caller(ctx context.Context, raw string) (Caller, error) {
 		return Caller{}, errors.New("the ID token's e-mail address is not verified by its issuer")
 	}
 	c := Caller{Name: "oidc:" + name, Expires: token.Expiry}
-	for _, g := range strs(claims[i.opt.GroupsClaim]) {
+	for _, g := range texts(claims[i.opt.GroupsClaim]) {
 		c.Others = append(c.Others, "group:"+g)
 	}
 	return c, nil
 }
 
-// strs reads a claim of strings. Some issuers give a list of one without its brackets.
-func strs(claim any) []string {
+// texts reads a claim of strings. Some issuers give a list of one without its brackets.
+func texts(claim any) []string {
 	one, is := claim.(string)
 	if is && one != "" {
 		return []string{one}

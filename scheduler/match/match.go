@@ -53,7 +53,7 @@ func Match(agents []Agent, requests []Request) []Placement {
 // Put places one copy of a request on an agent if it fits there and every rule
 // holds, and reports whether it did.
 func Put(a *Agent, r *Request) (ports []uint64, ok bool) {
-	if a.Refused != "" || !fits(a, &r.Need) || !r.Rules.Admits(&a.Place) || r.allowed(&a.Place) != yes {
+	if a.Refused != "" || !fits(a, &r.Need) || !r.Rules.Admits(&a.Place) || r.Rules.allowed(r.Spread, a.Place.Value) != yes {
 		return nil, false
 	}
 	ports = a.take(&r.Need)
@@ -266,24 +266,25 @@ const (
 
 func (m *matcher) verdict(r *Request, at int32) verdict {
 	if a := &m.agents[at]; fits(a, &r.Need) {
-		return r.allowed(&a.Place)
+		return r.Rules.allowed(r.Spread, a.Place.Value)
 	}
 	return never
 }
 
-// allowed judges an agent by the rules that count instances.
-func (r *Request) allowed(p *Place) verdict {
-	if r.Rules == nil {
+// allowed judges an agent, of whose attributes value tells, by the rules that count
+// instances.
+func (rs *Rules) allowed(s *Spread, value func(attribute string) (string, bool)) verdict {
+	if rs == nil {
 		return yes
 	}
 	v := yes
-	for i := range r.Rules.counts {
-		rule := &r.Rules.counts[i]
-		value, ok := p.Value(rule.attribute)
+	for i := range rs.counts {
+		rule := &rs.counts[i]
+		had, ok := value(rule.attribute)
 		switch {
 		case !ok:
 			return never
-		case rule.allows(r.Spread, value):
+		case rule.allows(s, had):
 		case rule.operator != groupBy:
 			return never
 		default:

@@ -190,14 +190,7 @@ func (a *attributeSpread) least() int {
 // Allows reports whether every rule that counts instances lets one more be where value
 // tells.
 func (s *Spread) Allows(rs *Rules, value func(attribute string) (string, bool)) bool {
-	if rs != nil {
-		for i := range rs.counts {
-			if v, ok := value(rs.counts[i].attribute); !ok || !rs.counts[i].allows(s, v) {
-				return false
-			}
-		}
-	}
-	return true
+	return rs.allowed(s, value) == yes
 }
 
 // allows judges an agent's value by where the other instances are. What it
