@@ -219,7 +219,8 @@ func (r Resources) Beyond(other Resources) Resources {
 	return Resources{rest}
 }
 
-// withoutEmpty drops empty items from a list that the caller owns.
+// withoutEmpty drops empty items from a list that the caller owns. With
+// slices.DeleteFunc, which copies every item to ask for it, Take takes a fifth more.
 func withoutEmpty(items []item) []item {
 	kept := 0
 	for i := range items {
